@@ -1,0 +1,121 @@
+// Package engine says what a store has to do to be a cache backend.
+//
+// Implement [Engine], hand a function that opens it to backends.Register, and it can be
+// named in a backends.Config like the built-in ones. Run backendtest.Run against it to
+// see that it keeps its promises. Keys, codecs, compression, versions and prefixes,
+// single computation and everything else that a user sees are done above an engine.
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// An Item is what an engine keeps under a key.
+type Item struct {
+	// Value is the encoded value. Neither the engine nor the caller changes its bytes
+	// once it was handed over.
+	Value []byte
+
+	// Live, if not nil, is the value itself, and Value is nil. Only engines whose HoldsLive
+	// is true are given such items.
+	Live any
+
+	// Flags travel with the value, as in memcached's protocol.
+	Flags uint32
+
+	// Cost is the size of the item in bytes, its key not included, for engines that bound
+	// their memory.
+	Cost int
+
+	// CAS identifies this very write of the key. Get and GetMany fill it in,
+	// CompareAndSwap looks at it, nothing else does.
+	CAS uint64
+}
+
+// An Engine is a store of items by key. Its methods may be called by many goroutines at
+// once and return soon after their context has ended, with the context's error.
+//
+// A timeout is positive, and cacheutils.Forever for an item that never expires; where a
+// store counts in seconds it is rounded up. A key is never empty. Engines whose keys are
+// restricted implement [KeyChecker]. The string of a key may be kept by Set, Add and
+// CompareAndSwap; every other method may use it only until it returns.
+//
+// Errors are for stores that fail. That there is no item is never an error, except from
+// Get and Incr, which return one that matches cacheutils.ErrCacheMiss.
+type Engine interface {
+	// Get returns the item under key.
+	Get(ctx context.Context, key string) (Item, error)
+
+	// GetMany returns those of the items that there are, in one round trip to each server.
+	// When some servers fail it returns what the others have, together with the error.
+	GetMany(ctx context.Context, keys []string) (map[string]Item, error)
+
+	// Set stores item. An item too large to store is an error that matches
+	// cacheutils.ErrTooLarge, and whatever was under the key before is gone.
+	Set(ctx context.Context, key string, item Item, timeout time.Duration) error
+
+	// Add stores item and returns true, unless there is one already.
+	Add(ctx context.Context, key string, item Item, timeout time.Duration) (bool, error)
+
+	// CompareAndSwap stores item and returns true, if the item under key is still the one
+	// that was read with item.CAS. It returns false when that was replaced or is gone.
+	CompareAndSwap(ctx context.Context, key string, item Item, timeout time.Duration) (bool, error)
+
+	// Delete removes the item and tells whether there was one.
+	Delete(ctx context.Context, key string) (bool, error)
+
+	// Touch gives the item a new timeout and tells whether there is one.
+	Touch(ctx context.Context, key string, timeout time.Duration) (bool, error)
+
+	// Incr adds delta to the item, whose value is a decimal number, and returns the sum.
+	// No other operation on the key comes in between, and the item's timeout stays. An item
+	// that is no number is an error that matches cacheutils.ErrNotNumber.
+	Incr(ctx context.Context, key string, delta int64) (int64, error)
+
+	// Clear removes every item.
+	Clear(ctx context.Context) error
+
+	// Close releases connections, goroutines and memory. It can be called again, and an
+	// engine that is used after Close opens what it needs anew.
+	Close() error
+}
+
+// A LiveHolder is an engine in this process's memory that can hold values as they are
+// instead of encoded.
+type LiveHolder interface {
+	HoldsLive() bool
+}
+
+// A KeyChecker is an engine that can't take every key. CheckKey returns an error that
+// matches cacheutils.ErrInvalidKey and names the key and what is wrong with it; the
+// caller then doesn't use the key.
+type KeyChecker interface {
+	CheckKey(key string) error
+}
+
+// Settings say how to open a backend. The zero value of each field is its default.
+type Settings struct {
+	// Backend is the name that the engine was registered under.
+	Backend string
+
+	// Location has the addresses of servers, a path, or the name of a store.
+	Location []string
+
+	// Timeout is how long entries live whose timeout is not given. 0 is 300 seconds, as in
+	// Django; cacheutils.Forever is for ever; negative timeouts are an error.
+	Timeout time.Duration
+
+	// KeyPrefix and Version stand before every key: KeyPrefix:Version:key. An empty Version
+	// is "1".
+	KeyPrefix string
+	Version   string
+
+	// KeyFunction, if not nil, makes the key that is stored from a key, the prefix and the
+	// version, in place of KeyPrefix:Version:key.
+	KeyFunction func(key, prefix, version string) string
+
+	// Options are the engine's own. An unknown option, or one of the wrong type, is an error
+	// that names it.
+	Options map[string]any
+}
