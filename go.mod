@@ -10,3 +10,5 @@ require (
 	github.com/sirupsen/logrus v1.10.2
 	pgregory.net/rapid v1.3.0
 )
+
+require golang.org/x/sys v0.13.0 // indirect

@@ -103,7 +103,7 @@ type Settings struct {
 	Location []string
 
 	// Timeout is how long entries live whose timeout is not given. 0 is 300 seconds, as in
-	// Django; cacheutils.Forever is for ever; negative timeouts are an error.
+	// Django; cacheutils.Forever is for ever; with a negative one such entries aren't stored.
 	Timeout time.Duration
 
 	// KeyPrefix and Version stand before every key: KeyPrefix:Version:key. An empty Version

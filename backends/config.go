@@ -1,0 +1,303 @@
+package backends
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/dummy"
+	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/backends/locmem"
+	"github.com/cacheutils/cacheutils/backends/memcached"
+	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/internal/decorated"
+	"github.com/cacheutils/cacheutils/internal/options"
+)
+
+// The contract of a store, and how one is opened: see package engine.
+type (
+	Engine   = engine.Engine
+	Item     = engine.Item
+	Settings = engine.Settings
+)
+
+// Config has the settings of each backend by its name, as Django's CACHES. The name
+// "default" is the one that is used where none is given.
+type Config map[string]Settings
+
+const (
+	defaultName    = "default"
+	defaultTimeout = 300 * time.Second
+	defaultVersion = "1"
+)
+
+// The engines that there are, and the set of caches in use.
+var (
+	registry = struct {
+		sync.Mutex
+		open map[string]func(Settings) (Engine, error)
+	}{open: map[string]func(Settings) (Engine, error){
+		"dummy":     dummy.Open,
+		"locmem":    locmem.Open,
+		"memcached": memcached.Open,
+	}}
+
+	configuring sync.Mutex // one Configure at a time
+	configured  atomic.Pointer[set]
+)
+
+// A set is what one Configure made. It never changes.
+type set struct {
+	caches map[string]*Cache
+}
+
+// Register makes an engine known under a name, for Settings.Backend and as a scheme of
+// ParseURL. open is called by Configure, and neither it nor the engine may connect to
+// anything before they are asked for an item. Register panics if there is an engine of that
+// name, or if the name can't be a scheme.
+func Register(backend string, open func(Settings) (Engine, error)) {
+	registry.Lock()
+	defer registry.Unlock()
+	if open == nil {
+		panic(fmt.Sprintf("backends: Register %q: open is nil", backend))
+	}
+	if backend == "" || strings.Trim(backend, "abcdefghijklmnopqrstuvwxyz0123456789_-.") != "" {
+		panic(fmt.Sprintf("backends: Register %q: use a name of lower-case letters, digits, '_', '-' and '.'", backend))
+	}
+	if _, dup := registry.open[backend]; dup {
+		panic(fmt.Sprintf("backends: Register %q: there is an engine of that name already", backend))
+	}
+	registry.open[backend] = open
+}
+
+// Configure replaces the whole set of backends. Without a "default" in config, that is an
+// embedded locmem. When anything is wrong with any of them, nothing changes and the error
+// names the backend and the setting. No server is contacted.
+//
+// An error that matches ErrUnknownBackend, or ErrUnsupportedValue, also comes back when a
+// function that was decorated before uses a backend that isn't in config, or one that can't
+// hold its results; the new set is in force nevertheless, and those functions compute at
+// each call until that is mended.
+//
+// The backends that were in use before are closed. Computations under way with them
+// are not stored.
+func Configure(config Config) error {
+	configuring.Lock()
+	defer configuring.Unlock()
+	next, err := openSet(config)
+	if err != nil {
+		return err
+	}
+	old := configured.Swap(next)
+	if old != nil {
+		old.retire()
+	}
+	return next.check(decorated.Functions())
+}
+
+func openSet(config Config) (*set, error) {
+	s := &set{caches: make(map[string]*Cache)}
+	all := Config{defaultName: {Backend: "locmem"}}
+	maps.Copy(all, config)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		c, err := openCache(name, all[name])
+		if err != nil {
+			s.retire()
+			return nil, err
+		}
+		s.caches[name] = c
+	}
+	return s, nil
+}
+
+// retire closes all caches. Nobody can be told that closing failed: what they held is given up.
+func (s *set) retire() {
+	for _, c := range s.caches {
+		c.flights.retire()
+		_ = c.Close()
+	}
+}
+
+// check returns an error that names each function that can't use its backend.
+func (s *set) check(functions []decorated.Function) error {
+	var errs []error
+	for _, f := range functions {
+		if err := s.fits(f); err != nil {
+			errs = append(errs, fmt.Errorf("backends: %s, decorated at %s: %w", f.Name, f.Place, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *set) fits(f decorated.Function) error {
+	c, err := s.get(f.Backend)
+	if err != nil {
+		return err
+	}
+	return c.Holds(f.Type, f.Shared)
+}
+
+func (s *set) get(name string) (*Cache, error) {
+	if c, ok := s.caches[name]; ok {
+		return c, nil
+	}
+	return nil, fmt.Errorf("%w %q: configured are %s", cacheutils.ErrUnknownBackend, name,
+		quoted(slices.Sorted(maps.Keys(s.caches))))
+}
+
+// current returns the set in use. The first call without a Configure before makes the
+// default one.
+func current() *set {
+	if s := configured.Load(); s != nil {
+		return s
+	}
+	configuring.Lock()
+	defer configuring.Unlock()
+	if s := configured.Load(); s != nil {
+		return s
+	}
+	s, err := openSet(nil)
+	if err != nil {
+		panic("backends: the embedded default can't be opened: " + err.Error())
+	}
+	configured.Store(s)
+	return s
+}
+
+// Get returns the backend of that name, or an error that matches ErrUnknownBackend and lists
+// the names there are. Until the next Configure it is the same *Cache each time; after that
+// the one got before is closed and Get has to be called again.
+func Get(name string) (*Cache, error) { return current().get(name) }
+
+// Names returns the names of the configured backends, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(current().caches)) }
+
+// A Ref is a backend by name that is looked up when it is used, so that it can be made
+// before Configure is called and stays right after it. The zero Ref is not useful: use NewRef.
+type Ref struct {
+	name string
+	last atomic.Pointer[resolved]
+}
+
+type resolved struct {
+	set   *set
+	cache *Cache
+	err   error
+}
+
+// NewRef returns a reference to the backend of that name.
+func NewRef(name string) *Ref { return &Ref{name: name} }
+
+// Cache returns the backend, or the error of Get.
+func (r *Ref) Cache() (*Cache, error) {
+	s := configured.Load()
+	if last := r.last.Load(); last != nil && last.set == s {
+		return last.cache, last.err
+	}
+	s = current()
+	c, err := s.get(r.name)
+	r.last.Store(&resolved{s, c, err})
+	return c, err
+}
+
+func openCache(name string, s Settings) (*Cache, error) {
+	c, err := newCache(name, s)
+	if err != nil {
+		return nil, fmt.Errorf("backends: backend %q: %w", name, err)
+	}
+	return c, nil
+}
+
+func newCache(name string, s Settings) (*Cache, error) {
+	registry.Lock()
+	openEngine := registry.open[s.Backend]
+	names := slices.Sorted(maps.Keys(registry.open))
+	registry.Unlock()
+	if openEngine == nil {
+		return nil, fmt.Errorf("%w: no engine is registered as %q: there are %s", cacheutils.ErrUnknownBackend, s.Backend, quoted(names))
+	}
+	if s.Timeout == 0 {
+		s.Timeout = defaultTimeout
+	}
+	if s.Version == "" {
+		s.Version = defaultVersion
+	}
+	if err := checkHead(s); err != nil {
+		return nil, err
+	}
+	own, rest, err := splitOptions(s.Options)
+	if err != nil {
+		return nil, err
+	}
+	s.Options = rest
+	e, err := openEngine(s)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache{
+		name:          name,
+		engine:        e,
+		timeout:       s.Timeout,
+		prefix:        s.KeyPrefix,
+		version:       s.Version,
+		keyFunction:   s.KeyFunction,
+		compressAbove: own.compressAbove,
+	}
+	if s.KeyFunction == nil {
+		c.head = head(s.KeyPrefix, s.Version)
+	}
+	if h, ok := e.(engine.LiveHolder); ok {
+		c.live = h.HoldsLive()
+	}
+	if k, ok := e.(engine.KeyChecker); ok {
+		c.checkKey = k.CheckKey
+	}
+	return c, nil
+}
+
+// compressAbove is the size in bytes above which encoded values are compressed, unless the
+// option compress_above says another.
+const compressAbove = 1024
+
+type cacheOptions struct {
+	compressAbove int
+}
+
+// splitOptions reads the options that hold for every engine and returns the others.
+func splitOptions(given map[string]any) (own cacheOptions, rest map[string]any, err error) {
+	mine := make(map[string]any)
+	rest = make(map[string]any)
+	for name, value := range given {
+		if strings.EqualFold(name, "compress_above") {
+			mine[name] = value
+		} else {
+			rest[name] = value
+		}
+	}
+	r := options.Read("backends", mine)
+	own.compressAbove = r.Int("compress_above", compressAbove)
+	return own, rest, r.Err()
+}
+
+// Holds returns nil if the cache can store values of t, else the reason, an error that
+// matches cacheutils.ErrUnsupportedValue. shared says that callers don't change them.
+func (c *Cache) Holds(t *codec.Type, shared bool) error {
+	if c.holdsLive(t, shared) {
+		return nil
+	}
+	return t.Err()
+}
+
+func quoted(names []string) string {
+	q := make([]string, len(names))
+	for i, n := range names {
+		q[i] = fmt.Sprintf("%q", n)
+	}
+	return strings.Join(q, ", ")
+}

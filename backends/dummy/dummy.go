@@ -1,0 +1,73 @@
+// Package dummy is a cache that stores nothing. Name it in place of a real backend to see a
+// program run as if every look into the cache were a miss, in development or in tests:
+// writes succeed, reads find nothing.
+//
+// It takes no location and no options.
+package dummy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/internal/options"
+)
+
+// Open returns an engine that stores nothing. A location or an option is an error that
+// matches cacheutils.ErrConfig.
+func Open(s engine.Settings) (engine.Engine, error) {
+	if len(s.Location) > 0 {
+		return nil, fmt.Errorf("%w: dummy has no location, but %q is given", cacheutils.ErrConfig, s.Location)
+	}
+	if err := options.Read("dummy", s.Options).Err(); err != nil {
+		return nil, err
+	}
+	return dummy{}, nil
+}
+
+type dummy struct{}
+
+func (dummy) Get(ctx context.Context, key string) (engine.Item, error) {
+	if err := ctx.Err(); err != nil {
+		return engine.Item{}, err
+	}
+	return engine.Item{}, cacheutils.ErrCacheMiss
+}
+
+func (dummy) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
+	return map[string]engine.Item{}, ctx.Err()
+}
+
+func (dummy) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
+	return ctx.Err()
+}
+
+func (dummy) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
+	err := ctx.Err()
+	return err == nil, err
+}
+
+func (dummy) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
+	return false, ctx.Err()
+}
+
+func (dummy) Delete(ctx context.Context, key string) (bool, error) {
+	return false, ctx.Err()
+}
+
+func (dummy) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
+	return false, ctx.Err()
+}
+
+func (dummy) Incr(ctx context.Context, key string, delta int64) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	return 0, cacheutils.ErrCacheMiss
+}
+
+func (dummy) Clear(ctx context.Context) error { return ctx.Err() }
+
+func (dummy) Close() error { return nil }

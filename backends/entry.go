@@ -1,0 +1,260 @@
+package backends
+
+import (
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/klauspost/compress/s2"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/internal/codec"
+)
+
+// What is stored under a key is one of three:
+//
+//   - a number, as decimal text with memcached's flags 2, as Django writes it: Incr works on it;
+//   - a live value, in engines that hold those, where nobody can change it or its user said
+//     Shared: a pointer to a copy of its own;
+//   - a frame: two bytes that say what it is, a byte of bits, the fingerprint of the value's
+//     type, for shortened keys 16 bytes of the key's sha256, and the encoded value.
+//
+// Text with flags 16, as Django writes str, is read too.
+const (
+	flagsNumber = 2
+	flagsText   = 16
+	flagsFrame  = 0xCA << 16
+
+	frameMagic   = 0xCA
+	frameFormat  = 1
+	frameHead    = 3 + 8
+	bitCompress  = 1
+	bitKeyCheck  = 2
+	allFrameBits = bitCompress | bitKeyCheck
+)
+
+// Compressed payloads are trusted to grow at most maxRatio fold and to at most maxPayload,
+// so that a hostile entry can't make a reader allocate more.
+const (
+	maxRatio   = 256
+	maxPayload = 64 << 20
+)
+
+// A checkedLive is a live value under a shortened key.
+type checkedLive struct {
+	check keyCheck
+	value any
+}
+
+// seal makes the item that holds the value that p, a pointer to a t, points at. The item of
+// a live value keeps p. payload is the encoded value, or nil when that isn't known yet.
+func (c *Cache) seal(key Key, t *codec.Type, p any, shared bool, payload []byte) (engine.Item, error) {
+	if c.holdsLive(t, shared) {
+		item := engine.Item{Live: p, Cost: t.Size(pointer(p))}
+		if key.check != (keyCheck{}) {
+			item.Live = &checkedLive{key.check, p}
+		}
+		return item, nil
+	}
+	if payload == nil {
+		var err error
+		if payload, err = t.Append(nil, pointer(p)); err != nil {
+			return engine.Item{}, fmt.Errorf("backends: encode a %s: %w", t.Type(), err)
+		}
+	}
+	frame := c.frame(key, t, payload)
+	return engine.Item{Value: frame, Flags: flagsFrame, Cost: len(frame)}, nil
+}
+
+// sealPlain is seal for the values of the low-level API: whole numbers stay text.
+func (c *Cache) sealPlain(key Key, t *codec.Type, p any) (engine.Item, error) {
+	if isNumber(t.Type()) {
+		v := reflect.ValueOf(p).Elem()
+		var text []byte
+		if v.CanInt() {
+			text = strconv.AppendInt(nil, v.Int(), 10)
+		} else {
+			text = strconv.AppendUint(nil, v.Uint(), 10)
+		}
+		return engine.Item{Value: text, Flags: flagsNumber, Cost: len(text)}, nil
+	}
+	return c.seal(key, t, p, false, nil)
+}
+
+// holdsLive tells whether values of t are kept as they are.
+func (c *Cache) holdsLive(t *codec.Type, shared bool) bool {
+	return c.live && (shared || t.Shareable())
+}
+
+func isNumber(t reflect.Type) bool {
+	return t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64
+}
+
+func (c *Cache) frame(key Key, t *codec.Type, payload []byte) []byte {
+	var bits byte
+	if c.compressAbove >= 0 && len(payload) > c.compressAbove {
+		if small := s2.Encode(nil, payload); len(small) < len(payload) && len(payload)/maxRatio <= len(small) {
+			payload, bits = small, bits|bitCompress
+		}
+	}
+	frame := make([]byte, 0, frameHead+len(key.check)+len(payload))
+	if key.check != (keyCheck{}) {
+		bits |= bitKeyCheck
+	}
+	frame = append(frame, frameMagic, frameFormat, bits)
+	frame = binary.BigEndian.AppendUint64(frame, t.Fingerprint())
+	if bits&bitKeyCheck != 0 {
+		frame = append(frame, key.check[:]...)
+	}
+	return append(frame, payload...)
+}
+
+// open returns a pointer to the value of type t that item holds. For a live value that is
+// the pointer that was stored: its value is to be copied, not changed. An item that holds
+// anything else is an error that matches ErrUndecodable.
+func open(key Key, t *codec.Type, item engine.Item) (any, error) {
+	if item.Live != nil {
+		return openLive(key, t, item.Live)
+	}
+	p := reflect.New(t.Type())
+	if err := openInto(key, t, item, p); err != nil {
+		return nil, err
+	}
+	return p.Interface(), nil
+}
+
+func openLive(key Key, t *codec.Type, live any) (any, error) {
+	if l, ok := live.(*checkedLive); ok {
+		if l.check != key.check {
+			return nil, undecodable("it belongs to another key with the same hash")
+		}
+		live = l.value
+	} else if key.check != (keyCheck{}) {
+		return nil, undecodable("it belongs to another key")
+	}
+	if reflect.TypeOf(live).Elem() == t.Type() {
+		return live, nil
+	}
+	p := reflect.New(t.Type())
+	if err := assign(p.Elem(), reflect.ValueOf(live).Elem()); err != nil {
+		return nil, err
+	}
+	return p.Interface(), nil
+}
+
+func openInto(key Key, t *codec.Type, item engine.Item, p reflect.Value) error {
+	switch item.Flags {
+	case flagsFrame:
+		return openFrame(key, t, item.Value, p)
+	case flagsNumber:
+		return openNumber(item.Value, p.Elem())
+	case flagsText:
+		return assign(p.Elem(), reflect.ValueOf(string(item.Value)))
+	default:
+		return undecodable("flags %d are not of this library", item.Flags)
+	}
+}
+
+func openFrame(key Key, t *codec.Type, frame []byte, p reflect.Value) error {
+	if len(frame) < frameHead || frame[0] != frameMagic || frame[1] != frameFormat || frame[2]&^allFrameBits != 0 {
+		return undecodable("it has no head of this library")
+	}
+	bits, fingerprint, payload := frame[2], binary.BigEndian.Uint64(frame[3:]), frame[frameHead:]
+	var check keyCheck
+	if bits&bitKeyCheck != 0 {
+		if len(payload) < len(check) {
+			return undecodable("it is cut off")
+		}
+		payload = payload[copy(check[:], payload):]
+	}
+	if check != key.check {
+		return undecodable("it belongs to another key with the same hash")
+	}
+	if bits&bitCompress != 0 {
+		n, err := s2.DecodedLen(payload)
+		if err != nil || n > maxPayload || n/maxRatio > len(payload) {
+			return undecodable("its compressed part is damaged")
+		}
+		if payload, err = s2.Decode(nil, payload); err != nil {
+			return undecodable("its compressed part: %v", err)
+		}
+	}
+	if fingerprint == t.Fingerprint() {
+		return t.Decode(payload, p.UnsafePointer())
+	}
+	return openOther(fingerprint, t, payload, p)
+}
+
+// openOther reads a value that was stored as one type into a variable of another that can
+// hold it: a City into an any, or an any that holds a City into a City.
+func openOther(fingerprint uint64, t *codec.Type, payload []byte, p reflect.Value) error {
+	from, ok := codec.Lookup(fingerprint)
+	if !ok || (from.Type().Kind() != reflect.Interface && t.Type().Kind() != reflect.Interface) {
+		return undecodable("it is no %s, or of another version of that type", t.Type())
+	}
+	q := reflect.New(from.Type())
+	if err := from.Decode(payload, q.UnsafePointer()); err != nil {
+		return err
+	}
+	return assign(p.Elem(), q.Elem())
+}
+
+// assign sets v to from, looking through an interface on the right. A nil goes into anything
+// that can be nil.
+func assign(v, from reflect.Value) error {
+	if from.Kind() == reflect.Interface && v.Kind() != reflect.Interface {
+		from = from.Elem()
+		if !from.IsValid() {
+			switch v.Kind() {
+			case reflect.Pointer, reflect.Slice, reflect.Map:
+				v.SetZero()
+				return nil
+			}
+			return undecodable("it is nil, no %s", v.Type())
+		}
+	}
+	if v.Kind() == reflect.String && from.Kind() == reflect.String && from.Type() == reflect.TypeFor[string]() {
+		v.SetString(from.String())
+		return nil
+	}
+	if !from.Type().AssignableTo(v.Type()) {
+		return undecodable("it is a %s, no %s", from.Type(), v.Type())
+	}
+	v.Set(from)
+	return nil
+}
+
+// openNumber reads decimal text. memcached pads it with spaces after a decrement that made
+// it shorter.
+func openNumber(text []byte, v reflect.Value) error {
+	s := strings.TrimRight(string(text), " ")
+	switch {
+	case v.CanInt():
+		n, err := strconv.ParseInt(s, 10, v.Type().Bits())
+		if err != nil {
+			return undecodable("%q is no %s", s, v.Type())
+		}
+		v.SetInt(n)
+		return nil
+	case v.CanUint() && isNumber(v.Type()):
+		n, err := strconv.ParseUint(s, 10, v.Type().Bits())
+		if err != nil {
+			return undecodable("%q is no %s", s, v.Type())
+		}
+		v.SetUint(n)
+		return nil
+	default:
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return undecodable("%q is no %s", s, v.Type())
+		}
+		return assign(v, reflect.ValueOf(n))
+	}
+}
+
+func undecodable(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", cacheutils.ErrUndecodable, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,386 @@
+package backends
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// A Task is what Fetch needs to know about a cached function. It is made once per function.
+type Task struct {
+	Name   string      // for logs and errors
+	Type   *codec.Type // of the value
+	Shared bool        // callers only read values, so all may have the same
+	Stats  *Stats
+
+	plain bool // stored as by Set, and only where nothing is
+}
+
+// Stats counts what happened to the calls of a function. All fields only grow.
+type Stats struct {
+	Hits          atomic.Uint64 // calls answered from the cache
+	Misses        atomic.Uint64 // calls that found nothing there
+	Joins         atomic.Uint64 // of those: calls that waited for another's computation
+	Computations  atomic.Uint64 // runs of the function, forced ones included
+	Stores        atomic.Uint64 // results stored
+	Refusals      atomic.Uint64 // results not stored, because the key was invalidated meanwhile
+	Invalidations atomic.Uint64 // entries deleted through the function's handle
+	Errors        atomic.Uint64 // cache faults that were kept from callers
+}
+
+// A Result is what a computation came to.
+type Result struct {
+	Value   any           // a pointer to a value of the task's type, which nobody else has
+	Err     error         // the function's error: Value is passed on, but not stored
+	Discard bool          // not to be stored, though there is no error
+	Timeout time.Duration // how long to store it; not positive: not at all; or DefaultTimeout
+}
+
+// Fetch returns the value of the task's type under key: from the cache or, when there is
+// none, from compute, which runs once for all callers who ask meanwhile. Value is a pointer
+// to a value that others may have too unless the task's type can't be shared; copy it, don't
+// change it. No fault of the cache changes what comes out.
+//
+// compute runs under a context with the values of ctx which ends when every caller who
+// waits for it has left. Where ctx can't end it runs on the calling goroutine. When ctx
+// ends before there is a result, Err is the context's error and Value is nil. A panic in
+// compute panics here and in all who wait, with a *cacheutils.PanicError, and a call of
+// runtime.Goexit ends them all. Err is ErrRecursion when the caller is itself part of the
+// computation that it asks for.
+func (c *Cache) Fetch(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
+	ended := c.flights.ended.Load()
+	if value, ok := c.find(ctx, key, task); ok {
+		task.Stats.Hits.Add(1)
+		return Result{Value: value}
+	}
+	task.Stats.Misses.Add(1)
+	return c.compute(ctx, key, task, compute, ended)
+}
+
+// find is lookup for a call that goes on without the cache when that fails.
+func (c *Cache) find(ctx context.Context, key Key, task *Task) (value any, ok bool) {
+	value, err := c.lookup(ctx, key, task.Type)
+	if err == nil {
+		return value, true
+	}
+	if isFault := !errors.Is(err, cacheutils.ErrCacheMiss) || errors.Is(err, cacheutils.ErrUndecodable); isFault && ctx.Err() == nil {
+		task.Stats.Errors.Add(1)
+		c.fault("look for a result of "+task.Name, err)
+	}
+	return nil, false
+}
+
+// Force runs compute, whatever is stored, stores its result and returns it. Once it has
+// returned without an error, nobody gets a value from a computation older than this one:
+// where the result could not be stored, what was there is deleted.
+func (c *Cache) Force(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
+	fl, _ := c.flights.join(key, task, true)
+	r, _ := c.lead(ctx, fl, compute, func(stored bool) {
+		if !stored {
+			c.dropOlder(ctx, key, task)
+		}
+	})
+	return r
+}
+
+// dropOlder deletes what is under key, but leaves alone who computes it anew.
+func (c *Cache) dropOlder(ctx context.Context, key Key, task *Task) {
+	if _, err := c.engine.Delete(context.WithoutCancel(ctx), key.stored); err != nil {
+		task.Stats.Errors.Add(1)
+		c.fault("delete an old result of "+task.Name, err)
+	}
+}
+
+// compute waits for the flight of key or leads one. ended is what flights.ended was before
+// the caller looked for key: when flights have ended since, one of them may have stored it.
+func (c *Cache) compute(ctx context.Context, key Key, task *Task, compute func(context.Context) Result, ended uint64) Result {
+	for {
+		fl, leads := c.flights.join(key, task, false)
+		if leads {
+			work := compute
+			if c.flights.ended.Load() != ended {
+				work = func(ctx context.Context) Result {
+					if value, ok := c.find(ctx, key, task); ok {
+						return Result{Value: value, Discard: true}
+					}
+					return compute(ctx)
+				}
+			}
+			r, _ := c.lead(ctx, fl, work, nil)
+			return r
+		}
+		task.Stats.Joins.Add(1)
+		if r, ok := c.wait(ctx, fl); ok {
+			return r
+		}
+		ended = ^uint64(0) // look again before computing
+	}
+}
+
+// lead runs the flight and returns its result. settle, if not nil, is called when the
+// computation has succeeded, while the flight has not landed yet.
+func (c *Cache) lead(ctx context.Context, fl *flight, compute func(context.Context) Result, settle func(stored bool)) (Result, bool) {
+	if parent := callersFlight(ctx); parent != nil && waits.enter(parent, fl) {
+		defer waits.leave(parent, fl)
+	}
+	land := func() { c.land(ctx, fl, settle) }
+	if ctx.Done() == nil {
+		fl.run(ctx, compute, land)
+		fl.rethrow()
+		return fl.result, true
+	}
+	computing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	fl.cancel = cancel
+	go func() {
+		defer cancel()
+		fl.run(computing, compute, land)
+	}()
+	return c.await(ctx, fl, true)
+}
+
+// wait is for callers who have joined a flight. ok is false when its outcome is not for
+// them: they start again.
+func (c *Cache) wait(ctx context.Context, fl *flight) (r Result, ok bool) {
+	if parent := callersFlight(ctx); parent != nil {
+		if !waits.enter(parent, fl) {
+			c.flights.leave(fl)
+			return Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, fl.task.Name, fl.key)}, true
+		}
+		defer waits.leave(parent, fl)
+	}
+	return c.await(ctx, fl, false)
+}
+
+func (c *Cache) await(ctx context.Context, fl *flight, leads bool) (r Result, ok bool) {
+	select {
+	case <-fl.landed:
+	case <-ctx.Done():
+		c.flights.leave(fl)
+		return Result{Err: ctx.Err()}, true
+	}
+	if leads {
+		fl.rethrow()
+		return fl.result, true
+	}
+	if c.flights.isAbandoned(fl) {
+		return Result{}, false
+	}
+	fl.rethrow()
+	return c.share(fl)
+}
+
+// share returns a result that a caller who joined may have. ok is false when there is no way
+// to copy it.
+func (c *Cache) share(fl *flight) (r Result, ok bool) {
+	r = fl.result
+	if r.Value == nil || fl.task.Shared || fl.task.Type.Shareable() {
+		return r, true
+	}
+	if fl.payload == nil {
+		return Result{}, false
+	}
+	p := reflect.New(fl.task.Type.Type())
+	if err := fl.task.Type.Decode(fl.payload, p.UnsafePointer()); err != nil {
+		c.fault("copy a result of "+fl.task.Name, err)
+		return Result{}, false
+	}
+	r.Value = p.Interface()
+	return r, true
+}
+
+// land stores what the flight computed, takes it off the table and prepares what those who
+// wait for it need.
+func (c *Cache) land(ctx context.Context, fl *flight, settle func(stored bool)) {
+	succeeded := fl.panic == nil && !fl.exited && fl.result.Err == nil
+	if succeeded {
+		stored := c.storeResult(context.WithoutCancel(ctx), fl)
+		if settle != nil && !c.flights.isAbandoned(fl) {
+			settle(stored)
+		}
+	}
+	callers := c.flights.takeOff(fl)
+	if callers > 1 && fl.result.Value != nil && fl.payload == nil && !fl.task.Shared && !fl.task.Type.Shareable() {
+		c.encode(fl)
+	}
+}
+
+// encode fills in the flight's payload. The callers that don't get a copy compute for
+// themselves, so that a failure is logged and goes no further.
+func (c *Cache) encode(fl *flight) bool {
+	payload, err := fl.task.Type.Append(nil, pointer(fl.result.Value))
+	if err != nil {
+		fl.task.Stats.Errors.Add(1)
+		c.fault("encode a result of "+fl.task.Name, err)
+		return false
+	}
+	if payload == nil {
+		payload = []byte{}
+	}
+	fl.payload = payload
+	return true
+}
+
+// storeResult stores the flight's result unless its key was written since it started.
+func (c *Cache) storeResult(ctx context.Context, fl *flight) (stored bool) {
+	r := &fl.result
+	timeout := r.Timeout
+	if timeout == DefaultTimeout {
+		timeout = c.timeout
+	}
+	if r.Discard || timeout <= 0 {
+		return false
+	}
+	item, ok := c.sealResult(fl)
+	if !ok {
+		return false
+	}
+	done := c.flights.writeResult(fl)
+	if done == nil {
+		fl.task.Stats.Refusals.Add(1)
+		return false
+	}
+	defer done()
+	var err error
+	if fl.task.plain {
+		err = c.addResult(ctx, fl, item, timeout)
+	} else {
+		err = c.store(ctx, fl.key, item, timeout)
+	}
+	if err != nil {
+		fl.task.Stats.Errors.Add(1)
+		c.fault("store a result of "+fl.task.Name, err)
+		return false
+	}
+	fl.task.Stats.Stores.Add(1)
+	c.flights.ended.Add(1)
+	return true
+}
+
+// sealResult makes the item for the flight's result. A value that can't be encoded is not
+// stored, which is logged and goes no further.
+func (c *Cache) sealResult(fl *flight) (item engine.Item, ok bool) {
+	if fl.task.plain {
+		var err error
+		if item, err = c.sealPlain(fl.key, fl.task.Type, fl.result.Value); err != nil {
+			c.fault("encode a value for "+fl.key.text, err)
+		}
+		return item, err == nil
+	}
+	if !c.holdsLive(fl.task.Type, fl.task.Shared) && !c.encode(fl) {
+		return item, false
+	}
+	item, err := c.seal(fl.key, fl.task.Type, fl.result.Value, fl.task.Shared, fl.payload)
+	if err != nil {
+		c.fault("encode a result of "+fl.task.Name, err)
+	}
+	return item, err == nil
+}
+
+// addResult stores the item where nothing is. If another process was first, its value is
+// the flight's result.
+func (c *Cache) addResult(ctx context.Context, fl *flight, item engine.Item, timeout time.Duration) error {
+	added, err := c.engine.Add(ctx, fl.key.stored, item, timeout)
+	if err != nil {
+		return err
+	}
+	if added {
+		c.debug(logging.Set, fl.key, item.Cost)
+		return nil
+	}
+	if other, err := c.lookup(ctx, fl.key, fl.task.Type); err == nil {
+		fl.result.Value, fl.payload = other, nil
+	}
+	return nil
+}
+
+// FetchCached returns the value of the task's type under key, or an error that matches
+// cacheutils.ErrNoCachedValue. It computes nothing.
+func (c *Cache) FetchCached(ctx context.Context, key Key, task *Task) (any, error) {
+	value, err := c.lookup(ctx, key, task.Type)
+	if err != nil {
+		task.Stats.Misses.Add(1)
+		if errors.Is(err, cacheutils.ErrCacheMiss) && !errors.Is(err, cacheutils.ErrUndecodable) {
+			return nil, fmt.Errorf("%w: %s, key %s", cacheutils.ErrNoCachedValue, task.Name, key)
+		}
+		return nil, fmt.Errorf("%w: %s, key %s: %w", cacheutils.ErrNoCachedValue, task.Name, key, err)
+	}
+	task.Stats.Hits.Add(1)
+	return value, nil
+}
+
+// Put stores the value of the task's type that value points at, which nobody changes later.
+func (c *Cache) Put(ctx context.Context, key Key, task *Task, value any, timeout time.Duration) error {
+	if timeout == DefaultTimeout {
+		timeout = c.timeout
+	}
+	item, err := c.seal(key, task.Type, value, task.Shared, nil)
+	if err != nil {
+		return err
+	}
+	done, err := c.flights.write(ctx, key)
+	if err != nil {
+		return fmt.Errorf("backends: set %q: %w", key.text, err)
+	}
+	defer done()
+	return c.store(ctx, key, item, timeout)
+}
+
+// GetOrSet reads the value under key into the variable that into points at. When there is
+// none it calls compute, once for all callers in this process, stores what that returns,
+// a nil too, and hands it out. Should another process have stored a value meanwhile, that
+// one stays and is handed out. An error of compute is returned as it is and nothing is
+// stored. That the store fails is logged, not returned: the value is there.
+func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func(context.Context) (any, error), opts ...Option) error {
+	o := c.operation(opts)
+	k, err := c.plainKey(key, o.version)
+	if err != nil {
+		return err
+	}
+	return c.getOrSet(ctx, k, into, compute, o.timeout)
+}
+
+// GetOrSetKey is GetOrSet for a Key.
+func (c *Cache) GetOrSetKey(ctx context.Context, key Key, into any, compute func(context.Context) (any, error), opts ...Option) error {
+	return c.getOrSet(ctx, key, into, compute, c.operation(opts).timeout)
+}
+
+func (c *Cache) getOrSet(ctx context.Context, key Key, into any, compute func(context.Context) (any, error), timeout time.Duration) error {
+	v, err := target("GetOrSet", into)
+	if err != nil {
+		return err
+	}
+	t := codec.Of(v.Type())
+	if err := t.Err(); err != nil && !c.holdsLive(t, false) {
+		return fmt.Errorf("backends: get or set %q: %w", key.text, err)
+	}
+	task := &Task{Name: "GetOrSet", Type: t, Stats: new(Stats), plain: true}
+	r := c.Fetch(ctx, key, task, func(ctx context.Context) Result {
+		value, err := compute(ctx)
+		if err != nil {
+			return Result{Err: err}
+		}
+		p := reflect.New(t.Type())
+		if value != nil {
+			got := reflect.ValueOf(value)
+			if !got.Type().AssignableTo(t.Type()) {
+				return Result{Err: fmt.Errorf("backends: %w: get or set %q: got a %T for a variable of type %s",
+					cacheutils.ErrArguments, key.text, value, t.Type())}
+			}
+			p.Elem().Set(got)
+		}
+		return Result{Value: p.Interface(), Timeout: timeout}
+	})
+	if r.Err != nil {
+		return r.Err
+	}
+	v.Set(reflect.ValueOf(r.Value).Elem())
+	return nil
+}

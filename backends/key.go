@@ -1,0 +1,111 @@
+package backends
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/cachekey"
+)
+
+// maxKey is the length in bytes of the longest key that memcached takes. It holds for all
+// engines, so that a key is the same wherever it is stored.
+const maxKey = 250
+
+// maxHead leaves room after prefix and version for a readable head and a hash.
+const maxHead = 150
+
+// A Key addresses an entry of the Cache that made it.
+type Key struct {
+	text   string // before prefix and version
+	stored string // as the engine knows it
+	check  keyCheck
+}
+
+// A keyCheck is part of the sha256 of a key that was shortened, zero for other keys. It goes
+// into the entry: md5, whose sum makes shortened keys differ, can be made to collide.
+type keyCheck [16]byte
+
+// String returns the key without the backend's prefix and version.
+func (k Key) String() string { return k.text }
+
+// Key returns the key for any text: one that is too long, or that has characters which
+// memcached refuses, is shortened as cachekey.Sanitize does, so that with prefix and version
+// it has at most 250 bytes.
+func (c *Cache) Key(text string) Key {
+	short := cachekey.Sanitize(text, maxKey-len(c.head))
+	k := Key{text: short, stored: c.compose(short, c.version)}
+	if short != text {
+		sum := sha256.Sum256([]byte(text))
+		copy(k.check[:], sum[:])
+	}
+	return k
+}
+
+// plainKey returns the key for text as it is, or an error if the engine can't take it. Where
+// it can, but memcached could not, that is logged, as Django warns.
+func (c *Cache) plainKey(text, version string) (Key, error) {
+	if text == "" {
+		return Key{}, fmt.Errorf("backends: %w: it is empty", cacheutils.ErrInvalidKey)
+	}
+	k := Key{text: text, stored: c.compose(text, version)}
+	if c.checkKey != nil {
+		if err := c.checkKey(k.stored); err != nil {
+			return Key{}, fmt.Errorf("backends: %w", err)
+		}
+		return k, nil
+	}
+	if why := notPortable(k.stored); why != "" {
+		c.notice(fmt.Sprintf("key %q %s: memcached would refuse it", k.stored, why))
+	}
+	return k, nil
+}
+
+func (c *Cache) plainKeys(texts []string, version string) ([]Key, error) {
+	keys := make([]Key, len(texts))
+	for i, text := range texts {
+		k, err := c.plainKey(text, version)
+		if err != nil {
+			return nil, err
+		}
+		keys[i] = k
+	}
+	return keys, nil
+}
+
+func (c *Cache) compose(key, version string) string {
+	if c.keyFunction != nil {
+		return c.keyFunction(key, c.prefix, version)
+	}
+	if version == c.version {
+		return c.head + key
+	}
+	return head(c.prefix, version) + key
+}
+
+// head is what Django puts before a key.
+func head(prefix, version string) string { return prefix + ":" + version + ":" }
+
+func notPortable(key string) string {
+	if len(key) > maxKey {
+		return fmt.Sprintf("has %d bytes, more than %d", len(key), maxKey)
+	}
+	if i := strings.IndexFunc(key, func(r rune) bool { return r <= ' ' || r == 0x7f }); i >= 0 {
+		return fmt.Sprintf("has the character %q", key[i])
+	}
+	return ""
+}
+
+func checkHead(s engine.Settings) error {
+	h := head(s.KeyPrefix, s.Version)
+	if why := notPortable(h); why != "" {
+		return fmt.Errorf("%w: KeyPrefix %q with Version %q %s", cacheutils.ErrConfig, s.KeyPrefix, s.Version, why)
+	}
+	if len(h) > maxHead {
+		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %d bytes, which leaves no room for keys: use at most %d",
+			cacheutils.ErrConfig, s.KeyPrefix, s.Version, len(h), maxHead)
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package locmem
+
+import (
+	"math"
+
+	"github.com/cacheutils/cacheutils/backends/engine"
+)
+
+// One bound on the sum of weights keeps both the entries and their cost in bounds: an entry
+// weighs what it costs, but at least max_cost/max_entries, rounded up. Then the costs can't
+// exceed max_cost, and more than max_entries entries can't be in it even if each of them
+// weighs the least. The price is that a store of very mixed entries may be full a little
+// below both bounds: small entries are charged as average ones.
+//
+// Weights are 32 bits wide, so that for a max_cost of 4 GiB and more they count units of
+// several bytes.
+
+// overhead is what an entry costs beside its key and its value: the entry and the key's
+// string header, the node and the slot in the hash table that hold it.
+const overhead = 256
+
+type bounds struct{ entries, cost int }
+
+// wanted are the bounds that an engine was opened with; 0 where it was opened without.
+type wanted bounds
+
+// over returns b with what is wanted in place.
+func (w wanted) over(b bounds) bounds {
+	if w.entries > 0 {
+		b.entries = w.entries
+	}
+	if w.cost > 0 {
+		b.cost = w.cost
+	}
+	return b
+}
+
+// unit is how many bytes a weight of 1 stands for.
+func (b bounds) unit() uint64 {
+	return uint64(b.cost)/(math.MaxUint32+1) + 1
+}
+
+// maximum is the bound on the sum of weights.
+func (b bounds) maximum() uint64 {
+	return uint64(b.cost) / b.unit()
+}
+
+// weight is what an entry of that cost weighs.
+func (b bounds) weight(cost int) uint32 {
+	weight := max(uint64(cost), ceilDiv(uint64(b.cost), uint64(b.entries)))
+	return uint32(min(ceilDiv(weight, b.unit()), math.MaxUint32))
+}
+
+// fits tells whether an entry of that cost can be stored at all.
+func (b bounds) fits(cost int) bool {
+	return cost <= b.cost && uint64(b.weight(cost)) <= b.maximum()
+}
+
+// cost is what an entry takes of max_cost. Items say what their value costs; one that says
+// less than the length of its bytes is not believed.
+func cost(key string, item engine.Item) int {
+	size := max(item.Cost, len(item.Value))
+	if size > math.MaxInt-len(key)-overhead {
+		return math.MaxInt
+	}
+	return size + len(key) + overhead
+}
+
+func ceilDiv(a, b uint64) uint64 {
+	return a/b + min(a%b, 1)
+}

@@ -1,0 +1,90 @@
+package locmem_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/backends/locmem"
+)
+
+func unsafeString(b []byte) string { return unsafe.String(&b[0], len(b)) }
+
+func named(t *testing.T, location ...string) engine.Engine {
+	t.Helper()
+	e, err := locmem.Open(engine.Settings{Location: location})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+// Engines of one name share a store, others don't (C96).
+func TestNames(t *testing.T) {
+	a, again, b := named(t, "a"), named(t, "a"), named(t, "b")
+	none, empty := named(t), named(t, "")
+	mustSet(t, a, "k", text("a"), time.Minute)
+	mustSet(t, none, "k", text("none"), time.Minute)
+	for name, got := range map[string]struct {
+		e    engine.Engine
+		want string
+	}{"the same name": {again, "a"}, "another": {b, miss}, "none": {none, "none"}, "the empty one": {empty, "none"}} {
+		if s := value(got.e, "k"); s != got.want {
+			t.Errorf("%s: got %s, want %s", name, s, got.want)
+		}
+	}
+}
+
+// The last Close empties the store and ends its goroutine; the engine can be used after that (C85).
+func TestClose(t *testing.T) {
+	a, b := named(t, "closing"), named(t, "closing")
+	mustSet(t, a, "k", text("v"), time.Minute)
+	for range 2 {
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := value(b, "k"); got != "v" {
+		t.Errorf("after the first Close: %s", got)
+	}
+	if got := value(a, "k"); got != "v" { // opens it anew, while b has it open
+		t.Errorf("used after Close: %s", got)
+	}
+	a.Close()
+	b.Close()
+	noGoroutines(t)
+	if got := value(a, "k"); got != miss {
+		t.Errorf("after the last Close: %s", got)
+	}
+	mustSet(t, a, "k", text("again"), time.Minute)
+	if got := value(b, "k"); got != "again" {
+		t.Errorf("opened anew: %s", got)
+	}
+}
+
+func TestWrongSettings(t *testing.T) {
+	tests := []struct {
+		name     string
+		settings engine.Settings
+		text     string
+	}{
+		{"C97 unknown option", engine.Settings{Options: map[string]any{"max_entires": 5}}, "max_entires"},
+		{"C97 wrong type", engine.Settings{Options: map[string]any{"MAX_ENTRIES": "many"}}, "max_entries"},
+		{"C97 zero", engine.Settings{Options: map[string]any{"max_entries": 0}}, "above 0"},
+		{"C97 negative", engine.Settings{Options: map[string]any{"max_cost": -1}}, "above 0"},
+		{"two locations", engine.Settings{Location: []string{"a", "b"}}, "location"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := locmem.Open(test.settings)
+			if !errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), test.text) {
+				t.Errorf("got %v, want ErrConfig with %q", err, test.text)
+			}
+		})
+	}
+}

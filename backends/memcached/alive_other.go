@@ -1,0 +1,9 @@
+//go:build !unix
+
+package memcached
+
+import "net"
+
+// alive can't tell here without waiting; the first operation on a connection that has died
+// finds out.
+func alive(net.Conn) bool { return true }

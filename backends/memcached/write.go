@@ -1,0 +1,175 @@
+package memcached
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/engine"
+)
+
+// A verb is a way to store an item. Only set is idempotent: had a lost reply to an add or a
+// compare-and-swap been "stored", the second try would be told that it came too late.
+type verb struct {
+	name       string
+	idempotent bool
+	send       func(*client, *memcache.Item) error
+}
+
+var (
+	set = verb{"set", true, (*client).Set}
+	add = verb{"add", false, (*client).Add}
+	cas = verb{"compare-and-swap", false, (*client).CompareAndSwap}
+)
+
+// Set doesn't send an item of which it knows that the server will refuse it.
+func (m *memcached) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
+	_, err := m.store(ctx, set, key, item, timeout)
+	return err
+}
+
+// Add returns an error when its reply is lost; whether the item was stored is then unknown.
+func (m *memcached) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
+	return m.store(ctx, add, key, item, timeout)
+}
+
+// CompareAndSwap returns an error when its reply is lost; whether the item was stored is then
+// unknown.
+func (m *memcached) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
+	return m.store(ctx, cas, key, item, timeout)
+}
+
+func (m *memcached) store(ctx context.Context, v verb, key string, item engine.Item, timeout time.Duration) (bool, error) {
+	if err := checkKey(key); err != nil {
+		return false, err
+	}
+	s := m.servers.of(key)
+	size := int64(itemSize(key, item.Value))
+	if size >= s.tooLarge.Load() {
+		return s.leaveOut(ctx, v, key, item.CAS, size)
+	}
+	stored, err := s.send(ctx, v, &memcache.Item{
+		Key: key, Value: item.Value, Flags: item.Flags, CasID: item.CAS,
+		Expiration: expiration(timeout, time.Now()),
+	})
+	if refusedAsTooLarge(err) {
+		s.remember(size)
+		return s.leaveOut(ctx, v, key, item.CAS, size)
+	}
+	return stored, err
+}
+
+// send stores it, or returns false if the verb's condition isn't met.
+func (s *server) send(ctx context.Context, v verb, it *memcache.Item) (bool, error) {
+	err := s.do(ctx, v.name, v.idempotent, func(c *client) error { return v.send(c, it) })
+	if answer(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// leaveOut does what the verb would do with an item too large to store, and returns
+// cacheutils.ErrTooLarge when the verb's condition was met: whatever it would have replaced
+// is gone then. An add and a compare-and-swap store an item that has already expired, so that
+// the server decides about their condition as ever.
+func (s *server) leaveOut(ctx context.Context, v verb, key string, casID uint64, size int64) (bool, error) {
+	met := true
+	var err error
+	if v.name == set.name {
+		_, err = s.delete(ctx, key)
+	} else {
+		met, err = s.send(ctx, v, &memcache.Item{Key: key, CasID: casID, Expiration: expired})
+	}
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("memcached: %s of %d bytes, too large for %s, without removing the old value: %w",
+			v.name, size, s.address, err)
+	case !met:
+		return false, nil
+	default:
+		return false, fmt.Errorf("memcached: %s of %d bytes on %s: %w", v.name, size, s.address, cacheutils.ErrTooLarge)
+	}
+}
+
+// remember lowers the size from which items are not sent.
+func (s *server) remember(size int64) {
+	for {
+		known := s.tooLarge.Load()
+		if size >= known || s.tooLarge.CompareAndSwap(known, size) {
+			return
+		}
+	}
+}
+
+// itemHeader is what memcached adds to an item: a header of 48 bytes, the number for
+// compare-and-swap, the flags, a NUL after the key and CR LF after the value.
+const itemHeader = 48 + 8 + 4 + 1 + 2
+
+func itemSize(key string, value []byte) int { return itemHeader + len(key) + len(value) }
+
+func refusedAsTooLarge(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "SERVER_ERROR object too large for cache")
+}
+
+func (m *memcached) Delete(ctx context.Context, key string) (bool, error) {
+	if err := checkKey(key); err != nil {
+		return false, err
+	}
+	return m.servers.of(key).delete(ctx, key)
+}
+
+func (s *server) delete(ctx context.Context, key string) (bool, error) {
+	err := s.do(ctx, "delete", true, func(c *client) error { return c.Delete(key) })
+	if err == memcache.ErrCacheMiss {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (m *memcached) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
+	if err := checkKey(key); err != nil {
+		return false, err
+	}
+	seconds := expiration(timeout, time.Now())
+	err := m.servers.of(key).do(ctx, "touch", true, func(c *client) error { return c.Touch(key, seconds) })
+	if err == memcache.ErrCacheMiss {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Incr adds as memcached does: see the package. It returns an error when its reply is lost;
+// whether the number was changed is then unknown.
+func (m *memcached) Incr(ctx context.Context, key string, delta int64) (int64, error) {
+	if err := checkKey(key); err != nil {
+		return 0, err
+	}
+	s := m.servers.of(key)
+	var sum uint64
+	err := s.do(ctx, "incr", false, func(c *client) (err error) {
+		if delta < 0 {
+			sum, err = c.Decrement(key, -uint64(delta))
+		} else {
+			sum, err = c.Increment(key, uint64(delta))
+		}
+		return err
+	})
+	switch {
+	case err == nil && sum > math.MaxInt64:
+		return 0, s.fault("incr", fmt.Errorf("%w: it is now %d, more than an int64 holds", cacheutils.ErrNotNumber, sum))
+	case err == nil:
+		return int64(sum), nil
+	case errors.Is(err, memcache.ErrCacheMiss):
+		return 0, cacheutils.ErrCacheMiss
+	case strings.Contains(err.Error(), "non-numeric"):
+		return 0, s.fault("incr", cacheutils.ErrNotNumber)
+	default:
+		return 0, err
+	}
+}

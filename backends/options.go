@@ -1,0 +1,38 @@
+package backends
+
+import "time"
+
+// An Option changes one operation of a Cache.
+type Option func(*operation)
+
+// An operation is what the options of one call add up to.
+type operation struct {
+	timeout time.Duration
+	version string
+}
+
+// DefaultTimeout stands for the backend's own timeout.
+const DefaultTimeout time.Duration = -1 << 63
+
+// Timeout says how long the stored value lives, in place of the backend's timeout. Zero and
+// negative ones mean that it is over already: what was stored before is gone and nothing is
+// stored. cacheutils.Forever never expires.
+func Timeout(d time.Duration) Option {
+	return func(o *operation) { o.timeout = d }
+}
+
+// Version addresses the key in that version instead of the backend's.
+func Version(v string) Option {
+	return func(o *operation) { o.version = v }
+}
+
+func (c *Cache) operation(opts []Option) operation {
+	o := operation{timeout: c.timeout, version: c.version}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.timeout == DefaultTimeout {
+		o.timeout = c.timeout
+	}
+	return o
+}

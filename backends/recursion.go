@@ -1,0 +1,115 @@
+package backends
+
+import (
+	"context"
+	"sync"
+
+	"github.com/cacheutils/cacheutils/internal/goroutine"
+)
+
+// A computation that asks for its own result, directly or by way of other cached functions,
+// would wait for ever. So the flights that wait for one another are kept as a graph, and
+// nobody is let in who would close a circle. A caller's own flight is found in the context
+// that its computation was given or, where that was not passed on, by the goroutine.
+
+type flightKey struct{}
+
+// waits is the graph of this process. It spans all backends, since a circle may.
+var waits waitGraph
+
+type waitGraph struct {
+	mu    sync.Mutex
+	edges map[*flight]map[*flight]int // from a flight to those that its computation waits for
+}
+
+// enter notes that from waits for to. It returns false, and notes nothing, if to waits for
+// from already.
+func (g *waitGraph) enter(from, to *flight) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.reaches(to, from, nil) {
+		return false
+	}
+	if g.edges == nil {
+		g.edges = make(map[*flight]map[*flight]int)
+	}
+	if g.edges[from] == nil {
+		g.edges[from] = make(map[*flight]int)
+	}
+	g.edges[from][to]++
+	return true
+}
+
+func (g *waitGraph) leave(from, to *flight) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.edges[from][to]--; g.edges[from][to] == 0 {
+		delete(g.edges[from], to)
+	}
+	if len(g.edges[from]) == 0 {
+		delete(g.edges, from)
+	}
+}
+
+func (g *waitGraph) reaches(from, to *flight, seen map[*flight]bool) bool {
+	if from == to {
+		return true
+	}
+	if seen[from] || len(g.edges[from]) == 0 {
+		return false
+	}
+	if seen == nil {
+		seen = make(map[*flight]bool)
+	}
+	seen[from] = true
+	for next := range g.edges[from] {
+		if g.reaches(next, to, seen) {
+			return true
+		}
+	}
+	return false
+}
+
+// callersFlight returns the flight in whose computation the caller runs, or nil. A flight
+// that has landed waits for nobody, whatever goroutines its computation left behind.
+func callersFlight(ctx context.Context) *flight {
+	fl, _ := ctx.Value(flightKey{}).(*flight)
+	if fl == nil {
+		fl = running.flightOf(goroutine.Current())
+	}
+	if fl == nil {
+		return nil
+	}
+	select {
+	case <-fl.landed:
+		return nil
+	default:
+		return fl
+	}
+}
+
+// running has the flights that compute, the innermost by goroutine.
+var running runningFlights
+
+type runningFlights struct {
+	byGoroutine sync.Map // uintptr to *flight
+}
+
+func (r *runningFlights) flightOf(g uintptr) *flight {
+	fl, _ := r.byGoroutine.Load(g)
+	f, _ := fl.(*flight)
+	return f
+}
+
+// start notes that fl computes on this goroutine. end takes that back.
+func (r *runningFlights) start(fl *flight) (end func()) {
+	g := goroutine.Current()
+	outer, nested := r.byGoroutine.Swap(g, fl)
+	return func() {
+		if nested {
+			r.byGoroutine.Store(g, outer)
+		} else {
+			r.byGoroutine.Delete(g)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package cachekey
+
+import "reflect"
+
+// A Keyer names itself in keys: its rendering is its type and the text that CacheKey returns,
+// like geo.City('it/42'). Values that differ for the function that is cached must return texts
+// that differ. The methods of a type are looked for on its values and its pointers alike;
+// one that is only promoted from an embedded field names that field, not the whole.
+type Keyer interface {
+	CacheKey() string
+}
+
+// Kwargs are arguments by name, rendered as {'foo':'hello'} sorted by name: as the last
+// parameter of a decorated function they are what keyword arguments are in Python.
+type Kwargs map[string]any
+
+// A Tuple is rendered as a Python tuple, (1,'a') or (1,). A []any is a list.
+type Tuple []any
+
+// Args renders an argument list, each value as Repr does:
+//
+//	('test',)             one positional argument
+//	(2,){'foo':'hello'}   positional and by name
+//	{'foo':'hello'}       by name only
+//	                      neither: the empty string
+//
+// It fails as Repr does.
+func Args(args []any, kwargs Kwargs) (string, error) {
+	dst := make([]byte, 0, 64)
+	var err error
+	if len(args) > 0 {
+		if dst, err = shared.appendTuple(dst, args, walk{}); err != nil {
+			return "", err
+		}
+	}
+	if len(kwargs) > 0 {
+		if dst, err = shared.appendAny(dst, map[string]any(kwargs), walk{}); err != nil {
+			return "", err
+		}
+	}
+	return string(dst), nil
+}
+
+// Repr renders one value as it is rendered behind an interface, so that values of different
+// types never share a text: Repr(1) is 1, Repr(int64(1)) is int64(1).
+//
+// The error wraps cacheutils.ErrInvalidKey. It is non-nil if v holds a channel, a func or an
+// unsafe.Pointer, contains itself, is nested deeper than 10,000 levels, or if a CacheKey or
+// MarshalText method in it fails or panics.
+func Repr(v any) (string, error) {
+	dst, err := shared.appendAny(make([]byte, 0, 64), v, walk{})
+	if err != nil {
+		return "", err
+	}
+	return string(dst), nil
+}
+
+// Build puts a key together from a function's name and its rendered arguments:
+// [cached]name(args).
+func Build(name, args string) string {
+	return "[cached]" + name + "(" + args + ")"
+}
+
+var (
+	kwargsType = reflect.TypeFor[Kwargs]()
+	tupleType  = reflect.TypeFor[Tuple]()
+)

@@ -1,0 +1,205 @@
+package cachekey
+
+import (
+	"reflect"
+	"unsafe"
+)
+
+// How a type becomes an encoder: compiler.node visits each type that can be reached from the
+// root once and leaves a node with a closure, body, that renders the value behind a pointer.
+// Closures refer to the nodes of their parts, not to the parts' closures, so that recursive
+// types end. Nothing about a type is decided while values are rendered, but for what is behind
+// interfaces.
+
+// An appendFunc appends the rendering of the value that p points at.
+type appendFunc func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error)
+
+// A node renders the values of one type. Its fields are set before the first value is rendered.
+type node struct {
+	typ  reflect.Type
+	body appendFunc
+
+	// The rendering is name+body where the type is known, full+body behind an interface.
+	// If named is false, it is body and full(body) instead.
+	named bool
+	name  string
+	full  string
+
+	none     bool // values may be None
+	asText   bool // the type has a text of its own: its kind doesn't say how it is rendered
+	fallback form // behind an interface, which values are rendered bare
+
+	scope *scope
+	elem  *node // of pointers, slices, arrays and maps
+	key   *node // of maps
+}
+
+// A form says which values of a type go without their type's name behind an interface.
+type form uint8
+
+const (
+	typed        form = iota // none
+	bare                     // all but nil
+	bareBig                  // *big.Int, where no int64 can hold it
+	bareAnyKeyed             // map[any]any, where a key is no string
+)
+
+var (
+	mapAnyKeyedType = reflect.TypeFor[map[any]any]()
+
+	bareTypes = map[reflect.Type]form{
+		reflect.TypeFor[bool]():           bare,
+		reflect.TypeFor[int]():            bare,
+		reflect.TypeFor[float64]():        bare,
+		reflect.TypeFor[string]():         bare,
+		reflect.TypeFor[[]byte]():         bare,
+		reflect.TypeFor[[]any]():          bare,
+		reflect.TypeFor[map[string]any](): bare,
+		tupleType:                         bare,
+		mapAnyKeyedType:                   bareAnyKeyed,
+		reflect.PointerTo(bigIntType):     bareBig,
+	}
+)
+
+type compiler struct {
+	scope *scope
+	nodes map[reflect.Type]*node
+	flat  bool // nothing but scalars, strings, structs and arrays was met
+}
+
+// node returns the node of t, which was reached by way of at.
+func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
+	if n, ok := c.nodes[t]; ok {
+		return n, nil
+	}
+	n := &node{typ: t, full: TypeName(t), fallback: bareTypes[t], scope: c.scope}
+	c.nodes[t] = n
+	if fields, ok := c.scope.attrs[t]; ok {
+		return n, c.structNode(n, fields, at)
+	}
+	if body := ownText(t); body != nil {
+		c.flat = false
+		n.named, n.name, n.asText, n.body = t != bigIntType, escapeName(t.String()), true, body
+		return n, nil
+	}
+	if body := scalarBody(t.Kind()); body != nil {
+		n.body = body
+		return n, nil
+	}
+	var err error
+	switch t.Kind() {
+	case reflect.Struct:
+		err = c.structNode(n, countedFields(t), at)
+	case reflect.Pointer:
+		c.flat, n.none = false, true
+		n.elem, err = c.node(t.Elem(), at)
+		n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+			return n.appendPointer(dst, *(*unsafe.Pointer)(p), w)
+		}
+	case reflect.Slice:
+		c.flat, n.none = false, true
+		n.elem, err = c.node(t.Elem(), at.step("[]"))
+		n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+			// Whatever the element type, a slice's header is laid out as that of a []byte.
+			s := *(*[]byte)(p)
+			return n.appendSlice(dst, unsafe.Pointer(unsafe.SliceData(s)), len(s), w)
+		}
+	case reflect.Array:
+		n.elem, err = c.node(t.Elem(), at.step("[]"))
+		n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+			return n.appendList(dst, p, t.Len(), w)
+		}
+	case reflect.Map:
+		c.flat, n.none = false, true
+		if n.key, err = c.node(t.Key(), at.step("[key]")); err == nil {
+			n.elem, err = c.node(t.Elem(), at.step("[]"))
+		}
+		n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+			return n.appendMap(dst, reflect.NewAt(t, p).Elem(), w)
+		}
+	case reflect.Interface:
+		c.flat, n.none = false, true
+		n.body = n.interfaceBody()
+	default:
+		err = &TypeError{Root: at.root, Path: at.String(), Type: t}
+	}
+	return n, err
+}
+
+func (n *node) interfaceBody() appendFunc {
+	if n.typ.NumMethod() == 0 {
+		return func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+			return n.scope.appendAny(dst, *(*any)(p), w)
+		}
+	}
+	return func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+		return n.scope.appendElem(dst, reflect.NewAt(n.typ, p).Elem(), w)
+	}
+}
+
+// append renders the value that p points at where its type is known.
+func (n *node) append(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+	return n.body(append(dst, n.name...), p, w)
+}
+
+// unexported is the error for a value that reflection doesn't let out.
+func (n *node) unexported() error {
+	return invalid("a value of type %s was read from an unexported field and can't be addressed; give the struct around it", n.full)
+}
+
+// structNode completes the node of a struct type of which the given fields count.
+func (c *compiler) structNode(n *node, fields []int, at trail) error {
+	type part struct {
+		intro  string
+		offset uintptr
+		node   *node
+	}
+	n.named, n.name = true, escapeName(n.typ.Name())
+	if n.name == "" {
+		n.name = "struct"
+	}
+	parts := make([]part, 0, len(fields))
+	intro := "{"
+	for _, i := range fields {
+		f := n.typ.Field(i)
+		if tag := f.Tag.Get("cachekey"); tag != "" && tag != "-" {
+			return invalid("tag cachekey:%q of field %s of %s: only \"-\" has a meaning", tag, f.Name, n.full)
+		}
+		elem, err := c.node(f.Type, at.field(f.Name))
+		if err != nil {
+			return err
+		}
+		parts = append(parts, part{intro + f.Name + "=", f.Offset, elem})
+		intro = ","
+	}
+	if len(parts) == 0 {
+		n.body = func(dst []byte, _ unsafe.Pointer, _ walk) ([]byte, error) {
+			return append(dst, "{}"...), nil
+		}
+		return nil
+	}
+	n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+		var err error
+		for i := range parts {
+			f := &parts[i]
+			dst = append(dst, f.intro...)
+			if dst, err = f.node.append(dst, unsafe.Add(p, f.offset), w); err != nil {
+				return dst, err
+			}
+		}
+		return append(dst, '}'), nil
+	}
+	return nil
+}
+
+// countedFields returns the indices of t's fields but for blank ones and those that are tagged
+// cachekey:"-".
+func countedFields(t reflect.Type) []int {
+	var counted []int
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Name != "_" && f.Tag.Get("cachekey") != "-" {
+			counted = append(counted, i)
+		}
+	}
+	return counted
+}

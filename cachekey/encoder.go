@@ -1,0 +1,156 @@
+package cachekey
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"unsafe"
+)
+
+// Attrs says which fields of a struct type stand for it in keys, by the struct type (or a
+// pointer to it). They are rendered in the order of the struct whatever the order here, and
+// count before a CacheKey or MarshalText method and before cachekey:"-" tags. A type with
+// no fields listed is rendered as if it were not there.
+type Attrs map[reflect.Type][]string
+
+// An Encoder renders the values of one type. It is compiled once and may be used by any
+// number of goroutines.
+type Encoder struct {
+	root    *node
+	scope   *scope
+	scratch *sync.Pool // of *reflect.Value of the type; nil if values may keep a pointer to it
+}
+
+// EncoderOf returns the encoder of t, which is rendered as a statically known type: struct
+// values begin with their bare name, scalars carry no type. If t is an interface type, its
+// values are rendered as Repr does.
+//
+// The error is a *TypeError, naming the path to the offending field, if a channel, a func or
+// an unsafe.Pointer can be reached from t through fields, elements, keys and pointers;
+// what is behind interfaces is checked when it is rendered. It is an error, too, if attrs
+// names a field that its type doesn't have. Every error wraps cacheutils.ErrInvalidKey.
+func EncoderOf(t reflect.Type, attrs Attrs) (*Encoder, error) {
+	if t == nil {
+		return nil, invalid("EncoderOf: nil type")
+	}
+	if len(attrs) == 0 {
+		return shared.encoder(t)
+	}
+	listed, err := attrs.fields()
+	if err != nil {
+		return nil, err
+	}
+	return (&scope{attrs: listed}).encoder(t)
+}
+
+// Append appends the rendering of v, which must be of exactly the encoder's type. Values of
+// simple kinds and addressable ones are read in place, others are copied first. If it fails,
+// the error wraps cacheutils.ErrInvalidKey and what was appended is to be thrown away.
+func (e *Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
+	if !v.IsValid() || v.Type() != e.root.typ {
+		return dst, invalid("encoder of %s was given %s", e.root.typ, describe(v))
+	}
+	if v.CanAddr() {
+		return e.root.append(dst, v.Addr().UnsafePointer(), walk{})
+	}
+	if e.scratch == nil {
+		return e.root.appendValue(dst, v, false, walk{})
+	}
+	if !v.CanInterface() {
+		return dst, e.root.unexported()
+	}
+	c := e.scratch.Get().(*reflect.Value)
+	c.Set(v)
+	dst, err := e.root.append(dst, c.Addr().UnsafePointer(), walk{})
+	c.SetZero()
+	e.scratch.Put(c)
+	return dst, err
+}
+
+// AppendPointer appends the rendering of the value of the encoder's type that p points at.
+// It fails as Append does.
+func (e *Encoder) AppendPointer(dst []byte, p unsafe.Pointer) ([]byte, error) {
+	return e.root.append(dst, p, walk{})
+}
+
+// A scope is the set of encoders that share one set of attributes. The encoders of types met
+// behind interfaces are compiled in the scope of the interface's encoder.
+type scope struct {
+	attrs    map[reflect.Type][]int // indices of the fields that count
+	encoders sync.Map               // reflect.Type to *Encoder, or to the error of compiling it
+}
+
+// shared is the scope without attributes.
+var shared = &scope{}
+
+func (s *scope) encoder(t reflect.Type) (*Encoder, error) {
+	found, ok := s.encoders.Load(t)
+	if !ok {
+		found, _ = s.encoders.LoadOrStore(t, s.compile(t))
+	}
+	if e, ok := found.(*Encoder); ok {
+		return e, nil
+	}
+	return nil, found.(error)
+}
+
+// compile returns the *Encoder of t or an error.
+func (s *scope) compile(t reflect.Type) any {
+	c := compiler{scope: s, nodes: make(map[reflect.Type]*node), flat: true}
+	root, err := c.node(t, trail{root: t})
+	if err != nil {
+		return err
+	}
+	e := &Encoder{root: root, scope: s}
+	if c.flat && (t.Kind() == reflect.Struct || t.Kind() == reflect.Array) {
+		e.scratch = &sync.Pool{New: func() any {
+			v := reflect.New(t).Elem()
+			return &v
+		}}
+	}
+	return e
+}
+
+// fields resolves the names in a to field indices, sorted and without repetitions.
+func (a Attrs) fields() (map[reflect.Type][]int, error) {
+	listed := make(map[reflect.Type][]int, len(a))
+	for t, names := range a {
+		if t != nil && t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if len(names) == 0 {
+			continue
+		}
+		if t == nil || t.Kind() != reflect.Struct {
+			return nil, invalid("attributes of %v, which is no struct type", t)
+		}
+		for _, name := range names {
+			i := slices.IndexFunc(fieldNames(t), func(f string) bool { return f == name && f != "_" })
+			if i < 0 {
+				return nil, invalid("%s has no field %q; it has %s", TypeName(t), name, strings.Join(fieldNames(t), ", "))
+			}
+			if !slices.Contains(listed[t], i) {
+				listed[t] = append(listed[t], i)
+			}
+		}
+		slices.Sort(listed[t])
+	}
+	return listed, nil
+}
+
+func fieldNames(t reflect.Type) []string {
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i] = t.Field(i).Name
+	}
+	return names
+}
+
+func describe(v reflect.Value) string {
+	if !v.IsValid() {
+		return "an invalid reflect.Value"
+	}
+	return fmt.Sprintf("a %s", v.Type())
+}

@@ -1,0 +1,79 @@
+package cachekey
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"strings"
+	"unicode/utf8"
+)
+
+const hashLen = 2 * md5.Size
+
+// Sanitize returns key fit for memcached: at most max bytes of valid UTF-8, none of them a space
+// or a control character, and never empty if max is positive.
+//
+// A key that is so already stays as it is, unless it is empty or ends like a shortened one. Any
+// other key becomes a readable head of it, in which spaces and control characters are \x20
+// and the like, then '-' and the md5 of the whole key in hex. So no plain key is ever equal
+// to a shortened one, and shortened keys differ as their md5 do.
+//
+// From max 33 on there is room for '-' and the md5; below, the result is the key or the first
+// max digits of its md5, and a key of exactly max digits doesn't stay as it is. Sanitize
+// once, on the key as it is sent: a result that is sanitized again is shortened again.
+func Sanitize(key string, max int) string {
+	if max <= 0 {
+		return ""
+	}
+	if isLegal(key) && len(key) <= max && !looksShortened(key, max) {
+		return key
+	}
+	sum := md5.Sum([]byte(key))
+	digits := hex.EncodeToString(sum[:])
+	if max <= hashLen {
+		return digits[:max]
+	}
+	dst := appendHead(make([]byte, 0, max), key, max-hashLen-1)
+	return string(append(append(dst, '-'), digits...))
+}
+
+// isLegal reports whether memcached takes key, its length aside.
+func isLegal(key string) bool {
+	for i := range len(key) {
+		if !isLegalByte(key[i]) {
+			return false
+		}
+	}
+	return key != "" && utf8.ValidString(key)
+}
+
+func isLegalByte(c byte) bool { return c > ' ' && c != 0x7f }
+
+// looksShortened reports whether key has the form of what Sanitize returns for longer ones.
+func looksShortened(key string, max int) bool {
+	if max <= hashLen {
+		return len(key) == max && isHex(key)
+	}
+	i := len(key) - hashLen
+	return i > 0 && key[i-1] == '-' && isHex(key[i:])
+}
+
+func isHex(s string) bool { return strings.Trim(s, hexDigits) == "" }
+
+// appendHead appends as much of the beginning of key as fits into room bytes, without cutting a
+// character or an escape in two.
+func appendHead(dst []byte, key string, room int) []byte {
+	for i := 0; i < len(key); {
+		r, size := utf8.DecodeRuneInString(key[i:])
+		next := key[i : i+size]
+		if r == utf8.RuneError && size == 1 || size == 1 && !isLegalByte(key[i]) {
+			next = string(appendEscape(nil, rune(key[i])))
+		}
+		if len(next) > room {
+			break
+		}
+		dst = append(dst, next...)
+		room -= len(next)
+		i += size
+	}
+	return dst
+}

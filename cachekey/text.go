@@ -1,0 +1,144 @@
+package cachekey
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+const hexDigits = "0123456789abcdef"
+
+// appendString renders s as repr of Python does, but for spaces, which are \x20, and for bytes
+// that are no UTF-8, which are \udc80 to \udcff.
+//
+// It loses nothing. What begins with a backslash is one rune, or one byte where it is a surrogate,
+// which no rune is; everything else stands for itself.
+func appendString(dst []byte, s string) []byte {
+	quote := quoteFor(s)
+	return append(appendEscaped(append(dst, quote), s, quote), quote)
+}
+
+// appendEscaped renders what stands between the quotes.
+func appendEscaped(dst []byte, s string, quote byte) []byte {
+	for i := 0; i < len(s); {
+		if c := s[i]; c < utf8.RuneSelf {
+			dst = appendASCII(dst, c, quote)
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			dst = append(dst, `\udc`...)
+			dst = append(dst, hexDigits[s[i]>>4], hexDigits[s[i]&15])
+		case strconv.IsPrint(r):
+			dst = append(dst, s[i:i+size]...)
+		default:
+			dst = appendEscape(dst, r)
+		}
+		i += size
+	}
+	return dst
+}
+
+// appendBytes renders b as repr of Python renders bytes, but for spaces, which are \x20.
+func appendBytes(dst, b []byte) []byte {
+	quote := quoteFor(b)
+	dst = append(dst, 'b', quote)
+	for _, c := range b {
+		if c < utf8.RuneSelf {
+			dst = appendASCII(dst, c, quote)
+		} else {
+			dst = appendEscape(dst, rune(c))
+		}
+	}
+	return append(dst, quote)
+}
+
+// quoteFor returns Python's choice of the quote around text.
+func quoteFor[T string | []byte](text T) byte {
+	single := false
+	for i := range len(text) {
+		switch text[i] {
+		case '\'':
+			single = true
+		case '"':
+			return '\''
+		}
+	}
+	if single {
+		return '"'
+	}
+	return '\''
+}
+
+func appendASCII(dst []byte, c, quote byte) []byte {
+	switch {
+	case c == '\\' || c == quote:
+		return append(dst, '\\', c)
+	case c > ' ' && c < 0x7f:
+		return append(dst, c)
+	case c == '\n':
+		return append(dst, `\n`...)
+	case c == '\r':
+		return append(dst, `\r`...)
+	case c == '\t':
+		return append(dst, `\t`...)
+	}
+	return appendEscape(dst, rune(c))
+}
+
+// appendEscape renders r as \xNN, \uNNNN or \UNNNNNNNN.
+func appendEscape(dst []byte, r rune) []byte {
+	letter, digits := byte('x'), 2
+	if r > 0xffff {
+		letter, digits = 'U', 8
+	} else if r > 0xff {
+		letter, digits = 'u', 4
+	}
+	dst = append(dst, '\\', letter)
+	for digits--; digits >= 0; digits-- {
+		dst = append(dst, hexDigits[r>>(4*digits)&15])
+	}
+	return dst
+}
+
+// escapeName makes the name of a type or package fit for a key: %2e and the like, which the
+// compiler writes in package paths, are undone, and spaces and control characters go.
+//
+// Names of type arguments hold both, as in Box[struct { X int "json:\"x y\"" }]. Within quotes a
+// space becomes \x20, which Go's quoting never gives; outside of them spaces are dropped beside
+// punctuation and become \x20 between words.
+func escapeName(name string) string {
+	if !strings.ContainsAny(name, " %\"\\\x7f") && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
+		return name
+	}
+	const punctuation = "{}()[];,"
+	dst := make([]byte, 0, len(name))
+	quoted := false
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		switch {
+		case quoted && c == '\\' && i+1 < len(name):
+			i++
+			dst = append(dst, c, name[i])
+		case c == '"':
+			quoted = !quoted
+			dst = append(dst, c)
+		case c == ' ' && !quoted && (i+1 < len(name) && strings.IndexByte(punctuation, name[i+1]) >= 0 || i > 0 && strings.IndexByte(punctuation, name[i-1]) >= 0):
+		case c <= ' ' || c == 0x7f:
+			dst = appendEscape(dst, rune(c))
+		case c == '%' && !quoted && i+2 < len(name):
+			b, err := strconv.ParseUint(name[i+1:i+3], 16, 8)
+			if err != nil || b <= ' ' || b == 0x7f {
+				dst = append(dst, c)
+				continue
+			}
+			dst = append(dst, byte(b))
+			i += 2
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return strings.ToValidUTF8(string(dst), "\uFFFD")
+}

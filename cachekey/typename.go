@@ -1,0 +1,123 @@
+package cachekey
+
+import (
+	"reflect"
+	"strconv"
+)
+
+// TypeName returns the name of t with the full paths of the packages in it, without spaces and
+// control characters: int, []*example.com/app/geo.City, map[string]any, func(int,...string)error,
+// struct{ID:int;example.com/app/geo.name:string}. Two types have two names, but for types
+// that are declared with one name inside of different functions of a package.
+func TypeName(t reflect.Type) string {
+	if t == nil {
+		return "nil"
+	}
+	return string(appendType(nil, t))
+}
+
+func appendType(dst []byte, t reflect.Type) []byte {
+	if name := t.Name(); name != "" {
+		if t.PkgPath() != "" {
+			dst = append(append(dst, cleanPath(t.PkgPath())...), '.')
+		}
+		return append(dst, escapeName(name)...)
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return appendType(append(dst, '*'), t.Elem())
+	case reflect.Slice:
+		return appendType(append(dst, "[]"...), t.Elem())
+	case reflect.Array:
+		dst = strconv.AppendInt(append(dst, '['), int64(t.Len()), 10)
+		return appendType(append(dst, ']'), t.Elem())
+	case reflect.Map:
+		dst = appendType(append(dst, "map["...), t.Key())
+		return appendType(append(dst, ']'), t.Elem())
+	case reflect.Chan:
+		word := map[reflect.ChanDir]string{reflect.BothDir: "chan(", reflect.RecvDir: "<-chan(", reflect.SendDir: "chan<-("}
+		return append(appendType(append(dst, word[t.ChanDir()]...), t.Elem()), ')')
+	case reflect.Func:
+		return appendSignature(append(dst, "func"...), t)
+	case reflect.Struct:
+		return appendStructType(dst, t)
+	case reflect.Interface:
+		return appendInterfaceType(dst, t)
+	}
+	return append(dst, escapeName(t.String())...)
+}
+
+// appendSignature renders the func type t from its parameters on.
+func appendSignature(dst []byte, t reflect.Type) []byte {
+	dst = append(dst, '(')
+	for i := range t.NumIn() {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if t.IsVariadic() && i == t.NumIn()-1 {
+			dst = appendType(append(dst, "..."...), t.In(i).Elem())
+		} else {
+			dst = appendType(dst, t.In(i))
+		}
+	}
+	dst = append(dst, ')')
+	if t.NumOut() == 1 {
+		return appendType(dst, t.Out(0))
+	}
+	if t.NumOut() == 0 {
+		return dst
+	}
+	dst = append(dst, '(')
+	for i := range t.NumOut() {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendType(dst, t.Out(i))
+	}
+	return append(dst, ')')
+}
+
+// appendStructType renders an anonymous struct type by all that makes it one: the names of its
+// fields, with the package of unexported ones, what is embedded (marked +), types and tags.
+func appendStructType(dst []byte, t reflect.Type) []byte {
+	dst = append(dst, "struct{"...)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if i > 0 {
+			dst = append(dst, ';')
+		}
+		if f.Anonymous {
+			dst = append(dst, '+')
+		}
+		if f.PkgPath != "" {
+			dst = append(append(dst, cleanPath(f.PkgPath)...), '.')
+		}
+		dst = append(append(dst, f.Name...), ':')
+		dst = appendType(dst, f.Type)
+		if f.Tag != "" {
+			dst = appendString(dst, string(f.Tag))
+		}
+	}
+	return append(dst, '}')
+}
+
+func appendInterfaceType(dst []byte, t reflect.Type) []byte {
+	if t.NumMethod() == 0 {
+		return append(dst, "any"...)
+	}
+	dst = append(dst, "interface{"...)
+	for i := range t.NumMethod() {
+		m := t.Method(i)
+		if i > 0 {
+			dst = append(dst, ';')
+		}
+		if m.PkgPath != "" {
+			dst = append(append(dst, cleanPath(m.PkgPath)...), '.')
+		}
+		dst = appendSignature(append(dst, m.Name...), m.Type)
+	}
+	return append(dst, '}')
+}
+
+// cleanPath returns a package path as it is written in an import.
+func cleanPath(path string) string { return escapeName(path) }

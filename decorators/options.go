@@ -1,0 +1,121 @@
+package decorators
+
+import (
+	"reflect"
+	"time"
+)
+
+// An Option says how the results of one function are cached. One that doesn't fit the
+// function panics at Cached, with a message that tells what to change.
+type Option func(*options)
+
+type options struct {
+	key          string
+	hasKey       bool
+	backend      string
+	timeout      time.Duration
+	hasTimeout   bool
+	timeoutOf    any
+	jitter       float64
+	hashed       bool
+	attrs        []attrs
+	keyOf        any
+	ignored      map[reflect.Type]bool
+	withReceiver bool
+	cacheNil     bool
+	unless       any
+	shared       bool
+}
+
+type attrs struct {
+	sample any
+	fields []string
+}
+
+// Timeout says how long results are kept: cacheutils.Forever never expires, zero or less
+// stores nothing, so that only simultaneous calls share a result. Without it that is the
+// timeout of the backend.
+func Timeout(d time.Duration) Option {
+	return func(o *options) { o.timeout, o.hasTimeout = d, true }
+}
+
+// TimeoutOf has fn decide for each result how long it is kept. fn takes the results of the
+// decorated function, with or without the trailing error, and returns a time.Duration as for
+// Timeout.
+func TimeoutOf(fn any) Option {
+	return func(o *options) { o.timeoutOf = fn }
+}
+
+// Jitter makes each timeout shorter by up to that fraction of it, at random, so that entries
+// which were stored together don't expire together. It is from 0 to 1; Forever stays.
+func Jitter(fraction float64) Option {
+	return func(o *options) { o.jitter = fraction }
+}
+
+// Backend names the backend to use. Without it that is "default". The name is looked up when
+// the function is first called.
+func Backend(name string) Option {
+	return func(o *options) { o.backend = name }
+}
+
+// Key is the function's name in keys, in place of its package, name and line. With it entries
+// survive edits above the function, and literals and methods have a name of their own.
+func Key(name string) Option {
+	return func(o *options) { o.key, o.hasKey = name, true }
+}
+
+// Hashed makes each key the sha256 of what it would have been: for arguments that are long
+// or not to be read by others.
+func Hashed() Option {
+	return func(o *options) { o.hashed = true }
+}
+
+// ObjectAttrs says which fields of the struct type of sample, or of what it points at, stand
+// for a value of that type in keys, wherever one occurs in an argument. A receiver of that
+// type then counts in the key.
+func ObjectAttrs(sample any, fields ...string) Option {
+	return func(o *options) { o.attrs = append(o.attrs, attrs{sample, fields}) }
+}
+
+// KeyOf has fn decide what stands for the arguments in the key. It takes the parameters of
+// the decorated function, the context too, and returns one value or several, which are
+// rendered as arguments; a single cachekey.Tuple is rendered as the arguments it holds.
+func KeyOf(fn any) Option {
+	return func(o *options) { o.keyOf = fn }
+}
+
+// Ignore leaves parameters of type T, a database handle say, out of keys.
+func Ignore[T any]() Option {
+	return func(o *options) {
+		if o.ignored == nil {
+			o.ignored = make(map[reflect.Type]bool)
+		}
+		o.ignored[reflect.TypeFor[T]()] = true
+	}
+}
+
+// WithReceiver has the receiver of a method expression count in the key like any argument.
+// Without it calls on all receivers share their entries; through an interface, those on all
+// receivers of one dynamic type.
+func WithReceiver() Option {
+	return func(o *options) { o.withReceiver = true }
+}
+
+// CacheNil stores a sole result that is nil, too. Without it a nil pointer, slice, map or
+// interface counts as no result: it is returned, but computed anew by the next call.
+func CacheNil() Option {
+	return func(o *options) { o.cacheNil = true }
+}
+
+// Unless has fn decide which results are not stored. It takes the results of the decorated
+// function, with or without the trailing error, and returns a bool: true leaves them out.
+func Unless(fn any) Option {
+	return func(o *options) { o.unless = fn }
+}
+
+// Shared says that callers only read results, so that all of them, and a backend in this
+// process's memory, may have the very same value. It saves the copies that keep callers
+// apart, and lets such a backend keep types that can't be encoded.
+func Shared() Option {
+	return func(o *options) { o.shared = true }
+}

@@ -1,0 +1,176 @@
+package decorators
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+)
+
+// The results of a function, its trailing error left out, are cached as one value: the
+// result itself where there is one, else a struct with a field for each. A box is a pointer
+// to such a value.
+
+// planResults looks at the function's results and the options about them.
+func (p *plan) planResults(o *options) {
+	t := p.fn.Type()
+	if t.NumOut() == 0 {
+		panicf("%s returns nothing, so there is nothing to cache", p.label)
+	}
+	p.values = t.NumOut()
+	if last := t.Out(p.values - 1); isError(last) {
+		p.values--
+		p.errorType = last
+		p.carriesErrors = last == errorType
+	}
+	p.boxType = boxTypeOf(t, p.values)
+	p.cacheNil = o.cacheNil
+	p.hasTimeout, p.timeout = o.hasTimeout, o.timeout
+	p.jitter = o.jitter
+	if o.jitter < 0 || o.jitter > 1 || o.jitter != o.jitter {
+		panicf("%s: Jitter(%v) is no fraction from 0 to 1", p.label, o.jitter)
+	}
+	p.timeoutOf = p.resultFunc("TimeoutOf", o.timeoutOf, reflect.TypeFor[time.Duration]())
+	p.unless = p.resultFunc("Unless", o.unless, reflect.TypeFor[bool]())
+	if p.timeoutOf.IsValid() && o.hasTimeout {
+		panicf("%s: Timeout and TimeoutOf exclude each other: leave one out", p.label)
+	}
+}
+
+var errorType = reflect.TypeFor[error]()
+
+// isError tells whether a trailing result of type t says that the function has failed.
+func isError(t reflect.Type) bool {
+	return t.Implements(errorType) && (t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer)
+}
+
+func boxTypeOf(t reflect.Type, values int) reflect.Type {
+	if values == 1 {
+		return t.Out(0)
+	}
+	fields := make([]reflect.StructField, values)
+	for i := range fields {
+		fields[i] = reflect.StructField{Name: fmt.Sprintf("R%d", i), Type: t.Out(i)}
+	}
+	return reflect.StructOf(fields)
+}
+
+// resultFunc checks the function of an option that takes the results, with the trailing error
+// or without, and returns one out.
+func (p *plan) resultFunc(option string, fn any, out reflect.Type) reflect.Value {
+	if fn == nil {
+		return reflect.Value{}
+	}
+	v := reflect.ValueOf(fn)
+	t := p.fn.Type()
+	ok := v.Kind() == reflect.Func && !v.IsNil() && !v.Type().IsVariadic() &&
+		v.Type().NumOut() == 1 && v.Type().Out(0) == out &&
+		(v.Type().NumIn() == p.values || v.Type().NumIn() == t.NumOut())
+	for i := 0; ok && i < v.Type().NumIn(); i++ {
+		ok = t.Out(i).AssignableTo(v.Type().In(i))
+	}
+	if !ok {
+		panicf("%s: %s takes a func(%s) %s, got %T", p.label, option, typeList(t.Out, p.values), out, fn)
+	}
+	return v
+}
+
+// box makes the box of results.
+func (p *plan) box(results []reflect.Value) any {
+	b := reflect.New(p.boxType)
+	if p.values == 1 {
+		b.Elem().Set(results[0])
+		return b.Interface()
+	}
+	for i := range p.values {
+		b.Elem().Field(i).Set(results[i])
+	}
+	return b.Interface()
+}
+
+// unbox returns the function's results for a box, nil for zero values, and an error.
+func (p *plan) unbox(box any, err error) []reflect.Value {
+	t := p.fn.Type()
+	out := make([]reflect.Value, t.NumOut())
+	switch {
+	case box == nil:
+		for i := range p.values {
+			out[i] = reflect.Zero(t.Out(i))
+		}
+	case p.values == 1:
+		out[0] = reflect.ValueOf(box).Elem()
+	default:
+		b := reflect.ValueOf(box).Elem()
+		for i := range p.values {
+			out[i] = b.Field(i)
+		}
+	}
+	if p.errorType != nil {
+		e := reflect.New(p.errorType).Elem()
+		if err != nil {
+			e.Set(reflect.ValueOf(err))
+		}
+		out[p.values] = e
+	}
+	return out
+}
+
+// failure returns the trailing error among results, or nil.
+func (p *plan) failure(results []reflect.Value) error {
+	if p.errorType == nil || results[p.values].IsNil() {
+		return nil
+	}
+	return results[p.values].Interface().(error)
+}
+
+// isNil tells whether values are a nil that is the sole result and not to be stored.
+func (p *plan) isNil(values []reflect.Value) bool {
+	if p.cacheNil || len(values) != 1 {
+		return false
+	}
+	switch values[0].Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Func, reflect.Chan:
+		return values[0].IsNil()
+	default:
+		return false
+	}
+}
+
+func (p *plan) isLeftOut(values []reflect.Value) bool {
+	return p.unless.IsValid() && p.callResultFunc(p.unless, values).Bool()
+}
+
+// callResultFunc calls the function of an option for the results of a success.
+func (p *plan) callResultFunc(fn reflect.Value, values []reflect.Value) reflect.Value {
+	if fn.Type().NumIn() > len(values) {
+		values = append(values[:len(values):len(values)], reflect.Zero(p.errorType))
+	}
+	return fn.Call(values)[0]
+}
+
+// timeoutFor returns how long values are to be stored.
+func (p *plan) timeoutFor(values []reflect.Value) time.Duration {
+	d := backends.DefaultTimeout
+	switch {
+	case p.timeoutOf.IsValid():
+		d = time.Duration(p.callResultFunc(p.timeoutOf, values).Int())
+	case p.hasTimeout:
+		d = p.timeout
+	}
+	if p.jitter == 0 || d == cacheutils.Forever {
+		return d
+	}
+	if d == backends.DefaultTimeout {
+		cache, err := p.backend.Cache()
+		if err != nil {
+			return d
+		}
+		if d = cache.Timeout(); d == cacheutils.Forever {
+			return d
+		}
+	}
+	return d - time.Duration(rand.Float64()*p.jitter*float64(d))
+}

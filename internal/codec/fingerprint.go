@@ -1,0 +1,89 @@
+package codec
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"reflect"
+)
+
+// wireVersion is part of every fingerprint: bytes written by another version of the
+// encoding are bytes of another type.
+const wireVersion = "codec 1"
+
+// Fingerprint returns a number that stands for the type with all its parts: the names and
+// package paths of types, kinds, lengths, and the fields in their order, all the way down. It is the same in
+// every process, build and machine. Renaming, reordering, retyping, adding or removing
+// anything changes it; struct tags of named types don't count, as they change nothing.
+//
+// It is made of the first eight bytes of a SHA-256.
+func (t *Type) Fingerprint() uint64 {
+	t.hashing.Do(func() {
+		d := description{seen: make(map[*Type]int)}
+		d.text(wireVersion)
+		d.describe(t)
+		sum := sha256.Sum256(d.buf)
+		t.fingerprint = binary.BigEndian.Uint64(sum[:])
+	})
+	return t.fingerprint
+}
+
+// A description is a text from which a type could be rebuilt. Each type is written where it
+// is met first; after that its number stands for it, which also ends recursion.
+type description struct {
+	buf  []byte
+	seen map[*Type]int
+}
+
+func (d *description) text(s string) {
+	d.number(len(s))
+	d.buf = append(d.buf, s...)
+}
+
+func (d *description) number(n int) {
+	d.buf = binary.AppendUvarint(d.buf, uint64(n))
+}
+
+func (d *description) flag(b bool) {
+	d.buf = appendBool(d.buf, b)
+}
+
+func (d *description) describe(t *Type) {
+	if n, ok := d.seen[t]; ok {
+		d.text("#")
+		d.number(n)
+		return
+	}
+	d.seen[t] = len(d.seen)
+	rt := t.rtype
+	d.text(rt.Kind().String())
+	d.text(rt.PkgPath())
+	d.text(rt.Name())
+	d.number(int(t.form))
+	if t.form == asTime {
+		return
+	}
+	switch rt.Kind() {
+	case reflect.Func, reflect.Chan, reflect.Interface:
+		d.text(rt.String())
+	case reflect.Array:
+		d.number(rt.Len())
+		d.describe(t.elem)
+	case reflect.Slice, reflect.Pointer:
+		d.describe(t.elem)
+	case reflect.Map:
+		d.describe(t.key)
+		d.describe(t.elem)
+	case reflect.Struct:
+		d.number(len(t.fields))
+		for i, f := range t.fields {
+			d.text(f.name)
+			d.flag(f.embedded)
+			sf := rt.Field(i)
+			d.text(sf.PkgPath)
+			if rt.Name() == "" {
+				d.text(string(sf.Tag)) // tells apart types that have no name to do it
+			}
+			d.describe(f.typ)
+		}
+	}
+}

@@ -1,0 +1,192 @@
+package codec
+
+import (
+	"encoding/binary"
+	"math"
+	"reflect"
+	"unsafe"
+)
+
+// An empty interface is written as a tag that says the type of its value, and the value. The
+// predeclared types and what JSON decodes to have tags of one byte; tagOther is followed
+// by the fingerprint of any other type. Tags are part of the format: never renumber them.
+const (
+	tagNil = iota
+	tagBool
+	tagInt
+	tagInt8
+	tagInt16
+	tagInt32
+	tagInt64
+	tagUint
+	tagUint8
+	tagUint16
+	tagUint32
+	tagUint64
+	tagUintptr
+	tagFloat32
+	tagFloat64
+	tagComplex64
+	tagComplex128
+	tagString
+	tagBytes
+	tagSlice
+	tagStringMap
+	tagAnyMap
+	tagTime
+	tagOther = 255
+)
+
+// tagged are the types that have a tag of their own, by tag.
+var tagged = [...]reflect.Type{
+	tagBool:       reflect.TypeFor[bool](),
+	tagInt:        reflect.TypeFor[int](),
+	tagInt8:       reflect.TypeFor[int8](),
+	tagInt16:      reflect.TypeFor[int16](),
+	tagInt32:      reflect.TypeFor[int32](),
+	tagInt64:      reflect.TypeFor[int64](),
+	tagUint:       reflect.TypeFor[uint](),
+	tagUint8:      reflect.TypeFor[uint8](),
+	tagUint16:     reflect.TypeFor[uint16](),
+	tagUint32:     reflect.TypeFor[uint32](),
+	tagUint64:     reflect.TypeFor[uint64](),
+	tagUintptr:    reflect.TypeFor[uintptr](),
+	tagFloat32:    reflect.TypeFor[float32](),
+	tagFloat64:    reflect.TypeFor[float64](),
+	tagComplex64:  reflect.TypeFor[complex64](),
+	tagComplex128: reflect.TypeFor[complex128](),
+	tagString:     reflect.TypeFor[string](),
+	tagBytes:      reflect.TypeFor[[]byte](),
+	tagSlice:      reflect.TypeFor[[]any](),
+	tagStringMap:  reflect.TypeFor[map[string]any](),
+	tagAnyMap:     reflect.TypeFor[map[any]any](),
+	tagTime:       timeType,
+}
+
+var tagOf = func() map[reflect.Type]byte {
+	m := make(map[reflect.Type]byte)
+	for tag, rt := range tagged {
+		if rt != nil {
+			m[rt] = byte(tag)
+		}
+	}
+	return m
+}()
+
+// boxMemory is what the decoder takes for a value of t behind an interface: it is decoded in one
+// place and copied to another.
+func (t *Type) boxMemory() uint64 { return 2 * boxed(t.mem) }
+
+func encodeAny(e *encoder, p unsafe.Pointer) error {
+	// The commonest types first, without a copy of the value.
+	switch v := (*(*any)(p)).(type) {
+	case nil:
+		e.buf = append(e.buf, tagNil)
+		return nil
+	case bool:
+		e.held += 16
+		e.buf = appendBool(append(e.buf, tagBool), v)
+		return nil
+	case int:
+		e.held += 16
+		e.buf = binary.AppendVarint(append(e.buf, tagInt), int64(v))
+		return nil
+	case int64:
+		e.held += 16
+		e.buf = binary.AppendVarint(append(e.buf, tagInt64), v)
+		return nil
+	case float64:
+		e.held += 16
+		e.buf = binary.LittleEndian.AppendUint64(append(e.buf, tagFloat64), math.Float64bits(v))
+		return nil
+	case string:
+		e.held += 32 + uint64(len(v))
+		e.buf = appendString(append(e.buf, tagString), v)
+		return nil
+	}
+	v := reflect.NewAt(anyType, p).Elem().Elem()
+	t := Of(v.Type())
+	if tag, ok := tagOf[t.rtype]; ok {
+		e.buf = append(e.buf, tag)
+	} else if err := e.writeType(t); err != nil {
+		return err
+	}
+	e.held += t.boxMemory()
+	box := reflect.New(t.rtype)
+	box.Elem().Set(v)
+	in := visit{at: box.UnsafePointer(), typ: t}
+	if err := e.enter(in); err != nil {
+		return err
+	}
+	if err := t.encode(e, box.UnsafePointer()); err != nil {
+		return err
+	}
+	e.leave(in)
+	return nil
+}
+
+// writeType writes what the decoder finds t by, if it can.
+func (e *encoder) writeType(t *Type) error {
+	switch {
+	case t.refused != nil:
+		return unsupportedf("a value of type %v behind an interface: %w", t.rtype, t.Err())
+	case t.ambiguous.Load():
+		return unsupportedf("a value of type %v behind an interface: two types have this name and structure", t.rtype)
+	case e.inKey > 0 && t.pointers():
+		return unsupportedf("a value of type %v in a map's key: a pointer in a map's key", t.rtype)
+	}
+	register(t)
+	e.buf = binary.BigEndian.AppendUint64(append(e.buf, tagOther), t.Fingerprint())
+	return nil
+}
+
+func decodeAny(d *decoder, p unsafe.Pointer) error {
+	tag, err := d.byte()
+	if err != nil || tag == tagNil {
+		return err
+	}
+	t, err := d.readType(tag)
+	if err != nil {
+		return err
+	}
+	if uint64(len(d.data)) < t.min {
+		return errShort
+	}
+	if err := d.hold(t.boxMemory()); err != nil {
+		return err
+	}
+	box := reflect.New(t.rtype)
+	if err := d.enter(); err != nil {
+		return err
+	}
+	if err := t.decode(d, box.UnsafePointer()); err != nil {
+		return err
+	}
+	d.leave()
+	*(*any)(p) = box.Elem().Interface()
+	return nil
+}
+
+func (d *decoder) readType(tag byte) (*Type, error) {
+	if int(tag) < len(tagged) {
+		return Of(tagged[tag]), nil
+	}
+	if tag != tagOther {
+		return nil, undecodablef("the unknown tag %d", tag)
+	}
+	b, err := d.bytes(8)
+	if err != nil {
+		return nil, err
+	}
+	fingerprint := binary.BigEndian.Uint64(b)
+	t, ok := Lookup(fingerprint)
+	switch {
+	case !ok:
+		return nil, undecodablef("a value of a type with fingerprint %016x, unknown to this process", fingerprint)
+	case t.refused != nil:
+		return nil, undecodablef("a value of type %v: %w", t.rtype, t.Err())
+	case d.inKey > 0 && t.pointers():
+		return nil, undecodablef("a pointer in a map's key")
+	}
+	return t, nil
+}

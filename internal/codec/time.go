@@ -1,0 +1,194 @@
+package codec
+
+import (
+	"encoding/binary"
+	"math"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// A time.Time is written as seconds and nanoseconds since 1970 and its location:
+//
+//	inUTC     time.UTC: nothing more
+//	inLocal   time.Local: offset and abbreviation of the zone at that instant
+//	inFixed   a zone made by time.FixedZone: offset and name
+//	inNamed   any other: offset, abbreviation and the location's name
+//
+// Local and named locations are taken from the decoding process, as long as they have the
+// same offset and abbreviation at that instant. Otherwise (another machine's time zone, another
+// version of the zone database) the time gets a fixed zone, which keeps what it
+// prints as. What a process can't find by name, it doesn't write either.
+const (
+	inUTC = iota
+	inLocal
+	inFixed
+	inNamed
+)
+
+// zoneMemory is about what a new location takes.
+const zoneMemory = 320
+
+func encodeTime(e *encoder, p unsafe.Pointer) error {
+	t := *(*time.Time)(p)
+	e.buf = binary.AppendVarint(e.buf, t.Unix())
+	e.buf = binary.AppendUvarint(e.buf, uint64(t.Nanosecond()))
+	loc := t.Location()
+	if loc == time.UTC {
+		e.buf = append(e.buf, inUTC)
+		return nil
+	}
+	abbreviation, offset := t.Zone()
+	if int64(offset) != int64(int32(offset)) {
+		return unsupportedf("a time zone that is %d seconds east of UTC", offset)
+	}
+	name := loc.String()
+	where := byte(inNamed)
+	if loc == time.Local {
+		where = inLocal
+	} else if reflect.DeepEqual(loc, time.FixedZone(abbreviation, offset)) {
+		where = inFixed
+	} else if known := location(name); known == nil || !agrees(t.In(known), abbreviation, offset) {
+		return unsupportedf("a time in location %q, which time.LoadLocation doesn't know", name)
+	}
+	e.held += zoneMemory
+	e.buf = append(e.buf, where)
+	e.buf = binary.AppendVarint(e.buf, int64(offset))
+	e.held += uint64(len(abbreviation))
+	e.buf = appendString(e.buf, abbreviation)
+	if where == inNamed {
+		e.held += uint64(len(name))
+		e.buf = appendString(e.buf, name)
+	}
+	return nil
+}
+
+func decodeTime(d *decoder, p unsafe.Pointer) error {
+	sec, err := d.varint()
+	if err != nil {
+		return err
+	}
+	nsec, err := d.uvarint()
+	if err != nil {
+		return err
+	}
+	if nsec >= 1e9 {
+		return undecodablef("a time with %d nanoseconds", nsec)
+	}
+	where, err := d.byte()
+	if err != nil {
+		return err
+	}
+	t := time.Unix(sec, int64(nsec))
+	if where == inUTC {
+		*(*time.Time)(p) = t.UTC()
+		return nil
+	}
+	if where > inNamed {
+		return undecodablef("a time of kind %d", where)
+	}
+	if err := d.hold(zoneMemory); err != nil {
+		return err
+	}
+	offset, err := d.varint()
+	if err != nil {
+		return err
+	}
+	if offset != int64(int32(offset)) {
+		return undecodablef("a time zone that is %d seconds east of UTC", offset)
+	}
+	abbreviation, err := d.string()
+	if err != nil {
+		return err
+	}
+	name := ""
+	if where == inNamed {
+		if name, err = d.string(); err != nil {
+			return err
+		}
+	}
+	*(*time.Time)(p) = d.place(t, where, name, abbreviation, int(offset))
+	return nil
+}
+
+// place returns t in the location that was written.
+func (d *decoder) place(t time.Time, where byte, name, abbreviation string, offset int) time.Time {
+	switch where {
+	case inLocal:
+		if t = t.Local(); agrees(t, abbreviation, offset) {
+			return t
+		}
+	case inNamed:
+		if d.zones >= maxUnknownZones {
+			break
+		}
+		loc := location(name)
+		if loc == nil {
+			d.zones++
+		} else if t = t.In(loc); agrees(t, abbreviation, offset) {
+			return t
+		}
+	}
+	return t.In(time.FixedZone(abbreviation, offset))
+}
+
+func agrees(t time.Time, abbreviation string, offset int) bool {
+	a, o := t.Zone()
+	return a == abbreviation && o == offset
+}
+
+const (
+	// maxUnknownZones is how many names one Decode looks up in vain: each costs some
+	// system calls, and made-up names are short.
+	maxUnknownZones = 64
+
+	// maxLocations bounds the cache of locations, since a file system that ignores case
+	// knows each under many names. The zone database has about 600.
+	maxLocations = 1024
+)
+
+var locations struct {
+	sync.Map // string to *time.Location
+	n        atomic.Int32
+}
+
+// location returns the location of that name, or nil if there is none.
+func location(name string) *time.Location {
+	if loc, ok := locations.Load(name); ok {
+		return loc.(*time.Location)
+	}
+	if !plausible(name) {
+		return nil
+	}
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		return nil
+	}
+	if locations.n.Add(1) <= maxLocations {
+		// All times of one location share the pointer, as those of one LoadLocation do.
+		known, _ := locations.LoadOrStore(strings.Clone(name), loc)
+		return known.(*time.Location)
+	}
+	locations.n.Store(min(locations.n.Load(), math.MaxInt32/2))
+	return loc
+}
+
+// plausible reports whether name can be the name of a zone, like America/Argentina/Ushuaia or
+// Etc/GMT+1. Nothing that leads elsewhere in the file system is.
+func plausible(name string) bool {
+	if name == "" || len(name) > 64 || name[0] == '/' || name == "Local" {
+		return false
+	}
+	for _, c := range []byte(name) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '/', c == '_', c == '-', c == '+':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,216 @@
+package codec
+
+import (
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+)
+
+// A Type encodes and decodes the values of one Go type. It is made once per type by Of and
+// never changes afterwards, so it may be used by any number of goroutines.
+type Type struct {
+	rtype  reflect.Type
+	form   form
+	elem   *Type   // of arrays, slices, pointers and maps
+	key    *Type   // of maps
+	fields []field // of structs, blank and unexported ones included
+
+	refused *refusal // nil if values can be encoded
+	encode  encodeFunc
+	decode  decodeFunc
+
+	min       uint64 // the fewest bytes that a value is encoded to; with 0 it is always none
+	mem       uint64 // the bytes that a value takes in memory on a 64-bit machine
+	nests     bool   // a value may hold others behind pointers, slices, maps or interfaces
+	shareable bool
+
+	hashing     sync.Once
+	fingerprint uint64
+	ambiguous   atomic.Bool // another type has the same fingerprint
+}
+
+type field struct {
+	name     string
+	typ      *Type
+	offset   uintptr
+	blank    bool // called _
+	embedded bool
+	hidden   bool // unexported, and nothing of it is promoted
+}
+
+// A form says what carries the values of a type.
+type form uint8
+
+const (
+	structural form = iota // their parts
+	asTime                 // the encoding of time.Time
+	asBinary               // their own MarshalBinary and UnmarshalBinary
+	asGob                  // their own GobEncode and GobDecode
+	asText                 // their own MarshalText and UnmarshalText
+)
+
+var compiled struct {
+	sync.Mutex             // held while types are compiled
+	byType        sync.Map // reflect.Type to *Type
+	byFingerprint sync.Map // uint64 to *Type
+}
+
+// Of returns the Type of t, which must not be nil. It never fails: if t can't be encoded, Err
+// of the result says why.
+func Of(t reflect.Type) *Type {
+	if known, ok := compiled.byType.Load(t); ok {
+		return known.(*Type)
+	}
+	return compile(t)
+}
+
+// Lookup returns the type that has this fingerprint, out of those that this process has met
+// so far: given to Of, part of such a type, or encoded behind an interface. It returns false
+// if there is none, or if two types share the fingerprint, as types of one name
+// and structure declared inside two functions do.
+func Lookup(fingerprint uint64) (*Type, bool) {
+	known, ok := compiled.byFingerprint.Load(fingerprint)
+	if !ok || known.(*Type).ambiguous.Load() {
+		return nil, false
+	}
+	return known.(*Type), true
+}
+
+// Type returns the Go type.
+func (t *Type) Type() reflect.Type { return t.rtype }
+
+// Err returns nil if values of the type can be encoded exactly. Otherwise it says why not,
+// naming the path to the offending field and its type; it matches ErrUnsupportedValue.
+func (t *Type) Err() error {
+	if t.refused == nil {
+		return nil
+	}
+	return unsupported(t.refusalText())
+}
+
+// Shareable reports whether a plain copy of a value shares nothing that could be changed
+// through it: bools, numbers, strings, time.Time, the types of net/netip,
+// and the arrays and structs of those, whether their fields are exported or not.
+func (t *Type) Shareable() bool { return t.shareable }
+
+// compile makes the types of rt and of all that it is built from. They are published
+// together, so that a type in use never refers to one that is unfinished.
+func compile(rt reflect.Type) *Type {
+	compiled.Lock()
+	defer compiled.Unlock()
+	c := compiler{met: make(map[reflect.Type]*Type)}
+	root := c.of(rt)
+	c.refuse()
+	for _, t := range c.order {
+		t.min = fewest(t)
+		t.shareable = shareable(t)
+		t.nests = nests(t)
+		t.encode, t.decode = t.coders()
+	}
+	for _, t := range c.order {
+		if t.refused == nil || t == root {
+			register(t)
+		}
+		compiled.byType.Store(t.rtype, t)
+	}
+	return root
+}
+
+func register(t *Type) {
+	known, loaded := compiled.byFingerprint.LoadOrStore(t.Fingerprint(), t)
+	if loaded && known != t {
+		known.(*Type).ambiguous.Store(true)
+		t.ambiguous.Store(true)
+	}
+}
+
+// A compiler holds the types of one call of compile, in the order in which they were met.
+type compiler struct {
+	met   map[reflect.Type]*Type
+	order []*Type
+}
+
+func (c *compiler) of(rt reflect.Type) *Type {
+	if known, ok := compiled.byType.Load(rt); ok {
+		return known.(*Type)
+	}
+	if t, ok := c.met[rt]; ok {
+		return t
+	}
+	t := &Type{rtype: rt}
+	t.mem, _ = memory(rt)
+	c.met[rt] = t
+	c.order = append(c.order, t)
+	if rt == timeType {
+		t.form = asTime
+		return t
+	}
+	switch rt.Kind() {
+	case reflect.Array, reflect.Slice, reflect.Pointer:
+		t.elem = c.of(rt.Elem())
+	case reflect.Map:
+		t.key, t.elem = c.of(rt.Key()), c.of(rt.Elem())
+	case reflect.Struct:
+		t.fields = make([]field, rt.NumField())
+		for i := range t.fields {
+			f := rt.Field(i)
+			t.fields[i] = field{
+				name:     f.Name,
+				typ:      c.of(f.Type),
+				offset:   f.Offset,
+				blank:    f.Name == "_",
+				embedded: f.Anonymous,
+				hidden:   !f.IsExported() && f.Name != "_" && !promotes(f),
+			}
+		}
+	}
+	return t
+}
+
+// promotes reports whether f is an embedded struct, or pointer to one, whose exported fields
+// are fields of the outer struct as well, even if f itself is unexported.
+func promotes(f reflect.StructField) bool {
+	t := f.Type
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return f.Anonymous && t.Kind() == reflect.Struct
+}
+
+// parts calls yield with the types whose values are inside an encoded value of t.
+func (t *Type) parts(yield func(step string, part *Type) bool) {
+	switch t.rtype.Kind() {
+	case reflect.Array:
+		if t.rtype.Len() > 0 {
+			yield("[]", t.elem)
+		}
+	case reflect.Slice:
+		yield("[]", t.elem)
+	case reflect.Pointer:
+		yield("", t.elem)
+	case reflect.Map:
+		if yield("[key]", t.key) {
+			yield("[]", t.elem)
+		}
+	case reflect.Struct:
+		for _, f := range t.fields {
+			if !f.blank && !yield(f.name, f.typ) {
+				return
+			}
+		}
+	}
+}
+
+var (
+	timeType = reflect.TypeFor[time.Time]()
+	anyType  = reflect.TypeFor[any]()
+)
+
+// unsupported is an error with a text of its own that matches ErrUnsupportedValue.
+type unsupported string
+
+func (u unsupported) Error() string { return string(u) }
+func (u unsupported) Unwrap() error { return cacheutils.ErrUnsupportedValue }

@@ -1,0 +1,68 @@
+// Package decorated keeps the list of decorated functions, which package decorators fills
+// and package backends reads when its configuration changes.
+package decorated
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// A Function is one decorated function.
+type Function struct {
+	Name    string      // its identity: the part of its keys before the arguments
+	Place   string      // file:line where it was decorated
+	Backend string      // name of its backend
+	Type    *codec.Type // of its results
+	Shared  bool        // its callers may all have the same value
+	Value   uintptr     // tells func values apart; it keeps nothing alive
+}
+
+var functions = struct {
+	sync.Mutex
+	byName map[string]*entry
+}{byName: make(map[string]*entry)}
+
+type entry struct {
+	Function
+	warned bool
+}
+
+// Add notes f. If another func value was decorated under the same name for the same backend,
+// that is logged, once for each name: the two share their entries.
+func Add(f Function) {
+	functions.Lock()
+	defer functions.Unlock()
+	key := f.Backend + "\x00" + f.Name
+	e, ok := functions.byName[key]
+	if !ok {
+		functions.byName[key] = &entry{Function: f}
+		return
+	}
+	if e.Value == f.Value || e.warned {
+		return
+	}
+	e.warned = true
+	logging.Log(logging.LevelWarn, logging.Event{
+		Action:  logging.Notice,
+		Backend: f.Backend,
+		Text: fmt.Sprintf("cacheutils: two functions are cached under the name %s and share their entries: decorated at %s and at %s; "+
+			"give them names of their own with decorators.Key", f.Name, e.Place, f.Place),
+	})
+}
+
+// Functions returns what was added, by name.
+func Functions() []Function {
+	functions.Lock()
+	defer functions.Unlock()
+	list := make([]Function, 0, len(functions.byName))
+	for _, e := range functions.byName {
+		list = append(list, e.Function)
+	}
+	slices.SortFunc(list, func(a, b Function) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}

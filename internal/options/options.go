@@ -1,0 +1,242 @@
+// Package options reads the options of an engine: values by name that come from Go code,
+// from JSON or from the query of a URL.
+//
+//	r := options.Read("locmem", s.Options)
+//	entries := r.Int("max_entries", 100_000)
+//	if err := r.Err(); err != nil {
+//		return nil, err
+//	}
+//
+// Names are matched whatever their case, so that Django's MAX_ENTRIES is max_entries.
+package options
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+)
+
+// A Reader hands out options one by one and remembers what was wrong with them. It is used
+// by one goroutine.
+type Reader struct {
+	engine string
+	given  map[string]any
+	asked  []string // the options there are, as they were asked for
+	wrong  []error
+}
+
+// Read returns a Reader of the options given to engine, whose name the errors begin with.
+func Read(engine string, given map[string]any) *Reader {
+	return &Reader{engine: engine, given: given}
+}
+
+// Given tells whether the option was given. It counts as asking for it.
+func (r *Reader) Given(name string) bool {
+	_, ok := r.lookup(name)
+	return ok
+}
+
+// String returns the option, or def when it isn't given.
+func (r *Reader) String(name, def string) string {
+	value, ok := r.lookup(name)
+	if !ok {
+		return def
+	}
+	s, ok := value.(string)
+	if !ok {
+		r.refuse(name, value, "a string")
+		return def
+	}
+	return s
+}
+
+// Bool returns the option, or def when it isn't given. Beside a bool it may be one of the
+// strings "true", "false", "1" and "0", in any case.
+func (r *Reader) Bool(name string, def bool) bool {
+	value, ok := r.lookup(name)
+	if !ok {
+		return def
+	}
+	switch v := value.(type) {
+	case bool:
+		return v
+	case string:
+		switch strings.ToLower(v) {
+		case "true", "1":
+			return true
+		case "false", "0":
+			return false
+		}
+	}
+	r.refuse(name, value, "true or false")
+	return def
+}
+
+// Int returns the option, or def when it isn't given. Beside Go's integers it may be a float
+// without a fraction, as JSON's numbers are, or a string with a decimal integer.
+func (r *Reader) Int(name string, def int) int {
+	return r.integer(name, def, math.MinInt, "an integer")
+}
+
+// Positive is Int for options that have to be at least 1.
+func (r *Reader) Positive(name string, def int) int {
+	return r.integer(name, def, 1, "an integer above 0")
+}
+
+func (r *Reader) integer(name string, def, least int, wanted string) int {
+	value, ok := r.lookup(name)
+	if !ok {
+		return def
+	}
+	n, ok := asInt(value)
+	if !ok || n < least {
+		r.refuse(name, value, wanted)
+		return def
+	}
+	return n
+}
+
+// Duration returns the option, or def when it isn't given. It has to be above 0: a
+// time.Duration, a number of seconds, or a string with either of them, "1.5" or "1500ms".
+func (r *Reader) Duration(name string, def time.Duration) time.Duration {
+	value, ok := r.lookup(name)
+	if !ok {
+		return def
+	}
+	d, ok := asDuration(value)
+	if !ok || d <= 0 {
+		r.refuse(name, value, `a duration above 0: a time.Duration, seconds as a number, or text such as "250ms"`)
+		return def
+	}
+	return d
+}
+
+// Err returns nil if every option given was asked for and had the right type. Otherwise the
+// error matches cacheutils.ErrConfig and tells everything that is wrong, with the names of
+// the options there are.
+func (r *Reader) Err() error {
+	wrong := slices.Clone(r.wrong)
+	for _, name := range slices.Sorted(maps.Keys(r.given)) {
+		if !slices.ContainsFunc(r.asked, func(asked string) bool { return strings.EqualFold(asked, name) }) {
+			wrong = append(wrong, fmt.Errorf("%w: %s has no option %s", cacheutils.ErrConfig, r.engine, name))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	there := "it has none"
+	if len(r.asked) > 0 {
+		slices.Sort(r.asked)
+		there = "its options are " + strings.Join(slices.Compact(r.asked), ", ")
+	}
+	return fmt.Errorf("%w; %s", errors.Join(wrong...), there)
+}
+
+// lookup finds the option under any spelling. Two spellings of one option are an error.
+func (r *Reader) lookup(name string) (any, bool) {
+	if !slices.Contains(r.asked, name) {
+		r.asked = append(r.asked, name)
+	}
+	var value any
+	var found []string
+	for _, spelling := range slices.Sorted(maps.Keys(r.given)) {
+		if strings.EqualFold(spelling, name) {
+			value = r.given[spelling]
+			found = append(found, spelling)
+		}
+	}
+	if len(found) > 1 {
+		r.wrong = append(r.wrong, fmt.Errorf("%w: %s has one option under two names, %s",
+			cacheutils.ErrConfig, r.engine, strings.Join(found, " and ")))
+		return nil, false
+	}
+	return value, len(found) == 1
+}
+
+func (r *Reader) refuse(name string, value any, wanted string) {
+	r.wrong = append(r.wrong, fmt.Errorf("%w: %s option %s is %s; it has to be %s",
+		cacheutils.ErrConfig, r.engine, name, describe(value), wanted))
+}
+
+func describe(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return "nil"
+	case string:
+		return fmt.Sprintf("the string %q", v)
+	default:
+		return fmt.Sprintf("%v of type %T", v, v)
+	}
+}
+
+func asInt(value any) (int, bool) {
+	switch v := value.(type) {
+	case int:
+		return v, true
+	case int64:
+		return int(v), int64(int(v)) == v
+	case int32:
+		return int(v), true
+	case uint:
+		return int(v), v <= math.MaxInt
+	case uint32:
+		return int(v), uint64(v) <= math.MaxInt
+	case uint64:
+		return int(v), v <= math.MaxInt
+	case float64:
+		// 1<<53: above it a float64 no longer stands for one integer.
+		if v != math.Trunc(v) || math.Abs(v) > 1<<53 || math.Abs(v) > math.MaxInt {
+			return 0, false
+		}
+		return int(v), true
+	case interface{ Int64() (int64, error) }: // json.Number
+		n, err := v.Int64()
+		return int(n), err == nil && int64(int(n)) == n
+	case string:
+		n, err := strconv.Atoi(v)
+		return n, err == nil
+	}
+	return 0, false
+}
+
+func asDuration(value any) (time.Duration, bool) {
+	switch v := value.(type) {
+	case time.Duration:
+		return v, true
+	case float64:
+		return seconds(v)
+	case interface{ Float64() (float64, error) }: // json.Number
+		f, err := v.Float64()
+		if err != nil {
+			return 0, false
+		}
+		return seconds(f)
+	case string:
+		if f, err := strconv.ParseFloat(v, 64); err == nil {
+			return seconds(f)
+		}
+		d, err := time.ParseDuration(v)
+		return d, err == nil
+	}
+	n, ok := asInt(value)
+	if !ok {
+		return 0, false
+	}
+	return seconds(float64(n))
+}
+
+// seconds refuses what no time.Duration can hold, NaN included.
+func seconds(f float64) (time.Duration, bool) {
+	ns := math.Round(f * float64(time.Second))
+	if !(math.Abs(ns) < math.MaxInt64) {
+		return 0, false
+	}
+	return time.Duration(ns), true
+}
