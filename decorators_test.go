@@ -6,36 +6,9 @@ import (
 	"testing"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/cachetest"
 )
-
-// configure sets the backends for one test.
-func configure(t *testing.T, config backends.Config) {
-	t.Helper()
-	if err := backends.Configure(config); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := backends.Configure(nil); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// eachBackend runs a test on every engine that stores something.
-func eachBackend(t *testing.T, test func(t *testing.T)) {
-	t.Run("locmem", func(t *testing.T) {
-		configure(t, backends.Config{"default": {Backend: "locmem", Location: []string{t.Name()}}})
-		test(t)
-	})
-	t.Run("memcached", func(t *testing.T) {
-		server := memcachedtest.Start(t)
-		configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{server.Addr()}}})
-		test(t)
-	})
-}
 
 type city struct {
 	ID   int64
@@ -44,7 +17,7 @@ type city struct {
 }
 
 func TestTour(t *testing.T) {
-	eachBackend(t, func(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
 		calls := 0
 		load := func(ctx context.Context, id int64, lang string) (city, error) {
 			calls++

@@ -79,7 +79,10 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 	}
 	if body := ownText(t); body != nil {
 		c.flat = false
-		n.named, n.name, n.asText, n.body = t != bigIntType, escapeName(t.String()), true, body
+		n.asText, n.body = true, body
+		if t != bigIntType {
+			n.named, n.name = true, escapeName(t.String())
+		}
 		return n, nil
 	}
 	if body := scalarBody(t.Kind()); body != nil {

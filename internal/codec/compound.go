@@ -47,6 +47,9 @@ func pointerCoders(t *Type) (encodeFunc, decodeFunc) {
 		}
 		e.held += box
 		if !elem.nests {
+			if err := e.room(0); err != nil {
+				return err
+			}
 			return elem.encode(e, to)
 		}
 		v := visit{at: to, typ: t}
@@ -161,6 +164,9 @@ func encodeBytes(e *encoder, p unsafe.Pointer) error {
 		e.buf = append(e.buf, 0)
 		return nil
 	}
+	if err := e.room(len(b)); err != nil {
+		return err
+	}
 	e.held += boxed(uint64(len(b)))
 	e.buf = binary.AppendUvarint(e.buf, uint64(len(b))+1)
 	e.buf = append(e.buf, b...)
@@ -230,9 +236,10 @@ func mapCoders(t *Type) (encodeFunc, decodeFunc) {
 			e.buf = append(e.buf, 0)
 			return nil
 		}
-		e.buf = binary.AppendUvarint(e.buf, uint64(m.Len())+1)
-		e.held += t.mapMemory(uint64(m.Len()))
-		if m.Len() == 0 {
+		n := m.Len()
+		e.buf = binary.AppendUvarint(e.buf, uint64(n)+1)
+		e.held += t.mapMemory(uint64(n))
+		if n == 0 {
 			return nil
 		}
 		v := visit{at: *(*unsafe.Pointer)(p), typ: t}
@@ -240,7 +247,6 @@ func mapCoders(t *Type) (encodeFunc, decodeFunc) {
 			return err
 		}
 		k, x := reflect.New(key.rtype), reflect.New(elem.rtype)
-		n := m.Len()
 		for iter := m.MapRange(); iter.Next(); n-- {
 			k.Elem().SetIterKey(iter)
 			x.Elem().SetIterValue(iter)

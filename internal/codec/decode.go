@@ -13,12 +13,12 @@ import (
 type decodeFunc func(d *decoder, p unsafe.Pointer) error
 
 type decoder struct {
-	data  []byte // what is left
-	free  uint64 // the memory that may still be taken
-	held  uint64 // the memory that was taken
-	depth int
-	inKey int // how many map keys we are inside of
-	zones int // how many names of locations turned out to be unknown
+	data    []byte // what is left
+	free    uint64 // the memory that may still be taken
+	held    uint64 // the memory that was taken
+	depth   int
+	inKey   int             // how many map keys we are inside of
+	unknown map[string]bool // names of locations that were not found
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}

@@ -74,14 +74,23 @@ func unsupportedf(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{cacheutils.ErrUnsupportedValue}, args...)...)
 }
 
+// room returns an error if n more bytes would be too many. Whatever can be shared by many places
+// in a value asks it.
+func (e *encoder) room(n int) error {
+	if len(e.buf)-e.start+n > maxEncoded {
+		return unsupportedf("larger than %d bytes when encoded", maxEncoded)
+	}
+	return nil
+}
+
 // enter notes that what v is of is being encoded, and leave that it was.
 func (e *encoder) enter(v visit) error {
 	e.depth++
 	if e.depth > maxDepth {
 		return unsupportedf("nested deeper than %d levels", maxDepth)
 	}
-	if len(e.buf)-e.start > maxEncoded {
-		return unsupportedf("larger than %d bytes when encoded", maxEncoded)
+	if err := e.room(0); err != nil {
+		return err
 	}
 	if e.depth > trackFrom {
 		if _, on := e.onPath[v]; on {
@@ -222,6 +231,9 @@ func encodeComplex128(e *encoder, p unsafe.Pointer) error {
 
 func encodeString(e *encoder, p unsafe.Pointer) error {
 	s := *(*string)(p)
+	if err := e.room(len(s)); err != nil {
+		return err
+	}
 	e.held += uint64(len(s))
 	e.buf = appendString(e.buf, s)
 	return nil

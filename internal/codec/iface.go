@@ -135,7 +135,6 @@ func (e *encoder) writeType(t *Type) error {
 	case e.inKey > 0 && t.pointers():
 		return unsupportedf("a value of type %v in a map's key: a pointer in a map's key", t.rtype)
 	}
-	register(t)
 	e.buf = binary.BigEndian.AppendUint64(append(e.buf, tagOther), t.Fingerprint())
 	return nil
 }

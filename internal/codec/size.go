@@ -36,7 +36,7 @@ func (s *sizer) behind(t *Type, p unsafe.Pointer) int {
 	if kind == reflect.String {
 		return len(*(*string)(p))
 	}
-	if t.form == asTime || t.flat() || s.work <= 0 || s.depth >= sizeDepth {
+	if t.form == asTime || t.flat || s.work <= 0 || s.depth >= sizeDepth {
 		return 0
 	}
 	s.work--
@@ -68,7 +68,7 @@ func (s *sizer) pointee(t *Type, p unsafe.Pointer) int {
 	if p == nil {
 		return 0
 	}
-	if t.guarded() {
+	if t.guarded {
 		return int(t.rtype.Size())
 	}
 	return int(t.rtype.Size()) + s.behind(t, p)
@@ -88,7 +88,7 @@ func (s *sizer) dynamic(v reflect.Value) int {
 	case reflect.String:
 		return 16 + v.Len()
 	}
-	if t.flat() || t.guarded() {
+	if t.flat || t.guarded {
 		return int(v.Type().Size())
 	}
 	box := reflect.New(v.Type())
@@ -97,7 +97,7 @@ func (s *sizer) dynamic(v reflect.Value) int {
 }
 
 func (s *sizer) elements(t *Type, p unsafe.Pointer, n int) int {
-	if n == 0 || t.flat() {
+	if n == 0 || t.flat {
 		return 0
 	}
 	total, looked := 0, min(n, sizeSample)
@@ -118,7 +118,7 @@ func (s *sizer) mapped(t *Type, m reflect.Value) int {
 	}
 	n := m.Len()
 	size := int(t.mapMemory(uint64(n)))
-	if n == 0 || s.live || t.key.flat() && t.elem.flat() {
+	if n == 0 || s.live || t.key.flat && t.elem.flat {
 		return size
 	}
 	key, elem := reflect.New(t.key.rtype), reflect.New(t.elem.rtype)
@@ -140,16 +140,16 @@ func extrapolate(total, looked, n int) int {
 }
 
 // flat reports whether values refer to nothing.
-func (t *Type) flat() bool {
+func flat(t *Type) bool {
 	switch t.rtype.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Map, reflect.String,
 		reflect.Chan, reflect.Func, reflect.UnsafePointer:
 		return false
 	case reflect.Array:
-		return t.rtype.Len() == 0 || t.elem.flat()
+		return t.rtype.Len() == 0 || flat(t.elem)
 	case reflect.Struct:
 		for _, f := range t.fields {
-			if !f.typ.flat() {
+			if !flat(f.typ) {
 				return false
 			}
 		}
@@ -157,14 +157,15 @@ func (t *Type) flat() bool {
 	return true
 }
 
-// guarded reports whether t is a struct that is made to be changed by several goroutines.
-func (t *Type) guarded() bool {
+// guarded reports whether t is a struct that is made to be changed by several goroutines: it
+// has a field of a type from sync or its kin.
+func guarded(t *Type) bool {
 	for _, f := range t.fields {
 		switch f.typ.rtype.PkgPath() {
 		case "sync", "sync/atomic", "internal/sync", "internal/poll":
 			return true
 		}
-		if f.typ.guarded() {
+		if guarded(f.typ) {
 			return true
 		}
 	}

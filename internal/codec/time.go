@@ -2,9 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
-	"math"
 	"reflect"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,29 +108,48 @@ func decodeTime(d *decoder, p unsafe.Pointer) error {
 			return err
 		}
 	}
-	*(*time.Time)(p) = d.place(t, where, name, abbreviation, int(offset))
-	return nil
+	*(*time.Time)(p), err = d.place(t, where, name, abbreviation, int(offset))
+	return err
 }
 
 // place returns t in the location that was written.
-func (d *decoder) place(t time.Time, where byte, name, abbreviation string, offset int) time.Time {
+func (d *decoder) place(t time.Time, where byte, name, abbreviation string, offset int) (time.Time, error) {
 	switch where {
 	case inLocal:
 		if t = t.Local(); agrees(t, abbreviation, offset) {
-			return t
+			return t, nil
 		}
 	case inNamed:
-		if d.zones >= maxUnknownZones {
-			break
+		loc, err := d.location(name)
+		if err != nil {
+			return t, err
 		}
-		loc := location(name)
-		if loc == nil {
-			d.zones++
-		} else if t = t.In(loc); agrees(t, abbreviation, offset) {
-			return t
+		if loc != nil {
+			if t = t.In(loc); agrees(t, abbreviation, offset) {
+				return t, nil
+			}
 		}
 	}
-	return t.In(time.FixedZone(abbreviation, offset))
+	return t.In(time.FixedZone(abbreviation, offset)), nil
+}
+
+// location is like the function, and remembers the names that it didn't find.
+func (d *decoder) location(name string) (*time.Location, error) {
+	if d.unknown[name] {
+		return nil, nil
+	}
+	loc := location(name)
+	if loc != nil {
+		return loc, nil
+	}
+	if len(d.unknown) == maxUnknownZones {
+		return nil, undecodablef("more than %d unknown locations", maxUnknownZones)
+	}
+	if d.unknown == nil {
+		d.unknown = make(map[string]bool)
+	}
+	d.unknown[name] = true
+	return nil, nil
 }
 
 func agrees(t time.Time, abbreviation string, offset int) bool {
@@ -141,9 +158,9 @@ func agrees(t time.Time, abbreviation string, offset int) bool {
 }
 
 const (
-	// maxUnknownZones is how many names one Decode looks up in vain: each costs some
-	// system calls, and made-up names are short.
-	maxUnknownZones = 64
+	// maxUnknownZones is how many names one Decode looks up in vain. Each lookup costs
+	// some system calls and the reading of a directory.
+	maxUnknownZones = 16
 
 	// maxLocations bounds the cache of locations, since a file system that ignores case
 	// knows each under many names. The zone database has about 600.
@@ -167,13 +184,15 @@ func location(name string) *time.Location {
 	if err != nil {
 		return nil
 	}
-	if locations.n.Add(1) <= maxLocations {
-		// All times of one location share the pointer, as those of one LoadLocation do.
-		known, _ := locations.LoadOrStore(strings.Clone(name), loc)
-		return known.(*time.Location)
+	if locations.n.Load() >= maxLocations {
+		return loc
 	}
-	locations.n.Store(min(locations.n.Load(), math.MaxInt32/2))
-	return loc
+	// All times of one location share the pointer, as those of one LoadLocation do.
+	known, loaded := locations.LoadOrStore(name, loc)
+	if !loaded {
+		locations.n.Add(1)
+	}
+	return known.(*time.Location)
 }
 
 // plausible reports whether name can be the name of a zone, like America/Argentina/Ushuaia or

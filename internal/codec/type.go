@@ -24,7 +24,9 @@ type Type struct {
 
 	min       uint64 // the fewest bytes that a value is encoded to; with 0 it is always none
 	mem       uint64 // the bytes that a value takes in memory on a 64-bit machine
-	nests     bool   // a value may hold others behind pointers, slices, maps or interfaces
+	nests     bool   // an encoded value may hold others behind pointers, slices, maps or interfaces
+	flat      bool   // a value refers to nothing else in memory
+	guarded   bool   // a struct that several goroutines may be changing
 	shareable bool
 
 	hashing     sync.Once
@@ -108,6 +110,8 @@ func compile(rt reflect.Type) *Type {
 		t.min = fewest(t)
 		t.shareable = shareable(t)
 		t.nests = nests(t)
+		t.flat = flat(t)
+		t.guarded = guarded(t)
 		t.encode, t.decode = t.coders()
 	}
 	for _, t := range c.order {

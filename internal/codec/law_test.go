@@ -1,0 +1,93 @@
+package codec
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/codec/codectest"
+)
+
+// encode and decode are Append and Decode for values in interfaces.
+func encode(v any) ([]byte, error) {
+	p := reflect.New(reflect.TypeOf(v))
+	p.Elem().Set(reflect.ValueOf(v))
+	return Of(reflect.TypeOf(v)).Append(nil, p.UnsafePointer())
+}
+
+func decode(rt reflect.Type, b []byte) (any, error) {
+	p := reflect.New(rt)
+	err := Of(rt).Decode(b, p.UnsafePointer())
+	return p.Elem().Interface(), err
+}
+
+func TestLaw8_FaithfulOrRefused(t *testing.T) {
+	for _, row := range codectest.Rows() {
+		t.Run(row.Name, func(t *testing.T) {
+			b, err := encode(row.Value)
+			if !row.Keep {
+				if !errors.Is(err, cacheutils.ErrUnsupportedValue) {
+					t.Errorf("want ErrUnsupportedValue, got %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := decode(reflect.TypeOf(row.Value), b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := codectest.Diff(row.Value, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestLaw8_DecodedSharesNothingWithItsInput(t *testing.T) {
+	type value struct {
+		S string
+		B []byte
+		A [4]byte
+		M map[string]any
+		X codectest.Money
+	}
+	want := value{"string", []byte("bytes"), [4]byte{1, 2, 3, 4}, map[string]any{"k": []byte("v")}, codectest.Money{}}
+	b, err := encode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decode(reflect.TypeOf(want), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range b {
+		b[i] = 0xee
+	}
+	if d := codectest.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// The diff that the tests rely on tells apart what they are about.
+func TestDiffNotices(t *testing.T) {
+	rows := codectest.Rows()
+	for i, a := range rows {
+		for j, b := range rows {
+			if reflect.TypeOf(a.Value) != reflect.TypeOf(b.Value) || strings.HasPrefix(a.Name, "cycle") || strings.HasPrefix(b.Name, "cycle") {
+				continue
+			}
+			if d := codectest.Diff(a.Value, b.Value); (d == "") != (i == j) && a.Keep && b.Keep {
+				t.Errorf("%s and %s: %q", a.Name, b.Name, d)
+			}
+		}
+	}
+	now := time.Now()
+	if codectest.Diff(now, now.Add(1)) == "" || codectest.Diff(now, now.UTC()) == "" && now.Location() != time.UTC {
+		t.Error("times that differ are the same to Diff")
+	}
+}
