@@ -69,9 +69,10 @@ func (c *Cache) seal(key Key, t *codec.Type, p any, shared bool, payload []byte)
 	return engine.Item{Value: frame, Flags: flagsFrame, Cost: len(frame)}, nil
 }
 
-// sealPlain is seal for the values of the low-level API: whole numbers stay text.
+// sealPlain is seal for the values of the low-level API: whole numbers stay text, except under
+// shortened keys, of which the text would say nothing.
 func (c *Cache) sealPlain(key Key, t *codec.Type, p any) (engine.Item, error) {
-	if isNumber(t.Type()) {
+	if isNumber(t.Type()) && key.check == (keyCheck{}) {
 		v := reflect.ValueOf(p).Elem()
 		var text []byte
 		if v.CanInt() {
@@ -146,6 +147,9 @@ func openLive(key Key, t *codec.Type, live any) (any, error) {
 }
 
 func openInto(key Key, t *codec.Type, item engine.Item, p reflect.Value) error {
+	if item.Flags != flagsFrame && key.check != (keyCheck{}) {
+		return undecodable("it belongs to another key")
+	}
 	switch item.Flags {
 	case flagsFrame:
 		return openFrame(key, t, item.Value, p)

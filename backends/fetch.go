@@ -284,8 +284,8 @@ func (c *Cache) sealResult(fl *flight) (item engine.Item, ok bool) {
 	return item, err == nil
 }
 
-// addResult stores the item where nothing is. If another process was first, its value is
-// the flight's result.
+// addResult stores the item where nothing is, or nothing that can be decoded. If another
+// process was first, its value is the flight's result.
 func (c *Cache) addResult(ctx context.Context, fl *flight, item engine.Item, timeout time.Duration) error {
 	added, err := c.engine.Add(ctx, fl.key.stored, item, timeout)
 	if err != nil {
@@ -295,7 +295,11 @@ func (c *Cache) addResult(ctx context.Context, fl *flight, item engine.Item, tim
 		c.debug(logging.Set, fl.key, item.Cost)
 		return nil
 	}
-	if other, err := c.lookup(ctx, fl.key, fl.task.Type); err == nil {
+	other, err := c.lookup(ctx, fl.key, fl.task.Type)
+	if errors.Is(err, cacheutils.ErrUndecodable) {
+		return c.store(ctx, fl.key, item, timeout)
+	}
+	if err == nil {
 		fl.result.Value, fl.payload = other, nil
 	}
 	return nil

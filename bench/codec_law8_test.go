@@ -25,9 +25,8 @@ import (
 //
 //	go test -run TestLaw8 -v
 //
-// Every codec has the options that keep the most. A row that a codec alters, with no error
-// from encoding or decoding, is one where a cache would return something else
-// than the function.
+// Every codec has the options that keep the most. A row that a codec alters, with no error from
+// encoding or decoding, is one where a cache would return something else than the function.
 
 type coder struct {
 	name   string
@@ -40,7 +39,7 @@ func coders(t testing.TB) []coder {
 		NaNConvert:      cbor.NaNConvertNone,
 		InfConvert:      cbor.InfConvertNone,
 		BigIntConvert:   cbor.BigIntConvertNone,
-		Time:            cbor.TimeRFC3339NanoUTC - 1, // RFC 3339 with nanoseconds and offset
+		Time:            cbor.TimeRFC3339Nano,
 		TimeTag:         cbor.EncTagRequired,
 		NilContainers:   cbor.NilContainerAsNull,
 		OmitEmpty:       cbor.OmitEmptyCBORValue,

@@ -61,7 +61,4 @@ func Build(name, args string) string {
 	return "[cached]" + name + "(" + args + ")"
 }
 
-var (
-	kwargsType = reflect.TypeFor[Kwargs]()
-	tupleType  = reflect.TypeFor[Tuple]()
-)
+var tupleType = reflect.TypeFor[Tuple]()

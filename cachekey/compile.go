@@ -64,7 +64,7 @@ var (
 type compiler struct {
 	scope *scope
 	nodes map[reflect.Type]*node
-	flat  bool // nothing but scalars, strings, structs and arrays was met
+	flat  bool // nothing but scalars, strings, times, structs and arrays was met
 }
 
 // node returns the node of t, which was reached by way of at.
@@ -78,7 +78,7 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 		return n, c.structNode(n, fields, at)
 	}
 	if body := ownText(t); body != nil {
-		c.flat = false
+		c.flat = c.flat && t == timeType // no other is known to let go of the pointer
 		n.asText, n.body = true, body
 		if t != bigIntType {
 			n.named, n.name = true, escapeName(t.String())

@@ -1,8 +1,9 @@
 // Package cachekey turns arguments and functions into cache keys that a person can read.
 //
-//	args, err := cachekey.Args([]any{1, "it"}, nil)         // (1,'it')
-//	name, err := cachekey.FuncName(geo.LoadCity)            // example.com/app/geo.LoadCity:42
-//	key := cachekey.Sanitize(cachekey.Build(name, args), 250) // [cached]example.com/app/geo.LoadCity:42((1,'it'))
+//	args, err := cachekey.Args([]any{1, "it"}, nil) // (1,'it')
+//	name, err := cachekey.FuncName(geo.LoadCity)    // example.com/app/geo.LoadCity:42
+//	key := cachekey.Build(name, args)               // [cached]example.com/app/geo.LoadCity:42((1,'it'))
+//	key = cachekey.Sanitize(key, 250)               // the same, as it is legal and short
 //
 // Args and Repr render values of any type; EncoderOf compiles an Encoder for values of one type,
 // which allocates nothing for most of them. A type that should look different in keys has a
@@ -48,27 +49,28 @@
 // Let r(T) be the rendering of values whose type T is known, and r(any) the one behind interfaces.
 // Both can be read from left to right without looking further than the value:
 //
-//   - Each r(T) is one form, or None: T alone says which, and the forms of rules 1 to 8 never begin
-//     like None; a text in its name's parentheses and a field name are no None either. The pointer's
-//     & keeps a nil apart from a pointer to one.
-//   - A form ends where it says so: quotes, since a quote within is escaped; brackets, since those
-//     in texts are within quotes; numbers, names and None, since the next character is one of
-//     , : ) ] } or the end, none of which is in them.
-//   - So lists, structs and maps can be cut into their parts, and by induction these are determined.
-//     A map's order is a function of its entries.
-//   - A string or byte form determines the bytes: backslash, quote, space and whatever doesn't
-//     stand for itself are escaped, each rune and each stray byte in its own way. Floats have
-//     the digits that give them back, with a NaN for all NaNs and a sign for -0. Times and other
-//     types of rule 2 are as distinct as their texts.
-//   - r(any) begins with a type's name or it is bare. The bare forms begin with a digit, a minus,
-//     a quote, b and a quote, [, (, {, or are one of the words None True False nan inf. A type's
-//     name is followed by ( or {, so that it is none of those words; it holds no quote in front of
-//     that, so that it is no string; where it begins with a bracket, [] or [4], what follows
-//     the bracket is a letter, * or [, which never follows a list. Which bare form it is says
-//     the type: an int has no point and no exponent, a float has one or is a word, an integer
-//     beyond int64 is a *big.Int; a map whose keys are all strings, or that is empty, is a
-//     map[string]any, any other a map[any]any.
-//   - TypeName is another name for each type, so the rest is r(T) of a known T.
+//   - Each r(T) is one form, or None for nil. T says which form, and none of those that a type
+//     with a nil has is None, or begins with it and a character that may follow a value. The & of
+//     a pointer keeps one to a nil apart from a nil one.
+//   - A form ends where it says so: texts at their quote, since a quote within is escaped; what
+//     is in brackets at its bracket, since those in texts are within quotes; numbers and words
+//     at one of , : ) ] } or the end, since they hold none of these and nothing else follows
+//     a value.
+//   - So lists, tuples, structs and maps can be cut into their parts, and by induction the parts are
+//     determined. The order of a map's entries is a function of the entries.
+//   - A text determines its bytes: the backslash, the quote and whatever doesn't stand for itself
+//     are escaped, each rune and each stray byte in a way of its own. Floats have the digits that
+//     give them back, one word for all NaNs and a sign for -0. Types of rule 2 are as distinct
+//     as their texts.
+//   - r(any) is bare or begins with a type's name. A bare rendering begins with a digit, a minus, a
+//     quote, b and a quote, [, ( or {, or is one of the words None True False nan inf. A type's
+//     name ends at the ( or { of the value, by its own brackets, and so is none of the words and no
+//     number; before any quote it has a bracket. Where it begins with one, [] or [4] or [0]
+//     is followed by the element type's first character, which never follows a list.
+//   - Which type a bare rendering has can be seen: an int is digits up to int64 and *big.Int
+//     beyond, a float has a point or an exponent or is a word, {} is a map[string]any, as is a map
+//     whose keys all begin with a quote, and other maps are map[any]any.
+//   - TypeName gives each type another name, so that the rest is r(T) of a known T.
 //
 // Types of one name that are declared inside of different functions are the exception, as they are
 // for package reflect.

@@ -19,7 +19,6 @@ type Attrs map[reflect.Type][]string
 // number of goroutines.
 type Encoder struct {
 	root    *node
-	scope   *scope
 	scratch *sync.Pool // of *reflect.Value of the type; nil if values may keep a pointer to it
 }
 
@@ -103,7 +102,7 @@ func (s *scope) compile(t reflect.Type) any {
 	if err != nil {
 		return err
 	}
-	e := &Encoder{root: root, scope: s}
+	e := &Encoder{root: root}
 	if c.flat && (t.Kind() == reflect.Struct || t.Kind() == reflect.Array) {
 		e.scratch = &sync.Pool{New: func() any {
 			v := reflect.New(t).Elem()

@@ -12,13 +12,17 @@ import (
 type Func struct {
 	// Name is the function's identity in keys:
 	//
-	//	example.com/app/geo.LoadCity:42            a function, and the line where it begins
-	//	example.com/app/geo.City.Offers:57         City.Offers and (*City).Offers alike
-	//	example.com/app/geo.City.Offers            the method value city.Offers; its receiver can't be seen
-	//	example.com/app/geo.Store.Load             Store.Load of an interface Store
+	//	example.com/app/geo.LoadCity:42               a function, and the line where it begins
+	//	example.com/app/geo.City.Offers:57            City.Offers and (*City).Offers alike
+	//	example.com/app/geo.City.Offers               the method value city.Offers; its receiver can't be seen
+	//	example.com/app/geo.Store.Load                Store.Load of an interface Store
 	//	example.com/app/geo.Max[func(int,int)int]:12  an instance of a generic function
-	//	example.com/app/geo.Box[int].Get:20        a method of an instance of a generic type
-	//	example.com/app/geo.load.go:31             a func literal
+	//	example.com/app/geo.Box[int].Get:20           a method of an instance of a generic type
+	//	example.com/app/geo.load.go:31                a func literal
+	//
+	// An edit above a function moves its line, so that its entries are no longer found; a name given
+	// with decorators.Key stays. Functions of a main package are main.Load:42 in each program:
+	// programs that share a cache tell their entries apart by the backend's key prefix.
 	Name string
 
 	Package  string // the path of the package where it is written
@@ -41,8 +45,10 @@ func FuncName(fn any) (string, error) {
 //   - A literal that the compiler copied into another package, because the function around it was
 //     inlined there, is traced to its own package by its file. That works for files of
 //     dependencies, and with -trimpath for all; for those of the main module it takes a function
-//     of that module on the call stack. Where all that fails, its Package is the other one.
-//   - Instances of a generic function whose types don't show in its signature share a Name.
+//     of that module on the call stack, and not "go run file.go". Where that fails, its
+//     Package is the other one.
+//   - Instances of a generic function whose types don't show in its signature share a Name, as do
+//     literals in methods of instances of a generic type.
 //   - A method expression (*T).m on an unexported method with a value receiver has no line.
 //
 // The error wraps cacheutils.ErrInvalidKey. It is non-nil if fn is no func or a nil one, or was
@@ -76,7 +82,7 @@ func Describe(fn any) (Func, error) {
 	if recv, method, ok := cutReceiver(pkg, symbol, t); ok {
 		f.Receiver = true
 		if f.Line == 0 {
-			at := declaration(recv, method)
+			at := declaration(recv, method, map[reflect.Type]bool{})
 			f.File, f.Line = at.file, at.line
 		}
 		f.Name = numbered(TypeName(recv)+"."+method, f.Line)
@@ -136,7 +142,7 @@ func splitSymbol(symbol string) (pkg, rest string) {
 	if dot < 0 {
 		return "", symbol
 	}
-	return cleanPath(symbol[:slash+dot]), symbol[slash+dot+1:]
+	return escapeName(symbol[:slash+dot]), symbol[slash+dot+1:]
 }
 
 // cutReceiver tells a method expression by its name, Type.Method, and its first parameter, which
@@ -158,12 +164,14 @@ func cutReceiver(pkg, symbol string, t reflect.Type) (recv reflect.Type, method 
 	name, _, _ = strings.Cut(name, "·") // types inside of functions are numbered
 	bare, _, generic := strings.Cut(recv.Name(), "[")
 	name, wasGeneric := strings.CutSuffix(name, instance)
-	return recv, method, bare == name && generic == wasGeneric && cleanPath(recv.PkgPath()) == pkg
+	return recv, method, bare == name && generic == wasGeneric && escapeName(recv.PkgPath()) == pkg
 }
 
 // declaration finds where the exported method is declared: for recv, a pointer to it, or a type
-// that recv embeds. The place is empty for others and for methods of interfaces.
-func declaration(recv reflect.Type, method string) place {
+// that recv embeds and that wasn't seen. The place is empty for others and for methods of
+// interfaces.
+func declaration(recv reflect.Type, method string, seen map[reflect.Type]bool) place {
+	seen[recv] = true
 	for _, r := range []reflect.Type{recv, reflect.PointerTo(recv)} {
 		if m, ok := r.MethodByName(method); ok && m.Func.IsValid() {
 			if at := placeOf(m.Func.Pointer()); at.line != 0 {
@@ -176,14 +184,13 @@ func declaration(recv reflect.Type, method string) place {
 	}
 	for i := range recv.NumField() {
 		f := recv.Field(i)
-		if !f.Anonymous {
-			continue
-		}
 		if f.Type.Kind() == reflect.Pointer {
 			f.Type = f.Type.Elem()
 		}
-		if at := declaration(f.Type, method); at.line != 0 {
-			return at
+		if f.Anonymous && !seen[f.Type] {
+			if at := declaration(f.Type, method, seen); at.line != 0 {
+				return at
+			}
 		}
 	}
 	return place{}

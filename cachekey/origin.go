@@ -13,7 +13,7 @@ import (
 // compiled in; when the function around the literal is inlined elsewhere, that is another one,
 // possibly of another package. Its file stays the same, so the package is found from that:
 //
-//   - compiled with -trimpath, a file's name begins with the path of its package;
+//   - compiled with -trimpath or for coverage, a file's name begins with the path of its package;
 //   - files of dependencies lie in a folder named after the module and its version;
 //   - files of the main module lie below its root, which a function of the module on the call
 //     stack gives away: its file ends like the path of its package.
@@ -43,6 +43,7 @@ func packageOf(file, named string) string {
 	return found
 }
 
+// buildInfo is a variable for the tests.
 var buildInfo = sync.OnceValue(func() *debug.BuildInfo {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return info
@@ -50,17 +51,28 @@ var buildInfo = sync.OnceValue(func() *debug.BuildInfo {
 	return &debug.BuildInfo{}
 })
 
-// trimmedPackage returns the package of a folder whose name -trimpath made from it.
+// trimmedPackage returns the package of a folder that is named after it, with the module's version
+// in between, as -trimpath and the coverage tool do.
 func trimmedPackage(dir string) string {
-	if strings.HasPrefix(dir, "/") || strings.HasPrefix(dir, ".") || strings.Contains(dir, ":") {
-		return ""
+	if module, rest, ok := strings.Cut(dir, "@"); ok {
+		_, rest, _ = strings.Cut(rest, "/")
+		dir = path.Join(module, rest)
 	}
-	module, rest, ok := strings.Cut(dir, "@")
-	if !ok {
+	info := buildInfo()
+	if info.Main.Path != "" && isBelow(dir, info.Main.Path) {
 		return dir
 	}
-	_, rest, _ = strings.Cut(rest, "/")
-	return path.Join(module, rest)
+	for _, dep := range info.Deps {
+		if isBelow(dir, dep.Path) {
+			return dir
+		}
+	}
+	return ""
+}
+
+// isBelow reports whether the package is the root of the module or below it.
+func isBelow(pkg, module string) bool {
+	return pkg == module || strings.HasPrefix(pkg, module+"/")
 }
 
 // dependencyPackage returns the package of a folder in the module cache or a vendor folder.
@@ -119,18 +131,19 @@ func mainModulePackage(dir string) string {
 	}
 }
 
-// moduleRoot returns the root of the main module if frame is a declared function of it. Unlike
-// literals, those are always compiled under the name of their own package.
+// moduleRoot returns the root of the main module if frame is a function of it whose file ends like the
+// path of its package. A literal's may be that of another package, so that it must end like more
+// than the module's own path.
 func moduleRoot(frame runtime.Frame, info *debug.BuildInfo) (string, bool) {
 	pkg, symbol := splitSymbol(frame.Function)
-	if pkg == "" || isLiteral(symbol) {
-		return "", false
-	}
 	if pkg == "main" {
 		pkg = info.Path
 	}
-	below, ok := strings.CutPrefix(pkg, info.Main.Path)
-	if !ok || below != "" && below[0] != '/' {
+	if !isBelow(pkg, info.Main.Path) {
+		return "", false
+	}
+	below := strings.TrimPrefix(pkg, info.Main.Path)
+	if below == "" && isLiteral(symbol) {
 		return "", false
 	}
 	dir := path.Dir(strings.ReplaceAll(frame.File, `\`, "/"))

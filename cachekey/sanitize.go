@@ -64,15 +64,16 @@ func isHex(s string) bool { return strings.Trim(s, hexDigits) == "" }
 func appendHead(dst []byte, key string, room int) []byte {
 	for i := 0; i < len(key); {
 		r, size := utf8.DecodeRuneInString(key[i:])
-		next := key[i : i+size]
-		if r == utf8.RuneError && size == 1 || size == 1 && !isLegalByte(key[i]) {
-			next = string(appendEscape(nil, rune(key[i])))
+		before := len(dst)
+		if size == 1 && (r == utf8.RuneError || !isLegalByte(key[i])) {
+			dst = appendEscape(dst, rune(key[i]))
+		} else {
+			dst = append(dst, key[i:i+size]...)
 		}
-		if len(next) > room {
-			break
+		room -= len(dst) - before
+		if room < 0 {
+			return dst[:before]
 		}
-		dst = append(dst, next...)
-		room -= len(next)
 		i += size
 	}
 	return dst

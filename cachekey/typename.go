@@ -19,7 +19,7 @@ func TypeName(t reflect.Type) string {
 func appendType(dst []byte, t reflect.Type) []byte {
 	if name := t.Name(); name != "" {
 		if t.PkgPath() != "" {
-			dst = append(append(dst, cleanPath(t.PkgPath())...), '.')
+			dst = append(append(dst, escapeName(t.PkgPath())...), '.')
 		}
 		return append(dst, escapeName(name)...)
 	}
@@ -90,7 +90,7 @@ func appendStructType(dst []byte, t reflect.Type) []byte {
 			dst = append(dst, '+')
 		}
 		if f.PkgPath != "" {
-			dst = append(append(dst, cleanPath(f.PkgPath)...), '.')
+			dst = append(append(dst, escapeName(f.PkgPath)...), '.')
 		}
 		dst = append(append(dst, f.Name...), ':')
 		dst = appendType(dst, f.Type)
@@ -112,12 +112,9 @@ func appendInterfaceType(dst []byte, t reflect.Type) []byte {
 			dst = append(dst, ';')
 		}
 		if m.PkgPath != "" {
-			dst = append(append(dst, cleanPath(m.PkgPath)...), '.')
+			dst = append(append(dst, escapeName(m.PkgPath)...), '.')
 		}
 		dst = appendSignature(append(dst, m.Name...), m.Type)
 	}
 	return append(dst, '}')
 }
-
-// cleanPath returns a package path as it is written in an import.
-func cleanPath(path string) string { return escapeName(path) }

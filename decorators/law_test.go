@@ -130,6 +130,7 @@ func TestLaw1_UnknownBackend(t *testing.T) {
 	if err := h.Invalidate(1); !errors.Is(err, cacheutils.ErrUnknownBackend) {
 		t.Errorf("Invalidate: got %v, want ErrUnknownBackend", err)
 	}
+	forgotten(t, "law1.unknown")
 }
 
 // A value over memcached's limit is returned, and the one stored before is gone.

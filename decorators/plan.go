@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"sync"
 	"time"
 
@@ -79,10 +80,11 @@ func newPlan(fn reflect.Value, place string, opts []Option) *plan {
 	}
 	p.backend = backends.NewRef(o.backend)
 	p.planType(&o)
-	decorated.Add(decorated.Function{
+	remove := decorated.Add(decorated.Function{
 		Name: p.name, Place: place, Backend: o.backend,
 		Type: p.task.Type, Shared: o.shared, Value: identity(fn),
 	})
+	runtime.AddCleanup(p, func(remove func()) { remove() }, remove)
 	return p
 }
 

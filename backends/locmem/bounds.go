@@ -7,10 +7,10 @@ import (
 )
 
 // One bound on the sum of weights keeps both the entries and their cost in bounds: an entry
-// weighs what it costs, but at least max_cost/max_entries, rounded up. Then the costs can't
-// exceed max_cost, and more than max_entries entries can't be in it even if each of them
-// weighs the least. The price is that a store of very mixed entries may be full a little
-// below both bounds: small entries are charged as average ones.
+// weighs what it costs, but at least max_cost/max_entries, rounded down, and the weights may
+// add up to max_entries times that. So max_entries entries fit that weigh the least, never
+// one more, and what they cost is within max_cost. The price is that a store of very mixed
+// entries may be full below both bounds: small entries are charged as average ones.
 //
 // Weights are 32 bits wide, so that for a max_cost of 4 GiB and more they count units of
 // several bytes.
@@ -40,20 +40,29 @@ func (b bounds) unit() uint64 {
 	return uint64(b.cost)/(math.MaxUint32+1) + 1
 }
 
+// least is what an entry weighs at least.
+func (b bounds) least() uint64 {
+	return max(uint64(b.cost)/b.unit()/uint64(b.entries), 1)
+}
+
 // maximum is the bound on the sum of weights.
 func (b bounds) maximum() uint64 {
-	return uint64(b.cost) / b.unit()
+	units := uint64(b.cost) / b.unit()
+	if units < uint64(b.entries) {
+		return units
+	}
+	return b.least() * uint64(b.entries)
 }
 
 // weight is what an entry of that cost weighs.
 func (b bounds) weight(cost int) uint32 {
-	weight := max(uint64(cost), ceilDiv(uint64(b.cost), uint64(b.entries)))
-	return uint32(min(ceilDiv(weight, b.unit()), math.MaxUint32))
+	weight := max(ceilDiv(uint64(cost), b.unit()), b.least())
+	return uint32(min(weight, math.MaxUint32))
 }
 
 // fits tells whether an entry of that cost can be stored at all.
 func (b bounds) fits(cost int) bool {
-	return cost <= b.cost && uint64(b.weight(cost)) <= b.maximum()
+	return cost <= b.cost && uint64(b.weight(cost)) <= max(b.rest(), b.newestWeight())
 }
 
 // cost is what an entry takes of max_cost. Items say what their value costs; one that says

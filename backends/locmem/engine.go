@@ -13,15 +13,16 @@
 // without them leaves them.
 //
 // When a store is full, entries that are used seldom and were not used lately leave it
-// (W-TinyLFU). An entry that takes more than a hundredth of max_cost, or any entry when
-// max_entries is below 100, has to be used more often than the one it would drive out, so
-// it may be gone right after it was set; every other entry stays for a while.
+// (W-TinyLFU). The few that were written last stay in any case, unless they take more than a
+// hundredth of max_cost; such a large one may have to be set several times before it stays
+// in a full store.
 package locmem
 
 import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
@@ -57,7 +58,7 @@ func Open(s engine.Settings) (engine.Engine, error) {
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	e.opened = acquire(e.name, e.wanted)
+	e.store()
 	return e, nil
 }
 
@@ -66,24 +67,23 @@ type memory struct {
 	name   string
 	wanted wanted
 
-	mu     sync.RWMutex
-	opened *store // nil after Close
+	opened atomic.Pointer[store] // nil after Close
+	mu     sync.Mutex            // held by whoever changes opened
 }
 
 // store returns the engine's store and opens it anew after Close.
 func (m *memory) store() *store {
-	m.mu.RLock()
-	s := m.opened
-	m.mu.RUnlock()
-	if s != nil {
+	if s := m.opened.Load(); s != nil {
 		return s
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.opened == nil {
-		m.opened = acquire(m.name, m.wanted)
+	s := m.opened.Load()
+	if s == nil {
+		s = acquire(m.name, m.wanted)
+		m.opened.Store(s)
 	}
-	return m.opened
+	return s
 }
 
 // HoldsLive is true: values are held as they are.
@@ -172,8 +172,7 @@ func (m *memory) Clear(ctx context.Context) error {
 // goroutine with it.
 func (m *memory) Close() error {
 	m.mu.Lock()
-	s := m.opened
-	m.opened = nil
+	s := m.opened.Swap(nil)
 	m.mu.Unlock()
 	if s != nil {
 		release(s)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,8 @@ type entry struct {
 	// timeout is how long the entry lives from the moment it is written. keepExpiry leaves
 	// the moment when the entry it replaces would have expired.
 	timeout time.Duration
+
+	newest bool // it is one of store.newest, and weighs nothing
 }
 
 const keepExpiry time.Duration = 0
@@ -35,34 +38,68 @@ func (e *entry) cost() int { return cost(e.key, e.item) }
 type store struct {
 	name       string
 	references int // guarded by stores
-	cache      *otter.Cache[string, *entry]
 	bounds     atomic.Pointer[bounds]
+	newest     newest
 	writes     atomic.Uint64 // the number of writes so far, each of which takes one as its CAS
+
+	started atomic.Pointer[cache] // nil until the store is used
+	mu      sync.Mutex            // held by whoever changes what follows, started, or the bounds
+	over    bool                  // the store was torn down
 }
 
-func newStore(name string, b bounds) *store {
+type cache = otter.Cache[string, *entry]
+
+func newStore(name string) *store {
 	s := &store{name: name}
-	s.bounds.Store(&b)
-	s.cache = otter.Must(&otter.Options[string, *entry]{
-		MaximumWeight: b.maximum(),
+	s.bounds.Store(&bounds{entries: defaultMaxEntries, cost: defaultMaxCost})
+	return s
+}
+
+// cache returns the store's cache, which the first call starts.
+func (s *store) cache() *cache {
+	if c := s.started.Load(); c != nil {
+		return c
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.started.Load(); c != nil {
+		return c
+	}
+	c := otter.Must(&otter.Options[string, *entry]{
+		MaximumWeight: s.bounds.Load().rest(),
 		Weigher: func(key string, e *entry) uint32 {
+			if e.newest {
+				return 0
+			}
 			return s.bounds.Load().weight(e.cost())
 		},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *entry]) time.Duration {
 			return e.Value.timeout
 		}),
 	})
-	return s
+	if s.over {
+		c.StopAllGoroutines()
+	}
+	s.started.Store(c)
+	return c
 }
 
 // get allocates nothing and keeps nothing of key.
 func (s *store) get(key string) (*entry, bool) {
-	return s.cache.GetIfPresent(key)
+	return s.cache().GetIfPresent(key)
 }
 
+// entry returns the entry of a new write, which has to be handed to keep once it is written.
 func (s *store) entry(key string, item engine.Item, timeout time.Duration) *entry {
 	item.CAS = s.writes.Add(1)
-	return &entry{key: key, item: item, timeout: timeout}
+	return s.same(key, item, timeout)
+}
+
+// same is entry for an item that stays the same write.
+func (s *store) same(key string, item engine.Item, timeout time.Duration) *entry {
+	b := s.bounds.Load()
+	newest := uint64(b.weight(cost(key, item))) <= b.newestWeight()
+	return &entry{key: key, item: item, timeout: timeout, newest: newest}
 }
 
 func (s *store) set(key string, item engine.Item, timeout time.Duration) error {
@@ -70,25 +107,32 @@ func (s *store) set(key string, item engine.Item, timeout time.Duration) error {
 		s.delete(key)
 		return err
 	}
-	s.cache.Set(key, s.entry(key, item, timeout))
+	e := s.entry(key, item, timeout)
+	s.cache().Set(key, e)
+	s.keep(e)
 	return nil
 }
 
 func (s *store) add(key string, item engine.Item, timeout time.Duration) (bool, error) {
 	if err := s.tooLarge(key, item); err != nil {
-		if _, there := s.cache.GetEntryQuietly(key); there {
+		if _, there := s.cache().GetEntryQuietly(key); there {
 			return false, nil
 		}
 		return false, err
 	}
-	_, added := s.cache.SetIfAbsent(key, s.entry(key, item, timeout))
+	e := s.entry(key, item, timeout)
+	_, added := s.cache().SetIfAbsent(key, e)
+	if added {
+		s.keep(e)
+	}
 	return added, nil
 }
 
 func (s *store) compareAndSwap(key string, item engine.Item, timeout time.Duration) (bool, error) {
 	tooLarge := s.tooLarge(key, item)
 	swapped := false
-	s.cache.Compute(key, func(old *entry, found bool) (*entry, otter.ComputeOp) {
+	var written *entry
+	s.cache().Compute(key, func(old *entry, found bool) (*entry, otter.ComputeOp) {
 		swapped = found && old.item.CAS == item.CAS
 		switch {
 		case !swapped:
@@ -96,9 +140,11 @@ func (s *store) compareAndSwap(key string, item engine.Item, timeout time.Durati
 		case tooLarge != nil:
 			return old, otter.InvalidateOp
 		default:
-			return s.entry(key, item, timeout), otter.WriteOp
+			written = s.entry(key, item, timeout)
+			return written, otter.WriteOp
 		}
 	})
+	s.keep(written)
 	if swapped && tooLarge != nil {
 		return false, tooLarge
 	}
@@ -106,32 +152,34 @@ func (s *store) compareAndSwap(key string, item engine.Item, timeout time.Durati
 }
 
 func (s *store) delete(key string) bool {
-	_, there := s.cache.Invalidate(key)
+	_, there := s.cache().Invalidate(key)
 	return there
 }
 
 // touch writes the entry under its own key, because the caller's may be gone when it returns.
 // The item keeps its CAS: it is still the same write.
 func (s *store) touch(key string, timeout time.Duration) bool {
-	e, found := s.cache.GetEntryQuietly(key)
+	e, found := s.cache().GetEntryQuietly(key)
 	if !found {
 		return false
 	}
-	touched := false
-	s.cache.ComputeIfPresent(e.Value.key, func(old *entry) (*entry, otter.ComputeOp) {
-		touched = true
-		return &entry{key: old.key, item: old.item, timeout: timeout}, otter.WriteOp
+	var written *entry
+	s.cache().ComputeIfPresent(e.Value.key, func(old *entry) (*entry, otter.ComputeOp) {
+		written = s.same(old.key, old.item, timeout)
+		return written, otter.WriteOp
 	})
-	return touched
+	s.keep(written)
+	return written != nil
 }
 
 func (s *store) incr(key string, delta int64) (sum int64, err error) {
-	e, found := s.cache.GetEntryQuietly(key)
+	e, found := s.cache().GetEntryQuietly(key)
 	if !found {
 		return 0, cacheutils.ErrCacheMiss
 	}
 	err = cacheutils.ErrCacheMiss
-	s.cache.ComputeIfPresent(e.Value.key, func(old *entry) (*entry, otter.ComputeOp) {
+	var written *entry
+	s.cache().ComputeIfPresent(e.Value.key, func(old *entry) (*entry, otter.ComputeOp) {
 		sum, err = plus(old.item, delta)
 		if err != nil {
 			return old, otter.CancelOp
@@ -140,8 +188,10 @@ func (s *store) incr(key string, delta int64) (sum int64, err error) {
 		item.Cost -= len(item.Value)
 		item.Value = strconv.AppendInt(nil, sum, 10)
 		item.Cost += len(item.Value)
-		return s.entry(old.key, item, keepExpiry), otter.WriteOp
+		written = s.entry(old.key, item, keepExpiry)
+		return written, otter.WriteOp
 	})
+	s.keep(written)
 	if err != nil && !errors.Is(err, cacheutils.ErrCacheMiss) {
 		return 0, fmt.Errorf("locmem: incr %q: %w", strings.Clone(key), err)
 	}
@@ -172,34 +222,46 @@ func (s *store) tooLarge(key string, item engine.Item) error {
 }
 
 func (s *store) clear() {
-	s.cache.InvalidateAll()
+	s.cache().InvalidateAll()
+	s.forget()
 }
 
 // resize gives the store the bounds that are wanted. The least weight depends on them, so
 // every entry is weighed again; a lower maximum is set after that and a higher one before,
-// so that no entry leaves that fits the new bounds. Callers hold the lock of stores.
+// so that no entry leaves that fits the new bounds.
 func (s *store) resize(w wanted) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	old := *s.bounds.Load()
 	b := w.over(old)
 	if b == old {
 		return
 	}
 	s.bounds.Store(&b)
-	if b.maximum() > old.maximum() {
-		s.cache.SetMaximum(b.maximum())
+	c := s.started.Load()
+	if c == nil {
+		return
 	}
-	for key := range s.cache.Keys() {
-		s.cache.ComputeIfPresent(key, func(e *entry) (*entry, otter.ComputeOp) {
+	if b.rest() > old.rest() {
+		c.SetMaximum(b.rest())
+	}
+	for key := range c.Keys() {
+		c.ComputeIfPresent(key, func(e *entry) (*entry, otter.ComputeOp) {
 			if !b.fits(e.cost()) {
 				return e, otter.InvalidateOp
 			}
 			return &entry{key: e.key, item: e.item, timeout: keepExpiry}, otter.WriteOp
 		})
 	}
-	s.cache.SetMaximum(b.maximum())
+	c.SetMaximum(b.rest())
 }
 
 func (s *store) tearDown() {
-	s.cache.StopAllGoroutines()
-	s.cache.InvalidateAll()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	if c := s.started.Load(); c != nil {
+		c.StopAllGoroutines()
+		c.InvalidateAll()
+	}
 }

@@ -2,8 +2,8 @@ package locmem
 
 import "sync"
 
-// The stores that are open, by name. A store is made by the first engine of its name and
-// torn down when the last one has closed.
+// The stores that are open, by name. A store is there while an engine of its name is open,
+// and starts when it is first used, so that opening an engine starts nothing.
 var stores = struct {
 	sync.Mutex
 	named map[string]*store
@@ -16,11 +16,10 @@ func acquire(name string, w wanted) *store {
 	defer stores.Unlock()
 	s := stores.named[name]
 	if s == nil {
-		s = newStore(name, w.over(bounds{entries: defaultMaxEntries, cost: defaultMaxCost}))
+		s = newStore(name)
 		stores.named[name] = s
-	} else {
-		s.resize(w)
 	}
+	s.resize(w)
 	s.references++
 	return s
 }

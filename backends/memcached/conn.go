@@ -35,6 +35,7 @@ type conn struct {
 
 	reused   bool // the operation runs on a connection that others had before it
 	received int  // bytes of the reply so far
+	reply    reply
 
 	// What follows is shared with abort, which runs whenever the context ends.
 	mu        sync.Mutex
@@ -64,8 +65,9 @@ func (c *conn) run(ctx context.Context, deadline time.Time, f func(*memcache.Cli
 		}
 		end()
 		// The client closes the connection after most of the errors that make the next reply
-		// uncertain, but not after a panic or when the reply was for another key.
-		if err != nil && !answer(err) {
+		// uncertain, but not after a panic, when the reply was for another key, or when more
+		// came than one reply.
+		if err != nil && !answer(err) || c.reply.stray {
 			c.close()
 		}
 	}()
@@ -92,6 +94,7 @@ func (c *conn) begin(ctx context.Context, deadline time.Time) (end func()) {
 		w = nil
 	}
 	c.reused, c.received = w != nil, 0
+	c.reply = reply{line: c.reply.line[:0]}
 	if w != nil {
 		w.Conn.SetDeadline(deadline)
 	}
@@ -164,6 +167,9 @@ func (w *wire) Read(p []byte) (int, error) {
 	c.received += n
 	if more := c.received/perTimeout - before; more > 0 {
 		c.extend(w, time.Duration(more)*c.server.timeout)
+	}
+	if bad := c.reply.read(p[:n], c.server.maxItemSize); bad != nil {
+		return 0, bad
 	}
 	return n, err
 }

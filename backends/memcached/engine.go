@@ -13,7 +13,8 @@
 //	                callers wait for one.
 //	max_idle_conns  how many of them stay open when nobody needs them; 64 unless given
 //	max_item_size   the size of the largest item that is sent, in bytes, its key and memcached's
-//	                header included; 1 MiB unless given, as in memcached (its option -I)
+//	                header included; 1 MiB unless given, as in memcached (its option -I). A
+//	                larger value that another program stored is not read: getting it is an error.
 //	no_delay        whether to send small packets at once; true unless given
 //
 // What is particular to memcached:
@@ -46,8 +47,7 @@ const (
 
 // memcached is an engine.
 type memcached struct {
-	servers     servers // by place: a key's server is servers.of(key)
-	maxItemSize int
+	servers servers // by place: a key's server is servers.of(key)
 }
 
 // Open returns an engine on the servers that s.Location names. It implements
@@ -67,7 +67,7 @@ func Open(s engine.Settings) (engine.Engine, error) {
 	if len(locations) == 0 {
 		locations = []string{defaultHost}
 	}
-	m := &memcached{maxItemSize: maxItemSize}
+	m := &memcached{}
 	byAddress := map[address]*server{}
 	for _, location := range locations {
 		a, err := parseLocation(location)
@@ -78,7 +78,7 @@ func Open(s engine.Settings) (engine.Engine, error) {
 		one := byAddress[a]
 		if one == nil {
 			one = &server{
-				address: a, timeout: timeout, maxIdle: maxIdle, noDelay: noDelay,
+				address: a, timeout: timeout, maxIdle: maxIdle, maxItemSize: maxItemSize, noDelay: noDelay,
 				slots: make(chan struct{}, maxConns),
 			}
 			one.tooLarge.Store(int64(maxItemSize) + 1)
@@ -97,7 +97,6 @@ func Open(s engine.Settings) (engine.Engine, error) {
 func (m *memcached) Close() error {
 	for _, s := range m.servers.distinct() {
 		s.close()
-		s.tooLarge.Store(int64(m.maxItemSize) + 1) // what follows may be another server
 	}
 	return nil
 }

@@ -15,10 +15,11 @@ import (
 // dialled when they are needed, and of which maxIdle stay open when nobody needs them. Who
 // finds all of them busy waits for one; that counts against the operation's timeout.
 type server struct {
-	address address
-	timeout time.Duration
-	maxIdle int
-	noDelay bool
+	address     address
+	timeout     time.Duration
+	maxIdle     int
+	maxItemSize int
+	noDelay     bool
 
 	// tooLarge is the smallest size that the server is known to refuse, in bytes as it counts
 	// them. It only falls.
@@ -46,18 +47,29 @@ func (s *server) do(ctx context.Context, what string, idempotent bool, f func(*m
 		return s.fault(what, err)
 	}
 	err = c.run(ctx, deadline, f)
-	if err != nil && idempotent && c.stale(err) && ctx.Err() == nil {
+	if err != nil && idempotent && c.stale(err) && ended(ctx) == nil {
 		err = c.run(ctx, deadline, f)
 	}
 	s.give(c)
-	switch {
-	case err == nil || answer(err):
+	if err == nil || answer(err) {
 		return err
-	case ctx.Err() != nil:
-		return s.fault(what, ctx.Err())
-	default:
-		return s.fault(what, err)
 	}
+	if cause := ended(ctx); cause != nil {
+		err = cause
+	}
+	return s.fault(what, err)
+}
+
+// ended returns the context's error. A dial ends by the context's deadline a little before the
+// context says so itself.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 func (s *server) fault(what string, err error) error {
@@ -122,4 +134,5 @@ func (s *server) close() {
 	for _, c := range idle {
 		c.close()
 	}
+	s.tooLarge.Store(int64(s.maxItemSize) + 1) // whoever answers next may take more
 }

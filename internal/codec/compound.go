@@ -78,8 +78,11 @@ func pointerCoders(t *Type) (encodeFunc, decodeFunc) {
 		if err := d.enter(); err != nil {
 			return err
 		}
-		defer d.leave()
-		return elem.decode(d, to)
+		if err := elem.decode(d, to); err != nil {
+			return err
+		}
+		d.leave()
+		return nil
 	}
 	return encode, decode
 }

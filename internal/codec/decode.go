@@ -24,11 +24,11 @@ type decoder struct {
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 // Decode fills the value at p, which must be of the type and zero, from an encoding made by
-// Append. All of data must belong to it. Nothing of data is kept. An error matches ErrUndecodable
-// and leaves the value in an undefined state; it is also returned
-// if an interface in the value held a type that this process hasn't met (see Lookup). Decode
-// never allocates more than 32 bytes for each byte of data and 1 KiB, but for what
-// unmarshalers do.
+// Append. All of data must belong to it. Nothing of data is kept. An error matches
+// ErrUndecodable and leaves the value in an undefined state; it is also returned if an interface
+// in the value held a type that this process hasn't met (see Lookup). Decode never allocates
+// more than 32 bytes for each byte of data and 2 KiB, but for what unmarshalers and the tables
+// of time zones take.
 func (t *Type) Decode(data []byte, p unsafe.Pointer) (err error) {
 	if t.refused != nil {
 		return t.Err()
@@ -151,8 +151,8 @@ func (d *decoder) string() (string, error) {
 	return string(b), nil
 }
 
-// count reads the number of elements of a slice or map, each of which is encoded to min
-// bytes at least. Not ok means nil.
+// count reads the number of elements of a slice or map, each of which is encoded to min bytes at
+// least. Not ok means nil.
 func (d *decoder) count(min uint64) (n int, ok bool, err error) {
 	u, err := d.uvarint()
 	if err != nil || u == 0 {

@@ -1,2 +1,53 @@
-// Package codec encodes Go values so that they decode to exactly what they were, or says that it can't.
+// Package codec turns Go values into bytes and back, exactly or not at all.
+//
+//	t := codec.Of(reflect.TypeFor[City]())      // once per type
+//	if err := t.Err(); err != nil { ... }       // "field geo.City.conn of type net.Conn: a non-empty interface"
+//	data, err := t.Append(nil, unsafe.Pointer(&city))
+//	err = t.Decode(data, unsafe.Pointer(&back)) // back is a zero City
+//
+// Whoever stores data stores t.Fingerprint() with it and decodes only what has the fingerprint
+// that the type has now: the bytes themselves don't say what they are, and a struct whose fields
+// were renamed or reordered since has another fingerprint.
+//
+// # What is kept
+//
+//	bool, numbers, strings        all bits of floats (NaN, -0), strings of any bytes
+//	slices, maps                  nil is not empty; NaN keys; []byte is copied
+//	arrays, structs               all fields but those called _; struct tags change nothing
+//	embedded structs              as any other field, also if they conflict or their type is unexported
+//	pointers                      nil, pointer to nil, recursive types
+//	time.Time                     instant, nanoseconds, zone and location, any year
+//	any, also as a named type     with the exact type of its value, if the decoding process has met that type
+//	types with unexported fields  if they have a pair of methods for it: MarshalBinary and UnmarshalBinary, else
+//	                              GobEncode and GobDecode, else MarshalText and UnmarshalText
+//
+// A type that can be encoded by its parts is, whatever methods it has. The methods of the others
+// must be the type's own, not those of an embedded field, and every value is checked when it is
+// encoded: it is unmarshaled again, and has to be deeply equal to what it was or equal by its
+// own method Equal or Cmp. So big.Int, big.Float, netip.Addr, url.URL and regexp.Regexp work.
+//
+// # What is normalised
+//
+//   - time.Time loses its monotonic part.
+//   - A time in a time zone that the decoding process doesn't have, or has other rules for at that instant,
+//     keeps instant, offset and abbreviation in a fixed zone. That concerns time.Local too.
+//   - Pointers, slices and maps that share memory come back separate. The capacity of a slice is its length.
+//
+// # What is refused
+//
+// Types, by Err: functions, channels, unsafe pointers, interfaces with methods (error, too),
+// unexported fields of types that have no marshaler (so everything with a mutex), and maps with
+// pointers in their keys, which are told apart by their addresses.
+//
+// Values, by Append: an interface that holds a value of such a type, or of a type that shares
+// its name and structure with another (both declared inside functions); what contains itself;
+// what is nested deeper than 10,000 levels or longer than 512 MiB; what its marshaler fails for
+// or loses a part of; a time in a location that time.LoadLocation doesn't find.
+//
+// # Trust
+//
+// Decode takes any bytes. What isn't an encoding of the type is an error that matches
+// cacheutils.ErrUndecodable, also if an unmarshaler panics, and never takes more than 32 bytes
+// of memory for each byte of input and 2 KiB. What unmarshalers take of their own and the tables
+// of time zones are not counted.
 package codec

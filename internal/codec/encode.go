@@ -44,11 +44,11 @@ type visit struct {
 
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
-// Append appends the encoding of the value at p, which must be of the type, to dst. It
-// returns dst as it was and an error that matches ErrUnsupportedValue if the type, or one
-// that an interface in the value holds, can't be encoded, if the value is cyclic, nested
-// deeper than 10,000 levels or larger than 512 MiB when encoded, or if a marshaler fails,
-// panics, or loses something. The order of a map's entries is not defined.
+// Append appends the encoding of the value at p, which must be of the type, to dst. It returns
+// dst as it was and an error that matches ErrUnsupportedValue if the type, or one that an
+// interface in the value holds, can't be encoded, if the value is cyclic, nested deeper than
+// 10,000 levels or larger than 512 MiB when encoded, or if a marshaler fails, panics, or loses
+// something. The order of a map's entries is not defined.
 func (t *Type) Append(dst []byte, p unsafe.Pointer) (out []byte, err error) {
 	if t.refused != nil {
 		return dst, t.Err()
@@ -241,12 +241,12 @@ func encodeString(e *encoder, p unsafe.Pointer) error {
 
 // What decoding may allocate.
 //
-// A few bytes can stand for a lot of memory: a nil slice takes one byte and 24 in memory, a
-// map of one entry has room for eight. So that a decoder needs no trust in its input, an
-// encoding is at least 1/24 as long as the memory that its value takes beyond the first KiB; short ones
-// are padded with zeros at the end. Encoder and decoder count that memory alike, and the
-// decoder stops before it exceeds what the length of its input allows. With what
-// the allocator rounds up, that is less than 32 bytes for each byte of input.
+// A few bytes can stand for a lot of memory: a nil slice takes one byte and 24 in memory, a map
+// of one entry has room for eight. So that a decoder needs no trust in its input, an encoding is
+// at least 1/24 as long as the memory that its value takes beyond the first KiB; short ones are
+// padded with zeros at the end. Encoder and decoder count that memory alike, and the decoder
+// stops before it exceeds what the length of its input allows. With what the allocator rounds
+// up, that is less than 32 bytes for each byte of input.
 const (
 	memoryPerByte = 24
 	freeMemory    = 1024

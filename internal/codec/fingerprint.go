@@ -6,14 +6,14 @@ import (
 	"reflect"
 )
 
-// wireVersion is part of every fingerprint: bytes written by another version of the
-// encoding are bytes of another type.
+// wireVersion is part of every fingerprint: bytes written by another version of the encoding are
+// bytes of another type.
 const wireVersion = "codec 1"
 
 // Fingerprint returns a number that stands for the type with all its parts: the names and
-// package paths of types, kinds, lengths, and the fields in their order, all the way down. It is the same in
-// every process, build and machine. Renaming, reordering, retyping, adding or removing
-// anything changes it; struct tags of named types don't count, as they change nothing.
+// package paths of types, kinds, lengths, and the fields in their order, all the way down. It is
+// the same in every process, build and machine. Renaming, reordering, retyping, adding or
+// removing anything changes it; struct tags of named types don't count, as they change nothing.
 //
 // It is made of the first eight bytes of a SHA-256.
 func (t *Type) Fingerprint() uint64 {
@@ -27,8 +27,8 @@ func (t *Type) Fingerprint() uint64 {
 	return t.fingerprint
 }
 
-// A description is a text from which a type could be rebuilt. Each type is written where it
-// is met first; after that its number stands for it, which also ends recursion.
+// A description is a text from which a type could be rebuilt. Each type is written where it is
+// met first; after that its number stands for it, which also ends recursion.
 type description struct {
 	buf  []byte
 	seen map[*Type]int

@@ -8,8 +8,8 @@ import (
 )
 
 // An empty interface is written as a tag that says the type of its value, and the value. The
-// predeclared types and what JSON decodes to have tags of one byte; tagOther is followed
-// by the fingerprint of any other type. Tags are part of the format: never renumber them.
+// predeclared types and what JSON decodes to have tags of one byte; tagOther is followed by the
+// fingerprint of any other type. Tags are part of the format: never renumber them.
 const (
 	tagNil = iota
 	tagBool
@@ -154,6 +154,9 @@ func decodeAny(d *decoder, p unsafe.Pointer) error {
 	if err := d.hold(t.boxMemory()); err != nil {
 		return err
 	}
+	if common, err := d.common(tag, (*any)(p)); common {
+		return err
+	}
 	box := reflect.New(t.rtype)
 	if err := d.enter(); err != nil {
 		return err
@@ -164,6 +167,38 @@ func decodeAny(d *decoder, p unsafe.Pointer) error {
 	d.leave()
 	*(*any)(p) = box.Elem().Interface()
 	return nil
+}
+
+// common decodes the commonest types, without the detour by reflection.
+func (d *decoder) common(tag byte, to *any) (ok bool, err error) {
+	switch tag {
+	case tagBool:
+		var v bool
+		v, err = d.flag()
+		*to = v
+	case tagInt64:
+		var v int64
+		v, err = d.varint()
+		*to = v
+	case tagInt:
+		var v int64
+		if v, err = d.varint(); err == nil && int64(int(v)) != v {
+			err = undecodablef("%d is out of range", v)
+		}
+		*to = int(v)
+	case tagFloat64:
+		var b []byte
+		if b, err = d.bytes(8); err == nil {
+			*to = math.Float64frombits(binary.LittleEndian.Uint64(b))
+		}
+	case tagString:
+		var v string
+		v, err = d.string()
+		*to = v
+	default:
+		return false, nil
+	}
+	return true, err
 }
 
 func (d *decoder) readType(tag byte) (*Type, error) {

@@ -1,8 +1,10 @@
 package codec
 
 import (
+	"encoding/hex"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,4 +92,38 @@ func TestDiffNotices(t *testing.T) {
 	if codectest.Diff(now, now.Add(1)) == "" || codectest.Diff(now, now.UTC()) == "" && now.Location() != time.UTC {
 		t.Error("times that differ are the same to Diff")
 	}
+}
+
+// Stored entries outlive programs and move between machines: bytes that change here need another
+// wireVersion.
+func TestWireIsStable(t *testing.T) {
+	type value struct {
+		I int
+		U uint16
+		F float32
+		S []string
+		P **int
+		M map[Key]any
+		T time.Time
+		_ func()
+	}
+	var p *int
+	v := value{-3, 300, 1.5, []string{"a", ""}, &p, map[Key]any{{"k", true}: []any{1, nil, "x", Key{}}}, time.Unix(10, 7).UTC(), nil}
+	b, err := encode(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "05ac020000c03f03016100010002016b011305020200110178ff7da36cb509ed8ca30000140700"
+	if got := hex.EncodeToString(b); got != want {
+		t.Errorf("want %s, got %s", want, got)
+	}
+	maps := slices.Repeat([]map[int]struct{}{{}}, 100)
+	if b, err = encode(maps); err != nil || len(b) != 224 { // 101 and the padding
+		t.Errorf("want 224 bytes, got %d, %v", len(b), err)
+	}
+}
+
+type Key struct {
+	Name string
+	On   bool
 }

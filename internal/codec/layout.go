@@ -55,8 +55,8 @@ func times(a, b uint64) uint64 {
 	return lo
 }
 
-// mapMemory returns about what a map of type t with n entries takes, beyond the header of
-// eight bytes, and what the decoder needs to fill it.
+// mapMemory returns about what a map of type t with n entries takes, beyond the header of eight
+// bytes, and what the decoder needs to fill it.
 func (t *Type) mapMemory(n uint64) uint64 {
 	slot, apart := uint64(1), uint64(0)
 	for _, part := range []*Type{t.key, t.elem} {
@@ -73,6 +73,9 @@ func (t *Type) mapMemory(n uint64) uint64 {
 	}
 	for n > 8 && slots/8*7 < n {
 		slots *= 2
+	}
+	if slots > 1024 {
+		slots *= 2 // a map of several tables splits those that fill up first
 	}
 	return 48 + times(slots, slot) + times(n, apart) + t.key.mem + t.elem.mem
 }

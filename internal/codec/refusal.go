@@ -8,10 +8,10 @@ import (
 //
 // Some kinds can't be encoded at all: functions, channels, unsafe pointers and interfaces with
 // methods. A struct with an unexported field can't be encoded by its parts, and a type with a
-// refused part can't either. A type that is refused so is encoded with its own
-// marshaler if it has one, and then it is no reason to refuse the types that it is part of.
-// Types may refer to each other in circles, so the refusals are spread until there are no more
-// of them: only what has a bad part is refused, whatever the order in which types are met.
+// refused part can't either. A type that is refused so is encoded with its own marshaler if it
+// has one, and then it is no reason to refuse the types that it is part of. Types may refer to
+// each other in circles, so the refusals are spread until there are no more of them: only what
+// has a bad part is refused, whatever the order in which types are met.
 
 // A refusal says why values of a type can't be encoded.
 type refusal struct {
@@ -101,8 +101,8 @@ func refusedKind(rt reflect.Type) string {
 	return ""
 }
 
-// pointers reports whether values of t, seen as map keys, are told apart by a pointer's
-// address, which doesn't outlive the process.
+// pointers reports whether values of t, seen as map keys, are told apart by a pointer's address,
+// which doesn't outlive the process.
 func (t *Type) pointers() bool {
 	if t.form != structural {
 		return false

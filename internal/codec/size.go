@@ -13,12 +13,12 @@ const (
 
 // Size estimates how many bytes of memory the value at p holds: its own, and those of the
 // strings, slices, maps and pointees that it refers to. It works for all types, refused ones
-// too, looks at no more than 10,000 parts of a value, and takes the rest of a long
-// slice or map to be like its beginning. What is reached by two ways counts twice.
+// too, looks at no more than 10,000 parts of a value, and takes the rest of a long slice or map
+// to be like its beginning. What is reached by two ways counts twice.
 //
-// A pointee that guards itself (its struct has a field of a type from sync or sync/atomic) counts only by
-// its own size, and so do the maps in values that can't be encoded count by their length,
-// because other goroutines may be changing them.
+// A pointee that guards itself (its struct has a field of a type from sync or sync/atomic)
+// counts only by its own size, and so do the maps in values that can't be encoded count by their
+// length, because other goroutines may be changing them.
 func (t *Type) Size(p unsafe.Pointer) int {
 	s := sizer{work: sizeWork, live: t.refused != nil}
 	return int(t.rtype.Size()) + s.behind(t, p)
@@ -157,8 +157,8 @@ func flat(t *Type) bool {
 	return true
 }
 
-// guarded reports whether t is a struct that is made to be changed by several goroutines: it
-// has a field of a type from sync or its kin.
+// guarded reports whether t is a struct that is made to be changed by several goroutines: it has
+// a field of a type from sync or its kin.
 func guarded(t *Type) bool {
 	for _, f := range t.fields {
 		switch f.typ.rtype.PkgPath() {

@@ -16,10 +16,10 @@ import (
 //	inFixed   a zone made by time.FixedZone: offset and name
 //	inNamed   any other: offset, abbreviation and the location's name
 //
-// Local and named locations are taken from the decoding process, as long as they have the
-// same offset and abbreviation at that instant. Otherwise (another machine's time zone, another
-// version of the zone database) the time gets a fixed zone, which keeps what it
-// prints as. What a process can't find by name, it doesn't write either.
+// Local and named locations are taken from the decoding process, as long as they have the same
+// offset and abbreviation at that instant. Otherwise (another machine's time zone, another
+// version of the zone database) the time gets a fixed zone, which keeps what it prints as. What
+// a process can't find by name, it doesn't write either.
 const (
 	inUTC = iota
 	inLocal

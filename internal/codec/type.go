@@ -9,8 +9,8 @@ import (
 	"github.com/cacheutils/cacheutils"
 )
 
-// A Type encodes and decodes the values of one Go type. It is made once per type by Of and
-// never changes afterwards, so it may be used by any number of goroutines.
+// A Type encodes and decodes the values of one Go type. It is made once per type by Of and never
+// changes afterwards, so it may be used by any number of goroutines.
 type Type struct {
 	rtype  reflect.Type
 	form   form
@@ -60,8 +60,8 @@ var compiled struct {
 	byFingerprint sync.Map // uint64 to *Type
 }
 
-// Of returns the Type of t, which must not be nil. It never fails: if t can't be encoded, Err
-// of the result says why.
+// Of returns the Type of t, which must not be nil. It never fails: if t can't be encoded, Err of
+// the result says why.
 func Of(t reflect.Type) *Type {
 	if known, ok := compiled.byType.Load(t); ok {
 		return known.(*Type)
@@ -69,10 +69,11 @@ func Of(t reflect.Type) *Type {
 	return compile(t)
 }
 
-// Lookup returns the type that has this fingerprint, out of those that this process has met
-// so far: given to Of, part of such a type, or encoded behind an interface. It returns false
-// if there is none, or if two types share the fingerprint, as types of one name
-// and structure declared inside two functions do.
+// Lookup returns the type that has this fingerprint, out of those that this process has met so
+// far: given to Of, part of such a type, or encoded behind an interface. It returns false if
+// there is none, or if two types share the fingerprint, as types of one name and structure
+// declared inside two functions do. Such types are told apart only by a process that has met
+// both.
 func Lookup(fingerprint uint64) (*Type, bool) {
 	known, ok := compiled.byFingerprint.Load(fingerprint)
 	if !ok || known.(*Type).ambiguous.Load() {
@@ -93,13 +94,13 @@ func (t *Type) Err() error {
 	return unsupported(t.refusalText())
 }
 
-// Shareable reports whether a plain copy of a value shares nothing that could be changed
-// through it: bools, numbers, strings, time.Time, the types of net/netip,
-// and the arrays and structs of those, whether their fields are exported or not.
+// Shareable reports whether a plain copy of a value shares nothing that could be changed through
+// it: bools, numbers, strings, time.Time, the types of net/netip, and the arrays and structs of
+// those, whether their fields are exported or not.
 func (t *Type) Shareable() bool { return t.shareable }
 
-// compile makes the types of rt and of all that it is built from. They are published
-// together, so that a type in use never refers to one that is unfinished.
+// compile makes the types of rt and of all that it is built from. They are published together,
+// so that a type in use never refers to one that is unfinished.
 func compile(rt reflect.Type) *Type {
 	compiled.Lock()
 	defer compiled.Unlock()
@@ -174,8 +175,8 @@ func (c *compiler) of(rt reflect.Type) *Type {
 	return t
 }
 
-// promotes reports whether f is an embedded struct, or pointer to one, whose exported fields
-// are fields of the outer struct as well, even if f itself is unexported.
+// promotes reports whether f is an embedded struct, or pointer to one, whose exported fields are
+// fields of the outer struct as well, even if f itself is unexported.
 func promotes(f reflect.StructField) bool {
 	t := f.Type
 	if t.Kind() == reflect.Pointer {

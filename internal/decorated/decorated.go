@@ -1,5 +1,6 @@
 // Package decorated keeps the list of decorated functions, which package decorators fills
-// and package backends reads when its configuration changes.
+// and package backends reads when its configuration changes. A function is on it as long as
+// somebody can call it.
 package decorated
 
 import (
@@ -29,29 +30,42 @@ var functions = struct {
 
 type entry struct {
 	Function
+	added  int // how often it was added, less what was removed
 	warned bool
 }
 
-// Add notes f. If another func value was decorated under the same name for the same backend,
-// that is logged, once for each name: the two share their entries.
-func Add(f Function) {
+// Add notes f and returns what takes it off the list again. If another func value was
+// decorated under the same name for the same backend, that is logged, once for each name:
+// the two share their entries.
+func Add(f Function) (remove func()) {
+	key := f.Backend + "\x00" + f.Name
 	functions.Lock()
 	defer functions.Unlock()
-	key := f.Backend + "\x00" + f.Name
 	e, ok := functions.byName[key]
 	if !ok {
-		functions.byName[key] = &entry{Function: f}
-		return
+		e = &entry{Function: f}
+		functions.byName[key] = e
 	}
-	if e.Value == f.Value || e.warned {
-		return
+	e.added++
+	if e.Value != f.Value && !e.warned {
+		e.warned = true
+		warn(e.Function, f)
 	}
-	e.warned = true
+	return func() {
+		functions.Lock()
+		defer functions.Unlock()
+		if e.added--; e.added == 0 {
+			delete(functions.byName, key)
+		}
+	}
+}
+
+func warn(first, second Function) {
 	logging.Log(logging.LevelWarn, logging.Event{
 		Action:  logging.Notice,
-		Backend: f.Backend,
+		Backend: first.Backend,
 		Text: fmt.Sprintf("cacheutils: two functions are cached under the name %s and share their entries: decorated at %s and at %s; "+
-			"give them names of their own with decorators.Key", f.Name, e.Place, f.Place),
+			"give them names of their own with decorators.Key", first.Name, first.Place, second.Place),
 	})
 }
 

@@ -1,5 +1,5 @@
-// Package codectest holds values that codecs are known to alter, and a comparison that
-// notices when they do. It serves the tests of package codec and the comparison of codecs in bench.
+// Package codectest holds values that codecs are known to alter, and a comparison that notices
+// when they do. It serves the tests of package codec and the comparison of codecs in bench.
 package codectest
 
 import (
@@ -10,10 +10,10 @@ import (
 	"unsafe"
 )
 
-// Diff returns where want and got differ, or "" if nothing tells them apart but
-// addresses. It is stricter than reflect.DeepEqual, to which an empty map is not nil but a NaN is not itself:
-// floats are compared as bits, nil is not empty, interfaces hold values of one
-// type, times have one instant, zone and location. Monotonic readings don't count.
+// Diff returns where want and got differ, or "" if nothing tells them apart but addresses. It is
+// stricter than reflect.DeepEqual, to which an empty map is not nil but a NaN is not itself:
+// floats are compared as bits, nil is not empty, interfaces hold values of one type, times have
+// one instant, zone and location. Monotonic readings don't count.
 func Diff(want, got any) string {
 	return diff("value", reflect.ValueOf(want), reflect.ValueOf(got))
 }

@@ -1,0 +1,63 @@
+// Package backendtest tests engines: what a store has to do to be a cache backend.
+//
+// Whoever writes an engine calls [Run] from a test, with a store that nobody else uses:
+//
+//	func TestEngine(t *testing.T) {
+//		server := startServer(t)
+//		backendtest.Run(t, func(s backends.Settings) (backends.Engine, error) {
+//			s.Location = []string{server}
+//			return Open(s)
+//		})
+//	}
+//
+// Run it with -race. Most subtests are named by the row of Django's cache tests that they
+// stand for: C04_AddLeavesWhatIsThere says what test_add says there. The others are named
+// Engine_ for the methods of backends.Engine, and Cache_ for what this library adds above
+// them. A run takes a few seconds, in which entries expire.
+package backendtest
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// runs makes the names that engines are registered under.
+var runs atomic.Int64
+
+// Run tests the engine that open opens, in subtests of t.
+//
+// open is what would be given to backends.Register, except that it fills in the Location: the
+// same one at each call, because engines that were opened twice have to see each other's
+// items. What is stored there is lost. Options that open finds are to be passed on.
+//
+// Run takes over the configuration of package backends and the sink of package logging. It
+// leaves the embedded default and the cache_utils logger, so that it can't run beside
+// other tests that use them.
+func Run(t *testing.T, open func(backends.Settings) (backends.Engine, error)) {
+	t.Helper()
+	s := &suite{
+		open:    open,
+		backend: fmt.Sprintf("backendtest-%d", runs.Add(1)),
+		log:     new(recorder),
+	}
+	backends.Register(s.backend, open)
+	logging.SetSink(s.log)
+	t.Cleanup(func() { logging.SetSink(nil) })
+
+	s.testEngine(t)
+	s.testStore(t)
+	s.testMany(t)
+	s.testNumbers(t)
+	s.testVersions(t)
+	s.testKeys(t)
+	s.testValues(t)
+	s.testClear(t)
+	s.testSettings(t)
+	s.testContext(t)
+	s.testConcurrency(t)
+	s.testTimeouts(t)
+}

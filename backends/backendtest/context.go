@@ -1,0 +1,96 @@
+package backendtest
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+)
+
+// promptly is how soon a method has to return once its context has ended. Race detector and
+// a busy machine included.
+const promptly = 2 * time.Second
+
+// testContext is about contexts that end.
+func (s *suite) testContext(t *testing.T) {
+	t.Run("C120_EndedContext", func(t *testing.T) {
+		c := s.only(t)
+		c.set("key", "old")
+		cancelled, cancel := context.WithCancel(ctx)
+		cancel()
+		for _, m := range methods {
+			if m.name == "GetOrSet" {
+				continue // it may have a result all the same
+			}
+			if err := m.call(cancelled, c.Cache, "key"); !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: got error %v, want context.Canceled", m.name, err)
+			}
+		}
+		c.fails(c.Clear(cancelled), context.Canceled)
+		c.holds("key", "old")
+	})
+	t.Run("C120_ComputationIsLeft", func(t *testing.T) {
+		c := s.only(t)
+		late, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer cancel()
+		told := make(chan struct{})
+		start := time.Now()
+		err := c.GetOrSet(late, "key", new(string), func(ctx context.Context) (any, error) {
+			<-ctx.Done()
+			close(told)
+			return "too late", nil
+		})
+		c.fails(err, context.DeadlineExceeded)
+		if d := time.Since(start); d > promptly {
+			t.Errorf("returned after %v, want soon after 20ms", d)
+		}
+		<-told
+		c.misses("key")
+	})
+	t.Run("C120_CancelledOnTheWay", s.cancelledOnTheWay)
+}
+
+// cancelledOnTheWay cancels operations at any moment. What comes out is the right value or
+// the context's error: no operation may get what was meant for one before it.
+func (s *suite) cancelledOnTheWay(t *testing.T) {
+	c := s.only(t)
+	keys := numbered("key", 8)
+	for _, key := range keys {
+		c.set(key, key)
+	}
+	together(len(keys), func(i int) {
+		for range 150 {
+			doomed, cancel := context.WithTimeout(ctx, time.Duration(rand.IntN(400))*time.Microsecond)
+			check(t, doomed, c.Cache, keys[i])
+			cancel()
+		}
+	})
+	for _, key := range keys {
+		c.holds(key, key)
+	}
+}
+
+// check reads key, whose value is its own name, in two ways.
+func check(t *testing.T, ctx context.Context, c *backends.Cache, key string) {
+	start := time.Now()
+	got := "nothing"
+	if err := c.Get(ctx, key, &got); err == nil && got != key || err != nil && !ended(err) {
+		t.Errorf("get %q: got %q, %v", key, got, err)
+	}
+	many := map[string]string{}
+	if err := c.GetMany(ctx, []string{key, "nothing"}, many); err == nil && (len(many) != 1 || many[key] != key) || err != nil && !ended(err) {
+		t.Errorf("get many %q: got %q, %v", key, many, err)
+	}
+	if d := time.Since(start); d > promptly {
+		t.Errorf("returned after %v, want soon after the context has ended", d)
+	}
+}
+
+func ended(err error) bool {
+	isEnd := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+	return isEnd && !errors.Is(err, cacheutils.ErrCacheMiss)
+}

@@ -1,0 +1,219 @@
+package backendtest_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/backends/backendtest"
+	"github.com/cacheutils/cacheutils/backends/locmem"
+)
+
+// A sound engine is locmem that holds bytes only. Each of the other engines here embeds it and
+// has one fault.
+type sound struct{ backends.Engine }
+
+type (
+	inventsItems    struct{ sound }
+	addOverwrites   struct{ sound }
+	swapsAlways     struct{ sound }
+	swapsWhatIsGone struct{ sound }
+	deletesAlways   struct{ sound }
+	racyIncr        struct{ sound }
+	incrDropsFlags  struct{ sound }
+	truncates       struct{ sound }
+	over30Days      struct{ sound }
+	touchesNothing  struct{ sound }
+	clearsNothing   struct{ sound }
+	manyDropsFlags  struct{ sound }
+	borrowsKeys     struct{ sound }
+	ignoresContext  struct{ sound }
+	staysClosed     struct {
+		sound
+		closed *bool
+	}
+)
+
+func (e inventsItems) Get(ctx context.Context, key string) (backends.Item, error) {
+	item, err := e.sound.Get(ctx, key)
+	if errors.Is(err, cacheutils.ErrCacheMiss) {
+		err = nil
+	}
+	return item, err
+}
+
+func (e addOverwrites) Add(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+	return true, e.Set(ctx, key, item, timeout)
+}
+
+func (e swapsAlways) CompareAndSwap(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+	if _, err := e.Get(ctx, key); err != nil {
+		return false, nil
+	}
+	return true, e.Set(ctx, key, item, timeout)
+}
+
+func (e swapsWhatIsGone) CompareAndSwap(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+	if _, err := e.Get(ctx, key); errors.Is(err, cacheutils.ErrCacheMiss) {
+		return true, e.Set(ctx, key, item, timeout)
+	}
+	return e.sound.CompareAndSwap(ctx, key, item, timeout)
+}
+
+func (e deletesAlways) Delete(ctx context.Context, key string) (bool, error) {
+	_, err := e.sound.Delete(ctx, key)
+	return true, err
+}
+
+func (e racyIncr) Incr(ctx context.Context, key string, delta int64) (int64, error) {
+	item, err := e.Get(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(string(item.Value), 10, 64)
+	if err != nil {
+		return 0, cacheutils.ErrNotNumber
+	}
+	item.Value = strconv.AppendInt(nil, n+delta, 10)
+	return n + delta, e.Set(ctx, key, item, time.Hour)
+}
+
+func (e incrDropsFlags) Incr(ctx context.Context, key string, delta int64) (int64, error) {
+	n, err := e.sound.Incr(ctx, key, delta)
+	if err != nil {
+		return 0, err
+	}
+	return n, e.Set(ctx, key, backends.Item{Value: strconv.AppendInt(nil, n, 10)}, time.Hour)
+}
+
+func (e truncates) Set(ctx context.Context, key string, item backends.Item, timeout time.Duration) error {
+	if timeout = timeout.Truncate(time.Second); timeout == 0 {
+		_, err := e.Delete(ctx, key)
+		return err
+	}
+	return e.sound.Set(ctx, key, item, timeout)
+}
+
+func (e over30Days) Set(ctx context.Context, key string, item backends.Item, timeout time.Duration) error {
+	if timeout > 30*24*time.Hour && timeout != cacheutils.Forever {
+		timeout = 1
+	}
+	return e.sound.Set(ctx, key, item, timeout)
+}
+
+func (e touchesNothing) Touch(ctx context.Context, key string, _ time.Duration) (bool, error) {
+	_, err := e.Get(ctx, key)
+	return err == nil, nil
+}
+
+func (clearsNothing) Clear(ctx context.Context) error { return ctx.Err() }
+
+func (e manyDropsFlags) GetMany(ctx context.Context, keys []string) (map[string]backends.Item, error) {
+	found, err := e.sound.GetMany(ctx, keys)
+	for key, item := range found {
+		item.Flags = 0
+		found[key] = item
+	}
+	return found, err
+}
+
+func (e borrowsKeys) GetMany(ctx context.Context, keys []string) (map[string]backends.Item, error) {
+	found := map[string]backends.Item{}
+	for _, key := range keys {
+		if item, err := e.Get(ctx, key); err == nil {
+			found[key] = item
+		}
+	}
+	return found, ctx.Err()
+}
+
+func (e ignoresContext) Get(ctx context.Context, key string) (backends.Item, error) {
+	return e.sound.Get(context.WithoutCancel(ctx), key)
+}
+
+func (e staysClosed) Get(ctx context.Context, key string) (backends.Item, error) {
+	if *e.closed {
+		return backends.Item{}, os.ErrClosed
+	}
+	return e.sound.Get(ctx, key)
+}
+
+func (e staysClosed) Close() error {
+	*e.closed = true
+	return e.sound.Close()
+}
+
+// faults are the subtests of Run that find them.
+var faults = []struct {
+	finder string
+	engine func(sound) backends.Engine
+}{
+	{"", func(e sound) backends.Engine { return e }},
+	{"Engine_NothingThere", func(e sound) backends.Engine { return inventsItems{e} }},
+	{"C04_AddLeavesWhatIsThere", func(e sound) backends.Engine { return addOverwrites{e} }},
+	{"Engine_AddIsExclusive", func(e sound) backends.Engine { return addOverwrites{e} }},
+	{"Engine_CompareAndSwap", func(e sound) backends.Engine { return swapsAlways{e} }},
+	{"Engine_CompareAndSwapIsExclusive", func(e sound) backends.Engine { return swapsAlways{e} }},
+	{"Engine_NothingThere", func(e sound) backends.Engine { return swapsWhatIsGone{e} }},
+	{"C06_DeleteTellsWhatWasThere", func(e sound) backends.Engine { return deletesAlways{e} }},
+	{"C44_IncrIsAtomic", func(e sound) backends.Engine { return racyIncr{e} }},
+	{"Engine_Incr", func(e sound) backends.Engine { return incrDropsFlags{e} }},
+	{"C36_FractionsOfASecond", func(e sound) backends.Engine { return truncates{e} }},
+	{"Waiting/C35_SetOver30Days", func(e sound) backends.Engine { return over30Days{e} }},
+	{"Waiting/C39_TouchExtends", func(e sound) backends.Engine { return touchesNothing{e} }},
+	{"C83_Clear", func(e sound) backends.Engine { return clearsNothing{e} }},
+	{"Engine_GetMany", func(e sound) backends.Engine { return manyDropsFlags{e} }},
+	{"Engine_KeysAreOnlyBorrowed", func(e sound) backends.Engine { return borrowsKeys{e} }},
+	{"Engine_EndedContext", func(e sound) backends.Engine { return ignoresContext{e} }},
+	{"Engine_UseAfterClose", func(e sound) backends.Engine { return staysClosed{e, new(bool)} }},
+}
+
+// faultVariable tells a process that runs TestFaultyEngine which fault it is about.
+const faultVariable = "BACKENDTEST_FAULT"
+
+func TestFaultyEngine(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv(faultVariable))
+	if err != nil {
+		t.Skip("TestRunFindsFaults runs this in processes of their own")
+	}
+	backendtest.Run(t, func(s backends.Settings) (backends.Engine, error) {
+		s.Location = []string{"faulty"}
+		e, err := locmem.Open(s)
+		if err != nil {
+			return nil, err
+		}
+		return faults[n].engine(sound{e}), nil
+	})
+}
+
+func TestRunFindsFaults(t *testing.T) {
+	for i, fault := range faults {
+		name := fault.finder
+		if name == "" {
+			name = "none"
+		}
+		t.Run(name, func(t *testing.T) {
+			pattern := "^TestFaultyEngine$"
+			if fault.finder != "" {
+				pattern += "/^" + strings.ReplaceAll(fault.finder, "/", "$/^") + "$"
+			}
+			child := exec.Command(os.Args[0], "-test.run="+pattern, "-test.count=1")
+			child.Env = append(os.Environ(), faultVariable+"="+strconv.Itoa(i))
+			output, err := child.CombinedOutput()
+			found := strings.Contains(string(output), "--- FAIL: TestFaultyEngine/"+fault.finder)
+			switch {
+			case fault.finder == "" && err != nil:
+				t.Errorf("a sound engine: got %v, want no failures\n%s", err, output)
+			case fault.finder != "" && !found:
+				t.Errorf("got %v, want a failure of %s\n%s", err, fault.finder, output)
+			}
+		})
+	}
+}

@@ -1,0 +1,165 @@
+package backendtest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+)
+
+// testStore is about one key: what is there, and who puts it there.
+func (s *suite) testStore(t *testing.T) {
+	t.Run("C01_SetThenGet", func(t *testing.T) {
+		c := s.only(t)
+		c.set("key", "value")
+		c.holds("key", "value")
+		c.set("key", []string{"another", "type"})
+		c.holds("key", []string{"another", "type"})
+	})
+	t.Run("C02_MissLeavesVariable", func(t *testing.T) {
+		c := s.only(t)
+		c.misses("nothing")
+		type tuple struct{ A, B string }
+		name, number, pair, list := "default", 42, tuple{"a", "b"}, []int{1}
+		for _, into := range []any{&name, &number, &pair, &list} {
+			c.fails(c.Get(ctx, "nothing", into), cacheutils.ErrCacheMiss)
+		}
+		c.same("variables after misses", []any{"default", 42, tuple{"a", "b"}, []int{1}}, []any{name, number, pair, list})
+	})
+	t.Run("C03_NilIsAHit", func(t *testing.T) {
+		c := s.only(t)
+		c.set("nil", nil)
+		c.yes(c.Has(ctx, "nil"))
+		var anything any = "default"
+		list, pointer := []string{"default"}, new(int)
+		c.ok(c.Get(ctx, "nil", &anything))
+		c.ok(c.Get(ctx, "nil", &list))
+		c.ok(c.Get(ctx, "nil", &pointer))
+		c.same("nil in an any, a slice and a pointer", []any{nil, []string(nil), (*int)(nil)}, []any{anything, list, pointer})
+		c.no(c.Add(ctx, "nil", "value"))
+
+		c.set("typednil", []string(nil))
+		list = []string{"default"}
+		c.ok(c.Get(ctx, "typednil", &list))
+		c.same("a nil slice", []string(nil), list)
+	})
+	t.Run("C04_AddLeavesWhatIsThere", func(t *testing.T) {
+		c := s.only(t)
+		c.yes(c.Add(ctx, "key", "first"))
+		c.no(c.Add(ctx, "key", "second"))
+		c.holds("key", "first")
+		c.yes(c.Delete(ctx, "key"))
+		c.yes(c.Add(ctx, "key", "second"))
+		c.holds("key", "second")
+	})
+	t.Run("C06_DeleteTellsWhatWasThere", func(t *testing.T) {
+		c := s.only(t)
+		c.set("one", "spam")
+		c.set("two", "eggs")
+		c.yes(c.Delete(ctx, "one"))
+		c.misses("one")
+		c.holds("two", "eggs")
+		c.no(c.Delete(ctx, "one"))
+	})
+	t.Run("C07_Has", func(t *testing.T) {
+		c := s.only(t)
+		c.set("value", "goodbye")
+		c.set("forever", "goodbye", backends.Timeout(cacheutils.Forever))
+		c.set("zero", 0)
+		c.set("empty", "")
+		for _, key := range []string{"value", "forever", "zero", "empty"} {
+			c.yes(c.Has(ctx, key))
+		}
+		c.no(c.Has(ctx, "nothing"))
+	})
+	t.Run("C08_GetOrSetComputesOnce", s.getOrSetComputesOnce)
+	t.Run("C08_GetOrSetErrorIsNotStored", func(t *testing.T) {
+		c := s.only(t)
+		broken := errors.New("broken")
+		got := "default"
+		err := c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) { return "half", broken })
+		c.fails(err, broken)
+		c.same("variable after an error", "default", got)
+		c.misses("key")
+	})
+	t.Run("C08_GetOrSetOfMany", s.getOrSetOfMany)
+	t.Run("C09_GetOrSetKeepsAnothersValue", func(t *testing.T) {
+		c := s.only(t)
+		another := s.engine(t)
+		got := 0
+		c.ok(c.GetOrSet(ctx, "key", &got, func(ctx context.Context) (any, error) {
+			err := another.Set(ctx, ":1:key", number(7), time.Hour)
+			return 1, err
+		}))
+		c.same("the value handed out", 7, got)
+		c.holds("key", 7)
+	})
+	t.Run("C10_GetOrSetOfAVersion", func(t *testing.T) {
+		c := s.only(t)
+		got := ""
+		c.ok(c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) { return "two", nil }, backends.Version("2")))
+		c.misses("key")
+		c.holds("key", "two", backends.Version("2"))
+	})
+}
+
+func (s *suite) getOrSetComputesOnce(t *testing.T) {
+	c := s.only(t)
+	calls := 0
+	value := func(v any) func(context.Context) (any, error) {
+		return func(context.Context) (any, error) {
+			calls++
+			return v, nil
+		}
+	}
+	got := ""
+	c.ok(c.GetOrSet(ctx, "key", &got, value("first")))
+	c.same("computed", "first", got)
+	c.holds("key", "first")
+	c.ok(c.GetOrSet(ctx, "key", &got, value("second")))
+	c.same("read", "first", got)
+
+	var none any = "default"
+	c.ok(c.GetOrSet(ctx, "nil", &none, value(nil)))
+	c.same("computed nil", nil, none)
+	none = "default"
+	c.ok(c.GetOrSet(ctx, "nil", &none, value("second")))
+	c.same("read nil", nil, none)
+	c.same("computations", 2, calls)
+}
+
+// getOrSetOfMany wants one computation for all who ask meanwhile, each with a value of its own.
+func (s *suite) getOrSetOfMany(t *testing.T) {
+	c := s.only(t)
+	const callers = 16
+	var calls, waiting atomic.Int64
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			waiting.Add(1)
+			var got []int
+			err := c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) {
+				calls.Add(1)
+				for end := time.Now().Add(patience); waiting.Load() < callers && time.Now().Before(end); {
+					time.Sleep(time.Millisecond)
+				}
+				return []int{1, 2, 3}, nil
+			})
+			if err != nil || len(got) != 3 || got[0] != 1 {
+				t.Errorf("got %v, %v, want [1 2 3]", got, err)
+				return
+			}
+			got[0] = -1
+		})
+	}
+	wg.Wait()
+	if n := calls.Load(); n != 1 {
+		t.Errorf("%d callers: got %d computations, want 1", callers, n)
+	}
+	c.holds("key", []int{1, 2, 3})
+}

@@ -1,0 +1,298 @@
+package backendtest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+)
+
+// brief is how long entries live whose end is waited for. A store may count in whole
+// seconds and end an entry one second early, and still there is one in which it is there.
+const brief = 2 * time.Second
+
+const year = 365 * 24 * time.Hour
+
+// day30 is the longest timeout that memcached takes for a duration.
+const day30 = 30 * 24 * time.Hour
+
+// testTimeouts is about when entries end.
+func (s *suite) testTimeouts(t *testing.T) {
+	t.Run("C30_DefaultIs300Seconds", func(t *testing.T) {
+		c := s.only(t)
+		if got, want := c.Timeout(), 300*time.Second; got != want {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+	t.Run("C32_NoTime", func(t *testing.T) { s.noTime(t, 0) })
+	t.Run("C33_NegativeTime", func(t *testing.T) {
+		s.noTime(t, -time.Second)
+		s.noTime(t, -1)
+	})
+	t.Run("C33_NegativeDefault", func(t *testing.T) {
+		s.configure(t, backends.Config{"never": {Timeout: -1}})
+		c := s.cache(t, "never")
+		c.set("key", "value", backends.Timeout(time.Hour))
+		c.set("key", "value")
+		c.misses("key")
+	})
+	t.Run("C36_FractionsOfASecond", s.fractions)
+	t.Run("Waiting", s.testExpiries)
+}
+
+// noTime is for timeouts that are over already: three ways of saying when are three things,
+// and this one is neither the default nor for ever.
+func (s *suite) noTime(t *testing.T, d time.Duration) {
+	c := s.only(t)
+	over := backends.Timeout(d)
+	c.set("key", "old")
+	c.set("key", "new", over)
+	c.misses("key")
+
+	c.set("a", "old")
+	c.setMany(map[string]string{"a": "new", "b": "new"}, over)
+	c.misses("a")
+	c.misses("b")
+
+	c.yes(c.Add(ctx, "added", "value", over))
+	c.misses("added")
+	c.set("there", "old")
+	c.no(c.Add(ctx, "there", "new", over))
+	c.holds("there", "old")
+
+	c.yes(c.Touch(ctx, "there", over))
+	c.misses("there")
+	c.no(c.Touch(ctx, "there", over))
+
+	got := ""
+	c.ok(c.GetOrSet(ctx, "computed", &got, func(context.Context) (any, error) { return "value", nil }, over))
+	c.same("GetOrSet", "value", got)
+	c.misses("computed")
+}
+
+// fractions wants 500 ms to be some time. Where a store's second may end between the two
+// operations, that doesn't happen three times in a row.
+func (s *suite) fractions(t *testing.T) {
+	c := s.only(t)
+	for _, d := range []time.Duration{500 * time.Millisecond, time.Second - 1, 1500 * time.Millisecond} {
+		found := false
+		for range 3 {
+			c.set("key", "value", backends.Timeout(d))
+			if err := c.Get(ctx, "key", new(string)); err == nil {
+				found = true
+				break
+			} else if !errors.Is(err, cacheutils.ErrCacheMiss) {
+				t.Fatal(err)
+			}
+		}
+		if !found {
+			t.Errorf("timeout %v: the entry is gone at once", d)
+		}
+	}
+}
+
+// An expiry is an entry whose end is waited for. All of them are written first.
+type expiry struct {
+	name  string
+	cache string // in the configuration of testExpiries
+	write func(c cache, key string)
+	after func(c cache, key string) // once it has ended; may be nil
+}
+
+func timeout(d time.Duration) backends.Option { return backends.Timeout(d) }
+
+// ending are entries that live briefly.
+var ending = []expiry{
+	{"C38_SetEnds", "default", func(c cache, key string) {
+		c.set(key, "value", timeout(brief))
+		c.holds(key, "value")
+	}, func(c cache, key string) {
+		c.misses(key)
+		got := map[string]string{}
+		c.ok(c.GetMany(ctx, []string{key}, got))
+		c.same("GetMany", map[string]string{}, got)
+	}},
+	{"C05_AddAfterTheEnd", "default", func(c cache, key string) {
+		c.yes(c.Add(ctx, key, "old", timeout(brief)))
+		c.no(c.Add(ctx, key, "new"))
+	}, func(c cache, key string) {
+		c.yes(c.Add(ctx, key, "new"))
+		c.holds(key, "new")
+	}},
+	{"C06_DeleteAfterTheEnd", "default", func(c cache, key string) {
+		c.set(key, "value", timeout(brief))
+	}, func(c cache, key string) {
+		c.no(c.Delete(ctx, key))
+	}},
+	{"C07_HasAfterTheEnd", "default", func(c cache, key string) {
+		c.set(key, "value", timeout(brief))
+		c.yes(c.Has(ctx, key))
+	}, func(c cache, key string) {
+		c.no(c.Has(ctx, key))
+	}},
+	{"C23_SetManyEnds", "default", func(c cache, key string) {
+		c.setMany(map[string]string{key: "value", key + "-2": "value"}, timeout(brief))
+	}, func(c cache, key string) {
+		c.ends(key + "-2")
+	}},
+	{"C30_DefaultEnds", "brief", func(c cache, key string) {
+		c.set(key, "value")
+		c.setMany(map[string]string{key + "-2": "value"})
+	}, func(c cache, key string) {
+		c.ends(key + "-2")
+	}},
+	{"C31_OtherThanTheDefault", "forever", func(c cache, key string) {
+		c.set(key, "value", timeout(brief))
+	}, nil},
+	{"C36_HalfASecondEnds", "default", func(c cache, key string) {
+		c.set(key, "value", timeout(500*time.Millisecond))
+	}, nil},
+	{"C38_SetAgainEnds", "default", func(c cache, key string) {
+		c.set(key, "value", timeout(cacheutils.Forever))
+		c.set(key, "value", timeout(brief))
+	}, nil},
+	{"C39_TouchShortens", "default", func(c cache, key string) {
+		c.set(key, "value", timeout(cacheutils.Forever))
+		c.yes(c.Touch(ctx, key, timeout(brief)))
+		c.holds(key, "value")
+	}, nil},
+	{"C39_TouchTakesTheDefault", "brief", func(c cache, key string) {
+		c.set(key, "value", timeout(time.Hour))
+		c.yes(c.Touch(ctx, key))
+	}, nil},
+	{"C39_TouchAfterTheEnd", "default", func(c cache, key string) {
+		c.set(key, "value", timeout(brief))
+	}, func(c cache, key string) {
+		c.no(c.Touch(ctx, key, timeout(time.Hour)))
+		c.misses(key)
+	}},
+	{"C3A_IncrKeepsTheEnd", "default", func(c cache, key string) {
+		c.set(key, 1, timeout(brief))
+		c.is(2)(c.Incr(ctx, key, 1))
+		c.is(1)(c.Decr(ctx, key, 1))
+	}, nil},
+	{"C42_IncrAfterTheEnd", "default", func(c cache, key string) {
+		c.set(key, 1, timeout(brief))
+	}, func(c cache, key string) {
+		_, err := c.Incr(ctx, key, 1)
+		c.fails(err, cacheutils.ErrCacheMiss)
+	}},
+	{"C08_GetOrSetEnds", "default", func(c cache, key string) {
+		c.ok(c.GetOrSet(ctx, key, new(string), func(context.Context) (any, error) { return "old", nil }, timeout(brief)))
+	}, func(c cache, key string) {
+		got := ""
+		c.ok(c.GetOrSet(ctx, key, &got, func(context.Context) (any, error) { return "new", nil }))
+		c.same("GetOrSet", "new", got)
+	}},
+}
+
+// staying are entries that are still there when all the others have ended.
+var staying = []expiry{
+	{name: "C30_For300Seconds", cache: "default", write: func(c cache, key string) {
+		c.set(key, "value")
+	}},
+	{name: "C30_ForeverByDefault", cache: "forever", write: func(c cache, key string) {
+		c.set(key, "value")
+	}},
+	{name: "C31_TheDefaultAfterAnother", cache: "default", write: func(c cache, key string) {
+		c.set(key, "value", timeout(brief))
+		c.set(key, "value")
+	}},
+	{name: "C34_SetForever", cache: "brief", write: func(c cache, key string) {
+		c.set(key, "value", timeout(cacheutils.Forever))
+	}},
+	{name: "C34_AddForever", cache: "brief", write: func(c cache, key string) {
+		c.yes(c.Add(ctx, key, "value", timeout(cacheutils.Forever)))
+	}},
+	{name: "C34_SetManyForever", cache: "brief", write: func(c cache, key string) {
+		c.setMany(map[string]string{key: "value"}, timeout(cacheutils.Forever))
+	}},
+	{name: "C34_TouchForever", cache: "brief", write: func(c cache, key string) {
+		c.set(key, "value")
+		c.yes(c.Touch(ctx, key, timeout(cacheutils.Forever)))
+	}},
+	{name: "C35_Set30Days", cache: "brief", write: func(c cache, key string) {
+		c.set(key, "value", timeout(day30))
+	}},
+	{name: "C35_SetOver30Days", cache: "brief", write: func(c cache, key string) {
+		c.set(key, "value", timeout(day30+time.Second))
+	}},
+	{name: "C35_AddOver30Days", cache: "brief", write: func(c cache, key string) {
+		c.yes(c.Add(ctx, key, "value", timeout(day30+time.Second)))
+	}},
+	{name: "C35_SetManyOver30Days", cache: "brief", write: func(c cache, key string) {
+		c.setMany(map[string]string{key: "value"}, timeout(day30+time.Second))
+	}},
+	{name: "C35_TouchOver30Days", cache: "brief", write: func(c cache, key string) {
+		c.set(key, "value")
+		c.yes(c.Touch(ctx, key, timeout(day30+time.Second)))
+	}},
+	{name: "C37_Set50Years", cache: "brief", write: func(c cache, key string) {
+		c.set(key, "value", timeout(50*year))
+	}},
+	{name: "C37_Touch50Years", cache: "brief", write: func(c cache, key string) {
+		c.set(key, "value")
+		c.yes(c.Touch(ctx, key, timeout(50*year)))
+	}},
+	{name: "C37_AlmostForever", cache: "brief", write: func(c cache, key string) {
+		c.set(key, "value", timeout(cacheutils.Forever-1))
+	}},
+	{name: "C39_TouchExtends", cache: "brief", write: func(c cache, key string) {
+		c.set(key, "value")
+		c.yes(c.Touch(ctx, key, timeout(time.Hour)))
+	}},
+	{name: "C39_TouchExtendsByTheDefault", cache: "default", write: func(c cache, key string) {
+		c.set(key, "value", timeout(brief))
+		c.yes(c.Touch(ctx, key))
+	}},
+	{name: "C3B_YearByDefault", cache: "year", write: func(c cache, key string) {
+		c.set(key, "value")
+	}},
+}
+
+// testExpiries writes all entries, waits for the end of those that end, and looks at the others.
+func (s *suite) testExpiries(t *testing.T) {
+	s.configure(t, backends.Config{
+		"brief":   {Timeout: brief},
+		"forever": {Timeout: cacheutils.Forever},
+		"year":    {Timeout: year},
+	})
+	e := s.engine(t)
+	item := number(1)
+	must(t, e.Set(ctx, ":1:Engine_CompareAndSwapEnds", item, time.Hour))
+	swap(t, e, ":1:Engine_CompareAndSwapEnds", item, brief, true)
+	must(t, e.Set(ctx, ":1:Engine_NoSwapAfterTheEnd", item, brief))
+	over, err := e.Get(ctx, ":1:Engine_NoSwapAfterTheEnd")
+	must(t, err)
+	for _, x := range append(ending, staying...) {
+		x.write(s.cache(t, x.cache), x.name)
+	}
+	s.cache(t, "brief").set("last", "value") // ends after all that live as long
+
+	for _, x := range ending {
+		t.Run(x.name, func(t *testing.T) {
+			c := s.cache(t, x.cache)
+			c.ends(x.name)
+			if x.after != nil {
+				x.after(c, x.name)
+			}
+		})
+	}
+	t.Run("Engine_CompareAndSwapEnds", func(t *testing.T) {
+		s.cache(t, "default").ends("Engine_CompareAndSwapEnds")
+	})
+	t.Run("Engine_NoSwapAfterTheEnd", func(t *testing.T) {
+		s.cache(t, "default").ends("Engine_NoSwapAfterTheEnd")
+		swapped, err := e.CompareAndSwap(ctx, ":1:Engine_NoSwapAfterTheEnd", over, time.Hour)
+		if swapped || err != nil {
+			t.Errorf("got %v, %v, want false", swapped, err)
+		}
+	})
+	s.cache(t, "brief").ends("last")
+	for _, x := range staying {
+		t.Run(x.name, func(t *testing.T) { s.cache(t, x.cache).holds(x.name, "value") })
+	}
+}

@@ -1,0 +1,71 @@
+package dummy_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/dummy"
+	"github.com/cacheutils/cacheutils/backends/engine"
+)
+
+// C11: everything is accepted and nothing is found.
+func TestDummy(t *testing.T) {
+	ctx := context.Background()
+	e, err := dummy.Open(engine.Settings{Backend: "dummy"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := engine.Item{Value: []byte("v")}
+	for range 2 {
+		if err := e.Set(ctx, "k", item, time.Minute); err != nil {
+			t.Errorf("Set: %v", err)
+		}
+		if ok, err := e.Add(ctx, "k", item, time.Minute); !ok || err != nil {
+			t.Errorf("Add: %v, %v", ok, err)
+		}
+		if _, err := e.Get(ctx, "k"); !errors.Is(err, cacheutils.ErrCacheMiss) {
+			t.Errorf("Get: %v", err)
+		}
+		if got, err := e.GetMany(ctx, []string{"k"}); got == nil || len(got) > 0 || err != nil {
+			t.Errorf("GetMany: %v, %v", got, err)
+		}
+		if _, err := e.Incr(ctx, "k", 1); !errors.Is(err, cacheutils.ErrCacheMiss) {
+			t.Errorf("Incr: %v", err)
+		}
+		if ok, err := e.Delete(ctx, "k"); ok || err != nil {
+			t.Errorf("Delete: %v, %v", ok, err)
+		}
+		if ok, err := e.Touch(ctx, "k", time.Minute); ok || err != nil {
+			t.Errorf("Touch: %v, %v", ok, err)
+		}
+		if ok, err := e.CompareAndSwap(ctx, "k", item, time.Minute); ok || err != nil {
+			t.Errorf("CompareAndSwap: %v, %v", ok, err)
+		}
+		if err := e.Clear(ctx); err != nil {
+			t.Errorf("Clear: %v", err)
+		}
+		if err := e.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := e.Get(ended, "k"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Get with an ended context: %v", err)
+	}
+}
+
+func TestWrongSettings(t *testing.T) { // C97
+	for text, s := range map[string]engine.Settings{
+		"location": {Location: []string{"here"}},
+		"timeout":  {Options: map[string]any{"timeout": 1}},
+	} {
+		if _, err := dummy.Open(s); !errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package memcached
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// A reply follows the bytes of one reply on their way to the client, for two things that the
+// client doesn't look at: it makes room for whatever size a value is announced with, and it
+// leaves what comes after the end of the reply to the next operation. Every reply is any
+// number of values, each a line "VALUE key flags size" and so many bytes, and one last line.
+type reply struct {
+	line  []byte // the line so far
+	value int    // how many bytes of the value are still to come
+	ended bool
+	stray bool // bytes came after the end
+}
+
+// valuePrefix begins the line of a value.
+var valuePrefix = []byte("VALUE ")
+
+// maxLine is longer than any line of a value can be.
+const maxLine = maxKey + 100
+
+// read takes the next bytes. An announced value of more than max bytes is an error.
+func (r *reply) read(p []byte, max int) error {
+	for len(p) > 0 {
+		switch {
+		case r.ended:
+			r.stray = true
+			return nil
+		case r.value > 0:
+			n := min(r.value, len(p))
+			r.value -= n
+			p = p[n:]
+		default:
+			end := bytes.IndexByte(p, '\n')
+			if end < 0 {
+				r.line = append(r.line, p[:min(len(p), maxLine)]...)
+				if len(r.line) > maxLine {
+					r.line = r.line[:maxLine] // it is no value; the client gives up on it
+				}
+				return nil
+			}
+			line := p[:end]
+			if len(r.line) > 0 {
+				line = append(r.line, line...)
+			}
+			if err := r.endLine(line, max); err != nil {
+				return err
+			}
+			r.line = r.line[:0]
+			p = p[end+1:]
+		}
+	}
+	return nil
+}
+
+func (r *reply) endLine(line []byte, max int) error {
+	if !bytes.HasPrefix(line, valuePrefix) {
+		r.ended = true
+		return nil
+	}
+	fields := bytes.Fields(line)
+	if len(fields) < 4 {
+		return fmt.Errorf("unreadable reply: %q", line)
+	}
+	size, err := strconv.ParseUint(string(fields[3]), 10, 32)
+	if err != nil {
+		return fmt.Errorf("unreadable reply: %q", line)
+	}
+	if size > uint64(max) {
+		return fmt.Errorf("a value of %d bytes, more than max_item_size, which is %d", size, max)
+	}
+	r.value = int(size) + len("\r\n")
+	return nil
+}

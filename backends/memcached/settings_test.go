@@ -1,0 +1,135 @@
+package memcached
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/engine"
+)
+
+func TestLocations(t *testing.T) { // C94
+	tests := []struct{ location, network, address string }{
+		{"host", "tcp", "host:11211"},
+		{"host:1234", "tcp", "host:1234"},
+		{"cache_1.example.com.", "tcp", "cache_1.example.com.:11211"},
+		{"10.0.0.1", "tcp", "10.0.0.1:11211"},
+		{"10.0.0.1:1", "tcp", "10.0.0.1:1"},
+		{"[::1]", "tcp", "[::1]:11211"},
+		{"[::1]:1234", "tcp", "[::1]:1234"},
+		{"[fe80::1%eth0]:1234", "tcp", "[fe80::1%eth0]:1234"},
+		{"::1", "tcp", "[::1]:11211"},
+		{"unix:/tmp/x.sock", "unix", "/tmp/x.sock"},
+		{"/tmp/x.sock", "unix", "/tmp/x.sock"},
+	}
+	for _, test := range tests {
+		got, err := parseLocation(test.location)
+		if want := (address{test.network, test.address}); got != want || err != nil {
+			t.Errorf("%q: got %v, %v, want %v", test.location, got, err, want)
+		}
+	}
+	for _, wrong := range []string{
+		"", " ", "unix:", ":11211", "host:", "host:0", "host:65536", "host:x", "host:1:2", "a b", "a,b:1", "tcp://host", "[host]:1",
+		"[::1", "::1]", "[]:1", "[1.2.3.4]", "user@host", "host\n",
+	} {
+		if got, err := parseLocation(wrong); !errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), fmt.Sprintf("%q", wrong)) {
+			t.Errorf("%q: got %v, %v, want ErrConfig", wrong, got, err)
+		}
+	}
+}
+
+func TestWrongSettings(t *testing.T) { // C97
+	for name, s := range map[string]engine.Settings{
+		"sockettimeout":  {Options: map[string]any{"sockettimeout": 1}},
+		"socket_timeout": {Options: map[string]any{"socket_timeout": "soon"}},
+		"max_idle_conns": {Options: map[string]any{"max_idle_conns": 0}},
+		"bad:port":       {Location: []string{"good", "bad:port"}},
+	} {
+		if _, err := Open(s); !errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestExpiration(t *testing.T) {
+	now := time.Unix(1_800_000_000, 1)
+	tests := []struct {
+		name    string
+		timeout time.Duration
+		want    int32
+	}{
+		{"C34 for ever", cacheutils.Forever, 0},
+		{"C36 T7 1 ns", 1, 1},
+		{"C36 T7 half a second", 500 * time.Millisecond, 1},
+		{"1 s", time.Second, 1},
+		{"C36 1.9 s", 1900 * time.Millisecond, 2},
+		{"C35 30 days", 30 * 24 * time.Hour, 2_592_000},
+		{"C35 just above", 30*24*time.Hour + 1, 1_802_592_001},
+		{"C35 30 days and 1 s", 30*24*time.Hour + time.Second, 1_802_592_002},
+		{"C37 T6 50 years", 50 * 365 * 24 * time.Hour, math.MaxInt32},
+		{"C37 nearly for ever", cacheutils.Forever - 1, math.MaxInt32},
+		{"C33 negative", -1, -1},
+	}
+	for _, test := range tests {
+		if got := expiration(test.timeout, now); got != test.want {
+			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestCheckKey(t *testing.T) {
+	e, err := Open(engine.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checker := e.(engine.KeyChecker)
+	for _, good := range []string{"k", strings.Repeat("k", 250), "й", "a\x80b"} {
+		if err := checker.CheckKey(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	wrong := map[string]string{
+		"":                       "empty",   // C65
+		strings.Repeat("k", 251): "251",     // C62
+		strings.Repeat("й", 126): "252",     // C63
+		"a b":                    "0x20",    // C60
+		"a\nb":                   "0x0a",    // C60
+		"a\x7f":                  "0x7f",    // C60
+		"\x00":                   "control", // C60
+	}
+	for key, text := range wrong {
+		err := checker.CheckKey(key)
+		if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), text) || !strings.Contains(err.Error(), fmt.Sprintf("%q", key)) {
+			t.Errorf("%q: got %v, want the key and %q", key, err, text) // C67
+		}
+	}
+}
+
+// Keys are where gomemcache's own selector puts them.
+func TestPlace(t *testing.T) {
+	addresses := []string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
+	e, err := Open(engine.Settings{Location: addresses})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list memcache.ServerList
+	if err := list.SetServers(addresses...); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1000 {
+		key := fmt.Sprint("key", i)
+		want, err := list.PickServer(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := e.(*memcached).servers.of(key).address.String(); got != want.String() {
+			t.Errorf("%s: got %s, want %s", key, got, want)
+		}
+	}
+}

@@ -1,0 +1,219 @@
+package cachekey
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"reflect"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cacheutils/cacheutils"
+)
+
+// The compiler's names of literals and the first line that a function's code has depend on how it
+// is compiled; the identity must not.
+func TestDescribe_K13_AnyBuild(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles a program several times")
+	}
+	want, err := os.ReadFile("testdata/funcs/want.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, flags := range []string{"", "-gcflags=all=-l", "-gcflags=all=-N -l", "-trimpath", "-race", "-cover"} {
+		t.Run(flags, func(t *testing.T) {
+			args := []string{"run"}
+			if flags != "" {
+				args = append(args, flags)
+			}
+			cmd := exec.Command("go", append(args, "./testdata/funcs")...)
+			cmd.Env = append(os.Environ(), "GOCOVERDIR="+t.TempDir())
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
+			got, err := cmd.Output()
+			if err != nil {
+				t.Skipf("go run %s: %v\n%s", flags, err, stderr.String())
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("go run %s (-want +got):\n%s", flags, diff)
+			}
+		})
+	}
+}
+
+type shop struct{ name string }
+
+func (s shop) Open(day int) bool { return day < 6 }
+
+func (s *shop) Rename(string) error { return nil }
+
+type opener interface{ Open(int) bool }
+
+type chain struct{ *shop }
+
+type knot struct {
+	*knot
+	opener
+}
+
+func max2[T int | string](a, b T) T { return max(a, b) }
+
+func TestFuncName(t *testing.T) {
+	literal := func(int) int { return 0 }
+	for _, c := range []struct {
+		name string
+		fn   any
+		want string // a pattern
+	}{
+		{"function", Build, `Build:\d+`},
+		{"K13 method expression", shop.Open, `shop\.Open:\d+`},
+		{"K13 pointer to the same", (*shop).Open, `shop\.Open:\d+`},
+		{"K13 pointer receiver", (*shop).Rename, `shop\.Rename:\d+`},
+		{"K13 method value", shop{}.Open, `shop\.Open`},
+		{"K13 interface method", opener.Open, `opener\.Open`},
+		{"K13 promoted", chain.Open, `chain\.Open:\d+`},
+		{"K13 promoted from an interface", knot.Open, `knot\.Open`},
+		{"K13 generic of int", max2[int], `max2\[func\(int,int\)int\]:\d+`},
+		{"K13 generic of string", max2[string], `max2\[func\(string,string\)string\]:\d+`},
+		{"K13 literal", literal, `funcname_test\.go:\d+`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := FuncName(c.fn)
+			if err != nil {
+				t.Fatalf("FuncName: %v", err)
+			}
+			if !regexp.MustCompile("^" + regexp.QuoteMeta(here) + c.want + "$").MatchString(got) {
+				t.Errorf("FuncName: %s, want %s%s", got, here, c.want)
+			}
+		})
+	}
+	byValue, _ := FuncName(shop.Open)
+	byPointer, _ := FuncName((*shop).Open)
+	if byValue != byPointer {
+		t.Errorf("method expressions of one method: %s and %s", byValue, byPointer)
+	}
+}
+
+func TestDescribe_K8_SharedIdentity(t *testing.T) {
+	closure := func(n int) func() int { return func() int { return n } }
+	one, two := closure(1), closure(2)
+	a, _ := Describe(one)
+	b, _ := Describe(two)
+	if a.Name != b.Name || !a.Literal {
+		t.Errorf("closures of one factory: %+v and %+v, want one Name of a Literal", a, b)
+	}
+}
+
+func TestDescribe_Receiver(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		fn   any
+		want bool
+	}{
+		{"method expression", shop.Open, true},
+		{"pointer", (*shop).Rename, true},
+		{"interface", opener.Open, true},
+		{"generic", (*box[int]).get, true},
+		{"method value", shop{}.Open, false},
+		{"M7 function of the type", func(shop, int) bool { return true }, false},
+		{"M7 closure of a method", shop{}.closure(), false},
+		{"function", strings.ToUpper, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, err := Describe(c.fn)
+			if err != nil {
+				t.Fatalf("Describe: %v", err)
+			}
+			if f.Receiver != c.want {
+				t.Errorf("Describe: %+v, want Receiver %t", f, c.want)
+			}
+		})
+	}
+}
+
+func (b *box[T]) get() T { return b.value }
+
+func (s shop) closure() func(shop) string { return func(o shop) string { return s.name + o.name } }
+
+func TestDescribe_Errors(t *testing.T) {
+	made := reflect.MakeFunc(reflect.TypeFor[func(int) int](), func(in []reflect.Value) []reflect.Value { return in })
+	for _, c := range []struct {
+		name string
+		fn   any
+		want string
+	}{
+		{"nil", nil, "no func"},
+		{"M8 no func", shop{}, "a cachekey.shop is no func"},
+		{"nil func", (func())(nil), "nil func()"},
+		{"K13 MakeFunc", made.Interface(), "decorators.Key"},
+		{"K13 reflect's method value", reflect.ValueOf(shop{}).Method(0).Interface(), "decorators.Key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := FuncName(c.fn)
+			if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("FuncName: error %v, want one that wraps ErrInvalidKey and has %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestTrimLiterals(t *testing.T) {
+	for symbol, want := range map[string]string{
+		"Load":                         "Load",
+		"City.Load":                    "City.Load",
+		"func1":                        "func1",
+		"main.func1":                   "main",
+		"init.func1.2":                 "init",
+		"main.Mk.func4":                "main.Mk",
+		"main.main.Nested.func6.func7": "main.main.Nested",
+		"(*City).Load.func1":           "(*City).Load",
+		"Maker[...].func1":             "Maker[...]",
+		"Box[...].Get":                 "Box[...].Get",
+		"main.two.main-range1.func4":   "main.two.main",
+		"glob..func1":                  "glob.",
+		"Load.gowrap1":                 "Load",
+		"City.function1":               "City.function1",
+	} {
+		if got := trimLiterals(symbol); got != want {
+			t.Errorf("trimLiterals(%q): %q, want %q", symbol, got, want)
+		}
+	}
+}
+
+func TestDependencyPackage(t *testing.T) {
+	saved := buildInfo
+	defer func() { buildInfo = saved }()
+	buildInfo = func() *debug.BuildInfo {
+		return &debug.BuildInfo{
+			Path: "example.com/app/cmd",
+			Main: debug.Module{Path: "example.com/app"},
+			Deps: []*debug.Module{
+				{Path: "github.com/BurntSushi/toml", Version: "v1.2.3"},
+				{Path: "example.com/old", Version: "v1.0.0", Replace: &debug.Module{Path: "example.com/fork", Version: "v2.0.0"}},
+			},
+		}
+	}
+	for _, c := range []struct{ file, named, want string }{
+		{"/home/u/go/pkg/mod/github.com/!burnt!sushi/toml@v1.2.3/internal/x.go", "main", "github.com/BurntSushi/toml/internal"},
+		{"/home/u/go/pkg/mod/github.com/!burnt!sushi/toml@v1.2.3/x.go", "main", "github.com/BurntSushi/toml"},
+		{"/home/u/go/pkg/mod/example.com/fork@v2.0.0/a/x.go", "main", "example.com/old/a"},
+		{"/src/app/vendor/example.com/old/a/x.go", "main", "example.com/old/a"},
+		{"github.com/BurntSushi/toml@v1.2.3/internal/x.go", "main", "github.com/BurntSushi/toml/internal"},
+		{"example.com/app/geo/x.go", "main", "example.com/app/geo"},
+		{"example.com/app/cmd/x.go", "main", "main"},
+		{"example.com/app/geo/x_test.go", "example.com/app/geo_test", "example.com/app/geo_test"},
+		{"example.com/app/geo/x.go", "example.com/app/geo_test", "example.com/app/geo"},
+		{`C:\src\app\geo\x.go`, "example.com/app/geo", "example.com/app/geo"},
+		{"/elsewhere/x.go", "example.com/other", "example.com/other"},
+		{"x.go", "example.com/other", "example.com/other"},
+	} {
+		if got := packageOf(c.file, c.named); got != c.want {
+			t.Errorf("packageOf(%s, %s): %s, want %s", c.file, c.named, got, c.want)
+		}
+	}
+}

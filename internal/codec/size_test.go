@@ -1,0 +1,81 @@
+package codec
+
+import (
+	"math/bits"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"sync"
+	"testing"
+	"unsafe"
+
+	"github.com/cacheutils/cacheutils/internal/codec/codectest"
+)
+
+func ptr[T any](p *T) unsafe.Pointer { return unsafe.Pointer(p) }
+
+func romeData(t *testing.T) []byte {
+	for _, dir := range []string{"/usr/share/zoneinfo", filepath.Join(runtime.GOROOT(), "lib/time")} {
+		if b, err := os.ReadFile(filepath.Join(dir, "Europe/Rome")); err == nil {
+			return b
+		}
+	}
+	t.Skip("no zone database in files")
+	return nil
+}
+
+func sizeOf(v any) int {
+	p := reflect.New(reflect.TypeOf(v))
+	p.Elem().Set(reflect.ValueOf(v))
+	return Of(reflect.TypeOf(v)).Size(p.UnsafePointer())
+}
+
+func TestSize(t *testing.T) {
+	if bits.UintSize != 64 {
+		t.Skip("the sizes are those of 64-bit machines")
+	}
+	type live struct {
+		name string
+		m    map[string]int
+		f    func()
+		c    chan int
+		e    error
+	}
+	type guarded struct {
+		mu   sync.Mutex
+		data []byte
+	}
+	kb := make([]byte, 1024)
+	strings := make([]string, 100)
+	for i := range strings {
+		strings[i] = string(kb)
+	}
+	loop := &codectest.Tree{}
+	loop.Left, loop.Right = loop, loop
+	for _, test := range []struct {
+		name     string
+		v        any
+		min, max int
+	}{
+		{"int", 1, 8, 8},
+		{"string", string(kb), 16 + 1024, 16 + 1024},
+		{"bytes", kb, 24 + 1024, 24 + 1024},
+		{"spare capacity", make([]byte, 1, 1024), 24 + 1024, 24 + 1024},
+		{"strings", strings, 24 + 100*(16+1024), 24 + 100*(16+1024)},
+		{"more elements than are looked at", make([][100]*int, 100_000), 24 + 100_000*800, 24 + 100_000*800},
+		{"any", struct{ V any }{strings}, 100 * 1040, 100*1040 + 100},
+		{"map", map[string][]byte{"a": kb, "b": kb}, 2 * 1024, 3 * 1024},
+		{"unexported fields", &live{name: string(kb), m: map[string]int{"a": 1}, f: func() {}}, 1024, 2048},
+		{"error behind an unexported field", live{e: &os.PathError{Op: string(kb)}}, 1024, 2048},
+		{"guarded pointee", &guarded{data: kb}, 8 + 32, 8 + 40},
+		{"guarded value", guarded{data: kb}, 1024, 2048},
+		{"endless", loop, 1000, 10 << 20},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := sizeOf(test.v); got < test.min || got > test.max {
+				t.Errorf("want %d to %d, got %d", test.min, test.max, got)
+			}
+		})
+	}
+}

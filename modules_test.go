@@ -1,0 +1,55 @@
+package cacheutils_test
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// A user's program links few modules, and README.md says how many.
+func TestModules(t *testing.T) {
+	const most = 10
+	list := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./decorators", "./cache")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", list, err)
+	}
+	modules := strings.Fields(string(out))
+	slices.Sort(modules)
+	modules = slices.Compact(modules)
+	if len(modules) > most {
+		t.Errorf("a user links %d modules, more than %d: %q", len(modules), most, modules)
+	}
+	stated := regexp.MustCompile(`links (\d+) modules`).FindStringSubmatch(readme(t))
+	if stated == nil {
+		t.Fatal("README.md doesn't say how many modules a user links")
+	}
+	if n, _ := strconv.Atoi(stated[1]); n != len(modules) {
+		t.Errorf("README.md says that a user links %d modules, but it is %d: %q", n, len(modules), modules)
+	}
+}
+
+// Each module in go.mod has its reason in docs/dependencies.md.
+func TestModulesHaveReasons(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons, err := os.ReadFile("docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	required := regexp.MustCompile(`(?m)^(?:require )?\s*(\S+\.\S+/\S+) v\S+`).FindAllStringSubmatch(string(mod), -1)
+	if len(required) < 3 {
+		t.Fatalf("found %d modules in go.mod only", len(required))
+	}
+	for _, m := range required {
+		if !strings.Contains(string(reasons), "`"+m[1]+"`") {
+			t.Errorf("docs/dependencies.md has no reason for %s", m[1])
+		}
+	}
+}
