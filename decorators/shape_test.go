@@ -371,3 +371,8 @@ func TestArguments(t *testing.T) {
 		}
 	}
 }
+
+type city struct {
+	ID   int64
+	Name string
+}

@@ -1,0 +1,301 @@
+package decorators_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/backends/memcached"
+	"github.com/cacheutils/cacheutils/decorators"
+	"github.com/cacheutils/cacheutils/internal/cachetest"
+)
+
+// The faults that django-cache-utils has, each by the letter and number that the project
+// gives it, as they show in decorated calls. Those of keys alone are in package cachekey,
+// those of the low-level API in backends/backendtest. These can't occur in Go:
+//
+//	K2   a function's arguments have no names, so there is one way to give them
+//	K10  Hashed: spaces count, since no rendering loses them (see K1)
+//	M6   there are no class methods
+//	M7   a parameter's name means nothing
+//	M11  there is no decorating without a call
+//	F2, F4 to F7  concern recovery time, hangs, garbage, threads and forks: the memcached
+//	     engine's own tests have what holds now
+
+func TestFaults_Keys(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
+		t.Run("K1, K11: spaces and invalid UTF-8 count", func(t *testing.T) {
+			F, _ := decorators.Cached(func(s string) string { return s }, decorators.Key("K1"))
+			for _, s := range []string{"ab", "a b", "a  b ", "a\x20b", "\x80", "\u0080", `\x80`, `\udc80`, "a\nb", "'", `"`, `\x20`, ""} {
+				if got := F(s); got != s {
+					t.Errorf("F(%q) = %q", s, got)
+				}
+			}
+		})
+		t.Run("K3, K4: types count", func(t *testing.T) {
+			F, _ := decorators.Cached(func(v any) string { return fmt.Sprintf("%T %v", v, v) }, decorators.Key("K4"))
+			for _, v := range []any{
+				nil, "None", 1, int64(1), "1", []byte("1"), "b'1'", true, "True", 1.0, float32(1),
+				[]any{"a", "b"}, []any{"a, b"}, []string{"a", "b"}, map[string]any{"a": 1}, map[string]any{"a": "1"},
+				shop{"x"}, &shop{"x"}, struct{ name string }{"x"},
+			} {
+				want := fmt.Sprintf("%T %v", v, v)
+				if got := F(v); got != want {
+					t.Errorf("F(%#v) = %q, want %q", v, got, want)
+				}
+			}
+		})
+		t.Run("K5: no addresses", func(t *testing.T) {
+			F, h := decorators.Cached(func(p *shop) string { return p.name }, decorators.Key("K5"))
+			for i := range 200 {
+				name := fmt.Sprint(i % 50)
+				if got := F(&shop{name}); got != name {
+					t.Errorf("got %q for a new object with the name %q", got, name)
+				}
+			}
+			if n := h.Stats().Computations; n != 50 {
+				t.Errorf("%d computations for 50 values", n)
+			}
+		})
+		t.Run("K6: maps have one key", func(t *testing.T) {
+			F, h := decorators.Cached(func(m map[string]int) int { return len(m) }, decorators.Key("K6"))
+			for range 1000 {
+				m := map[string]int{}
+				for i := range 8 {
+					m[fmt.Sprint(i)] = i
+				}
+				F(m)
+			}
+			if n := h.Stats().Computations; n != 1 {
+				t.Errorf("%d computations for one map", n)
+			}
+		})
+		t.Run("K13: generic instantiations", func(t *testing.T) {
+			Int, _ := decorators.Cached(pair[int])
+			String, _ := decorators.Cached(pair[string])
+			Any, _ := decorators.Cached(pair[any])
+			if a, b, c := Int(1), String("1"), Any(1); a != "int" || b != "string" || c != "int" {
+				t.Errorf("got %s, %s, %s", a, b, c)
+			}
+		})
+	})
+}
+
+func TestFaults_Methods(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
+		t.Run("M3, M5, V6: one key for call, CacheKey, Invalidate, ForceRecalc, RequireCache", func(t *testing.T) {
+			runs := 0
+			F, h := decorators.Cached(func(s *shop, n int) int { runs++; return runs },
+				decorators.Key("M3"), decorators.ObjectAttrs(shop{}, "name"))
+			before := key(t, h, &shop{"a"}, 5)
+			if F(&shop{"a"}, 5) != 1 || h.RequireCache(&shop{"a"}, 5) != 1 {
+				t.Error("RequireCache has another key than the call")
+			}
+			if h.ForceRecalc(&shop{"a"}, 5) != 2 || F(&shop{"a"}, 5) != 2 {
+				t.Error("ForceRecalc has another key than the call")
+			}
+			if err := h.Invalidate(&shop{"a"}, 5); err != nil || F(&shop{"a"}, 5) != 3 {
+				t.Errorf("Invalidate has another key than the call: %v", err)
+			}
+			if after := key(t, h, &shop{"a"}, 5); after != before {
+				t.Errorf("the key was %s before the first call and %s after", before, after)
+			}
+		})
+		t.Run("M10: errors are not cached", func(t *testing.T) {
+			runs := 0
+			F, _ := decorators.Cached(func() (int, error) { runs++; return 0, errors.New("no") }, decorators.Key("M10"))
+			F()
+			F()
+			if runs != 2 {
+				t.Errorf("%d runs, want 2", runs)
+			}
+		})
+	})
+}
+
+func TestFaults_Values(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
+		t.Run("V1: RequireCache finds zero values", func(t *testing.T) {
+			requireZero(t, 0)
+			requireZero(t, 0.0)
+			requireZero(t, "")
+			requireZero(t, false)
+			requireZero(t, []byte{})
+			requireZero(t, []string{})
+			requireZero(t, map[string]int{})
+			requireZero(t, struct{}{})
+			requireZero(t, city{})
+		})
+		t.Run("V2: a nil is computed each time and never written", func(t *testing.T) {
+			F, h := decorators.Cached(func() []int { return nil }, decorators.Key("V2"))
+			for range 50 {
+				F()
+			}
+			if s := h.Stats(); s.Computations != 50 || s.Stores != 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+		t.Run("V5: a value that can't be encoded is returned", func(t *testing.T) {
+			type node struct{ Next *node }
+			F, h := decorators.Cached(func() *node {
+				n := &node{}
+				n.Next = n
+				return n
+			}, decorators.Key("V5"))
+			for range 3 {
+				if n := F(); n.Next != n {
+					t.Error("another value")
+				}
+			}
+			if s := h.Stats(); s.Computations != 3 || s.Errors == 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+	})
+	t.Run("V5b: an entry of somebody else is a miss and is overwritten", func(t *testing.T) {
+		server := cachetest.Memcached(t)
+		e, err := memcached.Open(engine.Settings{Location: []string{server.Addr()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		F, h := decorators.Cached(func() city { return city{ID: 1, Name: "Rome"} }, decorators.Key("V5b"))
+		F()
+		stored := ":1:" + key(t, h)
+		good, err := e.Get(context.Background(), stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, item := range map[string]engine.Item{
+			"text with flags 0":  {Value: []byte("abc")},
+			"text with flags 16": {Value: []byte("abc"), Flags: 16},
+			"a number":           {Value: []byte("12"), Flags: 2},
+			"a pickle":           {Value: []byte("\x80\x05\x88."), Flags: 1},
+			"nothing":            {},
+			"our flags, no head": {Value: []byte("abc"), Flags: good.Flags},
+			"cut off":            {Value: good.Value[:len(good.Value)-3], Flags: good.Flags},
+			"head only":          {Value: good.Value[:11], Flags: good.Flags},
+			"a byte too many":    {Value: append(good.Value[:len(good.Value):len(good.Value)], 0), Flags: good.Flags},
+		} {
+			t.Run(name, func(t *testing.T) {
+				if err := e.Set(context.Background(), stored, item, time.Minute); err != nil {
+					t.Fatal(err)
+				}
+				if err := requireError(h.RequireCache, nil); !errors.Is(err, cacheutils.ErrNoCachedValue) {
+					t.Errorf("RequireCache: got %v, want ErrNoCachedValue", err)
+				}
+				before := h.Stats()
+				if got := F(); got.Name != "Rome" {
+					t.Errorf("got %+v", got)
+				}
+				F()
+				if after := h.Stats(); after.Computations != before.Computations+1 || after.Hits != before.Hits+1 || after.Errors == before.Errors {
+					t.Errorf("before %+v\nafter  %+v", before, after)
+				}
+			})
+		}
+	})
+}
+
+// requireZero checks that RequireCache tells a cached zero from nothing.
+func requireZero[T any](t *testing.T, zero T) {
+	t.Helper()
+	F, h := decorators.Cached(func() (T, error) { return zero, nil }, decorators.Key(fmt.Sprintf("V1 %T", zero)), decorators.CacheNil())
+	if _, err := h.RequireCache(); !errors.Is(err, cacheutils.ErrNoCachedValue) {
+		t.Errorf("%T: before the call RequireCache returns %v", zero, err)
+	}
+	F()
+	if got, err := h.RequireCache(); err != nil || fmt.Sprint(got) != fmt.Sprint(zero) {
+		t.Errorf("%T: got %v, %v", zero, got, err)
+	}
+}
+
+// F3: after a quick restart of the server no call fails and the cache works again.
+func TestFaults_QuickRestart(t *testing.T) {
+	server := cachetest.Memcached(t)
+	F, h := decorators.Cached(func(n int) (int, error) { return n, nil }, decorators.Key("F3"))
+	for n := range 50 {
+		F(n)
+	}
+	server.Restart()
+	for n := range 50 {
+		if got, err := F(n); got != n || err != nil {
+			t.Errorf("F(%d) = %d, %v", n, got, err)
+		}
+	}
+	if n := h.Stats().Errors; n != 0 {
+		t.Errorf("%d calls met a fault, want none", n)
+	}
+}
+
+// The function of the processes below; its results tell which one ran it.
+func whoami(n int) (string, error) { return fmt.Sprint(os.Getpid(), "-", n), nil }
+
+// Two processes on one memcached have one entry under one key, and one that never called the
+// function can invalidate it (M9).
+func TestTwoProcesses(t *testing.T) {
+	if addr := os.Getenv("CACHEUTILS_TEST_PROCESS"); addr != "" {
+		otherProcess(t, addr, os.Getenv("CACHEUTILS_TEST_DO"))
+		return
+	}
+	server := cachetest.Memcached(t)
+	Who, who := decorators.Cached(whoami)
+	first, err := Who(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := runProcess(t, server.Addr(), "key"), key(t, who, 1); got != want {
+		t.Errorf("the other process has the key %s, this one %s", got, want)
+	}
+	if got := runProcess(t, server.Addr(), "call"); got != first {
+		t.Errorf("the other process got %s, want this one's %s", got, first)
+	}
+	if got := runProcess(t, server.Addr(), "invalidate"); got != "<nil>" {
+		t.Fatalf("Invalidate in a process that never called the function: %s", got)
+	}
+	if _, err := who.RequireCache(1); !errors.Is(err, cacheutils.ErrNoCachedValue) {
+		t.Errorf("after the other process's Invalidate RequireCache returns %v", err)
+	}
+}
+
+func runProcess(t *testing.T, addr, do string) string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestTwoProcesses$")
+	cmd.Env = append(os.Environ(), "CACHEUTILS_TEST_PROCESS="+addr, "CACHEUTILS_TEST_DO="+do)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if answer, ok := strings.CutPrefix(line, "answer: "); ok {
+			return strings.TrimSpace(answer)
+		}
+	}
+	t.Fatalf("no answer in\n%s", out)
+	return ""
+}
+
+func otherProcess(t *testing.T, addr, do string) {
+	cachetest.Configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{addr}}})
+	Who, who := decorators.Cached(whoami)
+	switch do {
+	case "key":
+		fmt.Println("answer:", key(t, who, 1))
+	case "call":
+		got, err := Who(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("answer:", got)
+	case "invalidate":
+		fmt.Println("answer:", who.Invalidate(1))
+	}
+}
