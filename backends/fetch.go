@@ -82,6 +82,9 @@ func (c *Cache) find(ctx context.Context, key Key, task *Task) (value any, ok bo
 // returned without an error, nobody gets a value from a computation older than this one:
 // where the result could not be stored, what was there is deleted.
 func (c *Cache) Force(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
+	if err := ctx.Err(); err != nil {
+		return Result{Err: err}
+	}
 	fl, _ := c.flights.join(key, task, true)
 	r, _ := c.lead(ctx, fl, compute, func(stored bool) {
 		if !stored {
@@ -103,6 +106,9 @@ func (c *Cache) dropOlder(ctx context.Context, key Key, task *Task) {
 // the caller looked for key: when flights have ended since, one of them may have stored it.
 func (c *Cache) compute(ctx context.Context, key Key, task *Task, compute func(context.Context) Result, ended uint64) Result {
 	for {
+		if err := ctx.Err(); err != nil {
+			return Result{Err: err}
+		}
 		fl, leads := c.flights.join(key, task, false)
 		if leads {
 			work := compute

@@ -55,28 +55,16 @@ func FuncName(fn any) (string, error) {
 // made by reflect.MakeFunc or Value.Method, as decorated functions are: all of those look the
 // same, so that only a name given by the programmer can tell them apart.
 func Describe(fn any) (Func, error) {
-	v := reflect.ValueOf(fn)
-	if v.Kind() != reflect.Func {
-		return Func{}, invalid("%s is no func", describe(v))
+	at, err := locate(reflect.ValueOf(fn))
+	if err != nil {
+		return Func{}, err
 	}
-	if v.IsNil() {
-		return Func{}, invalid("a nil %s has no name", v.Type())
-	}
-	at := placeOf(v.Pointer())
-	switch at.symbol {
-	case "":
-		return Func{}, invalid("a %s of which the runtime knows no name; name it with decorators.Key", v.Type())
-	case "reflect.makeFuncStub":
-		return Func{}, invalid("a %s made by reflect.MakeFunc, as decorated functions are, looks like any other; name it with decorators.Key", v.Type())
-	case "reflect.methodValueCall":
-		return Func{}, invalid("a %s made by reflect's Method looks like any other; name it with decorators.Key", v.Type())
-	}
+	t := reflect.TypeOf(fn)
 	pkg, symbol := splitSymbol(at.symbol)
 	f := Func{Package: pkg, File: at.file, Line: at.line}
-	t := v.Type()
 	if method, ok := strings.CutSuffix(symbol, "-fm"); ok {
 		f.Bound = true
-		f.Name = qualify(pkg, withInstance(stripPointer(method), TypeName(t)))
+		f.Name = qualify(pkg, withInstance(stripPointer(method), t))
 		return f, nil
 	}
 	if recv, method, ok := cutReceiver(pkg, symbol, t); ok {
@@ -91,15 +79,31 @@ func Describe(fn any) (Func, error) {
 	if isLiteral(symbol) {
 		f.Literal = true
 		f.Package = packageOf(at.file, pkg)
-		name := path.Base(strings.ReplaceAll(at.file, `\`, "/"))
-		if factory := trimLiterals(symbol); strings.HasSuffix(factory, instance) {
-			name += "[" + TypeName(t) + "]"
-		}
-		f.Name = numbered(qualify(f.Package, escapeName(name)), f.Line)
+		f.Name = numbered(qualify(f.Package, literalName(at.file, symbol, t)), f.Line)
 		return f, nil
 	}
-	f.Name = numbered(qualify(pkg, withInstance(stripPointer(symbol), TypeName(t))), f.Line)
+	f.Name = numbered(qualify(pkg, withInstance(stripPointer(symbol), t)), f.Line)
 	return f, nil
+}
+
+// locate returns the place of the func v, or an error for what has none of its own.
+func locate(v reflect.Value) (place, error) {
+	if v.Kind() != reflect.Func {
+		return place{}, invalid("%s is no func", describe(v))
+	}
+	if v.IsNil() {
+		return place{}, invalid("a nil %s has no name", v.Type())
+	}
+	at := placeOf(v.Pointer())
+	switch at.symbol {
+	case "":
+		return at, invalid("a %s of which the runtime knows no name; name it with decorators.Key", v.Type())
+	case "reflect.makeFuncStub":
+		return at, invalid("a %s made by reflect.MakeFunc, as decorated functions are, looks like any other; name it with decorators.Key", v.Type())
+	case "reflect.methodValueCall":
+		return at, invalid("a %s made by reflect's Method looks like any other; name it with decorators.Key", v.Type())
+	}
+	return at, nil
 }
 
 // instance is what the runtime puts in the place of type arguments.
@@ -242,8 +246,18 @@ func stripPointer(symbol string) string {
 }
 
 // withInstance puts the func's type in the place of type arguments.
-func withInstance(symbol, funcType string) string {
-	return escapeName(strings.Replace(symbol, instance, "["+funcType+"]", 1))
+func withInstance(symbol string, t reflect.Type) string {
+	return strings.Replace(escapeName(symbol), instance, "["+TypeName(t)+"]", 1)
+}
+
+// literalName returns the name of a literal in its package: the base of its file, and the func's type
+// where the function around it is generic.
+func literalName(file, symbol string, t reflect.Type) string {
+	name := escapeName(path.Base(strings.ReplaceAll(file, `\`, "/")))
+	if strings.HasSuffix(trimLiterals(symbol), instance) {
+		name += "[" + TypeName(t) + "]"
+	}
+	return name
 }
 
 func qualify(pkg, name string) string {

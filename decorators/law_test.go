@@ -689,6 +689,27 @@ func TestLaw9_ValuesAndNoDeadline(t *testing.T) {
 	})
 }
 
+// A caller whose context has ended already starts nothing.
+func TestLaw9_EndedBefore(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
+		runs := 0
+		F, h := decorators.Cached(func(ctx context.Context) (int, error) { runs++; return runs, nil }, decorators.Key("law9.before"))
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		for name, f := range map[string]func(context.Context) (int, error){"call": F, "ForceRecalc": h.ForceRecalc} {
+			if _, err := f(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: got %v, want the cancellation", name, err)
+			}
+		}
+		if err := h.Invalidate(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Invalidate: got %v, want the cancellation", err)
+		}
+		if runs != 0 || h.Stats().Errors != 0 {
+			t.Errorf("%d runs, %+v", runs, h.Stats())
+		}
+	})
+}
+
 // A function without a trailing error gets its ended context itself.
 func TestLaw9_NoErrorToReturn(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {

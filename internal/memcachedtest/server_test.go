@@ -12,14 +12,14 @@ import (
 	"github.com/cacheutils/cacheutils/internal/memcachedtest"
 )
 
-// answers tells whether the server answers a command within a tenth of a second.
-func answers(network, addr string) bool {
+// answers tells whether the server answers a command within that time.
+func answers(network, addr string, within time.Duration) bool {
 	nc, err := net.DialTimeout(network, addr, time.Second)
 	if err != nil {
 		return false
 	}
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(100 * time.Millisecond))
+	nc.SetDeadline(time.Now().Add(within))
 	fmt.Fprint(nc, "version\r\n")
 	reply := make([]byte, 64)
 	n, _ := nc.Read(reply)
@@ -33,7 +33,7 @@ func TestServer(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			s := start(t, "-m", "8")
 			addr := s.Addr()
-			if !answers(network, addr) {
+			if !answers(network, addr, 10*time.Second) {
 				t.Fatal("no answer")
 			}
 			pid := s.Stats(t)["pid"]
@@ -41,21 +41,21 @@ func TestServer(t *testing.T) {
 				t.Errorf("limit_maxbytes is %q", got)
 			}
 			s.Pause()
-			if answers(network, addr) {
+			if answers(network, addr, 100*time.Millisecond) {
 				t.Error("it answers while it is paused")
 			}
 			s.Resume()
-			if !answers(network, addr) {
+			if !answers(network, addr, 10*time.Second) {
 				t.Error("no answer after Resume")
 			}
 			s.Flush(t)
 			s.Stop()
 			s.Stop()
-			if answers(network, addr) {
+			if answers(network, addr, 100*time.Millisecond) {
 				t.Error("it answers while it is stopped")
 			}
 			s.Restart()
-			if !answers(network, addr) || s.Addr() != addr || s.Stats(t)["pid"] == pid {
+			if !answers(network, addr, 10*time.Second) || s.Addr() != addr || s.Stats(t)["pid"] == pid {
 				t.Error("no new server after Restart")
 			}
 			s.Pause() // a paused server can be stopped as well

@@ -30,6 +30,7 @@ type (
 		Kept    int    `json:"kept,omitempty" cbor:"kept,omitempty" msgpack:"kept,omitempty"`
 		Dropped string `json:"-" cbor:"-" msgpack:"-"`
 		Pointer *int   `json:",omitempty" cbor:",omitempty" msgpack:",omitempty"`
+		List    []int  `json:",omitempty" cbor:",omitempty" msgpack:",omitempty"`
 		One     int    `cbor:"same" msgpack:"same"`
 		Other   int    `cbor:"same" msgpack:"same"`
 	}
@@ -173,6 +174,7 @@ func Rows() []Row {
 		}{&[]int{}, &map[string]int{}}),
 		row("pointers shared", []*int{shared, shared}),
 		row("tag omitempty", Tagged{Kept: 0, Pointer: new(int)}),
+		row("tag omitempty, empty slice", Tagged{List: []int{}}),
 		row("tag minus", Tagged{Dropped: "kept"}),
 		row("tags of one name", Tagged{One: 1, Other: 2}),
 		row("fields that differ by case", Cased{"a", "b"}),

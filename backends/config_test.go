@@ -1,0 +1,475 @@
+package backends_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/decorators"
+)
+
+func ExampleConfigure() {
+	err := backends.Configure(backends.Config{
+		"default":  {Backend: "locmem", Timeout: time.Hour, KeyPrefix: "shop"},
+		"sessions": {Backend: "memcached", Location: []string{"10.0.0.1:11211", "10.0.0.2:11211"}},
+		"off":      {Backend: "dummy"},
+	})
+	fmt.Println(err)
+	fmt.Println(backends.Names())
+
+	err = backends.Configure(backends.Config{"sessions": {Backend: "memcached", Location: []string{"10.0.0.1:port"}}})
+	fmt.Println(errors.Is(err, cacheutils.ErrConfig))
+	backends.Configure(nil) // an embedded default, as before
+	// Output:
+	// <nil>
+	// ["default" "off" "sessions"]
+	// true
+}
+
+// Django's CACHES setting as JSON.
+func ExampleConfig() {
+	var config backends.Config
+	err := json.Unmarshal([]byte(`{
+		"default": {
+			"BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
+			"LOCATION": "10.0.0.1:11211;10.0.0.2:11211",
+			"TIMEOUT": 3600,
+			"KEY_PREFIX": "shop",
+			"VERSION": 2
+		}
+	}`), &config)
+	fmt.Println(err)
+	s := config["default"]
+	fmt.Println(s.Backend, s.Location, s.Timeout, s.KeyPrefix, s.Version)
+	// Output:
+	// <nil>
+	// memcached [10.0.0.1:11211 10.0.0.2:11211] 1h0m0s shop 2
+}
+
+// An engine's package registers it, so that its users only import it:
+//
+//	func init() { backends.Register("shelf", Open) }
+func ExampleRegister() {
+	err := backends.Configure(backends.Config{"books": {Backend: "shelf", Location: []string{"upper"}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer backends.Configure(nil)
+	books, err := backends.Get("books")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(books.Set(context.Background(), "isbn", "978-0"))
+	// Output: <nil>
+}
+
+func ExampleGet() {
+	c, err := backends.Get("default")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(c.Name(), c.Timeout())
+
+	_, err = backends.Get("sessions")
+	fmt.Println(err)
+	// Output:
+	// default 5m0s
+	// cacheutils: unknown backend "sessions": configured are "default"
+}
+
+// configure sets the backends for the time of the test.
+func configure(t *testing.T, config backends.Config) {
+	t.Helper()
+	if err := backends.Configure(config); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := backends.Configure(nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func get(t *testing.T, name string) *backends.Cache {
+	t.Helper()
+	c, err := backends.Get(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// childVariable names the test that a process of its own runs.
+const childVariable = "BACKENDS_TEST"
+
+// alone runs the test in a process of its own, for what a process can do only once or never
+// undo. It returns true there, where the test goes on.
+func alone(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(childVariable) == t.Name() {
+		return true
+	}
+	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
+	child.Env = append(os.Environ(), childVariable+"="+t.Name())
+	if output, err := child.CombinedOutput(); err != nil || !strings.Contains(string(output), "PASS") {
+		t.Errorf("in a process of its own: %v\n%s", err, output)
+	}
+	return false
+}
+
+func TestDefaultWithoutConfiguration(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	c := get(t, "default")
+	want(t, "names", backends.Names(), []string{"default"})
+	want(t, "timeout", c.Timeout(), 300*time.Second)
+	if err := c.Set(context.Background(), "key", "value"); err != nil {
+		t.Error(err)
+	}
+	if _, err := backends.Get("other"); !errors.Is(err, cacheutils.ErrUnknownBackend) {
+		t.Errorf("got error %v, want ErrUnknownBackend", err)
+	}
+	if c != get(t, "default") {
+		t.Error("Get twice: got two caches, want one")
+	}
+}
+
+// A default of one's own takes the place of the embedded one; other names are beside it.
+func TestDefaultIsAlwaysThere(t *testing.T) {
+	configure(t, backends.Config{"other": {Backend: "dummy", Timeout: cacheutils.Forever}})
+	want(t, "names", backends.Names(), []string{"default", "other"})
+	want(t, "timeout", get(t, "other").Timeout(), cacheutils.Forever)
+	configure(t, backends.Config{"default": {Backend: "locmem", Timeout: time.Minute}})
+	want(t, "names", backends.Names(), []string{"default"})
+	want(t, "timeout", get(t, "default").Timeout(), time.Minute)
+}
+
+const caches = `{
+	"default": {
+		"BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
+		"LOCATION": ["10.0.0.1:11211", "unix:/run/memcached.sock"],
+		"TIMEOUT": 3600,
+		"KEY_PREFIX": "shop",
+		"VERSION": 2,
+		"OPTIONS": {"no_delay": true, "SOCKET_TIMEOUT": 0.5, "max_conns": 16}
+	},
+	"pylibmc": {"BACKEND": "django.core.cache.backends.memcached.PyLibMCCache", "LOCATION": "h1:11211; h2,[::1]:11211"},
+	"python-memcached": {"BACKEND": "django.core.cache.backends.memcached.MemcachedCache", "TIMEOUT": "60"},
+	"local": {
+		"BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+		"LOCATION": "unique-snowflake",
+		"TIMEOUT": null,
+		"VERSION": "beta",
+		"OPTIONS": {"MAX_ENTRIES": 1000}
+	},
+	"off": {"BACKEND": "django.core.cache.backends.dummy.DummyCache", "TIMEOUT": 0},
+	"own": {"BACKEND": "locmem", "TIMEOUT": "1h30m"},
+	"fraction": {"BACKEND": "locmem", "TIMEOUT": 0.5},
+	"wordy": {"BACKEND": "locmem", "TIMEOUT": "not a number"}
+}`
+
+func TestConfigure_JSON(t *testing.T) {
+	log := logTo(t, false)
+	var config backends.Config
+	if err := json.Unmarshal([]byte(caches), &config); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "CACHES", config, backends.Config{
+		"default": {
+			Backend: "memcached", Location: []string{"10.0.0.1:11211", "unix:/run/memcached.sock"},
+			Timeout: time.Hour, KeyPrefix: "shop", Version: "2",
+			Options: map[string]any{"no_delay": true, "SOCKET_TIMEOUT": 0.5, "max_conns": 16.0},
+		},
+		"pylibmc":          {Backend: "memcached", Location: []string{"h1:11211", "h2", "[::1]:11211"}},
+		"python-memcached": {Backend: "memcached", Timeout: time.Minute},
+		"local": {
+			Backend: "locmem", Location: []string{"unique-snowflake"}, Timeout: cacheutils.Forever, Version: "beta",
+			Options: map[string]any{"MAX_ENTRIES": 1000.0},
+		},
+		"off":      {Backend: "dummy", Timeout: -1},
+		"own":      {Backend: "locmem", Timeout: 90 * time.Minute},
+		"fraction": {Backend: "locmem", Timeout: 500 * time.Millisecond},
+		"wordy":    {Backend: "locmem"},
+	})
+	if events := log.logged(); len(events) != 1 || !strings.Contains(events[0], "not a number") {
+		t.Errorf("got log %q, want one line about the TIMEOUT that is none", events)
+	}
+	configure(t, config)
+	for name, timeout := range map[string]time.Duration{"local": cacheutils.Forever, "wordy": 300 * time.Second, "pylibmc": 300 * time.Second} {
+		want(t, "timeout of "+name, get(t, name).Timeout(), timeout)
+	}
+}
+
+func TestConfigure_JSONErrors(t *testing.T) {
+	for _, test := range []struct {
+		name, settings string
+		names          string // what the error has to name beside the backend
+	}{
+		{"no object", `"locmem"`, "object"},
+		{"unknown setting", `{"BACKEND": "locmem", "TIME_OUT": 1}`, "TIME_OUT"},
+		{"backend of the wrong type", `{"BACKEND": 1}`, "BACKEND"},
+		{"location of the wrong type", `{"LOCATION": {}}`, "LOCATION"},
+		{"location of numbers", `{"LOCATION": [1]}`, "LOCATION"},
+		{"prefix of the wrong type", `{"KEY_PREFIX": 1}`, "KEY_PREFIX"},
+		{"version with a fraction", `{"VERSION": 1.5}`, "VERSION"},
+		{"options of the wrong type", `{"OPTIONS": []}`, "OPTIONS"},
+		{"key function", `{"KEY_FUNCTION": "path.to.function"}`, "KEY_FUNCTION"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var config backends.Config
+			err := json.Unmarshal(fmt.Appendf(nil, `{"default": {"BACKEND": "locmem"}, "sessions": %s}`, test.settings), &config)
+			if !errors.Is(err, cacheutils.ErrConfig) {
+				t.Fatalf("got error %v, want ErrConfig", err)
+			}
+			for _, name := range []string{"sessions", test.names} {
+				if !strings.Contains(err.Error(), name) {
+					t.Errorf("got error %q, want %q in it", err, name)
+				}
+			}
+		})
+	}
+}
+
+func TestConfigure_Errors(t *testing.T) {
+	configure(t, backends.Config{"before": {Backend: "locmem"}})
+	before := get(t, "before")
+	for _, test := range []struct {
+		name     string
+		settings backends.Settings
+		want     error
+		names    []string
+	}{
+		{"no engine", backends.Settings{}, cacheutils.ErrUnknownBackend, []string{`""`, "locmem", "memcached"}},
+		{"unknown engine", backends.Settings{Backend: "redis"}, cacheutils.ErrUnknownBackend, []string{"redis", "locmem"}},
+		{"unknown option", backends.Settings{Backend: "locmem", Options: map[string]any{"max_entry": 1}},
+			cacheutils.ErrConfig, []string{"max_entry", "max_entries"}},
+		{"option of the wrong type", backends.Settings{Backend: "locmem", Options: map[string]any{"max_entries": "many"}},
+			cacheutils.ErrConfig, []string{"max_entries", "many"}},
+		{"option of every engine", backends.Settings{Backend: "dummy", Options: map[string]any{"compress_above": 1.5}},
+			cacheutils.ErrConfig, []string{"compress_above", "1.5"}},
+		{"two stores", backends.Settings{Backend: "locmem", Location: []string{"a", "b"}}, cacheutils.ErrConfig, []string{"location"}},
+		{"location of dummy", backends.Settings{Backend: "dummy", Location: []string{"here"}}, cacheutils.ErrConfig, []string{"here"}},
+		{"address", backends.Settings{Backend: "memcached", Location: []string{"h:port"}}, cacheutils.ErrConfig, []string{"h:port"}},
+		{"memcached's options", backends.Settings{Backend: "memcached", Options: map[string]any{"socket_timeout": "soon"}},
+			cacheutils.ErrConfig, []string{"socket_timeout", "soon"}},
+		{"prefix", backends.Settings{Backend: "locmem", KeyPrefix: "two words"}, cacheutils.ErrConfig, []string{"KeyPrefix", "two words"}},
+		{"version", backends.Settings{Backend: "locmem", Version: "a\nb"}, cacheutils.ErrConfig, []string{"Version", `a\nb`}},
+		{"long prefix", backends.Settings{Backend: "locmem", KeyPrefix: strings.Repeat("p", 150)}, cacheutils.ErrConfig, []string{"KeyPrefix", "153"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := backends.Configure(backends.Config{"default": {Backend: "locmem"}, "mistaken": test.settings})
+			if !errors.Is(err, test.want) {
+				t.Fatalf("got error %v, want %v", err, test.want)
+			}
+			for _, name := range append(test.names, `"mistaken"`) {
+				if !strings.Contains(err.Error(), name) {
+					t.Errorf("got error %q, want %q in it", err, name)
+				}
+			}
+			if get(t, "before") != before {
+				t.Error("the configuration in force has changed")
+			}
+		})
+	}
+	if err := before.Set(context.Background(), "key", 1); err != nil {
+		t.Errorf("the cache that was there: %v", err)
+	}
+}
+
+// Configure opens each engine once and asks nothing of it.
+func TestConfigureIsLazy(t *testing.T) {
+	c, e := spied(t, backends.Settings{
+		KeyPrefix: "p", Timeout: cacheutils.Forever, Options: map[string]any{"mine": 1, "compress_above": 10},
+	})
+	want(t, "calls of the engine", e.noted(), nil)
+	want(t, "settings given to open", e.settings, backends.Settings{
+		Backend: "spy", Location: []string{t.Name()}, KeyPrefix: "p", Version: "1", Timeout: cacheutils.Forever,
+		Options: map[string]any{"mine": 1},
+	})
+	if err := backends.Configure(nil); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "calls once it was replaced", e.noted(), []string{"Close"})
+	if err := c.Set(context.Background(), "key", 1); err != nil {
+		t.Errorf("a cache that was replaced: %v", err)
+	}
+}
+
+// C98: with the server down a configuration is as good as any.
+func TestConfigureWithoutTheServer(t *testing.T) {
+	configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{"127.0.0.1:1", "no-such-host.invalid"}}})
+	c := get(t, "default")
+	for _, key := range []string{"a", "b", "c", "d"} {
+		if err := c.Set(context.Background(), key, 1); err == nil || errors.Is(err, cacheutils.ErrConfig) {
+			t.Errorf("Set: got error %v, want that of the connection", err)
+		}
+	}
+	log := logTo(t, false)
+	got := 0
+	if err := c.GetOrSet(context.Background(), "key", &got, func(context.Context) (any, error) { return 7, nil }); err != nil || got != 7 {
+		t.Errorf("GetOrSet: got %d, %v, want 7", got, err)
+	}
+	if len(log.logged()) == 0 {
+		t.Error("got nothing in the log, want a FAULT")
+	}
+}
+
+func TestRegister_Panics(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		open  func(backends.Settings) (backends.Engine, error)
+		names string
+	}{
+		{"shelf", openShelf, `"shelf"`},
+		{"memcached", openShelf, `"memcached"`},
+		{"", openShelf, "lower-case"},
+		{"Upper", openShelf, "lower-case"},
+		{"with space", openShelf, "lower-case"},
+		{"nil-open", nil, "nil"},
+	} {
+		func() {
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.Contains(text, test.names) || !strings.HasPrefix(text, "backends: Register") {
+					t.Errorf("Register %q: panicked with %s, want backends: Register and %q in it", test.name, text, test.names)
+				}
+			}()
+			backends.Register(test.name, test.open)
+		}()
+	}
+}
+
+func TestRef(t *testing.T) {
+	r := backends.NewRef("later")
+	if _, err := r.Cache(); !errors.Is(err, cacheutils.ErrUnknownBackend) {
+		t.Errorf("before Configure: got error %v, want ErrUnknownBackend", err)
+	}
+	for range 2 {
+		configure(t, backends.Config{"later": {Backend: "locmem"}})
+		c, err := r.Cache()
+		if err != nil || c != get(t, "later") {
+			t.Errorf("got %p, %v, want what Get returns", c, err)
+		}
+	}
+	configure(t, nil)
+	if _, err := r.Cache(); !errors.Is(err, cacheutils.ErrUnknownBackend) {
+		t.Errorf("after the backend is gone: got error %v, want ErrUnknownBackend", err)
+	}
+}
+
+// Calls go on while the configuration changes under them, with right results.
+func TestConfigureDuringCalls(t *testing.T) {
+	defer func() {
+		if err := backends.Configure(nil); err != nil {
+			t.Error(err)
+		}
+	}()
+	ctx := context.Background()
+	load, _ := decorators.Cached(func(_ context.Context, n int) ([]int, error) {
+		return []int{n, n + 1}, nil
+	}, decorators.Key("during"), decorators.Timeout(time.Minute))
+	configs := []backends.Config{
+		nil,
+		{"default": {Backend: "shelf", Location: []string{"during"}}},
+		{"default": {Backend: "locmem", Location: []string{"during"}, KeyPrefix: "p"}},
+		{"default": {Backend: "dummy"}, "other": {Backend: "locmem"}},
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			key := fmt.Sprintf("key-%d", i)
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				got, err := load(ctx, n%10)
+				if err != nil || !cmp.Equal(got, []int{n % 10, n%10 + 1}) {
+					t.Errorf("a decorated call: got %v, %v", got, err)
+				}
+				c, err := backends.Get("default")
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				if err := c.Set(ctx, key, key); err != nil {
+					t.Errorf("Set: %v", err)
+				}
+				text := key
+				if err := c.Get(ctx, key, &text); text != key || err != nil && !errors.Is(err, cacheutils.ErrCacheMiss) {
+					t.Errorf("Get: got %q, %v", text, err)
+				}
+				if err := c.GetOrSet(ctx, key, &text, func(context.Context) (any, error) { return key, nil }); text != key || err != nil {
+					t.Errorf("GetOrSet: got %q, %v", text, err)
+				}
+			}
+		})
+	}
+	for i := range 60 {
+		if err := backends.Configure(configs[i%len(configs)]); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Millisecond) // for some calls in each
+	}
+	close(stop)
+	wg.Wait()
+}
+
+// Functions are decorated at package level, before there is a configuration. One that names
+// a backend which then isn't there, or which can't hold its results, is named by Configure.
+func TestConfigureNamesFunctions(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	ctx := context.Background()
+	lost, _ := decorators.Cached(func(_ context.Context, n int) (int, error) { return n * n, nil },
+		decorators.Backend("nowhere"), decorators.Key("geo.Lost"))
+	if _, err := backends.Get("nowhere"); !errors.Is(err, cacheutils.ErrUnknownBackend) {
+		t.Fatalf("got error %v, want ErrUnknownBackend", err)
+	}
+
+	logTo(t, false)
+	err := backends.Configure(backends.Config{"sessions": {Backend: "locmem"}})
+	if !errors.Is(err, cacheutils.ErrUnknownBackend) {
+		t.Fatalf("Configure: got error %v, want ErrUnknownBackend", err)
+	}
+	for _, name := range []string{"geo.Lost", "config_test.go:", `"nowhere"`, `"default", "sessions"`} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("Configure: got error %q, want %q in it", err, name)
+		}
+	}
+	want(t, "names in force", backends.Names(), []string{"default", "sessions"})
+	if n, err := lost(ctx, 3); n != 9 || err != nil {
+		t.Errorf("the function without a backend: got %d, %v, want 9", n, err)
+	}
+
+	configure(t, backends.Config{"nowhere": {Backend: "locmem"}})
+	_, held := decorators.Cached(func(context.Context) (func(), error) { return nil, nil },
+		decorators.Backend("nowhere"), decorators.Key("geo.Held"), decorators.Shared())
+	if held.Name() != "geo.Held" {
+		t.Errorf("got name %s", held.Name())
+	}
+	err = backends.Configure(backends.Config{"nowhere": {Backend: "shelf"}})
+	if !errors.Is(err, cacheutils.ErrUnsupportedValue) || errors.Is(err, cacheutils.ErrUnknownBackend) || !strings.Contains(err.Error(), "geo.Held") {
+		t.Errorf("Configure with an engine that can't hold results: got error %v, want ErrUnsupportedValue and geo.Held", err)
+	}
+	if err := backends.Configure(backends.Config{"nowhere": {Backend: "locmem"}}); err != nil {
+		t.Errorf("Configure with all that is needed: %v", err)
+	}
+}
