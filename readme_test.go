@@ -52,7 +52,6 @@ var fragmentImports = map[string]string{
 // fragmentNames are declarations of what fragments use without declaring it.
 var fragmentNames = map[string]string{
 	"City":     `type City struct{ ID int; Name string }`,
-	"Offers":   `func (c City) Offers(ctx context.Context, max int) ([]string, error) { return nil, nil }`,
 	"LoadCity": `var LoadCity, cities = decorators.Cached(loadCity)`,
 	"cities":   `var LoadCity, cities = decorators.Cached(loadCity)`,
 	"loadCity": `func loadCity(ctx context.Context, id int, lang string) (City, error) { return City{}, nil }`,
@@ -162,10 +161,6 @@ func complete(body string) (string, error) {
 				body += text + "\n"
 				changed = true
 			}
-		}
-		if strings.Contains(body, ".Offers") && !strings.Contains(body, ") Offers(") {
-			body += fragmentNames["Offers"] + "\n"
-			changed = true
 		}
 		if !changed {
 			return "package p\n" + imports + use(f, body), nil
@@ -430,9 +425,18 @@ func TestReadmeOptions(t *testing.T) {
 	}
 }
 
-// TestReadmeFiles looks for the files and targets that README.md names.
-func TestReadmeFiles(t *testing.T) {
+// TestReadmeLinks looks for the files, headings and targets of make that README.md names.
+func TestReadmeLinks(t *testing.T) {
 	text := readme(t)
+	headings := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^##+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		headings[strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(m[1]))] = true
+	}
+	for _, m := range regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(text, -1) {
+		if !headings[m[1]] {
+			t.Errorf("there is no heading #%s", m[1])
+		}
+	}
 	for _, m := range regexp.MustCompile(`\]\(([^)#:\s]+)\)`).FindAllStringSubmatch(text, -1) {
 		if _, err := os.Stat(m[1]); err != nil {
 			t.Error(err)

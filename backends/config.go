@@ -1,6 +1,7 @@
 package backends
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -30,6 +31,24 @@ type (
 // Config has the settings of each backend by its name, as Django's CACHES. The name
 // "default" is the one that is used where none is given.
 type Config map[string]Settings
+
+// UnmarshalJSON reads an object with the settings of each backend, under Django's names: see
+// Settings. An error names the backend and the setting.
+func (c *Config) UnmarshalJSON(data []byte) error {
+	var byName map[string]json.RawMessage
+	if err := json.Unmarshal(data, &byName); err != nil {
+		return fmt.Errorf("backends: %w: backends are an object by their names: %w", cacheutils.ErrConfig, err)
+	}
+	*c = make(Config, len(byName))
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		var s Settings
+		if err := json.Unmarshal(byName[name], &s); err != nil {
+			return fmt.Errorf("backends: backend %q: %w", name, err)
+		}
+		(*c)[name] = s
+	}
+	return nil
+}
 
 const (
 	defaultName    = "default"

@@ -33,7 +33,7 @@ func ExampleConfigure() {
 	backends.Configure(nil) // an embedded default, as before
 	// Output:
 	// <nil>
-	// ["default" "off" "sessions"]
+	// [default off sessions]
 	// true
 }
 
@@ -149,7 +149,7 @@ func TestDefaultWithoutConfiguration(t *testing.T) {
 	}
 }
 
-// A default of one's own takes the place of the embedded one; other names are beside it.
+// A configured default takes the place of the embedded one; other names are beside it.
 func TestDefaultIsAlwaysThere(t *testing.T) {
 	configure(t, backends.Config{"other": {Backend: "dummy", Timeout: cacheutils.Forever}})
 	want(t, "names", backends.Names(), []string{"default", "other"})
@@ -459,7 +459,9 @@ func TestConfigureNamesFunctions(t *testing.T) {
 		t.Errorf("the function without a backend: got %d, %v, want 9", n, err)
 	}
 
-	configure(t, backends.Config{"nowhere": {Backend: "locmem"}})
+	if err := backends.Configure(backends.Config{"nowhere": {Backend: "locmem"}}); err != nil {
+		t.Errorf("Configure with the backend that was missing: %v", err)
+	}
 	_, held := decorators.Cached(func(context.Context) (func(), error) { return nil, nil },
 		decorators.Backend("nowhere"), decorators.Key("geo.Held"), decorators.Shared())
 	if held.Name() != "geo.Held" {

@@ -23,9 +23,18 @@ import (
 func ParseURL(text string) (Settings, error) {
 	s, err := parseURL(text)
 	if err != nil {
-		return Settings{}, fmt.Errorf("backends: %w: URL %q: %w", cacheutils.ErrConfig, text, err)
+		return Settings{}, fmt.Errorf("backends: %w: URL %q: %w", cacheutils.ErrConfig, withoutUser(text), err)
 	}
 	return s, nil
+}
+
+// withoutUser leaves out what stands before an @: passwords don't belong in errors.
+func withoutUser(text string) string {
+	scheme, rest, _ := strings.Cut(text, "://")
+	if i := strings.LastIndex(rest, "@"); i >= 0 {
+		return scheme + "://..." + rest[i:]
+	}
+	return text
 }
 
 func parseURL(text string) (s Settings, err error) {

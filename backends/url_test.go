@@ -85,7 +85,6 @@ func TestParseURL_Errors(t *testing.T) {
 		{"broken escape in a host", "memcached://h%zz", "%zz"},
 		{"broken escape in a path", "memcached://h/%zz", "%zz"},
 		{"broken escape in a query", "memcached://h?a=%zz", "%zz"},
-		{"fragment", "memcached://h/p#f", "#"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, err := backends.ParseURL(test.url)

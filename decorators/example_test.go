@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log"
 	"strings"
 	"time"
 
@@ -103,8 +104,7 @@ func ExampleBackend() {
 		"short": {Backend: "locmem", Location: []string{"short"}, Timeout: time.Second},
 	})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Print(err)
 	}
 	defer backends.Configure(nil)
 

@@ -17,6 +17,7 @@ func ExampleLogger() {
 	logger.SetOutput(os.Stdout)
 	logger.SetFormatter(&logrus.TextFormatter{DisableTimestamp: true})
 	logger.SetLevel(logrus.DebugLevel)
+	defer logger.SetOutput(os.Stderr)
 	defer logger.SetLevel(logrus.WarnLevel)
 
 	Half, _ := decorators.Cached(func(n int) int { return n / 2 }, decorators.Key("half"))

@@ -117,8 +117,8 @@ type stubborn struct{ hidden []byte }
 
 var errStubborn = errors.New("stubborn")
 
-func (stubborn) MarshalBinary() ([]byte, error) { return nil, errStubborn }
-func (*stubborn) UnmarshalBinary([]byte) error  { return errStubborn }
+func (s stubborn) MarshalBinary() ([]byte, error) { return s.hidden, errStubborn }
+func (s *stubborn) UnmarshalBinary([]byte) error  { return errStubborn }
 
 func (s *suite) unencodable(t *testing.T) {
 	c := s.only(t)

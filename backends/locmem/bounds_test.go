@@ -207,7 +207,7 @@ func TestLastSetIsThere(t *testing.T) {
 
 // The share of hits on keys whose popularity follows Zipf's law.
 func TestHitRatio(t *testing.T) {
-	const entries, keys, reads = 1000, 100_000, 200_000
+	const entries, keys, reads = 1000, 100_000, 100_000
 	m := openBounded(t, entries, 1<<30)
 	popular := rand.NewZipf(rand.New(rand.NewPCG(1, 2)), 1.07, 1, keys)
 	hits, lruHits := 0, 0

@@ -1,0 +1,96 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/cache"
+	"github.com/cacheutils/cacheutils/cachekey"
+)
+
+type Offer struct {
+	ID    int
+	Title string
+}
+
+func Example() {
+	ctx := context.Background()
+	key := cachekey.Tuple{"offer", 42}
+	if err := cache.Set(ctx, key, Offer{42, "Two nights in Rome"}, cache.Timeout(time.Hour)); err != nil {
+		fmt.Println(err)
+	}
+	offer, err := cache.Get[Offer](ctx, key)
+	fmt.Println(offer.Title, err)
+	fmt.Println(cache.Delete(ctx, key))
+	// Output:
+	// Two nights in Rome <nil>
+	// true <nil>
+}
+
+func ExampleGet() {
+	ctx := context.Background()
+	_, err := cache.Get[Offer](ctx, "nothing")
+	fmt.Println(errors.Is(err, cacheutils.ErrCacheMiss))
+	// Output: true
+}
+
+// Keys that differ in their type are two keys.
+func ExampleSet() {
+	ctx := context.Background()
+	cache.Set(ctx, 5, "by number")
+	cache.Set(ctx, "5", "by text")
+	fmt.Println(cache.Get[string](ctx, 5))
+	fmt.Println(cache.Get[string](ctx, "5"))
+	// Output:
+	// by number <nil>
+	// by text <nil>
+}
+
+func ExampleDelete() {
+	ctx := context.Background()
+	cache.Set(ctx, "key", []int{1, 2})
+	fmt.Println(cache.Delete(ctx, "key"))
+	fmt.Println(cache.Delete(ctx, "key"))
+	// Output:
+	// true <nil>
+	// false <nil>
+}
+
+func ExampleGetOrSet() {
+	ctx := context.Background()
+	load := func(context.Context) ([]Offer, error) {
+		fmt.Println("loading")
+		return []Offer{{1, "Rome"}, {2, "Tivoli"}}, nil
+	}
+	for range 2 {
+		offers, err := cache.GetOrSet(ctx, "offers", load, cache.Timeout(time.Minute))
+		fmt.Println(offers, err)
+	}
+	cache.Delete(ctx, "offers")
+	// Output:
+	// loading
+	// [{1 Rome} {2 Tivoli}] <nil>
+	// [{1 Rome} {2 Tivoli}] <nil>
+}
+
+func ExampleTimeout() {
+	ctx := context.Background()
+	cache.Set(ctx, "key", "for ever", cache.Timeout(cacheutils.Forever))
+	fmt.Println(cache.Get[string](ctx, "key"))
+	cache.Set(ctx, "key", "not at all", cache.Timeout(0))
+	_, err := cache.Get[string](ctx, "key")
+	fmt.Println(errors.Is(err, cacheutils.ErrCacheMiss))
+	// Output:
+	// for ever <nil>
+	// true
+}
+
+func ExampleBackend() {
+	ctx := context.Background()
+	_, err := cache.Get[string](ctx, "key", cache.Backend("sessions"))
+	fmt.Println(err)
+	// Output: cacheutils: unknown backend "sessions": configured are "default"
+}
