@@ -79,7 +79,6 @@ func (c *Cache) lookup(ctx context.Context, key Key, t *codec.Type) (any, error)
 			c.debug(logging.Hit, key, 0)
 			return p, nil
 		}
-		c.fault("decode the entry of "+key.text, err)
 		return nil, fmt.Errorf("backends: get %q: %w: %w", key.text, cacheutils.ErrCacheMiss, err)
 	}
 	if errors.Is(err, cacheutils.ErrCacheMiss) {
@@ -277,8 +276,8 @@ func (c *Cache) Decr(ctx context.Context, key string, delta int64, opts ...Optio
 }
 
 // Delete removes the entry under key and tells whether there was one. Once it has returned
-// without an error, no call gets a value whose computation began before, and computations
-// of this key that are under way in this process are not stored.
+// without an error, no call in this process gets a value whose computation began before:
+// computations of this key that are under way here are not stored.
 func (c *Cache) Delete(ctx context.Context, key string, opts ...Option) (bool, error) {
 	k, err := c.plainKey(key, c.operation(opts).version)
 	if err != nil {

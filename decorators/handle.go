@@ -16,16 +16,17 @@ import (
 //
 // A Handle may be used by many goroutines at once.
 type Handle[F any] struct {
-	ForceRecalc  F // runs the function whatever is cached, stores and returns its results; no call that starts after it has returned gets older ones
+	ForceRecalc  F // runs the function whatever is cached, stores and returns its results; no call that starts after it has returned, in this process, gets older ones
 	RequireCache F // returns what is cached and never runs the function; cacheutils.ErrNoCachedValue if there is nothing, as a panic where the function has no trailing error
 	Original     F // the function itself
 
 	plan *plan
 }
 
-// Invalidate removes the results for args. Once it has returned nil, no call that starts later
-// gets results whose computation began before; computations under way in this process are not
-// stored, nor joined any more. On an error what is cached may still be there.
+// Invalidate removes the results for args. Once it has returned nil, no call that starts later in
+// this process gets results whose computation began before: computations under way here are not
+// stored, nor joined any more. One that is under way in another process is stored when it
+// ends. On an error what is cached may still be there.
 func (h *Handle[F]) Invalidate(args ...any) error {
 	p := h.plan
 	values, err := p.arguments(args)

@@ -538,7 +538,7 @@ func TestLaw6_CallersAreIsolated(t *testing.T) {
 func TestLaw6_SharedGivesTheSame(t *testing.T) {
 	cachetest.Locmem(t)
 	F, _ := decorators.Cached(func() *int { return new(int) }, decorators.Key("law6.shared"), decorators.Shared())
-	if F() != F() {
+	if a, b := F(), F(); a != b {
 		t.Error("two callers got two copies in spite of Shared")
 	}
 }
@@ -549,17 +549,24 @@ func TestLaw8_UnencodableResults(t *testing.T) {
 	mustPanic(t, "func", func() {
 		decorators.Cached(func() *conn { return &conn{} }, decorators.Key("law8"))
 	})
-	F, _ := decorators.Cached(func() *conn { return &conn{} }, decorators.Key("law8"), decorators.Shared())
-	if F() != F() {
+	F, _ := decorators.Cached(func() *conn { return &conn{fd: func() {}} }, decorators.Key("law8"), decorators.Shared())
+	if a, b := F(), F(); a != b {
 		t.Error("a shared value that can't be encoded is not kept by locmem")
 	}
 	err := backends.Configure(backends.Config{"default": {Backend: "memcached"}})
 	if !errors.Is(err, cacheutils.ErrUnsupportedValue) || !strings.Contains(err.Error(), "law8") {
 		t.Errorf("Configure with memcached: got %v, want an error that names the function", err)
 	}
-	if F() == nil {
+	if c := F(); c.fd == nil {
 		t.Error("no result")
 	}
+	mustPanic(t, "can't be cached", func() {
+		decorators.Cached(func() *conn { return nil }, decorators.Key("law8.later"), decorators.Shared())
+	})
+	type point struct{ x, y int } // nobody can change a copy, so locmem keeps it, but memcached can't
+	mustPanic(t, "point.x", func() {
+		decorators.Cached(func() point { return point{1, 2} }, decorators.Key("law8.point"))
+	})
 }
 
 // After a deploy that renamed a field the old entries are misses.

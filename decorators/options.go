@@ -59,7 +59,8 @@ func Backend(name string) Option {
 }
 
 // Key is the function's name in keys, in place of its package, name and line. With it entries
-// survive edits above the function, and literals and methods have a name of their own.
+// survive edits above the function, and literals and methods have a name of their own. A
+// space or control character in it is shown as \x20 and the like.
 func Key(name string) Option {
 	return func(o *options) { o.key, o.hasKey = name, true }
 }

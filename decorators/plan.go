@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
@@ -93,7 +95,7 @@ func (p *plan) planName(o *options, place string) (receiver bool) {
 	described, err := cachekey.Describe(p.fn.Interface())
 	p.name, p.label = described.Name, described.Name
 	if o.hasKey {
-		p.name = o.key
+		p.name = legal(o.key)
 		if err != nil {
 			p.label = o.key
 		}
@@ -108,12 +110,34 @@ func (p *plan) planName(o *options, place string) (receiver bool) {
 	return described.Receiver
 }
 
+// legal returns name with escapes for what can't be in a key, so that the rest of a key with
+// this name stays readable.
+func legal(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		if r <= ' ' || r == 0x7f || r == utf8.RuneError {
+			fmt.Fprintf(&b, `\x%02x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
 // planType looks at how results are stored.
 func (p *plan) planType(o *options) {
 	t := codec.Of(p.boxType)
-	if err := t.Err(); err != nil && !o.shared && !t.Shareable() {
-		panicf("%s: its results can't be cached: %v; return something that can be encoded, "+
-			"or say Shared() and use a backend in this process's memory", p.label, err)
+	err := t.Err()
+	if o.shared || t.Shareable() {
+		err = nil
+		// Where the backend is known already, it has to be one that can keep them.
+		if cache, unknown := p.backend.Cache(); unknown == nil {
+			err = cache.Holds(t, o.shared)
+		}
+	}
+	if err != nil {
+		panicf("%s: its results (%s) can't be cached: %v; return something that can be encoded, "+
+			"or say Shared() and use a backend in this process's memory", p.label, typeList(p.fn.Type().Out, p.values), err)
 	}
 	p.task = &backends.Task{Name: p.name, Type: t, Shared: o.shared, Stats: new(backends.Stats)}
 }

@@ -51,14 +51,14 @@ type Event struct {
 	Text    string // of a FAULT or NOTICE: what was being done, or is to be known
 }
 
-// Message returns the event as a line of text without its backend: "Cache HIT: key",
+// Message returns the event as a line of text, without its backend and error: "Cache HIT: key",
 // "Cache SET: key - Size: 120".
 func (e Event) Message() string {
 	switch e.Action {
 	case Set:
 		return fmt.Sprintf("Cache SET: %s - Size: %d", e.Key, e.Size)
 	case Fault:
-		return fmt.Sprintf("Cache FAULT: %s: %v", e.Text, e.Err)
+		return "Cache FAULT: " + e.Text
 	case Notice:
 		return e.Text
 	default:
