@@ -1,29 +1,38 @@
-# make test   everything, with -race, against real servers (installs memcached if it is missing)
+# make test   everything, with -race, against real servers (installs what is missing)
 # make lint   gofmt, go vet, staticcheck
-# make cover  coverage by function
+# make cover  the tests without -race, and how much of the code they run
 # make fuzz   every fuzz target, FUZZTIME each
-# make bench  benchmarks; the comparisons with other libraries are in bench/
+# make bench  benchmarks, BENCHTIME each; those beside other libraries are in bench/
 
-SHELL     := /bin/bash
-FUZZTIME  ?= 2m
-BENCHTIME ?= 1s
-STATICCHECK_VERSION := v0.8.2
+SHELL       := /bin/bash
+FUZZTIME    ?= 2m
+BENCHTIME   ?= 1s
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
 
-.PHONY: test lint cover fuzz bench servers
+.PHONY: test lint cover fuzz bench tools
 
-test: servers
-	CACHEUTILS_REQUIRE_SERVERS=1 go test -race ./...
+test: tools
+	$(SERVERS) go test -race ./...
+	cd bench && $(SERVERS) go test ./...
 
-servers:
-	@command -v memcached >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends memcached; }
+# The race detector needs a C compiler, the tests need memcached.
+tools:
+	@missing=; \
+	command -v memcached >/dev/null || missing="$$missing memcached"; \
+	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	if [ -n "$$missing" ]; then \
+		apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; \
+	fi
 
 lint:
-	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "not gofmt-clean: run gofmt -w"; exit 1; }
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
-	go run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
+	go run $(STATICCHECK) ./...
+	cd bench && go vet ./...
 
-cover: servers
-	CACHEUTILS_REQUIRE_SERVERS=1 go test -coverpkg=./... -coverprofile=coverage.out ./...
+cover: tools
+	$(SERVERS) go test -coverpkg=./... -coverprofile=coverage.out ./...
 	go tool cover -func=coverage.out | tail -n 1
 
 fuzz:
@@ -34,5 +43,6 @@ fuzz:
 		done; \
 	done
 
-bench: servers
-	CACHEUTILS_REQUIRE_SERVERS=1 go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+bench: tools
+	$(SERVERS) go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	cd bench && $(SERVERS) go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...

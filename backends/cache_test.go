@@ -224,7 +224,7 @@ func spied(t *testing.T, s backends.Settings) (*backends.Cache, *spy) {
 	return get(t, "spied"), e.(*spy)
 }
 
-// a sink keeps the messages of all events, by level.
+// A sink keeps the messages of events with their errors.
 type sink struct {
 	mu     sync.Mutex
 	debug  bool
@@ -236,7 +236,11 @@ func (s *sink) Enabled(level logging.Level) bool { return s.debug || level > log
 func (s *sink) Log(level logging.Level, e logging.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.events = append(s.events, e.Backend+": "+e.Message())
+	line := e.Backend + ": " + e.Message()
+	if e.Err != nil {
+		line += ": " + e.Err.Error()
+	}
+	s.events = append(s.events, line)
 }
 
 func (s *sink) logged() []string {

@@ -251,11 +251,13 @@ func openNumber(text []byte, v reflect.Value) error {
 		v.SetUint(n)
 		return nil
 	default:
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			return undecodable("%q is no %s", s, v.Type())
+		if n, err := strconv.Atoi(s); err == nil {
+			return assign(v, reflect.ValueOf(n))
 		}
-		return assign(v, reflect.ValueOf(n))
+		if n, err := strconv.ParseUint(s, 10, 64); err == nil {
+			return assign(v, reflect.ValueOf(n))
+		}
+		return undecodable("%q is no %s", s, v.Type())
 	}
 }
 

@@ -17,6 +17,9 @@ const maxKey = 250
 // maxHead leaves room after prefix and version for a readable head and a hash.
 const maxHead = 150
 
+// leastKey is the length of a key that is nothing but a hash.
+const leastKey = 32
+
 // A Key addresses an entry of the Cache that made it.
 type Key struct {
 	text   string // before prefix and version
@@ -37,6 +40,10 @@ func (k Key) String() string { return k.text }
 func (c *Cache) Key(text string) Key {
 	short := cachekey.Sanitize(text, maxKey-len(c.head))
 	k := Key{text: short, stored: c.compose(short, c.version)}
+	if over := len(k.stored) - maxKey; over > 0 { // what the key function adds
+		short = cachekey.Sanitize(text, max(len(short)-over, leastKey))
+		k = Key{text: short, stored: c.compose(short, c.version)}
+	}
 	if short != text {
 		sum := sha256.Sum256([]byte(text))
 		copy(k.check[:], sum[:])

@@ -1,5 +1,7 @@
 package cachekey
 
+//lint:file-ignore U1000 some fields and types are there for reflection to find
+
 import (
 	"math"
 	"math/big"

@@ -1,5 +1,7 @@
 package decorators_test
 
+//lint:file-ignore U1000 some fields and types are there for reflection to find
+
 import (
 	"context"
 	"errors"
@@ -204,12 +206,12 @@ func TestRegistration(t *testing.T) {
 
 func TestConfigureNamesFunctions(t *testing.T) {
 	cachetest.Locmem(t)
-	decorators.Cached(func() int { return 1 }, decorators.Key("needs elsewhere"), decorators.Backend("elsewhere"))
+	decorators.Cached(func() int { return 1 }, decorators.Key("needs.elsewhere"), decorators.Backend("elsewhere"))
 	err := backends.Configure(nil)
-	if !errors.Is(err, cacheutils.ErrUnknownBackend) || !strings.Contains(err.Error(), "needs elsewhere") || !strings.Contains(err.Error(), "option_test.go:") {
+	if !errors.Is(err, cacheutils.ErrUnknownBackend) || !strings.Contains(err.Error(), "needs.elsewhere") || !strings.Contains(err.Error(), "option_test.go:") {
 		t.Errorf("got %v, want an error that names the function and where it was decorated", err)
 	}
-	forgotten(t, "needs elsewhere")
+	forgotten(t, "needs.elsewhere")
 	if err := backends.Configure(nil); err != nil {
 		t.Error(err)
 	}

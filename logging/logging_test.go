@@ -58,7 +58,7 @@ func TestMessage(t *testing.T) {
 		{logging.Event{Action: logging.Set, Key: "k", Size: 120}, "Cache SET: k - Size: 120"},
 		{logging.Event{Action: logging.Set, Key: "k"}, "Cache SET: k - Size: 0"},
 		{logging.Event{Action: logging.Delete, Key: "k"}, "Cache DELETE: k"},
-		{logging.Event{Action: logging.Fault, Text: "look for k", Err: errors.New("refused")}, "Cache FAULT: look for k: refused"},
+		{logging.Event{Action: logging.Fault, Text: "look for k", Err: errors.New("refused")}, "Cache FAULT: look for k"},
 		{logging.Event{Action: logging.Notice, Text: "two functions"}, "two functions"},
 		{logging.Event{Action: logging.Hit, Key: "100%s"}, "Cache HIT: 100%s"},
 	}
@@ -163,7 +163,7 @@ func TestFields(t *testing.T) {
 		{
 			logging.LevelWarn, logging.Event{Action: logging.Fault, Backend: "b", Text: "look for k", Err: errors.New("refused")},
 			map[string]any{
-				"level": "warn", "msg": "Cache FAULT: look for k: refused", "logger": "cache_utils",
+				"level": "warn", "msg": "Cache FAULT: look for k", "logger": "cache_utils",
 				"action": "FAULT", "backend": "b", "error": "refused",
 			},
 		},

@@ -133,8 +133,11 @@ func (s *suite) oddKeys(t *testing.T) {
 // shortenedKeys has long keys that differ only at their ends, or in what no engine takes, be
 // different keys.
 func (s *suite) shortenedKeys(t *testing.T) {
-	s.configure(t, backends.Config{"prefixed": {KeyPrefix: strings.Repeat("p", 100)}})
-	for _, name := range []string{"default", "prefixed"} {
+	s.configure(t, backends.Config{
+		"prefixed": {KeyPrefix: strings.Repeat("p", 100)},
+		"custom":   {KeyFunction: func(key, _, _ string) string { return strings.Repeat("f", 100) + key }},
+	})
+	for _, name := range []string{"default", "prefixed", "custom"} {
 		c := s.cache(t, name)
 		head := strings.Repeat("long ", 100)
 		texts := []string{head + "a", head + "b", head, "a b", "a\nb", "a\x20b", "a", "", strings.Repeat("й", 200)}

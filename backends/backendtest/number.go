@@ -103,7 +103,7 @@ func (s *suite) testNumbers(t *testing.T) {
 		c.is(10)(c.Incr(ctx, "n", 1))
 		c.holds("n", 10)
 	})
-	t.Run("C46_NegativeNumbersAreValues", func(t *testing.T) {
+	t.Run("C46_UncountableNumbers", func(t *testing.T) {
 		c := s.only(t)
 		for _, n := range []int64{-1, math.MinInt64} {
 			c.set("n", n)
@@ -111,8 +111,12 @@ func (s *suite) testNumbers(t *testing.T) {
 		}
 		c.yes(c.Add(ctx, "added", int8(-128)))
 		c.holds("added", int8(-128))
+		var got any
+		c.set("n", uint64(math.MaxUint64))
+		c.ok(c.Get(ctx, "n", &got))
+		c.same("the largest number in an any", uint64(math.MaxUint64), got)
 	})
-	t.Run("C4x_TooSmallAVariable", func(t *testing.T) {
+	t.Run("C40_TooSmallAVariable", func(t *testing.T) {
 		c := s.only(t)
 		c.set("n", 300)
 		small := uint8(7)

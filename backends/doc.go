@@ -1,0 +1,51 @@
+// Package backends has the caches of a program, by name, as Django's CACHES.
+//
+//	err := backends.Configure(backends.Config{
+//		"default":  {Backend: "memcached", Location: []string{"10.0.0.1", "10.0.0.2"}, KeyPrefix: "shop"},
+//		"sessions": {Backend: "locmem", Timeout: 20 * time.Minute},
+//	})
+//	c, err := backends.Get("sessions")
+//	err = c.Set(ctx, "user:1", user)
+//
+// Without a Configure there is a "default" in this process's memory. A [Config] can also be
+// read from JSON with Django's names, and [Settings] from a URL with [ParseURL]. The engines
+// are locmem, memcached and dummy, and what [Register] adds; their options are in their
+// packages. One option holds for all of them: compress_above, the size in bytes above which
+// encoded values are compressed (1024 unless given; -1 never).
+//
+// # Values
+//
+// A [Cache] takes any value that comes out exactly as it went in, and refuses others, with an
+// error that matches cacheutils.ErrUnsupportedValue and names the field. Each entry carries a
+// fingerprint of its type, so that what an older version of the type has left is a miss.
+//
+//	value                                      comes out
+//	bool, numbers, strings, NaN, -0            the same bits
+//	nil and empty slices and maps              nil and empty, as they were
+//	arrays, structs, embedded structs          the same; struct tags mean nothing
+//	pointers, nil, pointers to nil             the same shape; pointers to one value become
+//	                                           pointers to copies
+//	any                                        the same type and value, of every type below
+//	time.Time                                  the same instant, offset, zone and location;
+//	                                           without the monotonic part
+//	big.Int, netip.Addr, url.URL, ...          by their own MarshalBinary, GobEncode or
+//	                                           MarshalText, if that gives the value back
+//	cycles                                     refused when they are met
+//	unexported fields, without such a method   refused
+//	errors and other interfaces with methods   refused
+//	funcs, chans, unsafe.Pointer               refused
+//
+// Engines in this process's memory keep a value as it is where a copy of it shares nothing
+// that can be changed: a number, a string, a time, a struct or array of those, with
+// unexported fields too. Everything else they keep encoded, so that no caller's changes show
+// in the cache or to another caller. A decorated function may say that its results are only
+// read (decorators.Shared): they are then kept as they are, whatever they are.
+//
+// # Engines
+//
+// What a store has to do is in package engine, and package backendtest checks it. Everything
+// that users see is done here, above the engines: prefix and version, encoding, the
+// single computation of a missing value, and that an invalidation is not undone by a
+// computation which began before it. A call goes from Fetch (fetch.go) to the flights
+// (flight.go) and to the engine.
+package backends

@@ -1,0 +1,17 @@
+// Package decorators caches the results of functions.
+//
+//	var LoadCity, loadCity = decorators.Cached(queryCity, decorators.Timeout(time.Hour))
+//
+//	city, err := LoadCity(ctx, 42, "it")     // runs queryCity, or not
+//	err = loadCity.Invalidate(ctx, 42, "it") // after a change
+//
+// [Cached] takes a function of any signature and returns one of the same type, so that call
+// sites do not change, and a [Handle]: to invalidate what is cached for some arguments, to
+// compute it anew, to ask whether it is there, to set it, and to see keys and counts. The
+// options say for how long results are kept and on which backend, what they are called, and
+// what stands for the arguments in keys.
+//
+// What a call does, and what it promises, is in the doc of Cached. Backends are configured in
+// package backends, keys are described in package cachekey, and package logging shows what
+// was found and stored.
+package decorators
