@@ -1,6 +1,7 @@
 package backends
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,10 +114,12 @@ func Configure(config Config) error {
 	if err != nil {
 		return err
 	}
-	old := configured.Swap(next)
-	if old != nil {
-		old.retire()
-	}
+	// The old set stores nothing more before the new one is in use: it would not hear of
+	// invalidations then.
+	old := configured.Load()
+	old.retire()
+	configured.Store(next)
+	old.close()
 	return next.check(decorated.Functions())
 }
 
@@ -127,7 +130,7 @@ func openSet(config Config) (*set, error) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		c, err := openCache(name, all[name])
 		if err != nil {
-			s.retire()
+			s.close()
 			return nil, err
 		}
 		s.caches[name] = c
@@ -135,10 +138,31 @@ func openSet(config Config) (*set, error) {
 	return s, nil
 }
 
-// retire closes all caches. Nobody can be told that closing failed: what they held is given up.
+// retireTimeout bounds how long Configure waits for writes that are under way. An engine that
+// takes longer breaks its promise to end with its own timeout.
+const retireTimeout = 10 * time.Second
+
+// retire ends what the caches of s, which may be nil, have under way.
 func (s *set) retire() {
+	if s == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), retireTimeout)
+	defer cancel()
 	for _, c := range s.caches {
-		c.flights.retire()
+		if err := c.flights.retire(ctx); err != nil {
+			c.notice(fmt.Sprintf("backend %q is replaced while it writes: %v", c.name, err))
+		}
+	}
+}
+
+// close closes the caches of s, which may be nil. Nobody can be told that it failed: what
+// they held is given up.
+func (s *set) close() {
+	if s == nil {
+		return
+	}
+	for _, c := range s.caches {
 		_ = c.Close()
 	}
 }

@@ -200,18 +200,14 @@ func (f *flights) voidAll(ctx context.Context) error {
 	return nil
 }
 
-// retire is for a Cache that Configure replaced. Calls that still use it get results, but
-// leave nothing in a store that is closed, or that the new Cache answers for.
-func (f *flights) retire() {
+// retire is for a Cache that Configure replaces. Calls that still use it get results, but
+// leave nothing in a store that will be closed, or that the new Cache answers for. It returns
+// once no write is in progress.
+func (f *flights) retire(ctx context.Context) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.retired = true
-	for _, st := range f.keys {
-		if st.flight != nil {
-			st.flight.void = true
-			st.flight = nil
-		}
-	}
+	f.mu.Unlock()
+	return f.voidAll(ctx)
 }
 
 // takeOff takes the flight off the table: from here on nobody joins it. It returns how many

@@ -821,3 +821,24 @@ func mustPanic(t *testing.T, want string, f func()) {
 	}()
 	f()
 }
+
+// A computation that a new configuration overtakes is not stored in the store that both have.
+func TestLaw2_ConfigureDuringComputation(t *testing.T) {
+	server := cachetest.Memcached(t)
+	g := newGate()
+	F, h := decorators.Cached(g.wait, decorators.Key("law2.configure"))
+	ctx := context.Background()
+	old := ask(func() (int, error) { return F(ctx) })
+	within(t, "the first run", g.started)
+	cachetest.Configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{server.Addr()}}})
+	if err := h.Invalidate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	close(g.release)
+	if a := within(t, "the first caller", old); a.run != 1 || a.err != nil {
+		t.Errorf("the first caller got %v", a)
+	}
+	if run, _ := F(ctx); run != 2 {
+		t.Errorf("stored is run %d, from before the invalidation", run)
+	}
+}

@@ -49,6 +49,9 @@ func (e inventsItems) Get(ctx context.Context, key string) (backends.Item, error
 	return item, err
 }
 
+// comeInBetween lets other goroutines have their turn within an operation that is racy.
+func comeInBetween() { time.Sleep(10 * time.Microsecond) }
+
 func (e addOverwrites) Add(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
 	return true, e.Set(ctx, key, item, timeout)
 }
@@ -57,6 +60,7 @@ func (e swapsAlways) CompareAndSwap(ctx context.Context, key string, item backen
 	if _, err := e.Get(ctx, key); err != nil {
 		return false, nil
 	}
+	comeInBetween()
 	return true, e.Set(ctx, key, item, timeout)
 }
 
@@ -82,6 +86,7 @@ func (e racyIncr) Incr(ctx context.Context, key string, delta int64) (int64, err
 		return 0, cacheutils.ErrNotNumber
 	}
 	item.Value = strconv.AppendInt(nil, n+delta, 10)
+	comeInBetween()
 	return n + delta, e.Set(ctx, key, item, time.Hour)
 }
 
