@@ -254,10 +254,11 @@ func (c *Cache) Touch(ctx context.Context, key string, opts ...Option) (bool, er
 	return ok, nil
 }
 
-// Incr adds delta, which may be negative, to the whole number under key and returns the
-// sum. Its timeout stays. No number there is cacheutils.ErrCacheMiss, something else there
-// cacheutils.ErrNotNumber. On memcached numbers end at 0: a larger decrement gives 0, and a
-// negative number can be stored but not incremented.
+// Incr adds delta, which may be negative, to the number under key and returns the sum. It has
+// to be of a predeclared integer type: int, int64, uint8 and so on. Its timeout stays. When
+// nothing is there that is cacheutils.ErrCacheMiss, with anything else it is
+// cacheutils.ErrNotNumber. On memcached numbers end at 0: a larger decrement gives 0, and
+// a negative number can be stored but not incremented.
 func (c *Cache) Incr(ctx context.Context, key string, delta int64, opts ...Option) (int64, error) {
 	k, err := c.plainKey(key, c.operation(opts).version)
 	if err != nil {

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/klauspost/compress/s2"
-
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends/engine"
 	"github.com/cacheutils/cacheutils/internal/codec"
@@ -16,7 +14,8 @@ import (
 
 // What is stored under a key is one of three:
 //
-//   - a number, as decimal text with memcached's flags 2, as Django writes it: Incr works on it;
+//   - a number of a predeclared integer type, as decimal text with memcached's flags 2, as
+//     Django writes it: Incr works on it. Bits that Django ignores say which type;
 //   - a live value, in engines that hold those, where nobody can change it or its user said
 //     Shared: a pointer to a copy of its own;
 //   - a frame: two bytes that say what it is, a byte of bits, the fingerprint of the value's
@@ -24,7 +23,8 @@ import (
 //
 // Text with flags 16, as Django writes str, is read too.
 const (
-	flagsNumber = 2
+	flagsNumber = 2 // | kind of integer << kindShift; 0 stands for int
+	kindShift   = 8
 	flagsText   = 16
 	flagsFrame  = 0xCA << 16
 
@@ -34,13 +34,6 @@ const (
 	bitCompress  = 1
 	bitKeyCheck  = 2
 	allFrameBits = bitCompress | bitKeyCheck
-)
-
-// Compressed payloads are trusted to grow at most maxRatio fold and to at most maxPayload,
-// so that a hostile entry can't make a reader allocate more.
-const (
-	maxRatio   = 256
-	maxPayload = 64 << 20
 )
 
 // A checkedLive is a live value under a shortened key.
@@ -72,7 +65,7 @@ func (c *Cache) seal(key Key, t *codec.Type, p any, shared bool, payload []byte)
 // sealPlain is seal for the values of the low-level API: whole numbers stay text, except under
 // shortened keys, of which the text would say nothing.
 func (c *Cache) sealPlain(key Key, t *codec.Type, p any) (engine.Item, error) {
-	if isNumber(t.Type()) && key.check == (keyCheck{}) {
+	if kind := t.Type().Kind(); integers[kind] == t.Type() && key.check == (keyCheck{}) {
 		v := reflect.ValueOf(p).Elem()
 		var text []byte
 		if v.CanInt() {
@@ -80,7 +73,11 @@ func (c *Cache) sealPlain(key Key, t *codec.Type, p any) (engine.Item, error) {
 		} else {
 			text = strconv.AppendUint(nil, v.Uint(), 10)
 		}
-		return engine.Item{Value: text, Flags: flagsNumber, Cost: len(text)}, nil
+		item := engine.Item{Value: text, Flags: flagsNumber, Cost: len(text)}
+		if kind != reflect.Int {
+			item.Flags |= uint32(kind) << kindShift
+		}
+		return item, nil
 	}
 	return c.seal(key, t, p, false, nil)
 }
@@ -90,14 +87,18 @@ func (c *Cache) holdsLive(t *codec.Type, shared bool) bool {
 	return c.live && (shared || t.Shareable())
 }
 
-func isNumber(t reflect.Type) bool {
-	return t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64
+// integers are the predeclared integer types by their kind.
+var integers = map[reflect.Kind]reflect.Type{
+	reflect.Int: reflect.TypeFor[int](), reflect.Int8: reflect.TypeFor[int8](), reflect.Int16: reflect.TypeFor[int16](),
+	reflect.Int32: reflect.TypeFor[int32](), reflect.Int64: reflect.TypeFor[int64](),
+	reflect.Uint: reflect.TypeFor[uint](), reflect.Uint8: reflect.TypeFor[uint8](), reflect.Uint16: reflect.TypeFor[uint16](),
+	reflect.Uint32: reflect.TypeFor[uint32](), reflect.Uint64: reflect.TypeFor[uint64](),
 }
 
 func (c *Cache) frame(key Key, t *codec.Type, payload []byte) []byte {
 	var bits byte
 	if c.compressAbove >= 0 && len(payload) > c.compressAbove {
-		if small := s2.Encode(nil, payload); len(small) < len(payload) && len(payload)/maxRatio <= len(small) {
+		if small := compress(payload); len(small) < len(payload) {
 			payload, bits = small, bits|bitCompress
 		}
 	}
@@ -153,13 +154,16 @@ func openInto(key Key, t *codec.Type, item engine.Item, p reflect.Value) error {
 	switch item.Flags {
 	case flagsFrame:
 		return openFrame(key, t, item.Value, p)
-	case flagsNumber:
-		return openNumber(item.Value, p.Elem())
 	case flagsText:
 		return assign(p.Elem(), reflect.ValueOf(string(item.Value)))
-	default:
-		return undecodable("flags %d are not of this library", item.Flags)
+	case flagsNumber:
+		return openNumber(item.Value, reflect.TypeFor[int](), p.Elem())
 	}
+	kind := reflect.Kind(item.Flags >> kindShift)
+	if stored, ok := integers[kind]; ok && item.Flags == flagsNumber|uint32(kind)<<kindShift {
+		return openNumber(item.Value, stored, p.Elem())
+	}
+	return undecodable("flags %d are not of this library", item.Flags)
 }
 
 func openFrame(key Key, t *codec.Type, frame []byte, p reflect.Value) error {
@@ -178,11 +182,8 @@ func openFrame(key Key, t *codec.Type, frame []byte, p reflect.Value) error {
 		return undecodable("it belongs to another key with the same hash")
 	}
 	if bits&bitCompress != 0 {
-		n, err := s2.DecodedLen(payload)
-		if err != nil || n > maxPayload || n/maxRatio > len(payload) {
-			return undecodable("its compressed part is damaged")
-		}
-		if payload, err = s2.Decode(nil, payload); err != nil {
+		var err error
+		if payload, err = uncompress(payload); err != nil {
 			return undecodable("its compressed part: %v", err)
 		}
 	}
@@ -231,10 +232,18 @@ func assign(v, from reflect.Value) error {
 	return nil
 }
 
-// openNumber reads decimal text. memcached pads it with spaces after a decrement that made
-// it shorter.
-func openNumber(text []byte, v reflect.Value) error {
+// openNumber reads decimal text, which was stored as a number of the given type, into a variable
+// of any integer type that can hold it, or into an interface. memcached pads the text with
+// spaces after a decrement that made it shorter.
+func openNumber(text []byte, stored reflect.Type, v reflect.Value) error {
 	s := strings.TrimRight(string(text), " ")
+	if v.Kind() == reflect.Interface {
+		n := reflect.New(stored).Elem()
+		if err := openNumber(text, stored, n); err != nil {
+			return err
+		}
+		return assign(v, n)
+	}
 	switch {
 	case v.CanInt():
 		n, err := strconv.ParseInt(s, 10, v.Type().Bits())
@@ -242,23 +251,16 @@ func openNumber(text []byte, v reflect.Value) error {
 			return undecodable("%q is no %s", s, v.Type())
 		}
 		v.SetInt(n)
-		return nil
-	case v.CanUint() && isNumber(v.Type()):
+	case v.CanUint() && integers[v.Kind()] != nil:
 		n, err := strconv.ParseUint(s, 10, v.Type().Bits())
 		if err != nil {
 			return undecodable("%q is no %s", s, v.Type())
 		}
 		v.SetUint(n)
-		return nil
 	default:
-		if n, err := strconv.Atoi(s); err == nil {
-			return assign(v, reflect.ValueOf(n))
-		}
-		if n, err := strconv.ParseUint(s, 10, 64); err == nil {
-			return assign(v, reflect.ValueOf(n))
-		}
-		return undecodable("%q is no %s", s, v.Type())
+		return undecodable("it is a number, no %s", v.Type())
 	}
+	return nil
 }
 
 func undecodable(format string, args ...any) error {

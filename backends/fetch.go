@@ -275,7 +275,11 @@ func (c *Cache) storeResult(ctx context.Context, fl *flight) (stored bool) {
 func (c *Cache) sealResult(fl *flight) (item engine.Item, ok bool) {
 	if fl.task.plain {
 		var err error
-		if item, err = c.sealPlain(fl.key, fl.task.Type, fl.result.Value); err != nil {
+		t, p := fl.task.Type, fl.result.Value
+		if t.Type().Kind() == reflect.Interface { // stored as Set would
+			t, p = boxed(reflect.ValueOf(p).Elem().Interface())
+		}
+		if item, err = c.sealPlain(fl.key, t, p); err != nil {
 			c.fault("encode a value for "+fl.key.text, err)
 		}
 		return item, err == nil
@@ -293,20 +297,27 @@ func (c *Cache) sealResult(fl *flight) (item engine.Item, ok bool) {
 // addResult stores the item where nothing is, or nothing that can be decoded. If another
 // process was first, its value is the flight's result.
 func (c *Cache) addResult(ctx context.Context, fl *flight, item engine.Item, timeout time.Duration) error {
-	added, err := c.engine.Add(ctx, fl.key.stored, item, timeout)
+	stored, err := c.engine.Add(ctx, fl.key.stored, item, timeout)
 	if err != nil {
 		return err
 	}
-	if added {
+	if !stored {
+		other, err := c.engine.Get(ctx, fl.key.stored)
+		if err != nil {
+			return nil // it has gone since: the result is right all the same
+		}
+		value, err := open(fl.key, fl.task.Type, other)
+		if err == nil {
+			fl.result.Value, fl.payload = value, nil
+			return nil
+		}
+		item.CAS = other.CAS
+		if stored, err = c.engine.CompareAndSwap(ctx, fl.key.stored, item, timeout); err != nil {
+			return err
+		}
+	}
+	if stored {
 		c.debug(logging.Set, fl.key, item.Cost)
-		return nil
-	}
-	other, err := c.lookup(ctx, fl.key, fl.task.Type)
-	if errors.Is(err, cacheutils.ErrUndecodable) {
-		return c.store(ctx, fl.key, item, timeout)
-	}
-	if err == nil {
-		fl.result.Value, fl.payload = other, nil
 	}
 	return nil
 }

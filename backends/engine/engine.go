@@ -48,7 +48,8 @@ type Engine interface {
 	Get(ctx context.Context, key string) (Item, error)
 
 	// GetMany returns those of the items that there are, in one round trip to each server.
-	// When some servers fail it returns what the others have, together with the error.
+	// When some servers fail it returns what the others have, together with the error. The
+	// keys of the map must not share memory with those given, whose owner may reuse it.
 	GetMany(ctx context.Context, keys []string) (map[string]Item, error)
 
 	// Set stores item. An item too large to store is an error that matches
