@@ -17,7 +17,6 @@ import (
 	"github.com/cacheutils/cacheutils/backends/engine"
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/backends/memcached"
-	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/decorated"
 	"github.com/cacheutils/cacheutils/internal/options"
 )
@@ -183,7 +182,7 @@ func (s *set) fits(f decorated.Function) error {
 	if err != nil {
 		return err
 	}
-	return c.Holds(f.Type, f.Shared)
+	return c.Holds(NewTask(f.Name, f.Type, f.Shared))
 }
 
 func (s *set) get(name string) (*Cache, error) {
@@ -326,15 +325,6 @@ func splitOptions(given map[string]any) (own cacheOptions, rest map[string]any, 
 	r := options.Read("backends", mine)
 	own.compressAbove = r.Int("compress_above", compressAbove)
 	return own, rest, r.Err()
-}
-
-// Holds returns nil if the cache can store values of t, else the reason, an error that
-// matches cacheutils.ErrUnsupportedValue. shared says that callers don't change them.
-func (c *Cache) Holds(t *codec.Type, shared bool) error {
-	if c.holdsLive(t, shared) {
-		return nil
-	}
-	return t.Err()
 }
 
 func quoted(names []string) string {

@@ -245,6 +245,7 @@ func TestConfigure_JSONErrors(t *testing.T) {
 	}
 }
 
+// C91, C97: what is wrong is named.
 func TestConfigure_Errors(t *testing.T) {
 	configure(t, backends.Config{"before": {Backend: "locmem"}})
 	before := get(t, "before")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
@@ -13,36 +12,6 @@ import (
 	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/logging"
 )
-
-// A Task is what Fetch needs to know about a cached function. It is made once per function.
-type Task struct {
-	Name   string      // for logs and errors
-	Type   *codec.Type // of the value
-	Shared bool        // callers only read values, so all may have the same
-	Stats  *Stats
-
-	plain bool // stored as by Set, and only where nothing is
-}
-
-// Stats counts what happened to the calls of a function. All fields only grow.
-type Stats struct {
-	Hits          atomic.Uint64 // calls answered from the cache
-	Misses        atomic.Uint64 // calls that found nothing there
-	Joins         atomic.Uint64 // of those: calls that waited for another's computation
-	Computations  atomic.Uint64 // runs of the function, forced ones included
-	Stores        atomic.Uint64 // results stored
-	Refusals      atomic.Uint64 // results not stored, because the key was invalidated meanwhile
-	Invalidations atomic.Uint64 // entries deleted through the function's handle
-	Errors        atomic.Uint64 // cache faults that were kept from callers
-}
-
-// A Result is what a computation came to.
-type Result struct {
-	Value   any           // a pointer to a value of the task's type, which nobody else has
-	Err     error         // the function's error: Value is passed on, but not stored
-	Discard bool          // not to be stored, though there is no error
-	Timeout time.Duration // how long to store it; not positive: not at all; or DefaultTimeout
-}
 
 // Fetch returns the value of the task's type under key: from the cache or, when there is
 // none, from compute, which runs once for all callers who ask meanwhile. Value is a pointer
@@ -67,13 +36,13 @@ func (c *Cache) Fetch(ctx context.Context, key Key, task *Task, compute func(con
 
 // find is lookup for a call that goes on without the cache when that fails.
 func (c *Cache) find(ctx context.Context, key Key, task *Task) (value any, ok bool) {
-	value, err := c.lookup(ctx, key, task.Type)
+	value, err := c.lookup(ctx, key, task.typ)
 	if err == nil {
 		return value, true
 	}
 	if isFault := !errors.Is(err, cacheutils.ErrCacheMiss) || errors.Is(err, cacheutils.ErrUndecodable); isFault && ctx.Err() == nil {
 		task.Stats.Errors.Add(1)
-		c.fault("look for a result of "+task.Name, err)
+		c.fault("look for a result of "+task.name, err)
 	}
 	return nil, false
 }
@@ -86,7 +55,11 @@ func (c *Cache) Force(ctx context.Context, key Key, task *Task, compute func(con
 		return Result{Err: err}
 	}
 	fl, _ := c.flights.join(key, task, true)
-	r, _ := c.lead(ctx, fl, compute, func(stored bool) {
+	run := func(ctx context.Context) Result {
+		task.Stats.Computations.Add(1)
+		return compute(ctx)
+	}
+	r, _ := c.lead(ctx, fl, run, func(stored bool) {
 		if !stored {
 			c.dropOlder(ctx, key, task)
 		}
@@ -98,7 +71,7 @@ func (c *Cache) Force(ctx context.Context, key Key, task *Task, compute func(con
 func (c *Cache) dropOlder(ctx context.Context, key Key, task *Task) {
 	if _, err := c.engine.Delete(context.WithoutCancel(ctx), key.stored); err != nil {
 		task.Stats.Errors.Add(1)
-		c.fault("delete an old result of "+task.Name, err)
+		c.fault("delete an old result of "+task.name, err)
 	}
 }
 
@@ -111,16 +84,16 @@ func (c *Cache) compute(ctx context.Context, key Key, task *Task, compute func(c
 		}
 		fl, leads := c.flights.join(key, task, false)
 		if leads {
-			work := compute
-			if c.flights.ended.Load() != ended {
-				work = func(ctx context.Context) Result {
+			lookAgain := c.flights.ended.Load() != ended
+			r, _ := c.lead(ctx, fl, func(ctx context.Context) Result {
+				if lookAgain {
 					if value, ok := c.find(ctx, key, task); ok {
 						return Result{Value: value, Discard: true}
 					}
-					return compute(ctx)
 				}
-			}
-			r, _ := c.lead(ctx, fl, work, nil)
+				task.Stats.Computations.Add(1)
+				return compute(ctx)
+			}, nil)
 			return r
 		}
 		task.Stats.Joins.Add(1)
@@ -158,7 +131,7 @@ func (c *Cache) wait(ctx context.Context, fl *flight) (r Result, ok bool) {
 	if parent := callersFlight(ctx); parent != nil {
 		if !waits.enter(parent, fl) {
 			c.flights.leave(fl)
-			return Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, fl.task.Name, fl.key)}, true
+			return Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, fl.task.name, fl.key)}, true
 		}
 		defer waits.leave(parent, fl)
 	}
@@ -187,15 +160,15 @@ func (c *Cache) await(ctx context.Context, fl *flight, leads bool) (r Result, ok
 // to copy it.
 func (c *Cache) share(fl *flight) (r Result, ok bool) {
 	r = fl.result
-	if r.Value == nil || fl.task.Shared || fl.task.Type.Shareable() {
+	if r.Value == nil || fl.task.shared || fl.task.typ.Shareable() {
 		return r, true
 	}
 	if fl.payload == nil {
 		return Result{}, false
 	}
-	p := reflect.New(fl.task.Type.Type())
-	if err := fl.task.Type.Decode(fl.payload, p.UnsafePointer()); err != nil {
-		c.fault("copy a result of "+fl.task.Name, err)
+	p := reflect.New(fl.task.typ.Type())
+	if err := fl.task.typ.Decode(fl.payload, p.UnsafePointer()); err != nil {
+		c.fault("copy a result of "+fl.task.name, err)
 		return Result{}, false
 	}
 	r.Value = p.Interface()
@@ -213,7 +186,7 @@ func (c *Cache) land(ctx context.Context, fl *flight, settle func(stored bool)) 
 		}
 	}
 	callers := c.flights.takeOff(fl)
-	if callers > 1 && fl.result.Value != nil && fl.payload == nil && !fl.task.Shared && !fl.task.Type.Shareable() {
+	if callers > 1 && fl.result.Value != nil && fl.payload == nil && !fl.task.shared && !fl.task.typ.Shareable() {
 		c.encode(fl)
 	}
 }
@@ -221,10 +194,10 @@ func (c *Cache) land(ctx context.Context, fl *flight, settle func(stored bool)) 
 // encode fills in the flight's payload. The callers that don't get a copy compute for
 // themselves, so that a failure is logged and goes no further.
 func (c *Cache) encode(fl *flight) bool {
-	payload, err := fl.task.Type.Append(nil, pointer(fl.result.Value))
+	payload, err := fl.task.typ.Append(nil, pointer(fl.result.Value))
 	if err != nil {
 		fl.task.Stats.Errors.Add(1)
-		c.fault("encode a result of "+fl.task.Name, err)
+		c.fault("encode a result of "+fl.task.name, err)
 		return false
 	}
 	if payload == nil {
@@ -262,7 +235,7 @@ func (c *Cache) storeResult(ctx context.Context, fl *flight) (stored bool) {
 	}
 	if err != nil {
 		fl.task.Stats.Errors.Add(1)
-		c.fault("store a result of "+fl.task.Name, err)
+		c.fault("store a result of "+fl.task.name, err)
 		return false
 	}
 	fl.task.Stats.Stores.Add(1)
@@ -275,7 +248,7 @@ func (c *Cache) storeResult(ctx context.Context, fl *flight) (stored bool) {
 func (c *Cache) sealResult(fl *flight) (item engine.Item, ok bool) {
 	if fl.task.plain {
 		var err error
-		t, p := fl.task.Type, fl.result.Value
+		t, p := fl.task.typ, fl.result.Value
 		if t.Type().Kind() == reflect.Interface { // stored as Set would
 			t, p = boxed(reflect.ValueOf(p).Elem().Interface())
 		}
@@ -284,12 +257,12 @@ func (c *Cache) sealResult(fl *flight) (item engine.Item, ok bool) {
 		}
 		return item, err == nil
 	}
-	if !c.holdsLive(fl.task.Type, fl.task.Shared) && !c.encode(fl) {
+	if !c.holdsLive(fl.task.typ, fl.task.shared) && !c.encode(fl) {
 		return item, false
 	}
-	item, err := c.seal(fl.key, fl.task.Type, fl.result.Value, fl.task.Shared, fl.payload)
+	item, err := c.seal(fl.key, fl.task.typ, fl.result.Value, fl.task.shared, fl.payload)
 	if err != nil {
-		c.fault("encode a result of "+fl.task.Name, err)
+		c.fault("encode a result of "+fl.task.name, err)
 	}
 	return item, err == nil
 }
@@ -306,7 +279,7 @@ func (c *Cache) addResult(ctx context.Context, fl *flight, item engine.Item, tim
 		if err != nil {
 			return nil // it has gone since: the result is right all the same
 		}
-		value, err := open(fl.key, fl.task.Type, other)
+		value, err := open(fl.key, fl.task.typ, other)
 		if err == nil {
 			fl.result.Value, fl.payload = value, nil
 			return nil
@@ -325,13 +298,13 @@ func (c *Cache) addResult(ctx context.Context, fl *flight, item engine.Item, tim
 // FetchCached returns the value of the task's type under key, or an error that matches
 // cacheutils.ErrNoCachedValue. It computes nothing.
 func (c *Cache) FetchCached(ctx context.Context, key Key, task *Task) (any, error) {
-	value, err := c.lookup(ctx, key, task.Type)
+	value, err := c.lookup(ctx, key, task.typ)
 	if err != nil {
 		task.Stats.Misses.Add(1)
 		if errors.Is(err, cacheutils.ErrCacheMiss) && !errors.Is(err, cacheutils.ErrUndecodable) {
-			return nil, fmt.Errorf("%w: %s, key %s", cacheutils.ErrNoCachedValue, task.Name, key)
+			return nil, fmt.Errorf("%w: %s, key %s", cacheutils.ErrNoCachedValue, task.name, key)
 		}
-		return nil, fmt.Errorf("%w: %s, key %s: %w", cacheutils.ErrNoCachedValue, task.Name, key, err)
+		return nil, fmt.Errorf("%w: %s, key %s: %w", cacheutils.ErrNoCachedValue, task.name, key, err)
 	}
 	task.Stats.Hits.Add(1)
 	return value, nil
@@ -342,7 +315,7 @@ func (c *Cache) Put(ctx context.Context, key Key, task *Task, value any, timeout
 	if timeout == DefaultTimeout {
 		timeout = c.timeout
 	}
-	item, err := c.seal(key, task.Type, value, task.Shared, nil)
+	item, err := c.seal(key, task.typ, value, task.shared, nil)
 	if err != nil {
 		return err
 	}
@@ -382,7 +355,7 @@ func (c *Cache) getOrSet(ctx context.Context, key Key, into any, compute func(co
 	if err := t.Err(); err != nil && !c.holdsLive(t, false) {
 		return fmt.Errorf("backends: get or set %q: %w", key.text, err)
 	}
-	task := &Task{Name: "GetOrSet", Type: t, Stats: new(Stats), plain: true}
+	task := &Task{name: "GetOrSet", typ: t, plain: true}
 	r := c.Fetch(ctx, key, task, func(ctx context.Context) Result {
 		value, err := compute(ctx)
 		if err != nil {

@@ -58,7 +58,7 @@ func (p *plan) call(args []reflect.Value) []reflect.Value {
 	cache, key, err := p.locate(args)
 	if err != nil {
 		p.fault(err)
-		return p.run(args)
+		return p.runUncached(args)
 	}
 	ctx := p.context(args)
 	r := cache.Fetch(ctx, key, p.task, func(ctx context.Context) backends.Result {
@@ -71,7 +71,7 @@ func (p *plan) forceRecalc(args []reflect.Value) []reflect.Value {
 	cache, key, err := p.locate(args)
 	if err != nil {
 		p.fault(err)
-		return p.run(args)
+		return p.runUncached(args)
 	}
 	r := cache.Force(p.context(args), key, p.task, func(ctx context.Context) backends.Result {
 		return p.compute(ctx, args)
@@ -137,9 +137,14 @@ func (p *plan) compute(ctx context.Context, args []reflect.Value) backends.Resul
 	return r
 }
 
+// runUncached is a call that the cache has no part in.
+func (p *plan) runUncached(args []reflect.Value) []reflect.Value {
+	p.task.Stats.Computations.Add(1)
+	return p.run(args)
+}
+
 // run calls the function itself.
 func (p *plan) run(args []reflect.Value) []reflect.Value {
-	p.task.Stats.Computations.Add(1)
 	if p.fn.Type().IsVariadic() {
 		return p.fn.CallSlice(args)
 	}
@@ -152,7 +157,7 @@ func (p *plan) results(r backends.Result, args []reflect.Value) []reflect.Value 
 		return p.unbox(r.Value, r.Err)
 	}
 	if !p.carriesErrors && p.context(args).Err() != nil {
-		return p.run(args)
+		return p.runUncached(args)
 	}
 	return p.fail(r.Err)
 }

@@ -84,7 +84,7 @@ func (h *Handle[F]) Set(args []any, results ...any) error {
 func (h *Handle[F]) Name() string { return h.plan.name }
 
 // Stats returns what has happened since the function was decorated, in this process.
-func (h *Handle[F]) Stats() Stats { return statsOf(h.plan.task.Stats) }
+func (h *Handle[F]) Stats() Stats { return statsOf(&h.plan.task.Stats) }
 
 // arguments makes the function's arguments of args.
 func (p *plan) arguments(args []any) ([]reflect.Value, error) {

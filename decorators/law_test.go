@@ -495,6 +495,7 @@ func TestLaw5_GoexitReachesAll(t *testing.T) {
 	})
 }
 
+// V4: what comes from the cache is a copy.
 func TestLaw6_CallersAreIsolated(t *testing.T) {
 	type deep struct {
 		List []int

@@ -16,7 +16,6 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cachekey"
-	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/decorated"
 	"github.com/cacheutils/cacheutils/logging"
 )
@@ -84,7 +83,7 @@ func newPlan(fn reflect.Value, place string, opts []Option) *plan {
 	p.planType(&o)
 	remove := decorated.Add(decorated.Function{
 		Name: p.name, Place: place, Backend: o.backend,
-		Type: p.task.Type, Shared: o.shared, Value: identity(fn),
+		Type: p.boxType, Shared: o.shared, Value: identity(fn),
 	})
 	runtime.AddCleanup(p, func(remove func()) { remove() }, remove)
 	return p
@@ -126,20 +125,16 @@ func legal(name string) string {
 
 // planType looks at how results are stored.
 func (p *plan) planType(o *options) {
-	t := codec.Of(p.boxType)
-	err := t.Err()
-	if o.shared || t.Shareable() {
-		err = nil
-		// Where the backend is known already, it has to be one that can keep them.
-		if cache, unknown := p.backend.Cache(); unknown == nil {
-			err = cache.Holds(t, o.shared)
-		}
+	p.task = backends.NewTask(p.name, p.boxType, o.shared)
+	err := p.task.Err()
+	// Where the backend is known already, it has to be one that can keep the results.
+	if cache, unknown := p.backend.Cache(); err == nil && unknown == nil {
+		err = cache.Holds(p.task)
 	}
 	if err != nil {
 		panicf("%s: its results (%s) can't be cached: %v; return something that can be encoded, "+
 			"or say Shared() and use a backend in this process's memory", p.label, typeList(p.fn.Type().Out, p.values), err)
 	}
-	p.task = &backends.Task{Name: p.name, Type: t, Shared: o.shared, Stats: new(backends.Stats)}
 }
 
 // planParams decides how each parameter counts in the key.

@@ -206,6 +206,8 @@ func key(t *testing.T, h interface{ CacheKey(...any) (string, error) }, args ...
 	return k
 }
 
+// The line of a function is in its name, so that an edit above drops its entries; Key is the way
+// around that (K9).
 func TestNames(t *testing.T) {
 	cachetest.Locmem(t)
 	const pkg = "[cached]github.com/cacheutils/cacheutils/decorators_test."

@@ -5,22 +5,22 @@ package decorated
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
 // A Function is one decorated function.
 type Function struct {
-	Name    string      // its identity: the part of its keys before the arguments
-	Place   string      // file:line where it was decorated
-	Backend string      // name of its backend
-	Type    *codec.Type // of its results
-	Shared  bool        // its callers may all have the same value
-	Value   uintptr     // tells func values apart; it keeps nothing alive
+	Name    string       // its identity: the part of its keys before the arguments
+	Place   string       // file:line where it was decorated
+	Backend string       // name of its backend
+	Type    reflect.Type // of its results
+	Shared  bool         // its callers may all have the same value
+	Value   uintptr      // tells func values apart; it keeps nothing alive
 }
 
 var functions = struct {

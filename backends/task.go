@@ -1,0 +1,64 @@
+package backends
+
+import (
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/cacheutils/cacheutils/internal/codec"
+)
+
+// A Task is what Fetch needs to know about a cached computation, whatever its key. Make it once,
+// with NewTask: it compiles how values are encoded, and counts.
+type Task struct {
+	Stats Stats
+
+	name   string      // for logs and errors
+	typ    *codec.Type // of the value
+	shared bool        // callers only read values, so all may have the same
+	plain  bool        // stored as by Set, and only where nothing is
+}
+
+// NewTask returns a task whose computations have values of type t. name is for logs and
+// errors. shared says that callers only read the values that Fetch returns: they then all
+// get the same one, and an engine that holds live values keeps it as it is.
+func NewTask(name string, t reflect.Type, shared bool) *Task {
+	return &Task{name: name, typ: codec.Of(t), shared: shared}
+}
+
+// Err returns nil if there are engines that can store the task's values. Otherwise the error
+// matches cacheutils.ErrUnsupportedValue and names what in the type they can't.
+func (t *Task) Err() error {
+	if t.shared || t.typ.Shareable() {
+		return nil
+	}
+	return t.typ.Err()
+}
+
+// Holds returns nil if the cache can store the task's values, else an error as that of Task.Err.
+func (c *Cache) Holds(t *Task) error {
+	if c.holdsLive(t.typ, t.shared) {
+		return nil
+	}
+	return t.typ.Err()
+}
+
+// Stats counts what happened to the calls of a function. All fields only grow.
+type Stats struct {
+	Hits          atomic.Uint64 // calls answered from the cache
+	Misses        atomic.Uint64 // calls that found nothing there
+	Joins         atomic.Uint64 // of those: calls that waited for another's computation
+	Computations  atomic.Uint64 // runs of the function, forced ones included
+	Stores        atomic.Uint64 // results stored
+	Refusals      atomic.Uint64 // results not stored, because the key was invalidated meanwhile
+	Invalidations atomic.Uint64 // entries deleted through the function's handle
+	Errors        atomic.Uint64 // cache faults that were kept from callers
+}
+
+// A Result is what a computation came to.
+type Result struct {
+	Value   any           // a pointer to a value of the task's type, which nobody else has
+	Err     error         // the function's error: Value is passed on, but not stored
+	Discard bool          // not to be stored, though there is no error
+	Timeout time.Duration // how long to store it; not positive: not at all; or DefaultTimeout
+}
