@@ -67,9 +67,16 @@ func (c *Cache) Force(ctx context.Context, key Key, task *Task, compute func(con
 	return r
 }
 
-// dropOlder deletes what is under key, but leaves alone who computes it anew.
+// dropOlder deletes what is under key, but leaves alone who computes it anew. It takes its
+// turn, since an older flight may be storing its result at this moment.
 func (c *Cache) dropOlder(ctx context.Context, key Key, task *Task) {
-	if _, err := c.engine.Delete(context.WithoutCancel(ctx), key.stored); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	done, err := c.flights.writeBeside(ctx, key)
+	if err == nil {
+		defer done()
+		_, err = c.engine.Delete(ctx, key.stored)
+	}
+	if err != nil {
 		task.Stats.Errors.Add(1)
 		c.fault("delete an old result of "+task.name, err)
 	}
@@ -88,7 +95,7 @@ func (c *Cache) compute(ctx context.Context, key Key, task *Task, compute func(c
 			r, _ := c.lead(ctx, fl, func(ctx context.Context) Result {
 				if lookAgain {
 					if value, ok := c.find(ctx, key, task); ok {
-						return Result{Value: value, Discard: true}
+						return Result{Value: value, Discard: true, cached: true}
 					}
 				}
 				task.Stats.Computations.Add(1)
@@ -149,7 +156,7 @@ func (c *Cache) await(ctx context.Context, fl *flight, leads bool) (r Result, ok
 		fl.rethrow()
 		return fl.result, true
 	}
-	if c.flights.isAbandoned(fl) {
+	if fl.result.cached || c.flights.isAbandoned(fl) {
 		return Result{}, false
 	}
 	fl.rethrow()

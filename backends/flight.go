@@ -116,10 +116,19 @@ func (f *flights) leave(fl *flight) {
 // for the writer at work, if there is one, or for the end of ctx. The caller calls done
 // when it has written.
 func (f *flights) write(ctx context.Context, key Key) (done func(), err error) {
+	return f.turn(ctx, key, true)
+}
+
+// writeBeside is write for who leaves a flight under way alone.
+func (f *flights) writeBeside(ctx context.Context, key Key) (done func(), err error) {
+	return f.turn(ctx, key, false)
+}
+
+func (f *flights) turn(ctx context.Context, key Key, void bool) (done func(), err error) {
 	f.mu.Lock()
 	st := f.state(key)
 	for {
-		if st.flight != nil {
+		if void && st.flight != nil {
 			st.flight.void = true
 			st.flight = nil
 		}

@@ -61,4 +61,8 @@ type Result struct {
 	Err     error         // the function's error: Value is passed on, but not stored
 	Discard bool          // not to be stored, though there is no error
 	Timeout time.Duration // how long to store it; not positive: not at all; or DefaultTimeout
+
+	// cached says that Value was in the cache. It is for the caller who looked: the key may
+	// have been invalidated between that and a later caller's start.
+	cached bool
 }

@@ -226,7 +226,7 @@ func TestLaw2_ClearDuringComputation(t *testing.T) {
 func TestLaw2_RandomInterleavings(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		const keys, workers = 3, 8
-		rounds := 1500
+		rounds := 4000
 		if testing.Short() {
 			rounds = 200
 		}

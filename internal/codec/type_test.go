@@ -261,6 +261,9 @@ func otherLocal() any {
 	return local{2}
 }
 
+// lookupRan says that the two types are known already, as they are with -count=2.
+var lookupRan bool
+
 func TestLookup(t *testing.T) {
 	base := Of(reflect.TypeFor[codectest.Base]())
 	if got, ok := Lookup(base.Fingerprint()); !ok || got != base {
@@ -270,9 +273,10 @@ func TestLookup(t *testing.T) {
 		t.Error("there is a type of fingerprint 0")
 	}
 	one, other := struct{ V any }{oneLocal()}, struct{ V any }{otherLocal()}
-	if _, err := encode(one); err != nil {
+	if _, err := encode(one); err != nil && !lookupRan {
 		t.Error(err)
 	}
+	lookupRan = true
 	for _, v := range []any{other, one} {
 		if _, err := encode(v); !errors.Is(err, cacheutils.ErrUnsupportedValue) {
 			t.Errorf("two types of one name: want ErrUnsupportedValue, got %v", err)
