@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"time"
 	"unsafe"
@@ -36,6 +37,10 @@ type Cache struct {
 	head          string // prefix:version: before every key, unless there is a key function
 	keyFunction   func(key, prefix, version string) string
 	compressAbove int // bytes; negative: never
+	groupVersion  string
+	stale         time.Duration // how long values are served past their timeout
+	lease         time.Duration
+	discards      bool
 	flights       flights
 	faults        limiter
 	notices       limiter
@@ -49,7 +54,7 @@ func (c *Cache) Timeout() time.Duration { return c.timeout }
 
 // Get reads the value under key into the variable that into points at.
 func (c *Cache) Get(ctx context.Context, key string, into any, opts ...Option) error {
-	k, err := c.plainKey(key, c.operation(opts).version)
+	k, err := c.plainKey(key, c.operation(opts))
 	if err != nil {
 		return err
 	}
@@ -57,12 +62,12 @@ func (c *Cache) Get(ctx context.Context, key string, into any, opts ...Option) e
 }
 
 // GetKey is Get for a Key.
-func (c *Cache) GetKey(ctx context.Context, key Key, into any) error {
+func (c *Cache) GetKey(ctx context.Context, key Key, into any, opts ...Option) error {
 	v, err := target("Get", into)
 	if err != nil {
 		return err
 	}
-	p, err := c.lookup(ctx, key, codec.Of(v.Type()))
+	p, err := c.lookup(ctx, key.in(c.operation(opts).groups), codec.Of(v.Type()), false)
 	if err != nil {
 		return err
 	}
@@ -70,21 +75,26 @@ func (c *Cache) GetKey(ctx context.Context, key Key, into any) error {
 	return nil
 }
 
-// lookup returns a pointer to the value under key, which is not to be changed.
-func (c *Cache) lookup(ctx context.Context, key Key, t *codec.Type) (any, error) {
-	item, err := c.engine.Get(ctx, key.stored)
-	if err == nil {
-		p, err := open(key, t, item)
+// lookup returns a pointer to the value under key, which is not to be changed; with old that
+// may be a stale one.
+func (c *Cache) lookup(ctx context.Context, key Key, t *codec.Type, old bool) (any, error) {
+	f, err := c.read(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if f.state == fresh || old && f.state == stale {
+		p, err := f.entry.value(key, t)
 		if err == nil {
 			c.debug(logging.Hit, key, 0)
 			return p, nil
 		}
-		return nil, fmt.Errorf("backends: get %q: %w: %w", key.text, cacheutils.ErrCacheMiss, err)
+		f.err = err
 	}
-	if errors.Is(err, cacheutils.ErrCacheMiss) {
-		c.debug(logging.Miss, key, 0)
+	if f.err != nil {
+		return nil, fmt.Errorf("backends: get %q: %w: %w", key.text, cacheutils.ErrCacheMiss, f.err)
 	}
-	return nil, fmt.Errorf("backends: get %q: %w", key.text, err)
+	c.debug(logging.Miss, key, 0)
+	return nil, fmt.Errorf("backends: get %q: %w", key.text, cacheutils.ErrCacheMiss)
 }
 
 // GetMany reads the values under keys into the map that into is: a map with string keys
@@ -99,31 +109,25 @@ func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Op
 	if len(keys) == 0 {
 		return nil
 	}
-	ks, err := c.plainKeys(keys, c.operation(opts).version)
+	o := c.operation(opts)
+	ks, err := c.plainKeys(keys, o)
 	if err != nil {
 		return err
 	}
-	stored := make([]string, len(ks))
+	stored := make([]string, len(ks), len(ks)+len(o.groups))
 	for i, k := range ks {
 		stored[i] = k.stored
+	}
+	for _, group := range o.groups {
+		stored = append(stored, c.groupKey(group))
 	}
 	items, err := c.engine.GetMany(ctx, stored)
 	t := codec.Of(m.Type().Elem())
 	for _, k := range ks {
-		item, ok := items[k.stored]
-		if !ok {
-			if err == nil {
-				c.debug(logging.Miss, k, 0)
-			}
-			continue
+		p, ok := c.oneOfMany(ctx, k, t, items, err)
+		if ok {
+			m.SetMapIndex(reflect.ValueOf(k.text).Convert(m.Type().Key()), reflect.ValueOf(p).Elem())
 		}
-		p, openErr := open(k, t, item)
-		if openErr != nil {
-			c.fault("decode the entry of "+k.text, openErr)
-			continue
-		}
-		c.debug(logging.Hit, k, 0)
-		m.SetMapIndex(reflect.ValueOf(k.text).Convert(m.Type().Key()), reflect.ValueOf(p).Elem())
 	}
 	if err != nil {
 		return fmt.Errorf("backends: get %d keys: %w", len(keys), err)
@@ -131,12 +135,33 @@ func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Op
 	return nil
 }
 
+// oneOfMany returns a pointer to the value of one key of a multi-get, which ended with err.
+func (c *Cache) oneOfMany(ctx context.Context, key Key, t *codec.Type, items map[string]engine.Item, err error) (p any, ok bool) {
+	f, assessErr := c.assessMany(ctx, key, items)
+	if assessErr == nil && f.state == fresh {
+		p, f.err = f.entry.value(key, t)
+		if f.err == nil {
+			c.debug(logging.Hit, key, 0)
+			return p, true
+		}
+	}
+	switch {
+	case assessErr != nil:
+		c.fault("look for "+key.text, assessErr)
+	case f.err != nil:
+		c.fault("decode the entry of "+key.text, f.err)
+	case err == nil:
+		c.debug(logging.Miss, key, 0)
+	}
+	return nil, false
+}
+
 // Set stores value under key. A value that can't be encoded exactly is an error that
 // matches cacheutils.ErrUnsupportedValue, and what was stored before stays. One too large
 // for the store is cacheutils.ErrTooLarge, and what was stored before is gone.
 func (c *Cache) Set(ctx context.Context, key string, value any, opts ...Option) error {
 	o := c.operation(opts)
-	k, err := c.plainKey(key, o.version)
+	k, err := c.plainKey(key, o)
 	if err != nil {
 		return err
 	}
@@ -145,36 +170,50 @@ func (c *Cache) Set(ctx context.Context, key string, value any, opts ...Option) 
 
 // SetKey is Set for a Key.
 func (c *Cache) SetKey(ctx context.Context, key Key, value any, opts ...Option) error {
-	return c.setPlain(ctx, key, value, c.operation(opts).timeout)
+	o := c.operation(opts)
+	return c.setPlain(ctx, key.in(o.groups), value, o.timeout)
 }
 
 func (c *Cache) setPlain(ctx context.Context, key Key, value any, timeout time.Duration) error {
 	t, p := boxed(value)
-	item, err := c.sealPlain(key, t, p)
+	e, err := c.sealPlain(key, t, p)
 	if err != nil {
 		return err
 	}
-	done, err := c.flights.write(ctx, key)
-	if err != nil {
-		return fmt.Errorf("backends: set %q: %w", key.text, err)
-	}
-	defer done()
-	return c.store(ctx, key, item, timeout)
+	return c.store(ctx, key, &e, timeout, 0)
 }
 
-// store hands item to the engine. The caller has the key's turn.
-func (c *Cache) store(ctx context.Context, key Key, item engine.Item, timeout time.Duration) error {
-	var err error
-	if timeout <= 0 {
+// store writes e over whatever is there: a computation that is under way is not stored after that.
+func (c *Cache) store(ctx context.Context, key Key, e *entry, timeout, stale time.Duration) error {
+	c.flights.void(key)
+	keep, err := c.prepare(ctx, key, e, timeout, stale)
+	if err == nil && timeout <= 0 {
 		_, err = c.engine.Delete(ctx, key.stored)
-	} else {
-		err = c.engine.Set(ctx, key.stored, item, timeout)
+	} else if err == nil {
+		err = c.engine.Set(ctx, key.stored, e.item(), keep)
 	}
 	if err != nil {
 		return fmt.Errorf("backends: set %q: %w", key.text, err)
 	}
-	c.debug(logging.Set, key, item.Cost)
+	c.debug(logging.Set, key, e.cost)
 	return nil
+}
+
+// prepare puts on e what an entry carries that is stored now, and returns how long it is kept.
+func (c *Cache) prepare(ctx context.Context, key Key, e *entry, timeout, stale time.Duration) (keep time.Duration, err error) {
+	if timeout <= 0 {
+		return 0, nil
+	}
+	if len(key.groups) > 0 {
+		found, err := c.generations(ctx, key.groups)
+		if err != nil {
+			return 0, err
+		}
+		if e.groups, err = c.complete(ctx, found); err != nil {
+			return 0, err
+		}
+	}
+	return e.stamp(timeout, stale), nil
 }
 
 // SetMany stores values, a map with string keys. It returns the keys that could not be
@@ -189,7 +228,7 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 	for _, k := range m.MapKeys() {
 		texts = append(texts, k.String())
 	}
-	keys, err := c.plainKeys(texts, o.version)
+	keys, err := c.plainKeys(texts, o)
 	if err != nil {
 		return texts, err
 	}
@@ -208,67 +247,166 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 // that is over already it tells whether there was none.
 func (c *Cache) Add(ctx context.Context, key string, value any, opts ...Option) (bool, error) {
 	o := c.operation(opts)
-	k, err := c.plainKey(key, o.version)
+	k, err := c.plainKey(key, o)
 	if err != nil {
 		return false, err
 	}
 	t, p := boxed(value)
-	item, err := c.sealPlain(k, t, p)
+	e, err := c.sealPlain(k, t, p)
 	if err != nil {
 		return false, err
 	}
-	done, err := c.flights.write(ctx, k)
-	if err != nil {
-		return false, fmt.Errorf("backends: add %q: %w", key, err)
-	}
-	defer done()
 	if o.timeout <= 0 {
 		had, err := c.has(ctx, k)
 		return !had && err == nil, err
 	}
-	added, err := c.engine.Add(ctx, k.stored, item, o.timeout)
+	added, err := c.add(ctx, k, &e, o.timeout)
 	if err != nil {
 		return false, fmt.Errorf("backends: add %q: %w", key, err)
 	}
 	if added {
-		c.debug(logging.Set, k, item.Cost)
+		c.debug(logging.Set, k, e.cost)
 	}
 	return added, nil
+}
+
+// add stores e where there is no value that counts.
+func (c *Cache) add(ctx context.Context, key Key, e *entry, timeout time.Duration) (bool, error) {
+	keep, err := c.prepare(ctx, key, e, timeout, 0)
+	if err != nil {
+		return false, err
+	}
+	for {
+		if added, err := c.engine.Add(ctx, key.stored, e.item(), keep); added || err != nil || c.discards {
+			return added, err
+		}
+		f, err := c.read(ctx, key)
+		if err != nil || f.state == fresh {
+			return false, err
+		}
+		if f.state == absent {
+			continue // it has gone since
+		}
+		c.flights.void(key)
+		e.cas = f.entry.cas
+		if swapped, err := c.engine.CompareAndSwap(ctx, key.stored, e.item(), keep); swapped || err != nil {
+			return swapped, err
+		}
+	}
 }
 
 // Touch gives the entry under key a new timeout, counted from now, and tells whether there
 // is one. A timeout that is over already deletes it.
 func (c *Cache) Touch(ctx context.Context, key string, opts ...Option) (bool, error) {
 	o := c.operation(opts)
-	k, err := c.plainKey(key, o.version)
+	k, err := c.plainKey(key, o)
 	if err != nil {
 		return false, err
 	}
-	if o.timeout <= 0 {
-		return c.DeleteKey(ctx, k)
-	}
-	ok, err := c.engine.Touch(ctx, k.stored, o.timeout)
+	had, err := c.change(ctx, k, func(e *entry) (time.Duration, error) {
+		return e.stamp(o.timeout, 0), nil
+	}, o.timeout <= 0)
 	if err != nil {
 		return false, fmt.Errorf("backends: touch %q: %w", key, err)
 	}
-	return ok, nil
+	return had, nil
+}
+
+// change swaps what edit makes of the fresh entry under key for it, or deletes it, and tells
+// whether there was one. An entry that changes meanwhile is read again.
+func (c *Cache) change(ctx context.Context, key Key, edit func(*entry) (keep time.Duration, err error), remove bool) (bool, error) {
+	for {
+		f, err := c.read(ctx, key)
+		if err != nil || f.state != fresh {
+			return false, err
+		}
+		if remove {
+			return c.DeleteKey(ctx, key)
+		}
+		keep, err := edit(&f.entry)
+		if err != nil {
+			return false, err
+		}
+		if swapped, err := c.engine.CompareAndSwap(ctx, key.stored, f.entry.item(), keep); swapped || err != nil {
+			return swapped, err
+		}
+	}
 }
 
 // Incr adds delta, which may be negative, to the number under key and returns the sum. It has
 // to be of a predeclared integer type: int, int64, uint8 and so on. Its timeout stays. When
 // nothing is there that is cacheutils.ErrCacheMiss, with anything else it is
-// cacheutils.ErrNotNumber. On memcached numbers end at 0: a larger decrement gives 0, and
-// a negative number can be stored but not incremented.
+// cacheutils.ErrNotNumber. On memcached numbers that are in no group end at 0: a larger
+// decrement gives 0, and a negative number can be stored but not incremented.
 func (c *Cache) Incr(ctx context.Context, key string, delta int64, opts ...Option) (int64, error) {
-	k, err := c.plainKey(key, c.operation(opts).version)
+	k, err := c.plainKey(key, c.operation(opts))
 	if err != nil {
 		return 0, err
 	}
-	n, err := c.engine.Incr(ctx, k.stored, delta)
+	var n int64
+	if len(k.groups) == 0 {
+		n, err = c.engine.Incr(ctx, k.stored, delta)
+	}
+	if len(k.groups) > 0 || errors.Is(err, cacheutils.ErrNotNumber) {
+		n, err = c.incrFrame(ctx, k, delta)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("backends: increment %q: %w", key, err)
 	}
 	return n, nil
+}
+
+// incrFrame is Incr for numbers with a label.
+func (c *Cache) incrFrame(ctx context.Context, key Key, delta int64) (sum int64, err error) {
+	had, err := c.change(ctx, key, func(e *entry) (time.Duration, error) {
+		if e.isPlainNumber() {
+			return 0, cacheutils.ErrNotNumber
+		}
+		var number any
+		if err := e.valueInto(codec.Of(reflect.TypeFor[any]()), reflect.ValueOf(&number)); err != nil {
+			return 0, fmt.Errorf("%w: %w", cacheutils.ErrNotNumber, err)
+		}
+		t, p := boxed(number)
+		if integers[t.Type().Kind()] != t.Type() {
+			return 0, fmt.Errorf("%w: it is a %s", cacheutils.ErrNotNumber, t.Type())
+		}
+		if sum, err = increase(reflect.ValueOf(p).Elem(), delta); err != nil {
+			return 0, err
+		}
+		sealed, err := c.seal(key, t, p, false, nil)
+		if err != nil {
+			return 0, err
+		}
+		sealed.label, sealed.cas = e.label, e.cas
+		*e = sealed
+		return e.left(), nil
+	}, false)
+	if err == nil && !had {
+		err = cacheutils.ErrCacheMiss
+	}
+	return sum, err
+}
+
+// increase adds delta to v, an integer, if that can hold the sum and so can an int64.
+func increase(v reflect.Value, delta int64) (sum int64, err error) {
+	overflow := fmt.Errorf("%w: the sum is more than %s can hold", cacheutils.ErrNotNumber, v.Type())
+	if v.CanInt() {
+		sum = v.Int() + delta
+		if (sum > v.Int()) != (delta > 0) && delta != 0 || v.OverflowInt(sum) {
+			return 0, overflow
+		}
+		v.SetInt(sum)
+		return sum, nil
+	}
+	if v.Uint() > math.MaxInt64 {
+		return 0, overflow
+	}
+	sum = int64(v.Uint()) + delta
+	if sum < 0 || v.OverflowUint(uint64(sum)) {
+		return 0, overflow
+	}
+	v.SetUint(uint64(sum))
+	return sum, nil
 }
 
 // Decr subtracts delta as Incr adds it.
@@ -277,10 +415,10 @@ func (c *Cache) Decr(ctx context.Context, key string, delta int64, opts ...Optio
 }
 
 // Delete removes the entry under key and tells whether there was one. Once it has returned
-// without an error, no call in this process gets a value whose computation began before:
-// computations of this key that are under way here are not stored.
+// without an error, no call that starts later, in any process, gets a value whose computation
+// began before: computations of this key that are under way are not stored.
 func (c *Cache) Delete(ctx context.Context, key string, opts ...Option) (bool, error) {
-	k, err := c.plainKey(key, c.operation(opts).version)
+	k, err := c.plainKey(key, c.operation(opts))
 	if err != nil {
 		return false, err
 	}
@@ -289,11 +427,7 @@ func (c *Cache) Delete(ctx context.Context, key string, opts ...Option) (bool, e
 
 // DeleteKey is Delete for a Key.
 func (c *Cache) DeleteKey(ctx context.Context, key Key) (bool, error) {
-	done, err := c.flights.write(ctx, key)
-	if err != nil {
-		return false, fmt.Errorf("backends: delete %q: %w", key.text, err)
-	}
-	defer done()
+	c.flights.void(key)
 	had, err := c.engine.Delete(ctx, key.stored)
 	if err != nil {
 		return false, fmt.Errorf("backends: delete %q: %w", key.text, err)
@@ -305,7 +439,7 @@ func (c *Cache) DeleteKey(ctx context.Context, key Key) (bool, error) {
 // DeleteMany removes the entries under keys. It tries all of them and returns the errors
 // joined.
 func (c *Cache) DeleteMany(ctx context.Context, keys []string, opts ...Option) error {
-	ks, err := c.plainKeys(keys, c.operation(opts).version)
+	ks, err := c.plainKeys(keys, c.operation(opts))
 	if err != nil {
 		return err
 	}
@@ -320,7 +454,7 @@ func (c *Cache) DeleteMany(ctx context.Context, keys []string, opts ...Option) e
 
 // Has tells whether there is an entry under key, whatever its value.
 func (c *Cache) Has(ctx context.Context, key string, opts ...Option) (bool, error) {
-	k, err := c.plainKey(key, c.operation(opts).version)
+	k, err := c.plainKey(key, c.operation(opts))
 	if err != nil {
 		return false, err
 	}
@@ -328,22 +462,14 @@ func (c *Cache) Has(ctx context.Context, key string, opts ...Option) (bool, erro
 }
 
 func (c *Cache) has(ctx context.Context, key Key) (bool, error) {
-	_, err := c.engine.Get(ctx, key.stored)
-	if errors.Is(err, cacheutils.ErrCacheMiss) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("backends: look for %q: %w", key.text, err)
-	}
-	return true, nil
+	f, err := c.read(ctx, key)
+	return f.state == fresh, err
 }
 
 // Clear removes every entry of the store. On a server that is everything on it, other
 // prefixes and other programs' entries too.
 func (c *Cache) Clear(ctx context.Context) error {
-	if err := c.flights.voidAll(ctx); err != nil {
-		return fmt.Errorf("backends: clear %q: %w", c.name, err)
-	}
+	c.flights.voidAll()
 	if err := c.engine.Clear(ctx); err != nil {
 		return fmt.Errorf("backends: clear %q: %w", c.name, err)
 	}

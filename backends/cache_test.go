@@ -286,8 +286,10 @@ func TestCallsOfTheEngine(t *testing.T) {
 		{"GetMany", func() error { return c.GetMany(ctx, []string{"a", "b", "c"}, map[string]any{}) },
 			[]string{"GetMany [p:2:a p:2:b p:2:c]"}},
 		{"GetMany of nothing", func() error { return c.GetMany(ctx, nil, map[string]any{}) }, nil},
-		{"Touch", func() error { _, err := c.Touch(ctx, "k"); return err }, []string{"Touch p:2:k 5m0s"}},
-		{"Touch of no time", func() error { _, err := c.Touch(ctx, "k", backends.Timeout(-1)); return err }, []string{"Delete p:2:k"}},
+		{"Touch of nothing", func() error { _, err := c.Touch(ctx, "k"); return err }, []string{"Get p:2:k"}},
+		{"Set again", func() error { return c.Set(ctx, "k", 1) }, []string{"Set p:2:k 5m0s"}},
+		{"Touch", func() error { _, err := c.Touch(ctx, "k"); return err }, []string{"Get p:2:k", "CompareAndSwap p:2:k 5m0s"}},
+		{"Touch of no time", func() error { _, err := c.Touch(ctx, "k", backends.Timeout(-1)); return err }, []string{"Get p:2:k", "Delete p:2:k"}},
 		{"Add", func() error { _, err := c.Add(ctx, "k", 1, backends.Timeout(time.Second)); return err }, []string{"Add p:2:k 1s"}},
 		{"Incr", func() error { _, err := c.Incr(ctx, "k", 4); return err }, []string{"Incr p:2:k 4"}},
 		{"Decr", func() error { _, err := c.Decr(ctx, "k", 4); return err }, []string{"Incr p:2:k -4"}},
@@ -386,7 +388,7 @@ func TestErrorsOfTheEngine(t *testing.T) {
 		{"Delete", `set "k"`, func() error { return c.Set(ctx, "k", 1, backends.Timeout(0)) }},
 		{"Set", `set "k"`, func() error { _, err := c.SetMany(ctx, map[string]int{"k": 1}); return err }},
 		{"Add", `add "k"`, func() error { _, err := c.Add(ctx, "k", 1); return err }},
-		{"Touch", `touch "k"`, func() error { _, err := c.Touch(ctx, "k"); return err }},
+		{"Get", `touch "k"`, func() error { _, err := c.Touch(ctx, "k"); return err }},
 		{"Incr", `increment "k"`, func() error { _, err := c.Incr(ctx, "k", 1); return err }},
 		{"Delete", `delete "k"`, func() error { _, err := c.Delete(ctx, "k"); return err }},
 		{"Delete", `delete "k"`, func() error { return c.DeleteMany(ctx, []string{"k"}) }},
@@ -434,7 +436,7 @@ func TestPartialFaults(t *testing.T) {
 // C123: GetOrSet gives its value whatever the store does, and the log says what it did.
 func TestGetOrSetWithoutAStore(t *testing.T) {
 	ctx := context.Background()
-	for method, says := range map[string]string{"Get": "look for", "Add": "store"} {
+	for method, says := range map[string]string{"Get": "look for", "Add": "take the lease"} {
 		t.Run(method, func(t *testing.T) {
 			log := logTo(t, false)
 			c, e := spied(t, backends.Settings{})

@@ -1,7 +1,6 @@
 package backends
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,8 +103,8 @@ func Register(backend string, open func(Settings) (Engine, error)) {
 // hold its results; the new set is in force nevertheless, and those functions compute at
 // each call until that is mended.
 //
-// The backends that were in use before are closed. Computations under way with them
-// are not stored.
+// The backends that were in use before are closed, and computations under way with them are
+// stored where they began.
 func Configure(config Config) error {
 	configuring.Lock()
 	defer configuring.Unlock()
@@ -113,12 +112,8 @@ func Configure(config Config) error {
 	if err != nil {
 		return err
 	}
-	// The old set stores nothing more before the new one is in use: it would not hear of
-	// invalidations then.
-	old := configured.Load()
+	old := configured.Swap(next)
 	old.retire()
-	configured.Store(next)
-	old.close()
 	return next.check(decorated.Functions())
 }
 
@@ -137,30 +132,20 @@ func openSet(config Config) (*set, error) {
 	return s, nil
 }
 
-// retireTimeout bounds how long Configure waits for writes that are under way. An engine that
-// takes longer breaks its promise to end with its own timeout.
-const retireTimeout = 10 * time.Second
-
-// retire ends what the caches of s, which may be nil, have under way.
+// retire closes the caches of s, which may be nil. Computations under way end as ever; the
+// last one of a cache closes it once more.
 func (s *set) retire() {
 	if s == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), retireTimeout)
-	defer cancel()
 	for _, c := range s.caches {
-		if err := c.flights.retire(ctx); err != nil {
-			c.notice(fmt.Sprintf("backend %q is replaced while it writes: %v", c.name, err))
-		}
+		c.flights.retire()
 	}
+	s.close()
 }
 
-// close closes the caches of s, which may be nil. Nobody can be told that it failed: what
-// they held is given up.
+// close closes the caches. Nobody can be told that it failed: what they held is given up.
 func (s *set) close() {
-	if s == nil {
-		return
-	}
 	for _, c := range s.caches {
 		_ = c.Close()
 	}
@@ -257,8 +242,14 @@ func openCache(name string, s Settings) (*Cache, error) {
 }
 
 func newCache(name string, s Settings) (*Cache, error) {
+	engineName, grouped := s.Backend, false
+	if s.Backend == groupBackend {
+		engineName, grouped = "memcached", true
+	} else if name, ok := strings.CutPrefix(s.Backend, groupBackend+"+"); ok {
+		engineName, grouped = name, true
+	}
 	registry.Lock()
-	openEngine := registry.open[s.Backend]
+	openEngine := registry.open[engineName]
 	names := slices.Sorted(maps.Keys(registry.open))
 	registry.Unlock()
 	if openEngine == nil {
@@ -267,13 +258,14 @@ func newCache(name string, s Settings) (*Cache, error) {
 	if s.Timeout == 0 {
 		s.Timeout = defaultTimeout
 	}
+	groupVersion := s.Version // as the original has it: nothing unless a version is set
 	if s.Version == "" {
 		s.Version = defaultVersion
 	}
 	if err := checkHead(s); err != nil {
 		return nil, err
 	}
-	own, rest, err := splitOptions(s.Options)
+	own, rest, err := splitOptions(s.Options, grouped)
 	if err != nil {
 		return nil, err
 	}
@@ -290,12 +282,18 @@ func newCache(name string, s Settings) (*Cache, error) {
 		version:       s.Version,
 		keyFunction:   s.KeyFunction,
 		compressAbove: own.compressAbove,
+		groupVersion:  groupVersion,
+		stale:         own.stale,
+		lease:         own.lease,
 	}
 	if s.KeyFunction == nil {
 		c.head = head(s.KeyPrefix, s.Version)
 	}
 	if h, ok := e.(engine.LiveHolder); ok {
 		c.live = h.HoldsLive()
+	}
+	if d, ok := e.(engine.Discarder); ok {
+		c.discards = d.Discards()
 	}
 	if k, ok := e.(engine.KeyChecker); ok {
 		c.checkKey = k.CheckKey
@@ -307,23 +305,37 @@ func newCache(name string, s Settings) (*Cache, error) {
 // option compress_above says another.
 const compressAbove = 1024
 
+// groupStale is how long the group backend serves a value past its timeout, as the original's
+// MINT_DELAY.
+const groupStale = 30 * time.Second
+
+const groupBackend = "group"
+
 type cacheOptions struct {
 	compressAbove int
+	stale         time.Duration
+	lease         time.Duration
 }
 
 // splitOptions reads the options that hold for every engine and returns the others.
-func splitOptions(given map[string]any) (own cacheOptions, rest map[string]any, err error) {
+func splitOptions(given map[string]any, grouped bool) (own cacheOptions, rest map[string]any, err error) {
 	mine := make(map[string]any)
 	rest = make(map[string]any)
 	for name, value := range given {
-		if strings.EqualFold(name, "compress_above") {
+		switch strings.ToLower(name) {
+		case "compress_above", "stale", "lease":
 			mine[name] = value
-		} else {
+		default:
 			rest[name] = value
 		}
 	}
 	r := options.Read("backends", mine)
 	own.compressAbove = r.Int("compress_above", compressAbove)
+	if grouped {
+		own.stale = groupStale
+	}
+	own.stale = r.NonNegative("stale", own.stale)
+	own.lease = r.Duration("lease", defaultLease)
 	return own, rest, r.Err()
 }
 

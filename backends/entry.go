@@ -1,7 +1,6 @@
 package backends
 
 import (
-	"encoding/binary"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -12,74 +11,135 @@ import (
 	"github.com/cacheutils/cacheutils/internal/codec"
 )
 
-// What is stored under a key is one of three:
+// An entry is what the Cache finds or stores under a key. It is one of four:
 //
 //   - a number of a predeclared integer type, as decimal text with memcached's flags 2, as
 //     Django writes it: Incr works on it. Bits that Django ignores say which type;
 //   - a live value, in engines that hold those, where nobody can change it or its user said
-//     Shared: a pointer to a copy of its own;
-//   - a frame: two bytes that say what it is, a byte of bits, the fingerprint of the value's
-//     type, for shortened keys 16 bytes of the key's sha256, and the encoded value.
+//     Shared: a pointer to a copy of its own, under its label if it has one;
+//   - a frame: a label and the encoded value, see frame.go;
+//   - a frame with nothing but a label: somebody's lease, or what is left of one.
 //
 // Text with flags 16, as Django writes str, is read too.
+type entry struct {
+	label
+	flags       uint32
+	live        any    // a pointer to the value; not nil for live values only
+	body        []byte // the number, the text, or the frame's payload
+	fingerprint uint64 // of the type of a frame's value
+	compressed  bool   // of a frame's payload
+	cost        int    // in bytes
+	cas         uint64 // as it was read
+}
+
 const (
 	flagsNumber = 2 // | kind of integer << kindShift; 0 stands for int
 	kindShift   = 8
 	flagsText   = 16
 	flagsFrame  = 0xCA << 16
-
-	frameMagic   = 0xCA
-	frameFormat  = 1
-	frameHead    = 3 + 8
-	bitCompress  = 1
-	bitKeyCheck  = 2
-	allFrameBits = bitCompress | bitKeyCheck
 )
 
-// A checkedLive is a live value under a shortened key.
-type checkedLive struct {
-	check keyCheck
+// A label is what an entry carries beside its value. Times are in Unix milliseconds.
+type label struct {
+	check      keyCheck
+	freshUntil int64        // after that the value is stale; 0: never
+	goneAt     int64        // when the engine drops the entry; 0: never, or as the engine knows
+	groups     []generation // the entry counts while the groups still have these
+	holder     token        // who computes the value anew; zero: nobody
+	heldUntil  int64        // when others stop to count on the holder of a stale value
+	failures   uint8        // computations in a row that have failed to renew a stale value
+	retryAt    int64        // when the next may try
+	empty      bool         // there is no value
+}
+
+// plain tells whether there is nothing on the label.
+func (l *label) plain() bool {
+	return l.check == keyCheck{} && l.freshUntil == 0 && l.goneAt == 0 && l.groups == nil &&
+		l.holder == token{} && l.failures == 0 && l.retryAt == 0 && !l.empty
+}
+
+// A labelled is a live value with a label.
+type labelled struct {
+	label
 	value any
 }
 
-// seal makes the item that holds the value that p, a pointer to a t, points at. The item of
-// a live value keeps p. payload is the encoded value, or nil when that isn't known yet.
-func (c *Cache) seal(key Key, t *codec.Type, p any, shared bool, payload []byte) (engine.Item, error) {
+// seal makes the entry that holds the value that p, a pointer to a t, points at. A live value
+// keeps p. payload is the encoded value, or nil when that isn't known yet.
+func (c *Cache) seal(key Key, t *codec.Type, p any, shared bool, payload []byte) (entry, error) {
+	e := entry{label: label{check: key.check}}
 	if c.holdsLive(t, shared) {
-		item := engine.Item{Live: p, Cost: t.Size(pointer(p))}
-		if key.check != (keyCheck{}) {
-			item.Live = &checkedLive{key.check, p}
-		}
-		return item, nil
+		e.live, e.cost = p, t.Size(pointer(p))
+		return e, nil
 	}
 	if payload == nil {
 		var err error
 		if payload, err = t.Append(nil, pointer(p)); err != nil {
-			return engine.Item{}, fmt.Errorf("backends: encode a %s: %w", t.Type(), err)
+			return e, fmt.Errorf("backends: encode a %s: %w", t.Type(), err)
 		}
 	}
-	frame := c.frame(key, t, payload)
-	return engine.Item{Value: frame, Flags: flagsFrame, Cost: len(frame)}, nil
+	e.flags, e.fingerprint, e.body = flagsFrame, t.Fingerprint(), payload
+	if c.compressAbove >= 0 && len(payload) > c.compressAbove {
+		if small := compress(payload); len(small) < len(payload) {
+			e.body, e.compressed = small, true
+		}
+	}
+	return e, nil
 }
 
-// sealPlain is seal for the values of the low-level API: whole numbers stay text, except under
-// shortened keys, of which the text would say nothing.
-func (c *Cache) sealPlain(key Key, t *codec.Type, p any) (engine.Item, error) {
-	if kind := t.Type().Kind(); integers[kind] == t.Type() && key.check == (keyCheck{}) {
-		v := reflect.ValueOf(p).Elem()
-		var text []byte
-		if v.CanInt() {
-			text = strconv.AppendInt(nil, v.Int(), 10)
-		} else {
-			text = strconv.AppendUint(nil, v.Uint(), 10)
-		}
-		item := engine.Item{Value: text, Flags: flagsNumber, Cost: len(text)}
-		if kind != reflect.Int {
-			item.Flags |= uint32(kind) << kindShift
-		}
-		return item, nil
+// sealPlain is seal for the values of the low-level API: whole numbers stay text, unless the
+// key was shortened or is in a group, of which text could say nothing.
+func (c *Cache) sealPlain(key Key, t *codec.Type, p any) (entry, error) {
+	kind := t.Type().Kind()
+	if integers[kind] != t.Type() || key.check != (keyCheck{}) || len(key.groups) > 0 {
+		return c.seal(key, t, p, false, nil)
 	}
-	return c.seal(key, t, p, false, nil)
+	v := reflect.ValueOf(p).Elem()
+	e := entry{flags: flagsNumber}
+	if v.CanInt() {
+		e.body = strconv.AppendInt(nil, v.Int(), 10)
+	} else {
+		e.body = strconv.AppendUint(nil, v.Uint(), 10)
+	}
+	if kind != reflect.Int {
+		e.flags |= uint32(kind) << kindShift
+	}
+	return e, nil
+}
+
+// item returns what the engine is given for the entry.
+func (e *entry) item() engine.Item {
+	item := engine.Item{Live: e.live, Flags: e.flags, Cost: e.cost, CAS: e.cas}
+	switch {
+	case e.live != nil:
+		if !e.label.plain() {
+			item.Live = &labelled{e.label, e.live}
+		}
+	case e.flags == flagsFrame:
+		item.Value = e.frame()
+		item.Cost = len(item.Value)
+	default:
+		item.Value, item.Cost = e.body, len(e.body)
+	}
+	e.cost = item.Cost
+	return item
+}
+
+// parse returns the entry that item is. A frame that is damaged is an error that matches
+// ErrUndecodable; the entry then still has what it takes to replace it.
+func parse(item engine.Item) (entry, error) {
+	e := entry{flags: item.Flags, live: item.Live, cost: item.Cost, cas: item.CAS}
+	if l, ok := item.Live.(*labelled); ok {
+		e.label, e.live = l.label, l.value
+	}
+	if item.Live != nil {
+		return e, nil
+	}
+	if item.Flags != flagsFrame {
+		e.body = item.Value
+		return e, nil
+	}
+	return e, e.parseFrame(item.Value)
 }
 
 // holdsLive tells whether values of t are kept as they are.
@@ -95,102 +155,54 @@ var integers = map[reflect.Kind]reflect.Type{
 	reflect.Uint32: reflect.TypeFor[uint32](), reflect.Uint64: reflect.TypeFor[uint64](),
 }
 
-func (c *Cache) frame(key Key, t *codec.Type, payload []byte) []byte {
-	var bits byte
-	if c.compressAbove >= 0 && len(payload) > c.compressAbove {
-		if small := compress(payload); len(small) < len(payload) {
-			payload, bits = small, bits|bitCompress
-		}
+// value returns a pointer to the entry's value of type t. For a live value that is the pointer
+// that was stored: its value is to be copied, not changed. An entry that holds anything else
+// is an error that matches ErrUndecodable.
+func (e *entry) value(key Key, t *codec.Type) (any, error) {
+	if e.check != key.check {
+		return nil, undecodable("it belongs to another key with the same hash")
 	}
-	frame := make([]byte, 0, frameHead+len(key.check)+len(payload))
-	if key.check != (keyCheck{}) {
-		bits |= bitKeyCheck
-	}
-	frame = append(frame, frameMagic, frameFormat, bits)
-	frame = binary.BigEndian.AppendUint64(frame, t.Fingerprint())
-	if bits&bitKeyCheck != 0 {
-		frame = append(frame, key.check[:]...)
-	}
-	return append(frame, payload...)
-}
-
-// open returns a pointer to the value of type t that item holds. For a live value that is
-// the pointer that was stored: its value is to be copied, not changed. An item that holds
-// anything else is an error that matches ErrUndecodable.
-func open(key Key, t *codec.Type, item engine.Item) (any, error) {
-	if item.Live != nil {
-		return openLive(key, t, item.Live)
+	if e.live != nil && reflect.TypeOf(e.live).Elem() == t.Type() {
+		return e.live, nil
 	}
 	p := reflect.New(t.Type())
-	if err := openInto(key, t, item, p); err != nil {
+	if err := e.valueInto(t, p); err != nil {
 		return nil, err
 	}
 	return p.Interface(), nil
 }
 
-func openLive(key Key, t *codec.Type, live any) (any, error) {
-	if l, ok := live.(*checkedLive); ok {
-		if l.check != key.check {
-			return nil, undecodable("it belongs to another key with the same hash")
-		}
-		live = l.value
-	} else if key.check != (keyCheck{}) {
-		return nil, undecodable("it belongs to another key")
+func (e *entry) valueInto(t *codec.Type, p reflect.Value) error {
+	switch {
+	case e.live != nil:
+		return assign(p.Elem(), reflect.ValueOf(e.live).Elem())
+	case e.flags == flagsFrame:
+		return e.decode(t, p)
+	case e.flags == flagsText:
+		return assign(p.Elem(), reflect.ValueOf(string(e.body)))
+	case e.flags == flagsNumber:
+		return openNumber(e.body, reflect.TypeFor[int](), p.Elem())
 	}
-	if reflect.TypeOf(live).Elem() == t.Type() {
-		return live, nil
+	kind := reflect.Kind(e.flags >> kindShift)
+	if stored, ok := integers[kind]; ok && e.flags == flagsNumber|uint32(kind)<<kindShift {
+		return openNumber(e.body, stored, p.Elem())
 	}
-	p := reflect.New(t.Type())
-	if err := assign(p.Elem(), reflect.ValueOf(live).Elem()); err != nil {
-		return nil, err
-	}
-	return p.Interface(), nil
+	return undecodable("flags %d are not of this library", e.flags)
 }
 
-func openInto(key Key, t *codec.Type, item engine.Item, p reflect.Value) error {
-	if item.Flags != flagsFrame && key.check != (keyCheck{}) {
-		return undecodable("it belongs to another key")
-	}
-	switch item.Flags {
-	case flagsFrame:
-		return openFrame(key, t, item.Value, p)
-	case flagsText:
-		return assign(p.Elem(), reflect.ValueOf(string(item.Value)))
-	case flagsNumber:
-		return openNumber(item.Value, reflect.TypeFor[int](), p.Elem())
-	}
-	kind := reflect.Kind(item.Flags >> kindShift)
-	if stored, ok := integers[kind]; ok && item.Flags == flagsNumber|uint32(kind)<<kindShift {
-		return openNumber(item.Value, stored, p.Elem())
-	}
-	return undecodable("flags %d are not of this library", item.Flags)
-}
-
-func openFrame(key Key, t *codec.Type, frame []byte, p reflect.Value) error {
-	if len(frame) < frameHead || frame[0] != frameMagic || frame[1] != frameFormat || frame[2]&^allFrameBits != 0 {
-		return undecodable("it has no head of this library")
-	}
-	bits, fingerprint, payload := frame[2], binary.BigEndian.Uint64(frame[3:]), frame[frameHead:]
-	var check keyCheck
-	if bits&bitKeyCheck != 0 {
-		if len(payload) < len(check) {
-			return undecodable("it is cut off")
-		}
-		payload = payload[copy(check[:], payload):]
-	}
-	if check != key.check {
-		return undecodable("it belongs to another key with the same hash")
-	}
-	if bits&bitCompress != 0 {
+// decode reads the value of a frame.
+func (e *entry) decode(t *codec.Type, p reflect.Value) error {
+	payload := e.body
+	if e.compressed {
 		var err error
 		if payload, err = uncompress(payload); err != nil {
 			return undecodable("its compressed part: %v", err)
 		}
 	}
-	if fingerprint == t.Fingerprint() {
+	if e.fingerprint == t.Fingerprint() {
 		return t.Decode(payload, p.UnsafePointer())
 	}
-	return openOther(fingerprint, t, payload, p)
+	return openOther(e.fingerprint, t, payload, p)
 }
 
 // openOther reads a value that was stored as one type into a variable of another that can

@@ -21,15 +21,24 @@ import (
 // bytesOnly is a Cache as for an engine that holds no live values.
 var bytesOnly = &Cache{head: ":1:", version: "1", compressAbove: compressAbove}
 
+// openItem returns a pointer to the value of the type in item.
+func openItem(key Key, t reflect.Type, item engine.Item) (any, error) {
+	e, err := parse(item)
+	if err != nil {
+		return nil, err
+	}
+	return e.value(key, codec.Of(t))
+}
+
 func reopen(t *testing.T, value any) any {
 	t.Helper()
 	key := bytesOnly.Key("k")
 	typ, p := boxed(value)
-	item, err := bytesOnly.sealPlain(key, typ, p)
+	sealed, err := bytesOnly.sealPlain(key, typ, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := open(key, codec.Of(reflect.TypeFor[any]()), item)
+	got, err := openItem(key, reflect.TypeFor[any](), sealed.item())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,11 +119,15 @@ func FuzzOpen(f *testing.F) {
 	for _, value := range []any{city{"Rome", []string{"a"}, map[string]any{"b": int8(1)}}, 5, "x", strings.Repeat("x", 5000), []*time.Time{nil}} {
 		typ, p := boxed(value)
 		for _, key := range []Key{plain, long} {
-			item, err := bytesOnly.sealPlain(key, typ, p)
+			e, err := bytesOnly.sealPlain(key, typ, p)
 			if err != nil {
 				f.Fatal(err)
 			}
-			f.Add(item.Value, item.Flags)
+			f.Add(e.item().Value, e.flags)
+			e.groups = []generation{{"cities", "an id"}, {"", ""}}
+			e.stamp(time.Hour, time.Minute)
+			e.holder, e.heldUntil, e.failures, e.retryAt = token{1}, 2, 3, 4
+			f.Add(e.item().Value, e.flags)
 		}
 	}
 	f.Fuzz(func(t *testing.T, value []byte, flags uint32) {
@@ -122,7 +135,7 @@ func FuzzOpen(f *testing.F) {
 		runtime.ReadMemStats(&before)
 		for _, typ := range types {
 			for _, key := range []Key{plain, long} {
-				_, err := open(key, codec.Of(typ), engine.Item{Value: value, Flags: flags})
+				_, err := openItem(key, typ, engine.Item{Value: value, Flags: flags})
 				if err != nil && !errors.Is(err, cacheutils.ErrUndecodable) {
 					t.Errorf("%s: got %v, want ErrUndecodable", typ, err)
 				}

@@ -8,15 +8,18 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends/engine"
 	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
 // Fetch returns the value of the task's type under key: from the cache or, when there is
-// none, from compute, which runs once for all callers who ask meanwhile. Value is a pointer
-// to a value that others may have too unless the task's type can't be shared; copy it, don't
-// change it. No fault of the cache changes what comes out.
+// none, from compute, which runs once for all callers who ask meanwhile, in this process and,
+// while its server can be reached, in all others. Value is a pointer to a value that others
+// may have too unless the task's type can't be shared; copy it, don't change it. No fault of
+// the cache changes what comes out.
+//
+// A value past its timeout is returned for the time that the task's Stale says, while one
+// caller among all processes computes it anew, and also to that one, if compute fails.
 //
 // compute runs under a context with the values of ctx which ends when every caller who
 // waits for it has left. Where ctx can't end it runs on the calling goroutine. When ctx
@@ -25,26 +28,259 @@ import (
 // runtime.Goexit ends them all. Err is ErrRecursion when the caller is itself part of the
 // computation that it asks for.
 func (c *Cache) Fetch(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
-	ended := c.flights.ended.Load()
-	if value, ok := c.find(ctx, key, task); ok {
-		task.Stats.Hits.Add(1)
-		return Result{Value: value}
+	started := c.flights.now()
+	f, err := c.read(ctx, key)
+	if err != nil {
+		task.Stats.Misses.Add(1)
+		if ctx.Err() == nil {
+			c.taskFault(task, "look for a result of ", err)
+		}
+		return c.compute(ctx, key, task, compute, started, nil)
+	}
+	if f.state == fresh || f.state == stale {
+		value, err := f.entry.value(key, task.typ)
+		if err == nil && f.state == fresh {
+			task.Stats.Hits.Add(1)
+			c.debug(logging.Hit, key, 0)
+			return Result{Value: value}
+		}
+		if err == nil {
+			return c.refresh(ctx, key, task, compute, f, value)
+		}
+		f.state, f.err = dead, err
 	}
 	task.Stats.Misses.Add(1)
-	return c.compute(ctx, key, task, compute, ended)
+	c.debug(logging.Miss, key, 0)
+	if f.err != nil {
+		c.taskFault(task, "look for a result of ", f.err)
+	}
+	return c.compute(ctx, key, task, compute, started, &f)
 }
 
-// find is lookup for a call that goes on without the cache when that fails.
-func (c *Cache) find(ctx context.Context, key Key, task *Task) (value any, ok bool) {
-	value, err := c.lookup(ctx, key, task.typ)
-	if err == nil {
-		return value, true
+// taskFault counts and logs a fault that the task's caller doesn't see.
+func (c *Cache) taskFault(task *Task, doing string, err error) {
+	task.Stats.Errors.Add(1)
+	c.fault(doing+task.name, err)
+}
+
+// compute waits for the flight of key or leads one. started is when the caller did, and f what
+// it found, or nil when it could not look.
+func (c *Cache) compute(ctx context.Context, key Key, task *Task, compute func(context.Context) Result, started uint64, f *finding) Result {
+	for {
+		if err := ctx.Err(); err != nil {
+			return Result{Err: err}
+		}
+		fl, leads := c.flights.join(key, task, false)
+		if leads {
+			return c.lead(ctx, fl, func(ctx context.Context) { c.work(ctx, fl, compute, f) })
+		}
+		task.Stats.Joins.Add(1)
+		if r, ok := c.wait(ctx, fl, started); ok {
+			return r
+		}
+		f = &finding{state: leased} // look again before computing
 	}
-	if isFault := !errors.Is(err, cacheutils.ErrCacheMiss) || errors.Is(err, cacheutils.ErrUndecodable); isFault && ctx.Err() == nil {
-		task.Stats.Errors.Add(1)
-		c.fault("look for a result of "+task.name, err)
+}
+
+// work gets the lease and computes, or finds a value that another process has stored. f is
+// what was found before, or nil.
+func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Context) Result, f *finding) {
+	if f == nil || c.discards {
+		c.runWithoutLease(ctx, fl, compute)
+		return
 	}
-	return nil, false
+	for n := 0; ; n++ {
+		if f.state != leased {
+			l, ok, err := c.take(ctx, fl.key, *f, false)
+			if err != nil {
+				c.taskFault(fl.task, "take the lease for ", err)
+				c.runWithoutLease(ctx, fl, compute)
+				return
+			}
+			if ok {
+				c.runWithLease(ctx, fl, compute, l)
+				return
+			}
+		} else if n > 0 {
+			fl.task.Stats.Waits.Add(1)
+			if err := sleep(ctx, pollDelay(n-1)); err != nil {
+				fl.result, fl.valid = Result{Err: err}, 0
+				return
+			}
+		}
+		tick := c.flights.tick()
+		next, err := c.read(ctx, fl.key)
+		if err != nil {
+			c.taskFault(fl.task, "look for a result of ", err)
+			c.runWithoutLease(ctx, fl, compute)
+			return
+		}
+		if next.state == fresh || next.state == stale {
+			value, err := next.entry.value(fl.key, fl.task.typ)
+			if err == nil {
+				fl.result, fl.valid = Result{Value: value}, tick
+				return
+			}
+			next.state = dead
+		}
+		f = &next
+	}
+}
+
+// runWithoutLease is for when the server can't be reached. Who joins gets the result, though
+// another process may have invalidated it: nobody could tell.
+func (c *Cache) runWithoutLease(ctx context.Context, fl *flight, compute func(context.Context) Result) {
+	fl.valid = always
+	fl.task.Stats.Computations.Add(1)
+	fl.result = compute(ctx)
+}
+
+// runWithLease computes and stores. The result is for those who had started before the
+// computation, and if it was still valid when it was stored, for all who have joined.
+func (c *Cache) runWithLease(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) {
+	returned := false
+	defer func() {
+		if !returned { // a panic, or runtime.Goexit
+			c.release(fl, l)
+			fl.valid = always
+		}
+	}()
+	fl.valid = c.flights.tick()
+	fl.task.Stats.Computations.Add(1)
+	fl.result = compute(ctx)
+	returned = true
+	tick := c.flights.tick()
+	if held := c.settle(context.WithoutCancel(ctx), fl, l); held {
+		fl.valid = tick
+	}
+	if fl.result.Err != nil {
+		fl.valid = always
+	}
+}
+
+// settle stores the flight's result, or gives the lease back when it is not to be stored. It
+// tells whether the lease was held and the groups had not changed.
+func (c *Cache) settle(ctx context.Context, fl *flight, l *lease) (held bool) {
+	r := &fl.result
+	timeout := r.Timeout
+	if timeout == DefaultTimeout {
+		timeout = c.timeout
+	}
+	if r.Err != nil || r.Discard || timeout <= 0 || c.flights.isAbandoned(fl) {
+		return c.release(fl, l)
+	}
+	e, ok := c.sealResult(fl)
+	if !ok {
+		return c.release(fl, l)
+	}
+	e.groups = l.groups
+	keep := e.stamp(timeout, c.staleOf(fl.task))
+	held, err := l.settle(ctx, &e, keep)
+	switch {
+	case err != nil:
+		c.taskFault(fl.task, "store a result of ", err)
+	case held:
+		fl.stored = true
+		fl.task.Stats.Stores.Add(1)
+		c.debug(logging.Set, fl.key, e.cost)
+	default:
+		fl.task.Stats.Refusals.Add(1)
+		if fl.task.plain {
+			c.useStored(ctx, fl)
+		}
+	}
+	return held
+}
+
+// release gives the lease back.
+func (c *Cache) release(fl *flight, l *lease) (held bool) {
+	held, err := l.settle(context.Background(), nil, 0)
+	if err != nil {
+		c.taskFault(fl.task, "give back the lease for ", err)
+	}
+	return held
+}
+
+// useStored makes a value that somebody has stored meanwhile the flight's result.
+func (c *Cache) useStored(ctx context.Context, fl *flight) {
+	f, err := c.read(ctx, fl.key)
+	if err != nil || f.state != fresh {
+		return
+	}
+	if value, err := f.entry.value(fl.key, fl.task.typ); err == nil {
+		fl.result.Value, fl.payload = value, nil
+	}
+}
+
+// sealResult makes the entry for the flight's result. A value that can't be encoded is not
+// stored, which is logged and goes no further.
+func (c *Cache) sealResult(fl *flight) (e entry, ok bool) {
+	t, p := fl.task.typ, fl.result.Value
+	var err error
+	switch {
+	case fl.task.plain && t.Type().Kind() == reflect.Interface: // stored as Set would
+		t, p = boxed(reflect.ValueOf(p).Elem().Interface())
+		e, err = c.sealPlain(fl.key, t, p)
+	case fl.task.plain:
+		e, err = c.sealPlain(fl.key, t, p)
+	case !c.holdsLive(t, fl.task.shared) && !c.encode(fl):
+		return e, false
+	default:
+		e, err = c.seal(fl.key, t, p, fl.task.shared, fl.payload)
+	}
+	if err != nil {
+		c.taskFault(fl.task, "encode a result of ", err)
+	}
+	return e, err == nil
+}
+
+// encode fills in the flight's payload. The callers that don't get a copy compute for
+// themselves, so that a failure is logged and goes no further.
+func (c *Cache) encode(fl *flight) bool {
+	payload, err := fl.task.typ.Append([]byte{}, pointer(fl.result.Value))
+	if err != nil {
+		c.taskFault(fl.task, "encode a result of ", err)
+		return false
+	}
+	fl.payload = payload
+	return true
+}
+
+// refresh is for a caller who found a stale value: it computes that anew if nobody else does,
+// and has the stale one otherwise, or when that fails, or takes longer than ctx.
+func (c *Cache) refresh(ctx context.Context, key Key, task *Task, compute func(context.Context) Result, f finding, value any) Result {
+	old := Result{Value: value}
+	task.Stats.Stale.Add(1)
+	c.debug(logging.Stale, key, 0)
+	if f.entry.isRefreshed() || ctx.Err() != nil {
+		return old
+	}
+	l, ok, err := c.take(ctx, key, f, false)
+	if err != nil {
+		c.taskFault(task, "take the lease for ", err)
+	}
+	if !ok {
+		return old
+	}
+	fl, _ := c.flights.join(key, task, true)
+	r := c.lead(ctx, fl, func(ctx context.Context) { c.runRefresh(ctx, fl, compute, l, old) })
+	if r.Err != nil {
+		return old
+	}
+	return r
+}
+
+// runRefresh is runWithLease, but that an error leaves the old value.
+func (c *Cache) runRefresh(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease, old Result) {
+	c.runWithLease(ctx, fl, func(ctx context.Context) Result {
+		r := compute(ctx)
+		if r.Err != nil && ctx.Err() == nil {
+			l.failed()
+			fl.task.Stats.Errors.Add(1)
+			c.fault("compute a stale result anew of "+fl.task.name, r.Err)
+		}
+		return r
+	}, l)
 }
 
 // Force runs compute, whatever is stored, stores its result and returns it. Once it has
@@ -55,86 +291,76 @@ func (c *Cache) Force(ctx context.Context, key Key, task *Task, compute func(con
 		return Result{Err: err}
 	}
 	fl, _ := c.flights.join(key, task, true)
-	run := func(ctx context.Context) Result {
-		task.Stats.Computations.Add(1)
-		return compute(ctx)
-	}
-	r, _ := c.lead(ctx, fl, run, func(stored bool) {
-		if !stored {
-			c.dropOlder(ctx, key, task)
-		}
-	})
-	return r
+	return c.lead(ctx, fl, func(ctx context.Context) { c.runForced(ctx, fl, compute) })
 }
 
-// dropOlder deletes what is under key, but leaves alone who computes it anew. It takes its
-// turn, since an older flight may be storing its result at this moment.
-func (c *Cache) dropOlder(ctx context.Context, key Key, task *Task) {
-	ctx = context.WithoutCancel(ctx)
-	done, err := c.flights.writeBeside(ctx, key)
-	if err == nil {
-		defer done()
-		_, err = c.engine.Delete(ctx, key.stored)
+// forceTries is how often a lease is fought for before a forced computation runs without.
+const forceTries = 10
+
+func (c *Cache) runForced(ctx context.Context, fl *flight, compute func(context.Context) Result) {
+	if l := c.steal(ctx, fl); l != nil {
+		c.runWithLease(ctx, fl, compute, l)
+	} else {
+		c.runWithoutLease(ctx, fl, compute)
 	}
-	if err != nil {
-		task.Stats.Errors.Add(1)
-		c.fault("delete an old result of "+task.name, err)
+	if fl.result.Err == nil && !fl.stored && !c.flights.isAbandoned(fl) {
+		c.dropOlder(context.WithoutCancel(ctx), fl)
 	}
 }
 
-// compute waits for the flight of key or leads one. ended is what flights.ended was before
-// the caller looked for key: when flights have ended since, one of them may have stored it.
-func (c *Cache) compute(ctx context.Context, key Key, task *Task, compute func(context.Context) Result, ended uint64) Result {
-	for {
-		if err := ctx.Err(); err != nil {
-			return Result{Err: err}
+// steal takes the lease on the flight's key, over whatever is there, or returns nil.
+func (c *Cache) steal(ctx context.Context, fl *flight) *lease {
+	for range forceTries {
+		f, err := c.read(ctx, fl.key)
+		if err == nil {
+			var l *lease
+			var ok bool
+			if l, ok, err = c.take(ctx, fl.key, f, true); ok {
+				return l
+			}
 		}
-		fl, leads := c.flights.join(key, task, false)
-		if leads {
-			lookAgain := c.flights.ended.Load() != ended
-			r, _ := c.lead(ctx, fl, func(ctx context.Context) Result {
-				if lookAgain {
-					if value, ok := c.find(ctx, key, task); ok {
-						return Result{Value: value, Discard: true, cached: true}
-					}
-				}
-				task.Stats.Computations.Add(1)
-				return compute(ctx)
-			}, nil)
-			return r
+		if err != nil {
+			c.taskFault(fl.task, "take the lease for ", err)
+			return nil
 		}
-		task.Stats.Joins.Add(1)
-		if r, ok := c.wait(ctx, fl); ok {
-			return r
-		}
-		ended = ^uint64(0) // look again before computing
+	}
+	return nil
+}
+
+// dropOlder deletes what is under the flight's key.
+func (c *Cache) dropOlder(ctx context.Context, fl *flight) {
+	if _, err := c.engine.Delete(ctx, fl.key.stored); err != nil {
+		c.taskFault(fl.task, "delete an old result of ", err)
 	}
 }
 
-// lead runs the flight and returns its result. settle, if not nil, is called when the
-// computation has succeeded, while the flight has not landed yet.
-func (c *Cache) lead(ctx context.Context, fl *flight, compute func(context.Context) Result, settle func(stored bool)) (Result, bool) {
+// lead runs the flight and returns its result.
+func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)) Result {
 	if parent := callersFlight(ctx); parent != nil && waits.enter(parent, fl) {
 		defer waits.leave(parent, fl)
 	}
-	land := func() { c.land(ctx, fl, settle) }
+	land := func() { c.land(fl) }
 	if ctx.Done() == nil {
-		fl.run(ctx, compute, land)
+		fl.run(ctx, work, land)
 		fl.rethrow()
-		return fl.result, true
+		return fl.result
 	}
-	computing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	fl.cancel = cancel
 	go func() {
 		defer cancel()
-		fl.run(computing, compute, land)
+		fl.run(working, work, land)
 	}()
-	return c.await(ctx, fl, true)
+	if !c.await(ctx, fl) {
+		return Result{Err: ctx.Err()}
+	}
+	fl.rethrow()
+	return fl.result
 }
 
 // wait is for callers who have joined a flight. ok is false when its outcome is not for
 // them: they start again.
-func (c *Cache) wait(ctx context.Context, fl *flight) (r Result, ok bool) {
+func (c *Cache) wait(ctx context.Context, fl *flight, started uint64) (r Result, ok bool) {
 	if parent := callersFlight(ctx); parent != nil {
 		if !waits.enter(parent, fl) {
 			c.flights.leave(fl)
@@ -142,25 +368,25 @@ func (c *Cache) wait(ctx context.Context, fl *flight) (r Result, ok bool) {
 		}
 		defer waits.leave(parent, fl)
 	}
-	return c.await(ctx, fl, false)
-}
-
-func (c *Cache) await(ctx context.Context, fl *flight, leads bool) (r Result, ok bool) {
-	select {
-	case <-fl.landed:
-	case <-ctx.Done():
-		c.flights.leave(fl)
+	if !c.await(ctx, fl) {
 		return Result{Err: ctx.Err()}, true
 	}
-	if leads {
-		fl.rethrow()
-		return fl.result, true
-	}
-	if fl.result.cached || c.flights.isAbandoned(fl) {
+	if c.flights.isAbandoned(fl) || started >= fl.valid {
 		return Result{}, false
 	}
 	fl.rethrow()
 	return c.share(fl)
+}
+
+// await returns true when the flight has landed, and false when ctx ended before.
+func (c *Cache) await(ctx context.Context, fl *flight) bool {
+	select {
+	case <-fl.landed:
+		return true
+	case <-ctx.Done():
+		c.flights.leave(fl)
+		return false
+	}
 }
 
 // share returns a result that a caller who joined may have. ok is false when there is no way
@@ -182,130 +408,21 @@ func (c *Cache) share(fl *flight) (r Result, ok bool) {
 	return r, true
 }
 
-// land stores what the flight computed, takes it off the table and prepares what those who
-// wait for it need.
-func (c *Cache) land(ctx context.Context, fl *flight, settle func(stored bool)) {
-	succeeded := fl.panic == nil && !fl.exited && fl.result.Err == nil
-	if succeeded {
-		stored := c.storeResult(context.WithoutCancel(ctx), fl)
-		if settle != nil && !c.flights.isAbandoned(fl) {
-			settle(stored)
-		}
-	}
-	callers := c.flights.takeOff(fl)
+// land takes the flight off the table and prepares what those who wait for it need.
+func (c *Cache) land(fl *flight) {
+	callers, last := c.flights.takeOff(fl)
 	if callers > 1 && fl.result.Value != nil && fl.payload == nil && !fl.task.shared && !fl.task.typ.Shareable() {
 		c.encode(fl)
 	}
-}
-
-// encode fills in the flight's payload. The callers that don't get a copy compute for
-// themselves, so that a failure is logged and goes no further.
-func (c *Cache) encode(fl *flight) bool {
-	payload, err := fl.task.typ.Append(nil, pointer(fl.result.Value))
-	if err != nil {
-		fl.task.Stats.Errors.Add(1)
-		c.fault("encode a result of "+fl.task.name, err)
-		return false
+	if last {
+		_ = c.Close() // the flight has opened again what Configure closed
 	}
-	if payload == nil {
-		payload = []byte{}
-	}
-	fl.payload = payload
-	return true
-}
-
-// storeResult stores the flight's result unless its key was written since it started.
-func (c *Cache) storeResult(ctx context.Context, fl *flight) (stored bool) {
-	r := &fl.result
-	timeout := r.Timeout
-	if timeout == DefaultTimeout {
-		timeout = c.timeout
-	}
-	if r.Discard || timeout <= 0 {
-		return false
-	}
-	item, ok := c.sealResult(fl)
-	if !ok {
-		return false
-	}
-	done := c.flights.writeResult(fl)
-	if done == nil {
-		fl.task.Stats.Refusals.Add(1)
-		return false
-	}
-	defer done()
-	var err error
-	if fl.task.plain {
-		err = c.addResult(ctx, fl, item, timeout)
-	} else {
-		err = c.store(ctx, fl.key, item, timeout)
-	}
-	if err != nil {
-		fl.task.Stats.Errors.Add(1)
-		c.fault("store a result of "+fl.task.name, err)
-		return false
-	}
-	fl.task.Stats.Stores.Add(1)
-	c.flights.ended.Add(1)
-	return true
-}
-
-// sealResult makes the item for the flight's result. A value that can't be encoded is not
-// stored, which is logged and goes no further.
-func (c *Cache) sealResult(fl *flight) (item engine.Item, ok bool) {
-	if fl.task.plain {
-		var err error
-		t, p := fl.task.typ, fl.result.Value
-		if t.Type().Kind() == reflect.Interface { // stored as Set would
-			t, p = boxed(reflect.ValueOf(p).Elem().Interface())
-		}
-		if item, err = c.sealPlain(fl.key, t, p); err != nil {
-			c.fault("encode a value for "+fl.key.text, err)
-		}
-		return item, err == nil
-	}
-	if !c.holdsLive(fl.task.typ, fl.task.shared) && !c.encode(fl) {
-		return item, false
-	}
-	item, err := c.seal(fl.key, fl.task.typ, fl.result.Value, fl.task.shared, fl.payload)
-	if err != nil {
-		c.fault("encode a result of "+fl.task.name, err)
-	}
-	return item, err == nil
-}
-
-// addResult stores the item where nothing is, or nothing that can be decoded. If another
-// process was first, its value is the flight's result.
-func (c *Cache) addResult(ctx context.Context, fl *flight, item engine.Item, timeout time.Duration) error {
-	stored, err := c.engine.Add(ctx, fl.key.stored, item, timeout)
-	if err != nil {
-		return err
-	}
-	if !stored {
-		other, err := c.engine.Get(ctx, fl.key.stored)
-		if err != nil {
-			return nil // it has gone since: the result is right all the same
-		}
-		value, err := open(fl.key, fl.task.typ, other)
-		if err == nil {
-			fl.result.Value, fl.payload = value, nil
-			return nil
-		}
-		item.CAS = other.CAS
-		if stored, err = c.engine.CompareAndSwap(ctx, fl.key.stored, item, timeout); err != nil {
-			return err
-		}
-	}
-	if stored {
-		c.debug(logging.Set, fl.key, item.Cost)
-	}
-	return nil
 }
 
 // FetchCached returns the value of the task's type under key, or an error that matches
 // cacheutils.ErrNoCachedValue. It computes nothing.
 func (c *Cache) FetchCached(ctx context.Context, key Key, task *Task) (any, error) {
-	value, err := c.lookup(ctx, key, task.typ)
+	value, err := c.lookup(ctx, key, task.typ, true)
 	if err != nil {
 		task.Stats.Misses.Add(1)
 		if errors.Is(err, cacheutils.ErrCacheMiss) && !errors.Is(err, cacheutils.ErrUndecodable) {
@@ -322,16 +439,19 @@ func (c *Cache) Put(ctx context.Context, key Key, task *Task, value any, timeout
 	if timeout == DefaultTimeout {
 		timeout = c.timeout
 	}
-	item, err := c.seal(key, task.typ, value, task.shared, nil)
+	e, err := c.seal(key, task.typ, value, task.shared, nil)
 	if err != nil {
 		return err
 	}
-	done, err := c.flights.write(ctx, key)
-	if err != nil {
-		return fmt.Errorf("backends: set %q: %w", key.text, err)
+	return c.store(ctx, key, &e, timeout, c.staleOf(task))
+}
+
+// staleOf returns how long the task's values may be served past their timeout.
+func (c *Cache) staleOf(task *Task) time.Duration {
+	if task.Stale == DefaultStale {
+		return c.stale
 	}
-	defer done()
-	return c.store(ctx, key, item, timeout)
+	return max(task.Stale, 0)
 }
 
 // GetOrSet reads the value under key into the variable that into points at. When there is
@@ -341,7 +461,7 @@ func (c *Cache) Put(ctx context.Context, key Key, task *Task, value any, timeout
 // stored. That the store fails is logged, not returned: the value is there.
 func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func(context.Context) (any, error), opts ...Option) error {
 	o := c.operation(opts)
-	k, err := c.plainKey(key, o.version)
+	k, err := c.plainKey(key, o)
 	if err != nil {
 		return err
 	}
@@ -350,7 +470,8 @@ func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func
 
 // GetOrSetKey is GetOrSet for a Key.
 func (c *Cache) GetOrSetKey(ctx context.Context, key Key, into any, compute func(context.Context) (any, error), opts ...Option) error {
-	return c.getOrSet(ctx, key, into, compute, c.operation(opts).timeout)
+	o := c.operation(opts)
+	return c.getOrSet(ctx, key.in(o.groups), into, compute, o.timeout)
 }
 
 func (c *Cache) getOrSet(ctx context.Context, key Key, into any, compute func(context.Context) (any, error), timeout time.Duration) error {
@@ -362,7 +483,7 @@ func (c *Cache) getOrSet(ctx context.Context, key Key, into any, compute func(co
 	if err := t.Err(); err != nil && !c.holdsLive(t, false) {
 		return fmt.Errorf("backends: get or set %q: %w", key.text, err)
 	}
-	task := &Task{name: "GetOrSet", typ: t, plain: true}
+	task := &Task{name: "GetOrSet", typ: t, plain: true, Stale: 0}
 	r := c.Fetch(ctx, key, task, func(ctx context.Context) Result {
 		value, err := compute(ctx)
 		if err != nil {

@@ -2,6 +2,7 @@ package backends
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -10,30 +11,24 @@ import (
 	"github.com/cacheutils/cacheutils"
 )
 
-// Flights keep the computations of a process to one per key, and its writes in order.
+// Flights keep the computations of a process to one per key.
 //
-// A caller that misses joins the flight of its key or, if there is none, starts one. A
-// flight computes, stores its result while it holds the key's write turn, is taken off the
-// table, and lands: all its callers get the outcome. It leaves the table earlier in one
-// case only: someone else writes or deletes the key. The flight is then void: nobody joins
-// it any more and its result is not stored, but those who had joined still get it.
+// A caller that finds nothing joins the flight of its key or, if there is none, starts one. The
+// flight gets the key's lease, or waits for another process's value, computes, stores and lands:
+// all its callers get the outcome, if it is for them. It leaves the table when it lands, or
+// earlier when its key is written or deleted in this process, so that later callers don't
+// wait for it in vain.
 //
-// Whoever writes a key (a flight with its result, Set, Delete) holds the key's turn while
-// the engine works. So a flight that is not void when it takes the turn has stored its
-// result before a Delete that comes meanwhile reaches the engine, and one that is void
-// never stores. A flight whose callers have all left has its context cancelled; it stays
-// on the table, so that the next caller starts anew only once it has ended.
+// An outcome is for the callers who started before it was known to be valid, see outcome.valid.
+// The others start again. A flight whose callers have all left has its context cancelled;
+// it stays on the table, so that the next caller starts anew only once it has ended.
 type flights struct {
-	mu      sync.Mutex
-	keys    map[string]*keyState
-	retired bool          // the Cache was replaced: nothing is joined or stored any more
-	ended   atomic.Uint64 // flights that have stored something, see Cache.Fetch
-}
+	clock atomic.Uint64 // ticks order what happens in this process
 
-// A keyState is there as long as a key has a flight or a writer.
-type keyState struct {
-	flight *flight       // what a caller that misses joins; nil if there is none
-	turn   chan struct{} // closed when the writer at work is done; nil if there is none
+	mu      sync.Mutex
+	table   map[string]*flight // what a caller that finds nothing joins
+	aloft   int                // flights that have not landed, on the table or not
+	retired bool               // the Cache was replaced
 }
 
 // A flight is one computation of one key's value.
@@ -45,7 +40,6 @@ type flight struct {
 
 	// Guarded by flights.mu.
 	callers   int  // who still wait for the outcome
-	void      bool // its key was written or deleted since it started
 	abandoned bool // there was a moment when nobody waited; its result counts for nobody
 
 	outcome // written before landed is closed, read after
@@ -57,45 +51,40 @@ type outcome struct {
 	payload []byte // result.Value encoded, where callers or the engine need it
 	panic   *cacheutils.PanicError
 	exited  bool // the computation called runtime.Goexit
+	stored  bool
+
+	// valid is a tick: the outcome is for callers who started before it. An invalidation that
+	// one of them could know of came before its start, and so before that tick. It is either
+	// the tick at which the computation began, or one at which the lease was still there
+	// and the groups were what they were.
+	valid uint64
 }
 
+// always is the tick of outcomes that are for everybody.
+const always uint64 = math.MaxUint64
+
+// now returns the tick that a caller starts at.
+func (f *flights) now() uint64 { return f.clock.Load() }
+
+// tick returns a tick after every caller's who has started.
+func (f *flights) tick() uint64 { return f.clock.Add(1) }
+
 // join returns the flight under way for key, or a new one that the caller has to run.
-// With force it is always a new one, and the one under way is void.
+// With force it is always a new one, which takes the place of the other on the table.
 func (f *flights) join(key Key, task *Task, force bool) (fl *flight, leads bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.retired {
-		return &flight{key: key, task: task, callers: 1, landed: make(chan struct{}), void: true}, true
+	if fl := f.table[key.stored]; fl != nil && !force {
+		fl.callers++
+		return fl, false
 	}
-	st := f.state(key)
-	if st.flight != nil && !force {
-		st.flight.callers++
-		return st.flight, false
+	fl = &flight{key: key, task: task, callers: 1, landed: make(chan struct{})}
+	if f.table == nil {
+		f.table = make(map[string]*flight)
 	}
-	if st.flight != nil {
-		st.flight.void = true
-	}
-	st.flight = &flight{key: key, task: task, callers: 1, landed: make(chan struct{})}
-	return st.flight, true
-}
-
-func (f *flights) state(key Key) *keyState {
-	st := f.keys[key.stored]
-	if st == nil {
-		if f.keys == nil {
-			f.keys = make(map[string]*keyState)
-		}
-		st = new(keyState)
-		f.keys[key.stored] = st
-	}
-	return st
-}
-
-// drop forgets st when nothing is left in it.
-func (f *flights) drop(key Key, st *keyState) {
-	if st.flight == nil && st.turn == nil {
-		delete(f.keys, key.stored)
-	}
+	f.table[key.stored] = fl
+	f.aloft++
+	return fl, true
 }
 
 // leave takes a caller off the flight. When it was the last, the computation is told to end.
@@ -112,123 +101,37 @@ func (f *flights) leave(fl *flight) {
 	}
 }
 
-// write gives the caller the turn to write key, and makes a flight under way void. It waits
-// for the writer at work, if there is one, or for the end of ctx. The caller calls done
-// when it has written.
-func (f *flights) write(ctx context.Context, key Key) (done func(), err error) {
-	return f.turn(ctx, key, true)
-}
-
-// writeBeside is write for who leaves a flight under way alone.
-func (f *flights) writeBeside(ctx context.Context, key Key) (done func(), err error) {
-	return f.turn(ctx, key, false)
-}
-
-func (f *flights) turn(ctx context.Context, key Key, void bool) (done func(), err error) {
-	f.mu.Lock()
-	st := f.state(key)
-	for {
-		if void && st.flight != nil {
-			st.flight.void = true
-			st.flight = nil
-		}
-		if st.turn == nil {
-			break
-		}
-		turn := st.turn
-		f.mu.Unlock()
-		select {
-		case <-turn:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		f.mu.Lock()
-		st = f.state(key)
-	}
-	done = f.takeTurn(key, st)
-	f.mu.Unlock()
-	return done, nil
-}
-
-// takeTurn is called with mu held and no writer at work.
-func (f *flights) takeTurn(key Key, st *keyState) (done func()) {
-	turn := make(chan struct{})
-	st.turn = turn
-	return func() {
-		f.mu.Lock()
-		st.turn = nil
-		f.drop(key, st)
-		f.mu.Unlock()
-		close(turn)
-	}
-}
-
-// writeResult gives a flight the turn to store its result. It returns nil when the flight
-// is void or abandoned, which may become so while it waits for another writer.
-func (f *flights) writeResult(fl *flight) (done func()) {
+// void takes the flight of key off the table: nobody joins it any more.
+func (f *flights) void(key Key) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for {
-		if fl.void || fl.abandoned {
-			return nil
-		}
-		st := f.state(fl.key)
-		if st.turn == nil {
-			return f.takeTurn(fl.key, st)
-		}
-		turn := st.turn
-		f.mu.Unlock()
-		<-turn // bounded by the engine's own timeout
-		f.mu.Lock()
-	}
+	delete(f.table, key.stored)
 }
 
-// voidAll makes every flight void and returns once no write is in progress.
-func (f *flights) voidAll(ctx context.Context) error {
+// voidAll takes all flights off the table.
+func (f *flights) voidAll() {
 	f.mu.Lock()
-	var turns []chan struct{}
-	for key, st := range f.keys {
-		if st.flight != nil {
-			st.flight.void = true
-			st.flight = nil
-		}
-		if st.turn != nil {
-			turns = append(turns, st.turn)
-		} else {
-			delete(f.keys, key)
-		}
-	}
-	f.mu.Unlock()
-	for _, turn := range turns {
-		select {
-		case <-turn:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
+	defer f.mu.Unlock()
+	clear(f.table)
 }
 
-// retire is for a Cache that Configure replaces. Calls that still use it get results, but
-// leave nothing in a store that will be closed, or that the new Cache answers for. It returns
-// once no write is in progress.
-func (f *flights) retire(ctx context.Context) error {
+// retire is for a Cache that Configure has replaced.
+func (f *flights) retire() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.retired = true
-	f.mu.Unlock()
-	return f.voidAll(ctx)
 }
 
-// takeOff takes the flight off the table: from here on nobody joins it. It returns how many
-// callers wait for the outcome.
-func (f *flights) takeOff(fl *flight) (callers int) {
+// takeOff ends the flight: from here on nobody joins it. It returns how many callers wait for
+// the outcome, and whether it was the last flight of a retired Cache.
+func (f *flights) takeOff(fl *flight) (callers int, last bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if st := f.keys[fl.key.stored]; st != nil && st.flight == fl {
-		st.flight = nil
-		f.drop(fl.key, st)
+	if f.table[fl.key.stored] == fl {
+		delete(f.table, fl.key.stored)
 	}
-	return fl.callers
+	f.aloft--
+	return fl.callers, f.retired && f.aloft == 0
 }
 
 func (f *flights) isAbandoned(fl *flight) bool {
@@ -237,9 +140,9 @@ func (f *flights) isAbandoned(fl *flight) bool {
 	return fl.abandoned
 }
 
-// run computes and lands the flight. What happens between the two is land's. It never panics
-// and doesn't return when the computation ended its goroutine, but the flight lands.
-func (fl *flight) run(ctx context.Context, compute func(context.Context) Result, land func()) {
+// run does the flight's work and lands it; between the two is land. It never panics, and doesn't
+// return when the computation ended its goroutine, but the flight lands.
+func (fl *flight) run(ctx context.Context, work func(context.Context), land func()) {
 	returned := false
 	end := running.start(fl)
 	defer func() {
@@ -254,7 +157,7 @@ func (fl *flight) run(ctx context.Context, compute func(context.Context) Result,
 		land()
 		close(fl.landed)
 	}()
-	fl.result = compute(context.WithValue(ctx, flightKey{}, fl))
+	work(context.WithValue(ctx, flightKey{}, fl))
 	returned = true
 }
 

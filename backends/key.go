@@ -3,6 +3,7 @@ package backends
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cacheutils/cacheutils"
@@ -24,6 +25,7 @@ const leastKey = 32
 type Key struct {
 	text   string // before prefix and version
 	stored string // as the engine knows it
+	groups []string
 	check  keyCheck
 }
 
@@ -31,13 +33,21 @@ type Key struct {
 // into the entry: md5, whose sum makes shortened keys differ, can be made to collide.
 type keyCheck [16]byte
 
+// in returns the key for an entry in the groups, too.
+func (k Key) in(groups []string) Key {
+	if len(groups) > 0 {
+		k.groups = unique(append(slices.Clip(k.groups), groups...))
+	}
+	return k
+}
+
 // String returns the key without the backend's prefix and version.
 func (k Key) String() string { return k.text }
 
 // Key returns the key for any text: one that is too long, or that has characters which
 // memcached refuses, is shortened as cachekey.Sanitize does, so that with prefix and version
-// it has at most 250 bytes.
-func (c *Cache) Key(text string) Key {
+// it has at most 250 bytes. An entry under it is in the groups.
+func (c *Cache) Key(text string, groups ...string) Key {
 	short := cachekey.Sanitize(text, maxKey-len(c.head))
 	k := Key{text: short, stored: c.compose(short, c.version)}
 	if over := len(k.stored) - maxKey; over > 0 { // what the key function adds
@@ -48,16 +58,16 @@ func (c *Cache) Key(text string) Key {
 		sum := sha256.Sum256([]byte(text))
 		copy(k.check[:], sum[:])
 	}
-	return k
+	return k.in(groups)
 }
 
 // plainKey returns the key for text as it is, or an error if the engine can't take it. Where
 // it can, but memcached could not, that is logged, as Django warns.
-func (c *Cache) plainKey(text, version string) (Key, error) {
+func (c *Cache) plainKey(text string, o operation) (Key, error) {
 	if text == "" {
 		return Key{}, fmt.Errorf("backends: %w: it is empty", cacheutils.ErrInvalidKey)
 	}
-	k := Key{text: text, stored: c.compose(text, version)}
+	k := Key{text: text, stored: c.compose(text, o.version), groups: o.groups}
 	if c.checkKey != nil {
 		if err := c.checkKey(k.stored); err != nil {
 			return Key{}, fmt.Errorf("backends: %w", err)
@@ -70,10 +80,10 @@ func (c *Cache) plainKey(text, version string) (Key, error) {
 	return k, nil
 }
 
-func (c *Cache) plainKeys(texts []string, version string) ([]Key, error) {
+func (c *Cache) plainKeys(texts []string, o operation) ([]Key, error) {
 	keys := make([]Key, len(texts))
 	for i, text := range texts {
-		k, err := c.plainKey(text, version)
+		k, err := c.plainKey(text, o)
 		if err != nil {
 			return nil, err
 		}

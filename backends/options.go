@@ -9,6 +9,7 @@ type Option func(*operation)
 type operation struct {
 	timeout time.Duration
 	version string
+	groups  []string
 }
 
 // DefaultTimeout stands for the backend's own timeout.
@@ -26,11 +27,19 @@ func Version(v string) Option {
 	return func(o *operation) { o.version = v }
 }
 
+// Group puts what is stored into groups, so that InvalidateGroup drops it, and has a reader find
+// only what is in all of them. Without it a reader finds an entry whatever its groups, at the
+// cost of a second round trip if it has any.
+func Group(names ...string) Option {
+	return func(o *operation) { o.groups = append(o.groups, names...) }
+}
+
 func (c *Cache) operation(opts []Option) operation {
 	o := operation{timeout: c.timeout, version: c.version}
 	for _, opt := range opts {
 		opt(&o)
 	}
+	o.groups = unique(o.groups)
 	if o.timeout == DefaultTimeout {
 		o.timeout = c.timeout
 	}

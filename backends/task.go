@@ -13,17 +13,24 @@ import (
 type Task struct {
 	Stats Stats
 
+	// Stale is how long a value may be served past its timeout while it is computed anew, or
+	// when that fails; negative: not at all; DefaultStale: as the backend says.
+	Stale time.Duration
+
 	name   string      // for logs and errors
 	typ    *codec.Type // of the value
 	shared bool        // callers only read values, so all may have the same
 	plain  bool        // stored as by Set, and only where nothing is
 }
 
+// DefaultStale stands for the backend's own time that values may be served past their timeout.
+const DefaultStale time.Duration = -1 << 63
+
 // NewTask returns a task whose computations have values of type t. name is for logs and
 // errors. shared says that callers only read the values that Fetch returns: they then all
 // get the same one, and an engine that holds live values keeps it as it is.
 func NewTask(name string, t reflect.Type, shared bool) *Task {
-	return &Task{name: name, typ: codec.Of(t), shared: shared}
+	return &Task{Stale: DefaultStale, name: name, typ: codec.Of(t), shared: shared}
 }
 
 // Err returns nil if there are engines that can store the task's values. Otherwise the error
@@ -45,12 +52,14 @@ func (c *Cache) Holds(t *Task) error {
 
 // Stats counts what happened to the calls of a function. All fields only grow.
 type Stats struct {
-	Hits          atomic.Uint64 // calls answered from the cache
+	Hits          atomic.Uint64 // calls answered from the cache, with a fresh value
+	Stale         atomic.Uint64 // calls that found a value past its timeout
 	Misses        atomic.Uint64 // calls that found nothing there
-	Joins         atomic.Uint64 // of those: calls that waited for another's computation
+	Joins         atomic.Uint64 // of those: calls that waited for a computation in this process
+	Waits         atomic.Uint64 // looks for a value that another process computes
 	Computations  atomic.Uint64 // runs of the function, forced ones included
 	Stores        atomic.Uint64 // results stored
-	Refusals      atomic.Uint64 // results not stored, because the key was invalidated meanwhile
+	Refusals      atomic.Uint64 // results not stored, because the key or a group was invalidated meanwhile
 	Invalidations atomic.Uint64 // entries deleted through the function's handle
 	Errors        atomic.Uint64 // cache faults that were kept from callers
 }
@@ -61,8 +70,4 @@ type Result struct {
 	Err     error         // the function's error: Value is passed on, but not stored
 	Discard bool          // not to be stored, though there is no error
 	Timeout time.Duration // how long to store it; not positive: not at all; or DefaultTimeout
-
-	// cached says that Value was in the cache. It is for the caller who looked: the key may
-	// have been invalidated between that and a later caller's start.
-	cached bool
 }

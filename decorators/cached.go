@@ -105,7 +105,7 @@ func (p *plan) locate(args []reflect.Value) (*backends.Cache, backends.Key, erro
 	if err != nil {
 		return nil, backends.Key{}, fmt.Errorf("decorators: the key of %s: %w", p.name, err)
 	}
-	return cache, cache.Key(text), nil
+	return cache, cache.Key(text, p.groupsFor(args)...), nil
 }
 
 // context returns the context among args, or one that never ends.
@@ -145,10 +145,7 @@ func (p *plan) runUncached(args []reflect.Value) []reflect.Value {
 
 // run calls the function itself.
 func (p *plan) run(args []reflect.Value) []reflect.Value {
-	if p.fn.Type().IsVariadic() {
-		return p.fn.CallSlice(args)
-	}
-	return p.fn.Call(args)
+	return callWith(p.fn, args)
 }
 
 // results are what a call returns for r.

@@ -25,6 +25,10 @@ type options struct {
 	cacheNil     bool
 	unless       any
 	shared       bool
+	groups       []string
+	groupsOf     any
+	stale        time.Duration
+	hasStale     bool
 }
 
 type attrs struct {
@@ -119,4 +123,27 @@ func Unless(fn any) Option {
 // apart, and lets such a backend keep types that can't be encoded.
 func Shared() Option {
 	return func(o *options) { o.shared = true }
+}
+
+// Group puts results into groups, which InvalidateGroup of the backend drops at once, in all
+// processes and whatever their number. It costs no round trip: the groups are read together
+// with the result.
+func Group(names ...string) Option {
+	return func(o *options) { o.groups = append(o.groups, names...) }
+}
+
+// GroupsOf has fn decide which groups the results for some arguments are in, beside those of
+// Group. It takes the parameters of the decorated function, the context too, and returns
+// a []string.
+func GroupsOf(fn any) Option {
+	return func(o *options) { o.groupsOf = fn }
+}
+
+// Stale says how long results may be served past their timeout: while one caller among all
+// processes computes them anew, the others get the old ones at once, and so does that one
+// if the function fails or its context ends; after a failure the next try waits a second,
+// and twice as long after each further one, up to 30. Without it that is what the backend
+// says: 30 seconds for the group backend, nothing for others. Zero or less switches it off.
+func Stale(d time.Duration) Option {
+	return func(o *options) { o.stale, o.hasStale = d, true }
 }

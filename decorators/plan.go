@@ -36,6 +36,8 @@ type plan struct {
 	keyOf        reflect.Value // invalid: the parameters make the key
 	keyParams    []param       // of what keyOf returns
 	hashed       bool
+	groups       []string
+	groupsOf     reflect.Value // invalid: there are only groups
 
 	// The results.
 	values        int          // how many there are, the trailing error left out
@@ -76,6 +78,7 @@ func newPlan(fn reflect.Value, place string, opts []Option) *plan {
 	p.planResults(&o)
 	p.planParams(&o, receiver)
 	p.planKeyOf(&o)
+	p.planGroups(&o)
 	if o.backend == "" {
 		panicf("%s: Backend has an empty name", p.label)
 	}
@@ -126,6 +129,9 @@ func legal(name string) string {
 // planType looks at how results are stored.
 func (p *plan) planType(o *options) {
 	p.task = backends.NewTask(p.name, p.boxType, o.shared)
+	if o.hasStale {
+		p.task.Stale = max(o.stale, 0)
+	}
 	err := p.task.Err()
 	// Where the backend is known already, it has to be one that can keep the results.
 	if cache, unknown := p.backend.Cache(); err == nil && unknown == nil {
@@ -226,13 +232,8 @@ func (p *plan) planKeyOf(o *options) {
 	if o.keyOf == nil {
 		return
 	}
-	v, t := reflect.ValueOf(o.keyOf), p.fn.Type()
-	ok := v.Kind() == reflect.Func && !v.IsNil() && v.Type().NumOut() > 0 &&
-		v.Type().NumIn() == t.NumIn() && v.Type().IsVariadic() == t.IsVariadic()
-	for i := 0; ok && i < t.NumIn(); i++ {
-		ok = t.In(i).AssignableTo(v.Type().In(i))
-	}
-	if !ok {
+	v := reflect.ValueOf(o.keyOf)
+	if !p.hasParameters(v) || v.Type().NumOut() == 0 {
 		panicf("%s: KeyOf takes a func%s that returns what stands for them, got %T", p.label, p.takes(), o.keyOf)
 	}
 	p.keyOf = v
@@ -250,6 +251,46 @@ func (p *plan) planKeyOf(o *options) {
 		}
 		p.keyParams = append(p.keyParams, param{index: i, encoder: e})
 	}
+}
+
+// hasParameters tells whether v is a function that can be called with the function's arguments.
+func (p *plan) hasParameters(v reflect.Value) bool {
+	t := p.fn.Type()
+	ok := v.Kind() == reflect.Func && !v.IsNil() &&
+		v.Type().NumIn() == t.NumIn() && v.Type().IsVariadic() == t.IsVariadic()
+	for i := 0; ok && i < t.NumIn(); i++ {
+		ok = t.In(i).AssignableTo(v.Type().In(i))
+	}
+	return ok
+}
+
+// callWith calls fn, which hasParameters, with the function's arguments.
+func callWith(fn reflect.Value, args []reflect.Value) []reflect.Value {
+	if fn.Type().IsVariadic() {
+		return fn.CallSlice(args)
+	}
+	return fn.Call(args)
+}
+
+// planGroups checks the function that says which groups results are in, if there is one.
+func (p *plan) planGroups(o *options) {
+	p.groups = o.groups
+	if o.groupsOf == nil {
+		return
+	}
+	v := reflect.ValueOf(o.groupsOf)
+	if !p.hasParameters(v) || v.Type().NumOut() != 1 || v.Type().Out(0) != reflect.TypeFor[[]string]() {
+		panicf("%s: GroupsOf takes a func%s []string, got %T", p.label, p.takes(), o.groupsOf)
+	}
+	p.groupsOf = v
+}
+
+// groupsFor returns the groups of the results for args.
+func (p *plan) groupsFor(args []reflect.Value) []string {
+	if !p.groupsOf.IsValid() {
+		return p.groups
+	}
+	return append(p.groups[:len(p.groups):len(p.groups)], callWith(p.groupsOf, args)[0].Interface().([]string)...)
 }
 
 var tupleType = reflect.TypeFor[cachekey.Tuple]()
@@ -279,11 +320,7 @@ func (p *plan) key(args []reflect.Value) (string, error) {
 
 func (p *plan) appendArgs(b []byte, args []reflect.Value) ([]byte, error) {
 	if p.keyOf.IsValid() {
-		call := p.keyOf.Call
-		if p.keyOf.Type().IsVariadic() {
-			call = p.keyOf.CallSlice
-		}
-		return appendTuple(b, p.keyParams, call(args))
+		return appendTuple(b, p.keyParams, callWith(p.keyOf, args))
 	}
 	b, err := appendTuple(b, p.params, args)
 	if err != nil || p.kwargsIndex < 0 || args[p.kwargsIndex].Len() == 0 {

@@ -2,15 +2,17 @@ package decorators
 
 import "github.com/cacheutils/cacheutils/backends"
 
-// Stats are the counts of a decorated function. A call counts as a hit or as a miss; each
+// Stats are the counts of a decorated function. A call counts as a hit, as stale or as a miss; each
 // field may be a little ahead of the others while calls are under way.
 type Stats struct {
-	Hits          uint64 // calls answered from the cache
+	Hits          uint64 // calls answered from the cache, with fresh results
+	Stale         uint64 // calls that found results past their timeout
 	Misses        uint64 // calls that found nothing there
-	Joins         uint64 // of those, calls that waited for a computation under way
+	Joins         uint64 // of those, calls that waited for a computation in this process
+	Waits         uint64 // looks for results that another process computes
 	Computations  uint64 // runs of the function, forced ones included
 	Stores        uint64 // results stored
-	Refusals      uint64 // results not stored because their key was invalidated meanwhile
+	Refusals      uint64 // results not stored because their key or a group was invalidated meanwhile
 	Invalidations uint64 // successful calls of Invalidate
 	Errors        uint64 // faults of the cache that callers didn't see
 }
@@ -18,8 +20,10 @@ type Stats struct {
 func statsOf(s *backends.Stats) Stats {
 	return Stats{
 		Hits:          s.Hits.Load(),
+		Stale:         s.Stale.Load(),
 		Misses:        s.Misses.Load(),
 		Joins:         s.Joins.Load(),
+		Waits:         s.Waits.Load(),
 		Computations:  s.Computations.Load(),
 		Stores:        s.Stores.Load(),
 		Refusals:      s.Refusals.Load(),

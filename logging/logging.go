@@ -34,11 +34,14 @@ type Action string
 const (
 	Hit    Action = "HIT"
 	Miss   Action = "MISS"
+	Stale  Action = "STALE" // found, but past its timeout
 	Set    Action = "SET"
 	Delete Action = "DELETE"
 	Clear  Action = "CLEAR"
 	Fault  Action = "FAULT" // a cache fault that was kept from the caller
 	Notice Action = "NOTICE"
+
+	Invalidate Action = "INVALIDATE" // a group; Key is its name
 )
 
 // An Event is one line of the log. Fields that don't apply are zero.

@@ -30,7 +30,6 @@ type (
 	incrDropsFlags  struct{ sound }
 	truncates       struct{ sound }
 	over30Days      struct{ sound }
-	touchesNothing  struct{ sound }
 	clearsNothing   struct{ sound }
 	manyDropsFlags  struct{ sound }
 	borrowsKeys     struct{ sound }
@@ -113,11 +112,6 @@ func (e over30Days) Set(ctx context.Context, key string, item backends.Item, tim
 	return e.sound.Set(ctx, key, item, timeout)
 }
 
-func (e touchesNothing) Touch(ctx context.Context, key string, _ time.Duration) (bool, error) {
-	_, err := e.Get(ctx, key)
-	return err == nil, nil
-}
-
 func (clearsNothing) Clear(ctx context.Context) error { return ctx.Err() }
 
 func (e manyDropsFlags) GetMany(ctx context.Context, keys []string) (map[string]backends.Item, error) {
@@ -172,7 +166,6 @@ var faults = []struct {
 	{"Engine_Incr", func(e sound) backends.Engine { return incrDropsFlags{e} }},
 	{"C36_FractionsOfASecond", func(e sound) backends.Engine { return truncates{e} }},
 	{"Waiting/C35_SetOver30Days", func(e sound) backends.Engine { return over30Days{e} }},
-	{"Waiting/C39_TouchExtends", func(e sound) backends.Engine { return touchesNothing{e} }},
 	{"C83_Clear", func(e sound) backends.Engine { return clearsNothing{e} }},
 	{"Engine_GetMany", func(e sound) backends.Engine { return manyDropsFlags{e} }},
 	{"Engine_KeysAreOnlyBorrowed", func(e sound) backends.Engine { return borrowsKeys{e} }},

@@ -29,6 +29,9 @@ func Open(s engine.Settings) (engine.Engine, error) {
 
 type dummy struct{}
 
+// Discards is true.
+func (dummy) Discards() bool { return true }
+
 func (dummy) Get(ctx context.Context, key string) (engine.Item, error) {
 	if err := ctx.Err(); err != nil {
 		return engine.Item{}, err

@@ -88,6 +88,12 @@ type LiveHolder interface {
 	HoldsLive() bool
 }
 
+// A Discarder is an engine that stores nothing, if Discards is true. What it says of add and
+// compare-and-swap then means nothing, and nobody asks it for leases.
+type Discarder interface {
+	Discards() bool
+}
+
 // A KeyChecker is an engine that can't take every key. CheckKey returns an error that
 // matches cacheutils.ErrInvalidKey and names the key and what is wrong with it; the
 // caller then doesn't use the key.

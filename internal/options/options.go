@@ -118,6 +118,20 @@ func (r *Reader) Duration(name string, def time.Duration) time.Duration {
 	return d
 }
 
+// NonNegative is Duration for options that may be 0 as well.
+func (r *Reader) NonNegative(name string, def time.Duration) time.Duration {
+	value, ok := r.lookup(name)
+	if !ok {
+		return def
+	}
+	d, ok := asDuration(value)
+	if !ok || d < 0 {
+		r.refuse(name, value, `a duration: a time.Duration, seconds as a number, or text such as "250ms"`)
+		return def
+	}
+	return d
+}
+
 // Err returns nil if every option given was asked for and had the right type. Otherwise the
 // error matches cacheutils.ErrConfig and tells everything that is wrong, with the names of
 // the options there are.

@@ -1,0 +1,146 @@
+package backends
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// A group is a key of its own that holds a random uuid as text: the group's generation. Entries
+// carry the generations that their groups had before their value was computed, and count
+// while the groups still have them. So to invalidate a group is to give it another
+// generation, whatever it holds, and a group key that was lost invalidates, too. The text of
+// group keys is that of django-cache-utils, so that both can share the groups of a server.
+
+// A generation is what a group held at some time. An empty id says that it held nothing.
+type generation struct {
+	group string
+	id    string
+}
+
+// groupKey returns the key that holds the group's generation.
+func (c *Cache) groupKey(group string) string {
+	return cachekey.Sanitize(c.groupVersion+"_group::"+group, maxKey)
+}
+
+// InvalidateGroup invalidates every entry of the groups: those that are stored, and those that
+// are being computed from what was read before. Once it has returned nil, no call that starts
+// later, in any process, gets one of them. All servers are asked at once, so that it takes
+// one round trip; the errors of those that failed are joined, and their groups may still be
+// what they were.
+func (c *Cache) InvalidateGroup(ctx context.Context, groups ...string) error {
+	groups = unique(groups)
+	results := make(chan error, len(groups))
+	for _, group := range groups {
+		set := func() { results <- c.renewGroup(ctx, group) }
+		if len(groups) == 1 {
+			set()
+		} else {
+			go set()
+		}
+	}
+	var errs []error
+	for range groups {
+		if err := <-results; err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Cache) renewGroup(ctx context.Context, group string) error {
+	if err := c.engine.Set(ctx, c.groupKey(group), generationItem(uuid.NewString()), cacheutils.Forever); err != nil {
+		return fmt.Errorf("backends: invalidate group %q: %w", group, err)
+	}
+	if logging.Enabled(logging.LevelDebug) {
+		logging.Log(logging.LevelDebug, logging.Event{Action: logging.Invalidate, Backend: c.name, Key: group})
+	}
+	return nil
+}
+
+func generationItem(id string) engine.Item {
+	return engine.Item{Value: []byte(id), Flags: flagsText, Cost: len(id)}
+}
+
+// generations reads what the groups hold now, in one multi-get.
+func (c *Cache) generations(ctx context.Context, groups []string) ([]generation, error) {
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	keys := make([]string, len(groups))
+	for i, group := range groups {
+		keys[i] = c.groupKey(group)
+	}
+	items, err := c.engine.GetMany(ctx, keys)
+	found := make([]generation, len(groups))
+	for i, group := range groups {
+		item, ok := items[keys[i]]
+		if !ok && err != nil {
+			return nil, fmt.Errorf("backends: read the generation of group %q: %w", group, err)
+		}
+		found[i] = generation{group, string(item.Value)}
+	}
+	return found, nil
+}
+
+// complete gives those of the groups a generation that have none. Processes that do so at the
+// same time agree: add lets one of them through, and the others read what that one wrote.
+func (c *Cache) complete(ctx context.Context, found []generation) ([]generation, error) {
+	for range 3 { // a new generation may be lost again, but not for ever
+		var missing []string
+		for _, g := range found {
+			if g.id == "" {
+				missing = append(missing, g.group)
+			}
+		}
+		if len(missing) == 0 {
+			return found, nil
+		}
+		found = slices.Clone(found)
+		var others []string // somebody else was first
+		for _, group := range missing {
+			id := uuid.NewString()
+			added, err := c.engine.Add(ctx, c.groupKey(group), generationItem(id), cacheutils.Forever)
+			if err != nil {
+				return nil, fmt.Errorf("backends: begin group %q: %w", group, err)
+			}
+			if added {
+				setGeneration(found, generation{group, id})
+			} else {
+				others = append(others, group)
+			}
+		}
+		read, err := c.generations(ctx, others)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range read {
+			setGeneration(found, g)
+		}
+	}
+	return nil, fmt.Errorf("backends: group key is lost as soon as it is written: %w", cacheutils.ErrCacheMiss)
+}
+
+func setGeneration(list []generation, g generation) {
+	for i := range list {
+		if list[i].group == g.group {
+			list[i] = g
+		}
+	}
+}
+
+// unique returns names sorted, each once.
+func unique(names []string) []string {
+	if len(names) < 2 {
+		return names
+	}
+	return slices.Compact(slices.Sorted(slices.Values(names)))
+}

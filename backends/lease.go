@@ -1,0 +1,207 @@
+package backends
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A lease is the right to compute a key's value and to store it, among all processes. It is a
+// random token on the key's entry: on an entry without a value where there was none, on the
+// old entry where its value may still be served. See docs/freshness.md for why this keeps
+// readers from old values.
+//
+//	take     add, where nothing is; compare-and-swap with what was read, where something is
+//	renew    while the computation runs: read, and swap in the same entry with more time
+//	store    read once more; if the token is there and the groups still have the generations
+//	         from before the computation, swap in the result
+//	release  as store, but with what the token lay on, or with an entry that counts for nobody
+//
+// Whoever deletes or overwrites the entry takes the token away, and then nothing is stored. So
+// does a server that loses the entry. A holder that dies stops renewing: the server drops an
+// entry without a value when the lease's life is over; on a stale value the end of the
+// lease stands as a time, which hosts whose clocks differ see earlier or later by that much.
+type lease struct {
+	cache  *Cache
+	key    Key
+	token  token
+	groups []generation // before the computation
+	under  entry        // what the token lies on, without it; empty if there was no value
+
+	mu    sync.Mutex // held while it is renewed, so that store doesn't race with that
+	timer *time.Timer
+	ended bool
+}
+
+// A token is one holder's alone.
+type token [16]byte
+
+func newToken() (t token) {
+	binary.NativeEndian.PutUint64(t[:], rand.Uint64())
+	binary.NativeEndian.PutUint64(t[8:], rand.Uint64()|1) // never zero
+	return t
+}
+
+const (
+	defaultLease = 5 * time.Second
+	// tombstone is how long an entry that counts for nobody stays after a lease without a result.
+	tombstone = time.Second
+)
+
+// take tries to get the lease on key, of which f was found. ok is false when somebody was
+// faster. With steal it is taken from whoever has it.
+func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *lease, ok bool, err error) {
+	if f.state == leased && !steal {
+		return nil, false, nil
+	}
+	l = &lease{cache: c, key: key, token: newToken()}
+	if l.groups, err = c.complete(ctx, f.generations); err != nil {
+		return nil, false, err
+	}
+	l.under = entry{flags: flagsFrame, label: label{check: key.check, empty: true}}
+	if (f.state == fresh || f.state == stale) && !f.entry.isPlainNumber() {
+		l.under = f.entry
+		l.under.holder, l.under.heldUntil = token{}, 0
+	}
+	held := l.held()
+	if f.state == absent {
+		ok, err = c.engine.Add(ctx, key.stored, held.item(), l.life(&held))
+	} else {
+		held.cas = f.entry.cas
+		ok, err = c.engine.CompareAndSwap(ctx, key.stored, held.item(), l.life(&held))
+	}
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	l.timer = time.AfterFunc(c.lease/3, l.renew)
+	return l, true, nil
+}
+
+// held returns the entry with the token on it.
+func (l *lease) held() entry {
+	e := l.under
+	e.holder, e.heldUntil = l.token, time.Now().Add(l.cache.lease).UnixMilli()
+	return e
+}
+
+// life returns how long the engine keeps an entry with the token.
+func (l *lease) life(e *entry) time.Duration {
+	if e.empty {
+		return l.cache.lease
+	}
+	return e.left()
+}
+
+// renew runs every third of the lease's life.
+func (l *lease) renew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return
+	}
+	ctx := context.Background()
+	f, err := l.cache.read(ctx, l.key)
+	if err == nil && f.entry.holder != l.token {
+		return // it is lost, which store will find out
+	}
+	if err == nil {
+		held := l.held()
+		held.cas = f.entry.cas
+		_, err = l.cache.engine.CompareAndSwap(ctx, l.key.stored, held.item(), l.life(&held))
+	}
+	if err != nil {
+		l.cache.fault("renew the lease on "+l.key.text, err)
+	}
+	l.timer.Reset(l.cache.lease / 3)
+}
+
+// end stops the renewing.
+func (l *lease) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	l.timer.Stop()
+}
+
+// settle ends the lease with e, or with nothing if e is nil, which then is what the token lay
+// on, or counts for nobody. held is true if the token was still there, and with e, if it
+// was stored.
+func (l *lease) settle(ctx context.Context, e *entry, keep time.Duration) (held bool, err error) {
+	l.end()
+	f, err := l.cache.read(ctx, l.key)
+	if err != nil {
+		return false, err
+	}
+	if f.entry.holder != l.token {
+		return false, nil
+	}
+	held = slices.Equal(f.generations, l.groups)
+	next, keep := l.next(e, keep, held)
+	next.cas = f.entry.cas
+	swapped, err := l.cache.engine.CompareAndSwap(ctx, l.key.stored, next.item(), keep)
+	return held && swapped, err
+}
+
+// next returns the entry that settle leaves, and for how long.
+func (l *lease) next(e *entry, keep time.Duration, held bool) (*entry, time.Duration) {
+	switch {
+	case e != nil && held:
+		return e, keep
+	case l.under.empty || !held:
+		return &entry{flags: flagsFrame, label: label{check: l.key.check, empty: true}}, tombstone
+	default:
+		return &l.under, l.under.left()
+	}
+}
+
+// failed notes on what the token lies on, a stale value, that it could not be computed anew, and
+// that the next may try only after a while, which doubles with each failure.
+func (l *lease) failed() {
+	const first, most = time.Second, 30 * time.Second
+	if l.under.failures < 255 {
+		l.under.failures++
+	}
+	wait := most
+	if n := l.under.failures - 1; n < 5 {
+		wait = first << n
+	}
+	l.under.retryAt = time.Now().Add(wait).UnixMilli()
+}
+
+// isRefreshed tells whether a stale value is left alone: somebody computes it anew, or has
+// failed to and waits.
+func (e *entry) isRefreshed() bool {
+	now := time.Now().UnixMilli()
+	return e.holder != token{} && now < e.heldUntil || now < e.retryAt
+}
+
+// Whoever needs a value that another process computes looks again after a while: first after
+// firstPoll, then after half as long again each time, up to lastPoll, each time give or take
+// half, so that processes don't look at the same moment.
+const (
+	firstPoll = 4 * time.Millisecond
+	lastPoll  = 40 * time.Millisecond
+)
+
+// pollDelay returns how long to wait before the nth look, counted from 0.
+func pollDelay(n int) time.Duration {
+	d := firstPoll
+	for range min(n, 20) {
+		d = min(d*3/2, lastPoll)
+	}
+	return d/2 + rand.N(d)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
