@@ -175,21 +175,32 @@ func (c *Cache) SetKey(ctx context.Context, key Key, value any, opts ...Option) 
 }
 
 func (c *Cache) setPlain(ctx context.Context, key Key, value any, timeout time.Duration) error {
+	groups, err := c.begun(ctx, key.groups)
+	if err != nil {
+		return fmt.Errorf("backends: set %q: %w", key.text, err)
+	}
+	return c.setIn(ctx, key, value, timeout, groups)
+}
+
+// setIn is setPlain for groups that have these generations.
+func (c *Cache) setIn(ctx context.Context, key Key, value any, timeout time.Duration, groups []generation) error {
 	t, p := boxed(value)
 	e, err := c.sealPlain(key, t, p)
 	if err != nil {
 		return err
 	}
+	e.groups = groups
 	return c.store(ctx, key, &e, timeout, 0)
 }
 
 // store writes e over whatever is there: a computation that is under way is not stored after that.
 func (c *Cache) store(ctx context.Context, key Key, e *entry, timeout, stale time.Duration) error {
 	c.flights.void(key)
-	keep, err := c.prepare(ctx, key, e, timeout, stale)
-	if err == nil && timeout <= 0 {
+	var err error
+	if timeout <= 0 {
 		_, err = c.engine.Delete(ctx, key.stored)
-	} else if err == nil {
+	} else {
+		keep := e.stamp(timeout, stale)
 		err = c.engine.Set(ctx, key.stored, e.item(), keep)
 	}
 	if err != nil {
@@ -197,23 +208,6 @@ func (c *Cache) store(ctx context.Context, key Key, e *entry, timeout, stale tim
 	}
 	c.debug(logging.Set, key, e.cost)
 	return nil
-}
-
-// prepare puts on e what an entry carries that is stored now, and returns how long it is kept.
-func (c *Cache) prepare(ctx context.Context, key Key, e *entry, timeout, stale time.Duration) (keep time.Duration, err error) {
-	if timeout <= 0 {
-		return 0, nil
-	}
-	if len(key.groups) > 0 {
-		found, err := c.generations(ctx, key.groups)
-		if err != nil {
-			return 0, err
-		}
-		if e.groups, err = c.complete(ctx, found); err != nil {
-			return 0, err
-		}
-	}
-	return e.stamp(timeout, stale), nil
 }
 
 // SetMany stores values, a map with string keys. It returns the keys that could not be
@@ -232,10 +226,14 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 	if err != nil {
 		return texts, err
 	}
+	groups, err := c.begun(ctx, o.groups)
+	if err != nil {
+		return texts, fmt.Errorf("backends: set %d keys: %w", len(keys), err)
+	}
 	var errs []error
 	for _, key := range keys {
 		value := m.MapIndex(reflect.ValueOf(key.text).Convert(m.Type().Key()))
-		if err := c.setPlain(ctx, key, value.Interface(), o.timeout); err != nil {
+		if err := c.setIn(ctx, key, value.Interface(), o.timeout, groups); err != nil {
 			failed = append(failed, key.text)
 			errs = append(errs, err)
 		}
@@ -272,10 +270,11 @@ func (c *Cache) Add(ctx context.Context, key string, value any, opts ...Option) 
 
 // add stores e where there is no value that counts.
 func (c *Cache) add(ctx context.Context, key Key, e *entry, timeout time.Duration) (bool, error) {
-	keep, err := c.prepare(ctx, key, e, timeout, 0)
-	if err != nil {
+	var err error
+	if e.groups, err = c.begun(ctx, key.groups); err != nil {
 		return false, err
 	}
+	keep := e.stamp(timeout, 0)
 	for {
 		if added, err := c.engine.Add(ctx, key.stored, e.item(), keep); added || err != nil || c.discards {
 			return added, err

@@ -166,11 +166,16 @@ func (c *Cache) settle(ctx context.Context, fl *flight, l *lease) (held bool) {
 	if timeout == DefaultTimeout {
 		timeout = c.timeout
 	}
-	if r.Err != nil || r.Discard || timeout <= 0 || c.flights.isAbandoned(fl) {
+	if r.Err != nil || c.flights.isAbandoned(fl) {
+		return c.release(fl, l)
+	}
+	if r.Discard || timeout <= 0 {
+		l.drop()
 		return c.release(fl, l)
 	}
 	e, ok := c.sealResult(fl)
 	if !ok {
+		l.drop()
 		return c.release(fl, l)
 	}
 	e.groups = l.groups
@@ -263,15 +268,15 @@ func (c *Cache) refresh(ctx context.Context, key Key, task *Task, compute func(c
 		return old
 	}
 	fl, _ := c.flights.join(key, task, true)
-	r := c.lead(ctx, fl, func(ctx context.Context) { c.runRefresh(ctx, fl, compute, l, old) })
+	r := c.lead(ctx, fl, func(ctx context.Context) { c.runRefresh(ctx, fl, compute, l) })
 	if r.Err != nil {
 		return old
 	}
 	return r
 }
 
-// runRefresh is runWithLease, but that an error leaves the old value.
-func (c *Cache) runRefresh(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease, old Result) {
+// runRefresh is runWithLease, but that an error puts the next try off.
+func (c *Cache) runRefresh(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) {
 	c.runWithLease(ctx, fl, func(ctx context.Context) Result {
 		r := compute(ctx)
 		if r.Err != nil && ctx.Err() == nil {
@@ -310,6 +315,9 @@ func (c *Cache) runForced(ctx context.Context, fl *flight, compute func(context.
 
 // steal takes the lease on the flight's key, over whatever is there, or returns nil.
 func (c *Cache) steal(ctx context.Context, fl *flight) *lease {
+	if c.discards {
+		return nil
+	}
 	for range forceTries {
 		f, err := c.read(ctx, fl.key)
 		if err == nil {
@@ -442,6 +450,9 @@ func (c *Cache) Put(ctx context.Context, key Key, task *Task, value any, timeout
 	e, err := c.seal(key, task.typ, value, task.shared, nil)
 	if err != nil {
 		return err
+	}
+	if e.groups, err = c.begun(ctx, key.groups); err != nil {
+		return fmt.Errorf("backends: set %q: %w", key.text, err)
 	}
 	return c.store(ctx, key, &e, timeout, c.staleOf(task))
 }

@@ -91,6 +91,15 @@ func (c *Cache) generations(ctx context.Context, groups []string) ([]generation,
 	return found, nil
 }
 
+// begun returns what the groups hold now; those that held nothing are given a generation.
+func (c *Cache) begun(ctx context.Context, groups []string) ([]generation, error) {
+	found, err := c.generations(ctx, groups)
+	if err != nil {
+		return nil, err
+	}
+	return c.complete(ctx, found)
+}
+
 // complete gives those of the groups a generation that have none. Processes that do so at the
 // same time agree: add lets one of them through, and the others read what that one wrote.
 func (c *Cache) complete(ctx context.Context, found []generation) ([]generation, error) {

@@ -61,7 +61,7 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 	if l.groups, err = c.complete(ctx, f.generations); err != nil {
 		return nil, false, err
 	}
-	l.under = entry{flags: flagsFrame, label: label{check: key.check, empty: true}}
+	l.drop()
 	if (f.state == fresh || f.state == stale) && !f.entry.isPlainNumber() {
 		l.under = f.entry
 		l.under.holder, l.under.heldUntil = token{}, 0
@@ -151,10 +151,16 @@ func (l *lease) next(e *entry, keep time.Duration, held bool) (*entry, time.Dura
 	case e != nil && held:
 		return e, keep
 	case l.under.empty || !held:
-		return &entry{flags: flagsFrame, label: label{check: l.key.check, empty: true}}, tombstone
+		l.drop()
+		return &l.under, tombstone
 	default:
 		return &l.under, l.under.left()
 	}
+}
+
+// drop forgets what the token lies on.
+func (l *lease) drop() {
+	l.under = entry{flags: flagsFrame, label: label{check: l.key.check, empty: true}}
 }
 
 // failed notes on what the token lies on, a stale value, that it could not be computed anew, and
