@@ -1,8 +1,6 @@
 package backends
 
-import (
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // A frame is, in this order: two bytes that say that it is one, a byte of bits, the
 // fingerprint of the value's type, what the bits say is on the label, and the payload, which
@@ -10,15 +8,19 @@ import (
 const (
 	frameMagic  = 0xCA
 	frameFormat = 1
+)
 
-	bitCompressed = 1 << iota >> 2 // the payload is compressed
-	bitCheck                       // 16 bytes of the sha256 of a shortened key
-	bitTimes                       // freshUntil, goneAt
-	bitGroups                      // how many, and of each its name and generation
-	bitHeld                        // holder, heldUntil
-	bitRetry                       // failures, retryAt
-	bitEmpty                       // no payload
-	allBits       = 1<<iota>>2 - 1
+// The bits of a frame.
+const (
+	bitCompressed = 1 << iota // the payload is compressed
+	bitCheck                  // 16 bytes of the sha256 of a shortened key
+	bitTimes                  // freshUntil, goneAt
+	bitGroups                 // how many, and of each its name and generation
+	bitHeld                   // holder, heldUntil
+	bitRetry                  // failures, retryAt
+	bitEmpty                  // no payload
+
+	allBits = 1<<iota - 1
 )
 
 // maxGroups bounds what a frame can make a reader ask for.
