@@ -23,9 +23,20 @@
 //	city, err = cities.RequireCache(ctx, 42, "it") // from the cache, or ErrNoCachedValue
 //	key, err := cities.CacheKey(ctx, 42, "it")     // [cached]city((42,'it'))
 //
-// An error is returned and not cached. Callers in one process who want the same result at the
-// same time share one computation. A cache that is down, slow or full changes no result: the
+// An error is returned and not cached. Callers who want the same result at the same time share
+// one computation, in all processes that use the same server. A cache that is down, slow or full changes no result: the
 // call computes. Invalidate, which can't do its work then, returns the error.
+//
+// # Groups
+//
+// decorators.Group puts results into groups, and one call drops what is in a group, in all
+// processes:
+//
+//	err := cache.InvalidateGroup(ctx, "cities")
+//
+// Once that, or Invalidate, has returned nil, no call that starts later gets a result whose
+// computation began before. decorators.Stale lets results be served past their timeout, while one
+// caller computes them anew.
 //
 // # Configuring
 //
@@ -38,7 +49,8 @@
 //	})
 //
 // decorators.Backend says which of them a function uses, if not "default". The engines are
-// "locmem", "memcached", and "dummy", which stores nothing; backends.Register adds others.
+// "locmem", "memcached", "group", which is memcached with results that are served for a
+// while past their timeout, and "dummy", which stores nothing; backends.Register adds others.
 //
 // # Values
 //

@@ -382,7 +382,7 @@ func TestReadmeConfig(t *testing.T) {
 		}
 		cachetest.Configure(t, config)
 	}
-	urls := regexp.MustCompile(`(?m)(locmem|memcached|dummy)://[^\s`+"`"+`")]*`).FindAllString(text, -1)
+	urls := regexp.MustCompile(`(?m)(group\+)?(locmem|memcached|dummy)://[^\s`+"`"+`")]*`).FindAllString(text, -1)
 	for _, url := range urls {
 		s, err := backends.ParseURL(url)
 		if err != nil {
@@ -417,8 +417,10 @@ func TestReadmeOptions(t *testing.T) {
 			delete(inTable, option)
 		}
 	}
-	if inTable["compress_above"] == "all" {
-		delete(inTable, "compress_above")
+	for _, option := range []string{"compress_above", "stale", "lease"} {
+		if inTable[option] == "all" {
+			delete(inTable, option)
+		}
 	}
 	for option := range inTable {
 		t.Errorf("README.md has an option %s that no engine has", option)

@@ -413,7 +413,8 @@ func (c *Cache) Decr(ctx context.Context, key string, delta int64, opts ...Optio
 	return c.Incr(ctx, key, -delta, opts...)
 }
 
-// Delete removes the entry under key and tells whether there was one. Once it has returned
+// Delete removes the entry under key, whatever its groups, and tells whether there was one: a
+// stale one counts, and so does what stands there while a value is computed. Once it has returned
 // without an error, no call that starts later, in any process, gets a value whose computation
 // began before: computations of this key that are under way are not stored.
 func (c *Cache) Delete(ctx context.Context, key string, opts ...Option) (bool, error) {

@@ -10,8 +10,15 @@
 // Without a Configure there is a "default" in this process's memory. A [Config] can also be
 // read from JSON with Django's names, and [Settings] from a URL with [ParseURL]. The engines
 // are locmem, memcached and dummy, and what [Register] adds; their options are in their
-// packages. One option holds for all of them: compress_above, the size in bytes above which
-// encoded values are compressed (1024 unless given; -1 never).
+// packages. "group" is memcached, and "group+locmem" locmem, with values that are served for 30
+// seconds past their timeout while somebody computes them anew. These options hold for all of
+// them:
+//
+//	compress_above  the size in bytes above which encoded values are compressed (1024; -1 never)
+//	stale           how long decorated functions' results are served past their timeout, unless
+//	                the function says (0; 30 seconds for group)
+//	lease           how long others wait, and a second more, for what a process computes that
+//	                has died (5 seconds)
 //
 // # Values
 //
@@ -41,11 +48,20 @@
 // in the cache or to another caller. A decorated function may say that its results are only
 // read (decorators.Shared): they are then kept as they are, whatever they are.
 //
+// # Groups
+//
+// [Group] puts entries into groups, with any operation that stores, and
+// [Cache.InvalidateGroup] drops those of a group, in one write, whatever their number. Groups are
+// known to all processes that use the store, by the backend's Version and their name:
+// prefixes don't count, so that a Django project with django-cache-utils has the same ones.
+//
 // # Engines
 //
 // What a store has to do is in package engine, and package backendtest checks it. Everything
 // that users see is done here, above the engines: prefix and version, encoding, the
-// single computation of a missing value, and that an invalidation is not undone by a
-// computation which began before it. A call goes from Fetch (fetch.go) to the flights
-// (flight.go) and to the engine.
+// single computation of a missing value, groups, stale values, and that an invalidation is not
+// undone by a computation which began before it. A call goes from Fetch (fetch.go), which looks
+// for the entry and its groups (read.go, group.go), to the flights of this process (flight.go),
+// the lease among all processes (lease.go) and the engine. docs/freshness.md has the algorithm
+// and why it is right.
 package backends

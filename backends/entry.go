@@ -206,10 +206,10 @@ func (e *entry) decode(t *codec.Type, p reflect.Value) error {
 }
 
 // openOther reads a value that was stored as one type into a variable of another that can
-// hold it: a City into an any, or an any that holds a City into a City.
+// hold it: a City into an any, an any that holds a City into a City, or an int into an int64.
 func openOther(fingerprint uint64, t *codec.Type, payload []byte, p reflect.Value) error {
 	from, ok := codec.Lookup(fingerprint)
-	if !ok || (from.Type().Kind() != reflect.Interface && t.Type().Kind() != reflect.Interface) {
+	if !ok || from.Type().Kind() != reflect.Interface && t.Type().Kind() != reflect.Interface && !areIntegers(from.Type(), t.Type()) {
 		return undecodable("it is no %s, or of another version of that type", t.Type())
 	}
 	q := reflect.New(from.Type())
@@ -237,12 +237,18 @@ func assign(v, from reflect.Value) error {
 		v.SetString(from.String())
 		return nil
 	}
+	if from.Type() != v.Type() && areIntegers(from.Type(), v.Type()) {
+		return openNumber(fmt.Append(nil, from), from.Type(), v)
+	}
 	if !from.Type().AssignableTo(v.Type()) {
 		return undecodable("it is a %s, no %s", from.Type(), v.Type())
 	}
 	v.Set(from)
 	return nil
 }
+
+// areIntegers tells whether both types are predeclared integer types.
+func areIntegers(a, b reflect.Type) bool { return integers[a.Kind()] == a && integers[b.Kind()] == b }
 
 // openNumber reads decimal text, which was stored as a number of the given type, into a variable
 // of any integer type that can hold it, or into an interface. memcached pads the text with

@@ -66,6 +66,7 @@ func (c *Cache) taskFault(task *Task, doing string, err error) {
 // compute waits for the flight of key or leads one. started is when the caller did, and f what
 // it found, or nil when it could not look.
 func (c *Cache) compute(ctx context.Context, key Key, task *Task, compute func(context.Context) Result, started uint64, f *finding) Result {
+	looked := f != nil
 	for {
 		if err := ctx.Err(); err != nil {
 			return Result{Err: err}
@@ -75,7 +76,7 @@ func (c *Cache) compute(ctx context.Context, key Key, task *Task, compute func(c
 			return c.lead(ctx, fl, func(ctx context.Context) { c.work(ctx, fl, compute, f) })
 		}
 		task.Stats.Joins.Add(1)
-		if r, ok := c.wait(ctx, fl, started); ok {
+		if r, ok := c.wait(ctx, fl, key, started, looked); ok {
 			return r
 		}
 		f = &finding{state: leased} // look again before computing
@@ -127,12 +128,16 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 	}
 }
 
-// runWithoutLease is for when the server can't be reached. Who joins gets the result, though
-// another process may have invalidated it: nobody could tell.
+// runWithoutLease is for when the server can't be reached. Who can't reach it either and joins gets
+// the result, though another process may have invalidated it: nobody could tell.
 func (c *Cache) runWithoutLease(ctx context.Context, fl *flight, compute func(context.Context) Result) {
+	began := c.flights.tick()
 	fl.valid = always
 	fl.task.Stats.Computations.Add(1)
 	fl.result = compute(ctx)
+	if fl.result.Err == nil && !c.discards {
+		fl.unseen = began
+	}
 }
 
 // runWithLease computes and stores. The result is for those who had started before the
@@ -275,10 +280,17 @@ func (c *Cache) refresh(ctx context.Context, key Key, task *Task, compute func(c
 	return r
 }
 
-// runRefresh is runWithLease, but that an error puts the next try off.
+// runRefresh is runWithLease, but that an error or a panic puts the next try off.
 func (c *Cache) runRefresh(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) {
 	c.runWithLease(ctx, fl, func(ctx context.Context) Result {
+		returned := false
+		defer func() {
+			if !returned {
+				l.failed()
+			}
+		}()
 		r := compute(ctx)
+		returned = true
 		if r.Err != nil && ctx.Err() == nil {
 			l.failed()
 			fl.task.Stats.Errors.Add(1)
@@ -367,8 +379,8 @@ func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)
 }
 
 // wait is for callers who have joined a flight. ok is false when its outcome is not for
-// them: they start again.
-func (c *Cache) wait(ctx context.Context, fl *flight, started uint64) (r Result, ok bool) {
+// them, see isFor: they start again.
+func (c *Cache) wait(ctx context.Context, fl *flight, key Key, started uint64, looked bool) (r Result, ok bool) {
 	if parent := callersFlight(ctx); parent != nil {
 		if !waits.enter(parent, fl) {
 			c.flights.leave(fl)
@@ -379,7 +391,7 @@ func (c *Cache) wait(ctx context.Context, fl *flight, started uint64) (r Result,
 	if !c.await(ctx, fl) {
 		return Result{Err: ctx.Err()}, true
 	}
-	if c.flights.isAbandoned(fl) || started >= fl.valid {
+	if !c.flights.isFor(fl, key, started, looked) {
 		return Result{}, false
 	}
 	fl.rethrow()
@@ -466,9 +478,9 @@ func (c *Cache) staleOf(task *Task) time.Duration {
 }
 
 // GetOrSet reads the value under key into the variable that into points at. When there is
-// none it calls compute, once for all callers in this process, stores what that returns,
-// a nil too, and hands it out. Should another process have stored a value meanwhile, that
-// one stays and is handed out. An error of compute is returned as it is and nothing is
+// none it calls compute, once for all callers in all processes, stores what that returns,
+// a nil too, and hands it out. Should somebody have set a value meanwhile, that one stays and is
+// handed out. What is deleted meanwhile, or whose group is invalidated, is not stored. An error of compute is returned as it is and nothing is
 // stored. That the store fails is logged, not returned: the value is there.
 func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func(context.Context) (any, error), opts ...Option) error {
 	o := c.operation(opts)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -39,8 +40,9 @@ type flight struct {
 	landed chan struct{}      // closed when outcome is complete
 
 	// Guarded by flights.mu.
-	callers   int  // who still wait for the outcome
-	abandoned bool // there was a moment when nobody waited; its result counts for nobody
+	callers   int    // who still wait for the outcome
+	abandoned bool   // there was a moment when nobody waited; its result counts for nobody
+	voided    uint64 // not 0: a tick, at which one of its groups was invalidated in this process
 
 	outcome // written before landed is closed, read after
 }
@@ -58,6 +60,11 @@ type outcome struct {
 	// the tick at which the computation began, or one at which the lease was still there
 	// and the groups were what they were.
 	valid uint64
+
+	// unseen, if not 0, is the tick at which a computation without a lease began. Nobody can tell
+	// whether another process has invalidated its result, so it isn't for a caller who started later
+	// and could look for a value: the server was there for an invalidation, too.
+	unseen uint64
 }
 
 // always is the tick of outcomes that are for everybody.
@@ -108,6 +115,20 @@ func (f *flights) void(key Key) {
 	delete(f.table, key.stored)
 }
 
+// voidGroups keeps the outcomes of flights in the groups from callers who start later. The flights
+// stay on the table: such a caller may be part of one, and is told so when it joins.
+func (f *flights) voidGroups(groups []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	tick := f.tick()
+	for _, fl := range f.table {
+		in := func(group string) bool { return slices.Contains(fl.key.groups, group) }
+		if fl.voided == 0 && slices.ContainsFunc(groups, in) {
+			fl.voided = tick
+		}
+	}
+}
+
 // voidAll takes all flights off the table.
 func (f *flights) voidAll() {
 	f.mu.Lock()
@@ -122,6 +143,13 @@ func (f *flights) retire() {
 	f.retired = true
 }
 
+// deserted tells whether the Cache was replaced and has no flights any more.
+func (f *flights) deserted() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.retired && f.aloft == 0
+}
+
 // takeOff ends the flight: from here on nobody joins it. It returns how many callers wait for
 // the outcome, and whether it was the last flight of a retired Cache.
 func (f *flights) takeOff(fl *flight) (callers int, last bool) {
@@ -132,6 +160,21 @@ func (f *flights) takeOff(fl *flight) (callers int, last bool) {
 	}
 	f.aloft--
 	return fl.callers, f.retired && f.aloft == 0
+}
+
+// isFor tells whether the outcome of fl, which has landed, is for a caller who joined it: one who
+// asked for key and started at that tick. looked tells whether it could look for a value.
+func (f *flights) isFor(fl *flight, key Key, started uint64, looked bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case fl.abandoned, started >= fl.valid, fl.voided != 0 && started >= fl.voided:
+		return false
+	case fl.unseen != 0 && looked && started >= fl.unseen:
+		return false
+	default: // an invalidation of other groups would not have shown
+		return slices.Equal(fl.key.groups, key.groups)
+	}
 }
 
 func (f *flights) isAbandoned(fl *flight) bool {

@@ -23,7 +23,7 @@ const (
 	allBits = 1<<iota - 1
 )
 
-// maxGroups bounds what a frame can make a reader ask for.
+// maxGroups is how many groups an entry can be in. It bounds what a frame can make a reader ask for.
 const maxGroups = 1000
 
 func (e *entry) frame() []byte {

@@ -38,6 +38,7 @@ func (c *Cache) groupKey(group string) string {
 // what they were.
 func (c *Cache) InvalidateGroup(ctx context.Context, groups ...string) error {
 	groups = unique(groups)
+	c.flights.voidGroups(groups)
 	results := make(chan error, len(groups))
 	for _, group := range groups {
 		set := func() { results <- c.renewGroup(ctx, group) }
@@ -103,6 +104,9 @@ func (c *Cache) begun(ctx context.Context, groups []string) ([]generation, error
 // complete gives those of the groups a generation that have none. Processes that do so at the
 // same time agree: add lets one of them through, and the others read what that one wrote.
 func (c *Cache) complete(ctx context.Context, found []generation) ([]generation, error) {
+	if len(found) > maxGroups {
+		return nil, fmt.Errorf("backends: %w: an entry in %d groups, which can be in %d at most", cacheutils.ErrArguments, len(found), maxGroups)
+	}
 	for range 3 { // a new generation may be lost again, but not for ever
 		var missing []string
 		for _, g := range found {

@@ -29,9 +29,11 @@ type lease struct {
 	key    Key
 	token  token
 	groups []generation // before the computation
-	under  entry        // what the token lies on, without it; empty if there was no value
 
-	mu    sync.Mutex // held while it is renewed, so that store doesn't race with that
+	// mu is held while the lease is renewed, so that store doesn't race with that. Once it has
+	// ended, under is the goroutine's that settles it.
+	mu    sync.Mutex
+	under entry // what the token lies on, without it; empty if there was no value
 	timer *time.Timer
 	ended bool
 }
@@ -73,11 +75,33 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 		held.cas = f.entry.cas
 		ok, err = c.engine.CompareAndSwap(ctx, key.stored, held.item(), l.life(&held))
 	}
-	if err != nil || !ok {
+	if err != nil {
+		go l.disown(context.WithoutCancel(ctx))
 		return nil, false, err
 	}
+	if !ok {
+		return nil, false, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.timer = time.AfterFunc(c.lease/3, l.renew)
 	return l, true, nil
+}
+
+// disown is for a lease of which nobody knows whether it was taken: the answer was lost, or the
+// caller's context ended before it came. Were the token left there, all processes would wait for a
+// computation that there isn't. The store may carry out late what it was told, so it is looked
+// for more than once.
+func (l *lease) disown(ctx context.Context) {
+	for _, after := range [...]time.Duration{0, 100 * time.Millisecond, time.Second} {
+		time.Sleep(after)
+		if held, _ := l.settle(ctx, nil, 0); held {
+			break
+		}
+	}
+	if l.cache.flights.deserted() {
+		_ = l.cache.Close() // this has opened again what Configure closed
+	}
 }
 
 // held returns the entry with the token on it.
@@ -87,12 +111,16 @@ func (l *lease) held() entry {
 	return e
 }
 
-// life returns how long the engine keeps an entry with the token.
+// life returns how long the engine keeps an entry with the token. A store that counts in
+// seconds may drop an entry almost one of them early, and the holder must not lose the token
+// while it lives; so it's one more. A value that ends before the token does is left under it,
+// but not served.
 func (l *lease) life(e *entry) time.Duration {
+	life := l.cache.lease + time.Second
 	if e.empty {
-		return l.cache.lease
+		return life
 	}
-	return e.left()
+	return max(e.left(), life)
 }
 
 // renew runs every third of the lease's life.
@@ -123,7 +151,9 @@ func (l *lease) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
-	l.timer.Stop()
+	if l.timer != nil {
+		l.timer.Stop()
+	}
 }
 
 // settle ends the lease with e, or with nothing if e is nil, which then is what the token lay
@@ -160,6 +190,8 @@ func (l *lease) next(e *entry, keep time.Duration, held bool) (*entry, time.Dura
 
 // drop forgets what the token lies on.
 func (l *lease) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.under = entry{flags: flagsFrame, label: label{check: l.key.check, empty: true}}
 }
 
@@ -167,6 +199,8 @@ func (l *lease) drop() {
 // that the next may try only after a while, which doubles with each failure.
 func (l *lease) failed() {
 	const first, most = time.Second, 30 * time.Second
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.under.failures < 255 {
 		l.under.failures++
 	}

@@ -22,14 +22,16 @@ func Timeout(d time.Duration) Option {
 	return func(o *operation) { o.timeout = d }
 }
 
-// Version addresses the key in that version instead of the backend's.
+// Version addresses the key in that version instead of the backend's. Groups stay those of the
+// backend's own version.
 func Version(v string) Option {
 	return func(o *operation) { o.version = v }
 }
 
 // Group puts what is stored into groups, so that InvalidateGroup drops it, and has a reader find
 // only what is in all of them. Without it a reader finds an entry whatever its groups, at the
-// cost of a second round trip if it has any.
+// cost of a second round trip if it has any. A name is any text; an entry can be in at most
+// 1000 groups.
 func Group(names ...string) Option {
 	return func(o *operation) { o.groups = append(o.groups, names...) }
 }

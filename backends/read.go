@@ -88,9 +88,17 @@ func (c *Cache) assess(ctx context.Context, key Key, item engine.Item, generatio
 	if err != nil || !alive {
 		return f, err
 	}
-	f.state = fresh
-	if e.freshUntil != 0 && time.Now().UnixMilli() >= e.freshUntil {
+	now := time.Now().UnixMilli()
+	gone := e.goneAt != 0 && now >= e.goneAt
+	switch {
+	case gone && e.holder != token{}:
+		f.state = leased // the engine keeps it for the token only
+	case gone && e.freshUntil != 0:
+		// The engine's clock is not as fine as the time that a stale value may be served for.
+	case e.freshUntil != 0 && now >= e.freshUntil:
 		f.state = stale
+	default:
+		f.state = fresh
 	}
 	return f, nil
 }

@@ -17,6 +17,7 @@ import (
 //	locmem://sessions?max_entries=5000
 //	memcached://10.0.0.1:11211,10.0.0.2:11211/shop?timeout=1h
 //	memcached:///run/memcached.sock?prefix=shop
+//	group+memcached://10.0.0.1:11211/shop?stale=1m
 //
 // Without a host the path is that of a unix socket. Anything else that is wrong is an error
 // that matches cacheutils.ErrConfig and names it; options are checked by Configure.

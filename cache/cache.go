@@ -4,6 +4,11 @@
 //	city, err := cache.Get[City](ctx, cachekey.Tuple{"city", 42})
 //	found, err := cache.Delete(ctx, cachekey.Tuple{"city", 42})
 //
+// Values can be put into groups, which are invalidated at once, whatever they hold:
+//
+//	err := cache.Set(ctx, cachekey.Tuple{"city", 42}, city, cache.Group("cities"))
+//	err = cache.InvalidateGroup(ctx, "cities")
+//
 // A key is rendered as in package cachekey, so that two values that differ in value or type
 // are two keys: "5" and 5, or [a b] and "a-b". Any length and any characters will do. What is
 // done is logged by package logging.
@@ -38,6 +43,14 @@ func Timeout(d time.Duration) Option {
 	return func(c *call) { c.options = append(c.options, backends.Timeout(d)) }
 }
 
+// Group puts the value into groups, which InvalidateGroup drops at once, in all processes. Get
+// with it finds only what is in all of them, and costs one round trip; without it Get finds a
+// value whatever its groups, but has to ask twice if there are any. The functions of package
+// decorators, and backends on the same server with the same Version, share the groups.
+func Group(names ...string) Option {
+	return func(c *call) { c.options = append(c.options, backends.Group(names...)) }
+}
+
 // Get returns the value under key. It is an error that matches cacheutils.ErrCacheMiss when
 // there is none, or none of type T.
 func Get[T any](ctx context.Context, key any, opts ...Option) (T, error) {
@@ -46,7 +59,7 @@ func Get[T any](ctx context.Context, key any, opts ...Option) (T, error) {
 	if err != nil {
 		return value, err
 	}
-	err = t.cache.GetKey(ctx, t.key, &value)
+	err = t.cache.GetKey(ctx, t.key, &value, t.options...)
 	return value, err
 }
 
@@ -59,8 +72,9 @@ func Set(ctx context.Context, key, value any, opts ...Option) error {
 	return t.cache.SetKey(ctx, t.key, value, t.options...)
 }
 
-// Delete removes what is under key and tells whether there was something. Once it has
-// returned without an error no caller in this process gets the old value.
+// Delete removes what is under key, whatever its groups, and tells whether there was something.
+// Once it has returned without an error, no call that starts later, in any process, gets the old
+// value, nor one of a GetOrSet that began to compute before.
 func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
 	t, err := resolve(key, opts)
 	if err != nil {
@@ -70,9 +84,11 @@ func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
 }
 
 // GetOrSet returns the value under key or, if there is none, that of compute, which is
-// stored, a nil too. compute runs once for all callers in this process that ask meanwhile,
-// under a context that ends when they have all left. Its error is returned as it is, and
-// nothing is stored. That the value could not be stored is logged, not returned.
+// stored, a nil too. compute runs once for all callers that ask meanwhile, in this process and
+// in others that use the same server, under a context that ends when those in this process
+// have all left. Its error is returned as it is, and nothing is stored. That the value could
+// not be stored is logged, not returned. What is deleted, or whose group is invalidated, while
+// compute runs is not stored.
 func GetOrSet[T any](ctx context.Context, key any, compute func(context.Context) (T, error), opts ...Option) (T, error) {
 	var value T
 	t, err := resolve(key, opts)
@@ -83,6 +99,24 @@ func GetOrSet[T any](ctx context.Context, key any, compute func(context.Context)
 	return value, err
 }
 
+// InvalidateGroup drops every value that is in the group, in one round trip whatever their number.
+// Once it has returned nil, no call that starts later, in any process, gets one of them, nor
+// one of a computation that began before. On an error they may still be there. Of the options
+// only Backend counts.
+func InvalidateGroup(ctx context.Context, group string, opts ...Option) error {
+	return InvalidateGroups(ctx, []string{group}, opts...)
+}
+
+// InvalidateGroups is InvalidateGroup for several groups, at once. It tries all of them and
+// returns the errors joined.
+func InvalidateGroups(ctx context.Context, groups []string, opts ...Option) error {
+	b, err := backends.Get(collect(opts).backend)
+	if err != nil {
+		return err
+	}
+	return b.InvalidateGroup(ctx, groups...)
+}
+
 // A place is where a call's key is.
 type place struct {
 	cache   *backends.Cache
@@ -90,11 +124,16 @@ type place struct {
 	options []backends.Option
 }
 
-func resolve(key any, opts []Option) (place, error) {
+func collect(opts []Option) call {
 	c := call{backend: "default"}
 	for _, opt := range opts {
 		opt(&c)
 	}
+	return c
+}
+
+func resolve(key any, opts []Option) (place, error) {
+	c := collect(opts)
 	text, err := cachekey.Repr(key)
 	if err != nil {
 		return place{}, err

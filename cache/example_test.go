@@ -94,3 +94,55 @@ func ExampleBackend() {
 	fmt.Println(err)
 	// Output: cacheutils: unknown backend "sessions": configured are "default"
 }
+
+// A value may be in several groups, and one of them invalidated drops it.
+func ExampleGroup() {
+	ctx := context.Background()
+	cities := cache.Group("cities", "country-it")
+	cache.Set(ctx, cachekey.Tuple{"city", 42}, "Roma", cities, cache.Timeout(time.Hour))
+	fmt.Println(cache.Get[string](ctx, cachekey.Tuple{"city", 42}, cities))
+
+	fmt.Println(cache.InvalidateGroup(ctx, "country-it"))
+	_, err := cache.Get[string](ctx, cachekey.Tuple{"city", 42}, cities)
+	fmt.Println(errors.Is(err, cacheutils.ErrCacheMiss))
+	// Output:
+	// Roma <nil>
+	// <nil>
+	// true
+}
+
+// Other groups, and what is in none, stay.
+func ExampleInvalidateGroup() {
+	ctx := context.Background()
+	cache.Set(ctx, "rome", "a city", cache.Group("cities"))
+	cache.Set(ctx, "italy", "a country", cache.Group("countries"))
+	fmt.Println(cache.InvalidateGroup(ctx, "cities"))
+
+	_, err := cache.Get[string](ctx, "rome", cache.Group("cities"))
+	fmt.Println(errors.Is(err, cacheutils.ErrCacheMiss))
+	fmt.Println(cache.Get[string](ctx, "italy", cache.Group("countries")))
+	// Output:
+	// <nil>
+	// true
+	// a country <nil>
+}
+
+func ExampleInvalidateGroups() {
+	ctx := context.Background()
+	load := func(context.Context) (string, error) {
+		fmt.Println("loading")
+		return "a city", nil
+	}
+	for range 2 {
+		city, err := cache.GetOrSet(ctx, "rome", load, cache.Group("cities", "capitals"))
+		fmt.Println(city, err)
+		fmt.Println(cache.InvalidateGroups(ctx, []string{"cities", "countries"}))
+	}
+	// Output:
+	// loading
+	// a city <nil>
+	// <nil>
+	// loading
+	// a city <nil>
+	// <nil>
+}

@@ -17,8 +17,13 @@ import (
 //  1. The key is made from the function's name and the arguments; contexts don't count, nor
 //     does the receiver of a method expression, unless WithReceiver says so.
 //  2. If the backend has results under the key, they are returned.
-//  3. If another call in this process computes them, this one waits for those.
+//     If they are past their timeout, but not past the time that Stale adds, they are returned
+//     as well, unless nobody computes them anew: then this call does.
+//  3. If another call computes them, in this process or another one, this call waits for those.
 //  4. Otherwise fn runs, and its results are stored for Timeout and returned.
+//
+// Results whose key or one of whose groups is invalidated while fn runs are returned to those
+// who had called before, and not stored.
 //
 // A non-nil trailing error is returned, with the other results, to all who waited, and nothing
 // is stored; so is a nil that is the sole result, without CacheNil. A panic in fn panics, as a

@@ -14,6 +14,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/backends/engine"
 	"github.com/cacheutils/cacheutils/backends/memcached"
+	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/cachetest"
 )
@@ -299,5 +300,7 @@ func otherProcess(t *testing.T, addr, do string) {
 		fmt.Println("answer:", got)
 	case "invalidate":
 		fmt.Println("answer:", who.Invalidate(1))
+	case "group":
+		fmt.Println("answer:", cache.InvalidateGroup(context.Background(), "g"))
 	}
 }

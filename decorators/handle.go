@@ -16,17 +16,18 @@ import (
 //
 // A Handle may be used by many goroutines at once.
 type Handle[F any] struct {
-	ForceRecalc  F // runs the function whatever is cached, stores and returns its results; no call that starts after it has returned, in this process, gets older ones
+	ForceRecalc  F // runs the function whatever is cached, stores and returns its results; no call that starts after it has returned, in any process, gets older ones, unless the server could not be reached
 	RequireCache F // returns what is cached and never runs the function; cacheutils.ErrNoCachedValue if there is nothing, as a panic where the function has no trailing error
 	Original     F // the function itself
 
 	plan *plan
 }
 
-// Invalidate removes the results for args. Once it has returned nil, no call that starts later in
-// this process gets results whose computation began before: computations under way here are not
-// stored, nor joined any more. One that is under way in another process is stored when it
-// ends. On an error what is cached may still be there.
+// Invalidate removes the results for args. Once it has returned nil, no call that starts later, in
+// any process, gets results whose computation began before: computations under way are not
+// stored, nor are their results given to callers who join from then on. Results past their timeout
+// (see Stale) go, too. On an error what is cached may still be there. It is one round trip;
+// a cache.InvalidateGroup does the same for all results of a group.
 func (h *Handle[F]) Invalidate(args ...any) error {
 	p := h.plan
 	values, err := p.arguments(args)

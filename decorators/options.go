@@ -125,16 +125,17 @@ func Shared() Option {
 	return func(o *options) { o.shared = true }
 }
 
-// Group puts results into groups, which InvalidateGroup of the backend drops at once, in all
-// processes and whatever their number. It costs no round trip: the groups are read together
-// with the result.
+// Group puts results into groups, which cache.InvalidateGroup drops at once, in all processes and
+// whatever their number. A name is any text. It costs a hit no round trip: the groups are read
+// together with the result. A function that is given a group more computes anew, since what it
+// has stored without that would not be invalidated with it.
 func Group(names ...string) Option {
 	return func(o *options) { o.groups = append(o.groups, names...) }
 }
 
 // GroupsOf has fn decide which groups the results for some arguments are in, beside those of
 // Group. It takes the parameters of the decorated function, the context too, and returns
-// a []string.
+// a []string. It runs at every call, and equal arguments have to have equal groups.
 func GroupsOf(fn any) Option {
 	return func(o *options) { o.groupsOf = fn }
 }
@@ -142,8 +143,9 @@ func GroupsOf(fn any) Option {
 // Stale says how long results may be served past their timeout: while one caller among all
 // processes computes them anew, the others get the old ones at once, and so does that one
 // if the function fails or its context ends; after a failure the next try waits a second,
-// and twice as long after each further one, up to 30. Without it that is what the backend
-// says: 30 seconds for the group backend, nothing for others. Zero or less switches it off.
+// and twice as long after each further one, up to 30. What was invalidated is never served.
+// Without it that is what the backend says: 30 seconds for the group backend, nothing for
+// others, unless they have the option stale. Zero or less switches it off.
 func Stale(d time.Duration) Option {
 	return func(o *options) { o.stale, o.hasStale = d, true }
 }

@@ -12,8 +12,9 @@
 //
 // Run it with -race. Most subtests are named by the row of Django's cache tests that they
 // stand for: C04_AddLeavesWhatIsThere says what test_add says there. The others are named
-// Engine_ for the methods of backends.Engine, and Cache_ for what this library adds above
-// them. A run takes a few seconds, in which entries expire.
+// Engine_ for the methods of backends.Engine, G01 and so on for groups, and Cache_ for what
+// else this library adds above them. G01_InAGroup has all operations once more, on entries
+// in a group. A run takes a few seconds, in which entries expire.
 package backendtest
 
 import (
@@ -49,6 +50,13 @@ func Run(t *testing.T, open func(backends.Settings) (backends.Engine, error)) {
 	t.Cleanup(func() { logging.SetSink(nil) })
 
 	s.testEngine(t)
+	s.testOperations(t)
+	s.testSettings(t)
+	s.testGroups(t)
+}
+
+// testOperations is about what a Cache does with its engine.
+func (s *suite) testOperations(t *testing.T) {
 	s.testStore(t)
 	s.testMany(t)
 	s.testNumbers(t)
@@ -56,7 +64,6 @@ func Run(t *testing.T, open func(backends.Settings) (backends.Engine, error)) {
 	s.testKeys(t)
 	s.testValues(t)
 	s.testClear(t)
-	s.testSettings(t)
 	s.testContext(t)
 	s.testConcurrency(t)
 	s.testTimeouts(t)

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends"
 )
 
 // testConcurrency is about many goroutines on one cache. The race detector looks on.
@@ -41,11 +40,11 @@ func (s *suite) everyMethodAtOnce(t *testing.T) {
 		own := fmt.Sprintf("own-%d", i)
 		for round := range 5 {
 			for _, m := range methods {
-				if err := m.call(ctx, c.Cache, shared[(i+round)%len(shared)]); !harmless(err) {
+				if err := m.call(ctx, c, shared[(i+round)%len(shared)]); !harmless(err) {
 					t.Errorf("%s: %v", m.name, err)
 				}
 			}
-			if err := ownKey(c.Cache, own, round); err != nil {
+			if err := ownKey(c, own, round); err != nil {
 				t.Errorf("round %d: %v", round, err)
 				return
 			}
@@ -60,7 +59,7 @@ func harmless(err error) bool {
 }
 
 // ownKey does to a key that nobody else uses what has one outcome.
-func ownKey(c *backends.Cache, key string, n int) error {
+func ownKey(c cache, key string, n int) error {
 	if _, err := c.Delete(ctx, key); err != nil {
 		return err
 	}

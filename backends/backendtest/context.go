@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends"
 )
 
 // promptly is how soon a method has to return once its context has ended. Race detector and
@@ -23,7 +22,7 @@ func (s *suite) testContext(t *testing.T) {
 		cancelled, cancel := context.WithCancel(ctx)
 		cancel()
 		for _, m := range methods {
-			if err := m.call(cancelled, c.Cache, "key"); !errors.Is(err, context.Canceled) {
+			if err := m.call(cancelled, c, "key"); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: got error %v, want context.Canceled", m.name, err)
 			}
 		}
@@ -62,7 +61,7 @@ func (s *suite) cancelledOnTheWay(t *testing.T) {
 	together(len(keys), func(i int) {
 		for range 150 {
 			doomed, cancel := context.WithTimeout(ctx, time.Duration(rand.IntN(400))*time.Microsecond)
-			check(t, doomed, c.Cache, keys[i])
+			check(t, doomed, c, keys[i])
 			cancel()
 		}
 	})
@@ -72,7 +71,7 @@ func (s *suite) cancelledOnTheWay(t *testing.T) {
 }
 
 // check reads key, whose value is its own name, in two ways.
-func check(t *testing.T, ctx context.Context, c *backends.Cache, key string) {
+func check(t *testing.T, ctx context.Context, c cache, key string) {
 	start := time.Now()
 	got := "nothing"
 	if err := c.Get(ctx, key, &got); err == nil && got != key || err != nil && !ended(err) {

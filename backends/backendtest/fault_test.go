@@ -29,6 +29,7 @@ type (
 	racyIncr        struct{ sound }
 	incrDropsFlags  struct{ sound }
 	truncates       struct{ sound }
+	touchesNothing  struct{ sound }
 	over30Days      struct{ sound }
 	clearsNothing   struct{ sound }
 	manyDropsFlags  struct{ sound }
@@ -105,6 +106,14 @@ func (e truncates) Set(ctx context.Context, key string, item backends.Item, time
 	return e.sound.Set(ctx, key, item, timeout)
 }
 
+func (e touchesNothing) Touch(ctx context.Context, key string, _ time.Duration) (bool, error) {
+	_, err := e.Get(ctx, key)
+	if errors.Is(err, cacheutils.ErrCacheMiss) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 func (e over30Days) Set(ctx context.Context, key string, item backends.Item, timeout time.Duration) error {
 	if timeout > 30*24*time.Hour && timeout != cacheutils.Forever {
 		timeout = 1
@@ -165,6 +174,10 @@ var faults = []struct {
 	{"C44_IncrIsAtomic", func(e sound) backends.Engine { return racyIncr{e} }},
 	{"Engine_Incr", func(e sound) backends.Engine { return incrDropsFlags{e} }},
 	{"C36_FractionsOfASecond", func(e sound) backends.Engine { return truncates{e} }},
+	{"Waiting/Engine_TouchProlongs", func(e sound) backends.Engine { return touchesNothing{e} }},
+	{"Waiting/Engine_TouchShortens", func(e sound) backends.Engine { return touchesNothing{e} }},
+	{"G04_AgreeOnOneGeneration", func(e sound) backends.Engine { return addOverwrites{e} }},
+
 	{"Waiting/C35_SetOver30Days", func(e sound) backends.Engine { return over30Days{e} }},
 	{"C83_Clear", func(e sound) backends.Engine { return clearsNothing{e} }},
 	{"Engine_GetMany", func(e sound) backends.Engine { return manyDropsFlags{e} }},

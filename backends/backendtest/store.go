@@ -89,16 +89,16 @@ func (s *suite) testStore(t *testing.T) {
 	})
 	t.Run("C08_GetOrSetOfMany", s.getOrSetOfMany)
 	t.Run("C09_GetOrSetKeepsAnothersValue", func(t *testing.T) {
-		c := s.only(t)
-		another := s.engine(t)
+		s.configure(t, backends.Config{"another": {}})
+		c, another := s.cache(t, "default"), s.cache(t, "another")
 		got := 0
 		c.ok(c.GetOrSet(ctx, "key", &got, func(ctx context.Context) (any, error) {
-			err := another.Set(ctx, ":1:key", number(7), time.Hour)
-			return 1, err
+			return 1, another.Set(ctx, "key", 7)
 		}))
 		c.same("the value handed out", 7, got)
 		c.holds("key", 7)
 	})
+	t.Run("Cache_LeaseIsNoValue", s.leaseIsNoValue)
 	t.Run("C10_GetOrSetOfAVersion", func(t *testing.T) {
 		c := s.only(t)
 		got := ""
@@ -162,4 +162,50 @@ func (s *suite) getOrSetOfMany(t *testing.T) {
 		t.Errorf("%d callers: got %d computations, want 1", callers, n)
 	}
 	c.holds("key", []int{1, 2, 3})
+}
+
+// leaseIsNoValue looks at a key whose value is being computed: nothing is there, and who adds
+// something is not overwritten.
+func (s *suite) leaseIsNoValue(t *testing.T) {
+	c := s.only(t)
+	nothing := func(key string) {
+		c.misses(key)
+		c.no(c.Has(ctx, key))
+		c.no(c.Touch(ctx, key))
+		_, err := c.Incr(ctx, key, 1)
+		c.fails(err, cacheutils.ErrCacheMiss)
+		many := map[string]any{}
+		c.ok(c.GetMany(ctx, []string{key}, many))
+		c.same("GetMany", map[string]any{}, many)
+	}
+	got := ""
+	c.ok(c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) {
+		nothing("key")
+		return "computed", nil
+	}))
+	c.same("GetOrSet", "computed", got)
+	c.holds("key", "computed")
+
+	c.ok(c.GetOrSet(ctx, "added", &got, func(context.Context) (any, error) {
+		nothing("added")
+		c.yes(c.Add(ctx, "added", "another"))
+		c.no(c.Add(ctx, "added", "a third"))
+		return "computed", nil
+	}))
+	c.same("GetOrSet of what was added meanwhile", "another", got)
+	c.holds("added", "another")
+
+	c.ok(c.GetOrSet(ctx, "deleted", &got, func(context.Context) (any, error) {
+		_, err := c.Delete(ctx, "deleted")
+		return "computed", err
+	}))
+	c.same("GetOrSet of what was deleted meanwhile", "computed", got)
+	nothing("deleted")
+
+	// What is left of a computation without a result.
+	broken := errors.New("broken")
+	c.fails(c.GetOrSet(ctx, "failed", &got, func(context.Context) (any, error) { return "", broken }), broken)
+	nothing("failed")
+	c.yes(c.Add(ctx, "failed", "another"))
+	c.holds("failed", "another")
 }

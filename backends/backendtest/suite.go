@@ -28,7 +28,8 @@ const patience = 20 * time.Second
 // A suite is an engine under test.
 type suite struct {
 	open    func(backends.Settings) (backends.Engine, error)
-	backend string // the name that it is registered under
+	backend string   // the name that it is registered under
+	groups  []string // those of every operation
 	log     *recorder
 }
 
@@ -75,7 +76,7 @@ func (s *suite) cache(t *testing.T, name string) cache {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cache{c, t}
+	return cache{c, t, s.groups}
 }
 
 // only configures a "default" and nothing else.
@@ -122,10 +123,12 @@ func checkKey(e backends.Engine, stored string) error {
 	return nil
 }
 
-// A cache is a cache whose operations have to succeed.
+// A cache is a cache whose operations have to succeed. Those that Cache has, too, are in
+// the groups.
 type cache struct {
 	*backends.Cache
-	t *testing.T
+	t      *testing.T
+	groups []string
 }
 
 func (c cache) ok(err error) {
@@ -260,53 +263,53 @@ func raw(t *testing.T, e backends.Engine, from, to string) {
 // methods are those of a Cache that take keys.
 var methods = []struct {
 	name string
-	call func(ctx context.Context, c *backends.Cache, key string) error
+	call func(ctx context.Context, c cache, key string) error
 }{
-	{"Get", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"Get", func(ctx context.Context, c cache, key string) error {
 		return c.Get(ctx, key, new(any))
 	}},
-	{"GetMany", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"GetMany", func(ctx context.Context, c cache, key string) error {
 		return c.GetMany(ctx, []string{"plain", key}, map[string]any{})
 	}},
-	{"Set", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"Set", func(ctx context.Context, c cache, key string) error {
 		return c.Set(ctx, key, "value")
 	}},
-	{"SetMany", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"SetMany", func(ctx context.Context, c cache, key string) error {
 		_, err := c.SetMany(ctx, map[string]string{key: "value"})
 		return err
 	}},
-	{"Add", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"Add", func(ctx context.Context, c cache, key string) error {
 		_, err := c.Add(ctx, key, "value")
 		return err
 	}},
-	{"Touch", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"Touch", func(ctx context.Context, c cache, key string) error {
 		_, err := c.Touch(ctx, key)
 		return err
 	}},
-	{"Touch0", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"Touch0", func(ctx context.Context, c cache, key string) error {
 		_, err := c.Touch(ctx, key, backends.Timeout(0))
 		return err
 	}},
-	{"Incr", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"Incr", func(ctx context.Context, c cache, key string) error {
 		_, err := c.Incr(ctx, key, 1)
 		return err
 	}},
-	{"Decr", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"Decr", func(ctx context.Context, c cache, key string) error {
 		_, err := c.Decr(ctx, key, 1)
 		return err
 	}},
-	{"Has", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"Has", func(ctx context.Context, c cache, key string) error {
 		_, err := c.Has(ctx, key)
 		return err
 	}},
-	{"Delete", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"Delete", func(ctx context.Context, c cache, key string) error {
 		_, err := c.Delete(ctx, key)
 		return err
 	}},
-	{"DeleteMany", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"DeleteMany", func(ctx context.Context, c cache, key string) error {
 		return c.DeleteMany(ctx, []string{"plain", key})
 	}},
-	{"GetOrSet", func(ctx context.Context, c *backends.Cache, key string) error {
+	{"GetOrSet", func(ctx context.Context, c cache, key string) error {
 		return c.GetOrSet(ctx, key, new(any), func(ctx context.Context) (any, error) {
 			return "value", ctx.Err()
 		})

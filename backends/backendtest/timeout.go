@@ -3,6 +3,7 @@ package backendtest
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -187,6 +188,63 @@ var ending = []expiry{
 		c.ok(c.GetOrSet(ctx, key, &got, func(context.Context) (any, error) { return "new", nil }))
 		c.same("GetOrSet", "new", got)
 	}},
+	{"G03_EndsWhenItsTimeoutSays", "default", func(c cache, key string) {
+		c.set(key, "value", timeout(brief), backends.Group("lives long"))
+		c.holds(key, "value", backends.Group("lives long"))
+	}, nil},
+	{"D8_StaleIsNoValue", "default", func(c cache, key string) {
+		c.putStale(key)
+		c.holds(key, "old")
+	}, func(c cache, key string) {
+		c.isStale(key)
+		c.misses(key)
+		c.no(c.Touch(ctx, key))
+		_, err := c.Incr(ctx, key, 1)
+		c.fails(err, cacheutils.ErrCacheMiss)
+		got := map[string]string{}
+		c.ok(c.GetMany(ctx, []string{key}, got))
+		c.same("GetMany", map[string]string{}, got)
+		c.isStale(key)
+	}},
+	{"D8_AddOverStale", "default", cache.putStale, func(c cache, key string) {
+		c.isStale(key)
+		c.yes(c.Add(ctx, key, "new"))
+		c.no(c.Add(ctx, key, "newer"))
+		c.holds(key, "new")
+	}},
+	{"D8_GetOrSetOverStale", "default", cache.putStale, func(c cache, key string) {
+		c.isStale(key)
+		got := ""
+		c.ok(c.GetOrSet(ctx, key, &got, func(context.Context) (any, error) { return "new", nil }))
+		c.holds(key, "new")
+	}},
+	{"D7_StaleIsDeleted", "default", cache.putStale, func(c cache, key string) {
+		c.isStale(key)
+		c.yes(c.Delete(ctx, key))
+		_, err := c.FetchCached(ctx, c.Key(key), staleTask)
+		c.fails(err, cacheutils.ErrNoCachedValue)
+	}},
+}
+
+// staleTask is of values that may be served for long after their timeout.
+var staleTask = func() *backends.Task {
+	task := backends.NewTask("stale", reflect.TypeFor[string](), false)
+	task.Stale = time.Hour
+	return task
+}()
+
+func (c cache) putStale(key string) {
+	c.t.Helper()
+	value := "old"
+	c.ok(c.Put(ctx, c.Key(key), staleTask, &value, brief))
+}
+
+// isStale wants the value of putStale under key.
+func (c cache) isStale(key string) {
+	c.t.Helper()
+	got, err := c.FetchCached(ctx, c.Key(key), staleTask)
+	c.ok(err)
+	c.same("the stale value", "old", *got.(*string))
 }
 
 // staying are entries that are still there when all the others have ended.
@@ -248,6 +306,9 @@ var staying = []expiry{
 		c.set(key, "value", timeout(brief))
 		c.yes(c.Touch(ctx, key))
 	}},
+	{name: "G03_OutlivesTheDefault", cache: "brief", write: func(c cache, key string) {
+		c.set(key, "value", timeout(time.Hour), backends.Group("lives long"))
+	}},
 	{name: "C3B_YearByDefault", cache: "year", write: func(c cache, key string) {
 		c.set(key, "value")
 	}},
@@ -267,6 +328,9 @@ func (s *suite) testExpiries(t *testing.T) {
 	must(t, e.Set(ctx, ":1:Engine_NoSwapAfterTheEnd", item, brief))
 	over, err := e.Get(ctx, ":1:Engine_NoSwapAfterTheEnd")
 	must(t, err)
+	touch(t, e, ":1:Engine_TouchShortens", time.Hour, brief)
+	touch(t, e, ":1:Engine_TouchProlongs", brief, time.Hour)
+	touch(t, e, ":1:Engine_TouchForever", brief, cacheutils.Forever)
 	for _, x := range append(ending, staying...) {
 		x.write(s.cache(t, x.cache), x.name)
 	}
@@ -281,18 +345,42 @@ func (s *suite) testExpiries(t *testing.T) {
 			}
 		})
 	}
-	t.Run("Engine_CompareAndSwapEnds", func(t *testing.T) {
-		s.cache(t, "default").ends("Engine_CompareAndSwapEnds")
-	})
+	gone := func(key string) {
+		t.Helper()
+		for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+			_, err := e.Get(ctx, key)
+			if errors.Is(err, cacheutils.ErrCacheMiss) {
+				return
+			}
+			must(t, err)
+			if time.Now().After(end) {
+				t.Fatalf("%q is still there", key)
+			}
+		}
+	}
+	t.Run("Engine_CompareAndSwapEnds", func(t *testing.T) { gone(":1:Engine_CompareAndSwapEnds") })
+	t.Run("Engine_TouchShortens", func(t *testing.T) { gone(":1:Engine_TouchShortens") })
 	t.Run("Engine_NoSwapAfterTheEnd", func(t *testing.T) {
-		s.cache(t, "default").ends("Engine_NoSwapAfterTheEnd")
+		gone(":1:Engine_NoSwapAfterTheEnd")
 		swapped, err := e.CompareAndSwap(ctx, ":1:Engine_NoSwapAfterTheEnd", over, time.Hour)
 		if swapped || err != nil {
 			t.Errorf("got %v, %v, want false", swapped, err)
 		}
 	})
 	s.cache(t, "brief").ends("last")
+	for _, name := range []string{"Engine_TouchProlongs", "Engine_TouchForever"} {
+		t.Run(name, func(t *testing.T) { wantItem(t, e, ":1:"+name, text("value")) })
+	}
 	for _, x := range staying {
 		t.Run(x.name, func(t *testing.T) { s.cache(t, x.cache).holds(x.name, "value") })
+	}
+}
+
+// touch stores an item for d and then has Touch give it another timeout.
+func touch(t *testing.T, e backends.Engine, key string, d, timeout time.Duration) {
+	t.Helper()
+	must(t, e.Set(ctx, key, text("value"), d))
+	if had, err := e.Touch(ctx, key, timeout); !had || err != nil {
+		t.Errorf("Touch %q: got %v, %v, want true", key, had, err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // testVersions is about what stands before a key.
 func (s *suite) testVersions(t *testing.T) {
-	t.Run("C50_KeysInTheStore", func(t *testing.T) {
+	s.inNoGroup(t, "C50_KeysInTheStore", func(t *testing.T) {
 		s.configure(t, backends.Config{
 			"prefixed": {KeyPrefix: "shop", Version: "2"},
 			"custom": {KeyPrefix: "p", Version: "v", KeyFunction: func(key, prefix, version string) string {
@@ -43,7 +43,7 @@ func (s *suite) testVersions(t *testing.T) {
 		other.holds("key", "other")
 	})
 	t.Run("C52_VersionOfTheCall", s.versionOfTheCall)
-	t.Run("C52_VersionOfTheCache", func(t *testing.T) {
+	s.inNoGroup(t, "C52_VersionOfTheCache", func(t *testing.T) {
 		s.configure(t, backends.Config{"two": {Version: "2"}})
 		c, two := s.cache(t, "default"), s.cache(t, "two")
 		c.set("key", "v1")

@@ -1,0 +1,184 @@
+// Questions asks this module and its peers what happens when a value is invalidated, given up
+// or lost while it is being computed, and prints the answers as a table in Markdown:
+//
+//	cd bench
+//	go run ./cmd/questions                      # prints it
+//	go run ./cmd/questions -write ../README.md  # puts it between <!-- questions --> and <!-- /questions -->
+//
+// What the questions are is said in package fivequestions. Each is asked in a process of its
+// own: a peer that hangs, or takes its process down, is reported and the others go on. The rows
+// of this module on memcached need that program.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cacheutils/cacheutils/internal/fivequestions"
+)
+
+func main() {
+	write := flag.String("write", "", "a `file` to put the table in, between the markers")
+	ask := flag.String("ask", "", "ask one `candidate/question` in this process and print the answer")
+	flag.Parse()
+	if *ask != "" {
+		fmt.Println(askHere(*ask))
+		return
+	}
+	if err := run(*write); err != nil {
+		fmt.Fprintln(os.Stderr, "questions:", err)
+		os.Exit(1)
+	}
+}
+
+func run(file string) error {
+	text, err := table()
+	if err != nil {
+		return err
+	}
+	if file == "" {
+		fmt.Print(text)
+		return nil
+	}
+	old, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	next, err := replace(string(old), text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return os.WriteFile(file, []byte(next), 0o644)
+}
+
+const (
+	beginMark = "<!-- questions -->"
+	endMark   = "<!-- /questions -->"
+)
+
+// replace puts text between the markers of doc.
+func replace(doc, text string) (string, error) {
+	before, rest, ok := strings.Cut(doc, beginMark)
+	_, after, ended := strings.Cut(rest, endMark)
+	if !ok || !ended {
+		return "", fmt.Errorf("there is no %s with a %s after it", beginMark, endMark)
+	}
+	return before + beginMark + "\n" + text + endMark + after, nil
+}
+
+// table asks every candidate every question and makes a row of the answers of each.
+func table() (string, error) {
+	var b strings.Builder
+	b.WriteString("|")
+	for _, q := range fivequestions.Questions {
+		fmt.Fprintf(&b, " | %s: %s", q.Name, q.Text)
+	}
+	b.WriteString(" |\n|---|" + strings.Repeat("---|", len(fivequestions.Questions)) + "\n")
+	for _, c := range candidates {
+		answers, err := answersOf(c)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", c.title(), strings.Join(answers, " | "))
+	}
+	return b.String(), nil
+}
+
+// answersOf asks all questions at once.
+func answersOf(c candidate) ([]string, error) {
+	answers := make([]string, len(fivequestions.Questions))
+	errs := make([]error, len(answers))
+	var wg sync.WaitGroup
+	for i, q := range fivequestions.Questions {
+		wg.Go(func() { answers[i], errs[i] = askElsewhere(c.name + "/" + q.Name) })
+	}
+	wg.Wait()
+	return answers, errors.Join(errs...)
+}
+
+// watchdog is for a process that neither answers nor ends, beside the one of each question.
+const watchdog = 30 * time.Second
+
+// askElsewhere asks in a process of its own.
+func askElsewhere(what string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), watchdog)
+	defer cancel()
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, self, "-ask", what)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	answer := strings.TrimSpace(string(out))
+	switch {
+	case ctx.Err() != nil:
+		return fivequestions.Hangs, nil
+	case err != nil && strings.Contains(stderr.String(), "panic: "):
+		return "crashes the process", nil
+	case err != nil:
+		return "", fmt.Errorf("%s: %w\n%s", what, err, &stderr)
+	}
+	return answer, nil
+}
+
+// askHere asks in this process.
+func askHere(what string) string {
+	name, question, _ := strings.Cut(what, "/")
+	for _, c := range candidates {
+		for _, q := range fivequestions.Questions {
+			if c.name != name || q.Name != question {
+				continue
+			}
+			cache, stop, err := c.open()
+			if errors.Is(err, exec.ErrNotFound) {
+				return "not run"
+			}
+			if err != nil {
+				return err.Error()
+			}
+			defer stop()
+			return q.Ask(cache)
+		}
+	}
+	return "no such question"
+}
+
+// title is what the row begins with: the module and the version that was asked.
+func (c candidate) title() string {
+	if c.module == "" {
+		return "**" + c.label + "**"
+	}
+	title := strings.TrimPrefix(c.module, "github.com/")
+	if i := strings.LastIndex(title, "/v"); i >= 0 {
+		title = title[:i]
+	}
+	return title + " " + strings.TrimPrefix(version(c.module), "v")
+}
+
+// version returns the version of a module that is linked in here.
+func version(module string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "?"
+	}
+	for _, dep := range info.Deps {
+		if dep.Path == module {
+			if dep.Replace != nil {
+				dep = dep.Replace
+			}
+			return dep.Version
+		}
+	}
+	return "?"
+}

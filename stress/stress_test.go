@@ -1,0 +1,270 @@
+//go:build unix
+
+package stress_test
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/cacheutils/cacheutils/decorators"
+	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+)
+
+var operationsFlag = flag.Int64("stress.ops", 12_000, "how many operations TestStress does, over all its backends; TestStress_Faults does as many, but not less than some thousands")
+
+// share returns the number of operations of a run that has a part of all, and at least that many.
+func share(part float64, least int64) int64 { return max(int64(float64(*operationsFlag)*part), least) }
+
+// A run is some processes that work on one store at random.
+type run struct {
+	job
+	processes int
+	memory    memory
+	workers   []*exec.Cmd
+	outputs   []*bytes.Buffer
+	ended     chan error // each worker's end
+}
+
+// A summary is what came of it.
+type summary struct {
+	history      []record
+	stats        decorators.Stats
+	computations int64
+	broken       []string
+	took         time.Duration
+}
+
+// start starts the workers.
+func start(t *testing.T, processes int, j job) *run {
+	t.Helper()
+	r := &run{job: j, processes: processes, ended: make(chan error, processes)}
+	r.memory, r.Memory = newMemory(t)
+	if r.Seed == 0 {
+		r.Seed = rand.Uint64()
+	}
+	dir := t.TempDir()
+	for n := range processes {
+		own := r.job
+		own.Process, own.History = n, filepath.Join(dir, fmt.Sprint(n))
+		text, err := json.Marshal(own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		worker := exec.Command(os.Args[0])
+		worker.Env = append(os.Environ(), workerVariable+"="+string(text))
+		output, complaints := new(bytes.Buffer), new(bytes.Buffer)
+		worker.Stdout, worker.Stderr = output, complaints
+		stdin, err := worker.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := worker.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { stdin.Close() })
+		r.workers, r.outputs = append(r.workers, worker), append(r.outputs, output)
+		r.History = dir
+		go func() {
+			err := worker.Wait()
+			if err != nil {
+				err = fmt.Errorf("worker %d: %w: %s", n, err, complaints)
+			}
+			r.ended <- err
+		}()
+	}
+	return r
+}
+
+// wait waits until all have ended. Meanwhile it calls disturb, if there is one, again and again.
+func (r *run) wait(t *testing.T, disturb func()) (s summary) {
+	t.Helper()
+	begun := time.Now()
+	for running := r.processes; running > 0; {
+		if disturb == nil {
+			if err := <-r.ended; err != nil {
+				t.Fatal(err)
+			}
+			running--
+			continue
+		}
+		select {
+		case err := <-r.ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+			running--
+		default:
+			disturb()
+		}
+	}
+	s.took = time.Since(begun)
+	for n := range r.processes {
+		var report report
+		if err := json.Unmarshal(r.outputs[n].Bytes(), &report); err != nil {
+			t.Fatalf("worker %d: %v in %q", n, err, r.outputs[n])
+		}
+		addStats(&s.stats, report.Stats)
+		s.broken = append(s.broken, report.Broken...)
+		history, err := loadHistory(filepath.Join(r.History, fmt.Sprint(n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.history = append(s.history, history...)
+	}
+	s.computations = r.memory.cell(cellComputations).Load()
+	return s
+}
+
+// hanging is a time after which it isn't the machine that is slow: computations take some
+// milliseconds, and a lease lasts for five seconds.
+const hanging = 4 * time.Second
+
+// check reports old values, and errors that nobody should have got. Reads that excused says
+// need not be right are counted and left out.
+func (s *summary) check(t *testing.T, excused func(record) bool) {
+	t.Helper()
+	for _, text := range s.broken {
+		t.Errorf("an error came out: %s", text)
+	}
+	history := s.history
+	if excused != nil {
+		history = nil
+		for _, r := range s.history {
+			if !r.reads() || !excused(r) {
+				history = append(history, r)
+			}
+		}
+	}
+	stale := findStale(history)
+	for i, v := range stale {
+		if i == 5 {
+			break
+		}
+		t.Errorf("stale: %v", v)
+	}
+	result, ops := linearize(history, 30*time.Second)
+	if result != porcupine.Ok {
+		t.Errorf("porcupine says %s of a window of %d operations", result, len(ops))
+	}
+	slowest := time.Duration(slices.MaxFunc(s.history, func(a, b record) int { return cmp.Compare(a.Took, b.Took) }).Took)
+	if slowest > hanging {
+		t.Errorf("an operation took %v: something was waited for that nobody did", slowest)
+	}
+	t.Logf("%s; slowest %v; %d stale reads, %d excused; porcupine: %s", s, slowest, len(stale), len(s.history)-len(history), result)
+}
+
+func (s *summary) String() string {
+	var did [kinds]int
+	var came [broken + 1]int
+	for _, r := range s.history {
+		did[r.Kind]++
+		came[r.Outcome]++
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d operations in %.1fs:", len(s.history), s.took.Seconds())
+	for k := range kinds {
+		fmt.Fprintf(&b, " %d %s", did[k], k)
+	}
+	fmt.Fprintf(&b, "; %d done, %d without a value, %d left early, %d failed, %d broken; %d computations; %+v",
+		came[done], came[nothing], came[left], came[failed], came[broken], s.computations, s.stats)
+	return b.String()
+}
+
+// Nobody gets an old value, on any backend, with groups and without.
+func TestStress(t *testing.T) {
+	var all decorators.Stats
+	for _, c := range []struct {
+		backend   string
+		processes int
+		clients   int
+		part      float64
+	}{
+		{"memcached", 4, 6, 0.2},
+		{"group", 4, 6, 0.2},
+		{"locmem", 1, 24, 0.1},
+	} {
+		for _, groups := range []bool{false, true} {
+			name := c.backend
+			if groups {
+				name += "/groups"
+			}
+			t.Run(name, func(t *testing.T) {
+				j := job{Backend: c.backend, Groups: groups, Operations: share(c.part, 1000), Clients: c.clients}
+				if c.processes > 1 {
+					j.Location = memcachedtest.Start(t).Addr()
+					j.SocketTimeout = "10s" // the machine may be busy
+				} else {
+					j.Location = t.Name()
+				}
+				s := start(t, c.processes, j).wait(t, nil)
+				s.check(t, nil)
+				if c.processes > 1 && s.stats.Errors > uint64(len(s.history)/10) {
+					t.Errorf("%d faults", s.stats.Errors)
+				}
+				addStats(&all, s.stats)
+			})
+		}
+	}
+	t.Logf("over all: %+v", all)
+	for what, n := range map[string]uint64{
+		"hits": all.Hits, "stale values served": all.Stale, "joins": all.Joins, "waits for another process": all.Waits,
+		"refusals": all.Refusals, "invalidations": all.Invalidations,
+	} {
+		if n == 0 {
+			t.Errorf("there were no %s", what)
+		}
+	}
+}
+
+// The checkers find the bugs that are there on purpose, and only those.
+func TestStress_Mutants(t *testing.T) {
+	for _, c := range []struct {
+		engine string
+		groups bool
+		stale  bool
+	}{
+		{slowSwap, false, false},
+		{slowSwap, true, false},
+		{blindSwap, false, true},
+		{blindSwap, true, true},
+		{constantGroups, true, true},
+	} {
+		name := c.engine
+		if c.groups {
+			name += "/groups"
+		}
+		t.Run(name, func(t *testing.T) {
+			j := job{
+				Backend: c.engine, Groups: c.groups, Operations: 4000, Clients: 6,
+				Location: memcachedtest.Start(t).Addr(), SocketTimeout: "10s",
+			}
+			s := start(t, 4, j).wait(t, nil)
+			found := findStale(s.history)
+			result, _ := linearize(s.history, 30*time.Second)
+			t.Logf("%d stale reads in %d operations; porcupine: %s", len(found), len(s.history), result)
+			want := porcupine.Ok
+			if c.stale {
+				want = porcupine.Illegal
+			}
+			if len(found) > 0 != c.stale {
+				t.Errorf("there are %d stale reads: %v", len(found), found[:min(len(found), 3)])
+			}
+			if result != want {
+				t.Errorf("porcupine says %s, want %s", result, want)
+			}
+		})
+	}
+}
