@@ -3,18 +3,24 @@
 # make cover  the tests without -race, and how much of the code they run
 # make fuzz   every fuzz target, FUZZTIME each
 # make bench  benchmarks, BENCHTIME each; those beside other libraries are in bench/
+# make stress the search for old values, STRESSOPS operations; the tests do some thousands
+# make stampede      stampedes of 16 processes, with the latencies held to their bars
+# make test-django   groups shared with a Django project (installs Django and pymemcache)
+# make questions     five questions to this library and its peers; the table goes into README.md
 
 SHELL       := /bin/bash
 FUZZTIME    ?= 2m
 BENCHTIME   ?= 1s
+STRESSOPS   ?= 1000000
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
 
-.PHONY: test lint cover fuzz bench tools
+.PHONY: test lint cover fuzz bench stress stampede test-django questions tools
 
 test: tools
 	$(SERVERS) go test -race ./...
 	cd bench && $(SERVERS) go test ./...
+	cd stress && $(SERVERS) go test -v ./...
 
 # The race detector needs a C compiler, the tests need memcached.
 tools:
@@ -30,6 +36,7 @@ lint:
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	cd bench && go vet ./...
+	cd stress && go vet ./...
 
 cover: tools
 	$(SERVERS) go test -coverpkg=./... -coverprofile=coverage.out ./...
@@ -46,3 +53,17 @@ fuzz:
 bench: tools
 	$(SERVERS) go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 	cd bench && $(SERVERS) go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+stress: tools
+	cd stress && $(SERVERS) go test -run Stress -stress.ops=$(STRESSOPS) -timeout 120m -v ./...
+
+stampede: tools
+	CACHEUTILS_LONG=1 $(SERVERS) go test -run TestStampede -v ./decorators
+
+test-django: tools
+	@dpkg -s python3-django python3-pymemcache >/dev/null 2>&1 || \
+		{ apt-get update -q && apt-get install -y -q --no-install-recommends python3-django python3-pymemcache; }
+	CACHEUTILS_REQUIRE_DJANGO=1 $(SERVERS) go test -v ./django
+
+questions: tools
+	cd bench && $(SERVERS) go run ./cmd/questions -write ../README.md

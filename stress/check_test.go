@@ -127,14 +127,15 @@ var model = porcupine.Model{
 	},
 }
 
-// window is how many reads porcupine gets at once: what it needs grows with the square of that.
-const window = 1000
+// window is how many reads porcupine gets at once, so that it finds out in a short time.
+const window = 200
 
 // linearize tells whether porcupine finds an order, and returns the first window where it doesn't.
 //
-// A window is some reads of an entry in the order of their calls, all writes that overlap them,
-// the strongest promise from before and the sets whose values they return. To leave other
-// reads and promises out can hide a violation, but makes none.
+// A read of a value as new as all promises before its end may come anywhere, and is left out. A
+// window is some of the other reads of an entry in the order of their calls, all writes that
+// overlap them, the strongest promise from before and the sets whose values they return. To leave
+// promises out can hide a violation, but makes none.
 func linearize(h []record, timeout time.Duration) (porcupine.CheckResult, []porcupine.Operation) {
 	for entry := range entries {
 		sets := setsOf(h, entry)
@@ -148,6 +149,7 @@ func linearize(h []record, timeout time.Duration) (porcupine.CheckResult, []porc
 			}
 		}
 		slices.SortFunc(reads, func(a, b record) int { return cmp.Compare(a.Call, b.Call) })
+		reads = slices.DeleteFunc(reads, newest(writes))
 		slices.SortFunc(writes, func(a, b record) int { return cmp.Compare(a.Return, b.Return) })
 		for some := range slices.Chunk(reads, window) {
 			ops := operations(some, writes, sets)
@@ -159,10 +161,30 @@ func linearize(h []record, timeout time.Duration) (porcupine.CheckResult, []porc
 	return porcupine.Ok, nil
 }
 
+// newest returns a function that tells whether a read's value is as new as all promises of
+// the writes that were called before the read ended.
+func newest(writes []record) func(record) bool {
+	slices.SortFunc(writes, func(a, b record) int { return cmp.Compare(a.Call, b.Call) })
+	strongest := make([]int64, len(writes)+1) // of the first n
+	for i, w := range writes {
+		strongest[i+1] = max(strongest[i], w.promises())
+	}
+	return func(r record) bool {
+		n, _ := slices.BinarySearchFunc(writes, r.Return, func(w record, end int64) int { return cmp.Compare(w.Call, end) })
+		return r.Value >= strongest[n]
+	}
+}
+
 func operations(reads, writes []record, sets map[int64]record) (ops []porcupine.Operation) {
 	from, to := reads[0].Call, int64(0)
 	add := func(r record, in modelInput) {
 		ops = append(ops, porcupine.Operation{ClientId: int(r.Process)<<8 | int(r.Client), Input: in, Call: r.Call, Return: r.Return})
+	}
+	change := func(w record) {
+		if w.Kind == force {
+			w.Call = w.Value // it promises something about what is older than its computation
+		}
+		add(w, modelInput{w.Kind, w.promises()})
 	}
 	wanted := make(map[int64]record)
 	for _, r := range reads {
@@ -181,12 +203,12 @@ func operations(reads, writes []record, sets map[int64]record) (ops []porcupine.
 			}
 		case w.Call <= to:
 			delete(wanted, w.Value)
-			add(w, modelInput{w.Kind, w.promises()})
+			change(w)
 		}
 	}
 	if before.promises() > 0 {
 		delete(wanted, before.Value)
-		add(before, modelInput{before.Kind, before.promises()})
+		change(before)
 	}
 	for _, s := range wanted {
 		add(s, modelInput{set, s.Value})

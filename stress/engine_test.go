@@ -21,15 +21,15 @@ import (
 // faults, one that is slow, and two that have a bug on purpose.
 const (
 	watched        = "watched"
-	slowSwap       = "slow-swap"       // a while passes before each compare-and-swap
-	blindSwap      = "blind-swap"      // so here, and then it is a set
+	slow           = "slow"            // requests and answers take a while
+	blindSwap      = "blind-swap"      // so here, and a compare-and-swap is a set
 	constantGroups = "constant-groups" // group keys always have the same value
 )
 
 func init() {
 	register(watched, func(e engine.Engine) engine.Engine { return watchedEngine{e} })
-	register(slowSwap, func(e engine.Engine) engine.Engine { return slowEngine{e} })
-	register(blindSwap, func(e engine.Engine) engine.Engine { return blindEngine{e} })
+	register(slow, func(e engine.Engine) engine.Engine { return slowEngine{e} })
+	register(blindSwap, func(e engine.Engine) engine.Engine { return blindEngine{slowEngine{e}} })
 	register(constantGroups, func(e engine.Engine) engine.Engine { return constantEngine{e} })
 }
 
@@ -101,20 +101,54 @@ func (e watchedEngine) Delete(ctx context.Context, key string) (bool, error) {
 	return had, err
 }
 
-// linger is how long a server far away may need.
-func linger() { time.Sleep(time.Duration(rand.IntN(3000)) * time.Microsecond) }
+// linger is how long a request or an answer may be under way.
+func linger() {
+	if rand.IntN(3) == 0 {
+		time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
+	}
+}
 
 type slowEngine struct{ engine.Engine }
 
+func (e slowEngine) Get(ctx context.Context, key string) (engine.Item, error) {
+	linger()
+	defer linger()
+	return e.Engine.Get(ctx, key)
+}
+
+func (e slowEngine) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
+	linger()
+	defer linger()
+	return e.Engine.GetMany(ctx, keys)
+}
+
+func (e slowEngine) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
+	linger()
+	defer linger()
+	return e.Engine.Set(ctx, key, item, timeout)
+}
+
+func (e slowEngine) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
+	linger()
+	defer linger()
+	return e.Engine.Add(ctx, key, item, timeout)
+}
+
 func (e slowEngine) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	linger()
+	defer linger()
 	return e.Engine.CompareAndSwap(ctx, key, item, timeout)
+}
+
+func (e slowEngine) Delete(ctx context.Context, key string) (bool, error) {
+	linger()
+	defer linger()
+	return e.Engine.Delete(ctx, key)
 }
 
 type blindEngine struct{ engine.Engine }
 
 func (e blindEngine) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
-	linger()
 	return true, e.Engine.Set(ctx, key, item, timeout)
 }
 

@@ -53,6 +53,7 @@ func (e inventsItems) Get(ctx context.Context, key string) (backends.Item, error
 func comeInBetween() { time.Sleep(10 * time.Microsecond) }
 
 func (e addOverwrites) Add(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+	comeInBetween()
 	return true, e.Set(ctx, key, item, timeout)
 }
 

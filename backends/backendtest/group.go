@@ -140,7 +140,7 @@ func (s *suite) whoFindsWhat(t *testing.T) {
 // agreeOnOneGeneration has many write to a group that isn't there, in several caches, as
 // processes would. Whoever began the group, no entry is lost.
 func (s *suite) agreeOnOneGeneration(t *testing.T) {
-	const caches, each, rounds = 4, 8, 5
+	const caches, each, rounds = 4, 8, 20
 	config := backends.Config{}
 	names := numbered("process", caches)
 	for _, name := range names {
