@@ -175,12 +175,12 @@ func (c *Cache) settle(ctx context.Context, fl *flight, l *lease) (held bool) {
 		return c.release(fl, l)
 	}
 	if r.Discard || timeout <= 0 {
-		l.drop()
+		l.drops = true
 		return c.release(fl, l)
 	}
 	e, ok := c.sealResult(fl)
 	if !ok {
-		l.drop()
+		l.drops = true
 		return c.release(fl, l)
 	}
 	e.groups = l.groups
@@ -286,13 +286,13 @@ func (c *Cache) runRefresh(ctx context.Context, fl *flight, compute func(context
 		returned := false
 		defer func() {
 			if !returned {
-				l.failed()
+				l.fails = true
 			}
 		}()
 		r := compute(ctx)
 		returned = true
 		if r.Err != nil && ctx.Err() == nil {
-			l.failed()
+			l.fails = true
 			fl.task.Stats.Errors.Add(1)
 			c.fault("compute a stale result anew of "+fl.task.name, r.Err)
 		}

@@ -28,8 +28,12 @@ type generation struct {
 
 // groupKey returns the key that holds the group's generation.
 func (c *Cache) groupKey(group string) string {
-	return cachekey.Sanitize(c.groupVersion+"_group::"+group, maxKey)
+	return cachekey.Sanitize(c.groupVersion+groupMark+group, maxKey)
 }
+
+// groupMark stands before a group's name in its key. No key of an entry has it at that place,
+// since no KeyPrefix may have it.
+const groupMark = "_group::"
 
 // InvalidateGroup invalidates every entry of the groups: those that are stored, and those that
 // are being computed from what was read before. Once it has returned nil, no call that starts

@@ -120,6 +120,9 @@ func checkHead(s engine.Settings) error {
 	if why := notPortable(h); why != "" {
 		return fmt.Errorf("%w: KeyPrefix %q with Version %q %s", cacheutils.ErrConfig, s.KeyPrefix, s.Version, why)
 	}
+	if strings.Contains(h, groupMark) {
+		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %q, which the keys of groups begin with", cacheutils.ErrConfig, s.KeyPrefix, s.Version, groupMark)
+	}
 	if len(h) > maxHead {
 		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %d bytes, which leaves no room for keys: use at most %d",
 			cacheutils.ErrConfig, s.KeyPrefix, s.Version, len(h), maxHead)

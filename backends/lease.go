@@ -3,6 +3,7 @@ package backends
 import (
 	"context"
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -30,10 +31,12 @@ type lease struct {
 	token  token
 	groups []generation // before the computation
 
-	// mu is held while the lease is renewed, so that store doesn't race with that. Once it has
-	// ended, under is the goroutine's that settles it.
-	mu    sync.Mutex
-	under entry // what the token lies on, without it; empty if there was no value
+	// What is to become of the value that the token lies on, if no other takes its place. Written
+	// and read by the goroutine that computes.
+	drops bool // it is out of date
+	fails bool // it could not be computed anew
+
+	mu    sync.Mutex // held while the lease is renewed, so that settle doesn't race with that
 	timer *time.Timer
 	ended bool
 }
@@ -63,16 +66,15 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 	if l.groups, err = c.complete(ctx, f.generations); err != nil {
 		return nil, false, err
 	}
-	l.drop()
+	held := nothing(key)
 	if (f.state == fresh || f.state == stale) && !f.entry.isPlainNumber() {
-		l.under = f.entry
-		l.under.holder, l.under.heldUntil = token{}, 0
+		held = f.entry
 	}
-	held := l.held()
+	held.cas = f.entry.cas
+	l.putOn(&held)
 	if f.state == absent {
 		ok, err = c.engine.Add(ctx, key.stored, held.item(), l.life(&held))
 	} else {
-		held.cas = f.entry.cas
 		ok, err = c.engine.CompareAndSwap(ctx, key.stored, held.item(), l.life(&held))
 	}
 	if err != nil {
@@ -104,11 +106,14 @@ func (l *lease) disown(ctx context.Context) {
 	}
 }
 
-// held returns the entry with the token on it.
-func (l *lease) held() entry {
-	e := l.under
+// nothing returns an entry that counts for nobody.
+func nothing(key Key) entry {
+	return entry{flags: flagsFrame, label: label{check: key.check, empty: true}}
+}
+
+// putOn puts the token on e, for the lease's life from now.
+func (l *lease) putOn(e *entry) {
 	e.holder, e.heldUntil = l.token, time.Now().Add(l.cache.lease).UnixMilli()
-	return e
 }
 
 // life returns how long the engine keeps an entry with the token. A store that counts in
@@ -136,9 +141,8 @@ func (l *lease) renew() {
 		return // it is lost, which store will find out
 	}
 	if err == nil {
-		held := l.held()
-		held.cas = f.entry.cas
-		_, err = l.cache.engine.CompareAndSwap(ctx, l.key.stored, held.item(), l.life(&held))
+		l.putOn(&f.entry)
+		_, err = l.cache.engine.CompareAndSwap(ctx, l.key.stored, f.entry.item(), l.life(&f.entry))
 	}
 	if err != nil {
 		l.cache.fault("renew the lease on "+l.key.text, err)
@@ -169,46 +173,36 @@ func (l *lease) settle(ctx context.Context, e *entry, keep time.Duration) (held 
 		return false, nil
 	}
 	held = slices.Equal(f.generations, l.groups)
-	next, keep := l.next(e, keep, held)
-	next.cas = f.entry.cas
-	swapped, err := l.cache.engine.CompareAndSwap(ctx, l.key.stored, next.item(), keep)
+	if e == nil || !held {
+		f.entry, keep = l.leave(f.entry, held)
+		e = &f.entry
+	} else {
+		e.cas = f.entry.cas
+	}
+	swapped, err := l.cache.engine.CompareAndSwap(ctx, l.key.stored, e.item(), keep)
 	return held && swapped, err
 }
 
-// next returns the entry that settle leaves, and for how long.
-func (l *lease) next(e *entry, keep time.Duration, held bool) (*entry, time.Duration) {
-	switch {
-	case e != nil && held:
-		return e, keep
-	case l.under.empty || !held:
-		l.drop()
-		return &l.under, tombstone
-	default:
-		return &l.under, l.under.left()
+// leave returns what is left of e, which the token lies on, without a result, and for how long.
+// After a failure the next may try only after a while, which doubles with each one.
+func (l *lease) leave(e entry, held bool) (entry, time.Duration) {
+	if e.empty || l.drops || !held {
+		left := nothing(l.key)
+		left.cas = e.cas
+		return left, tombstone
 	}
+	e.holder, e.heldUntil = token{}, 0
+	if l.fails {
+		e.retryAt = time.Now().Add(retryAfter(e.failures)).UnixMilli()
+		e.failures = min(e.failures, math.MaxUint8-1) + 1
+	}
+	return e, e.left()
 }
 
-// drop forgets what the token lies on.
-func (l *lease) drop() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.under = entry{flags: flagsFrame, label: label{check: l.key.check, empty: true}}
-}
-
-// failed notes on what the token lies on, a stale value, that it could not be computed anew, and
-// that the next may try only after a while, which doubles with each failure.
-func (l *lease) failed() {
+// retryAfter returns how long after a failure the next try waits, if so many failed before.
+func retryAfter(failures uint8) time.Duration {
 	const first, most = time.Second, 30 * time.Second
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.under.failures < 255 {
-		l.under.failures++
-	}
-	wait := most
-	if n := l.under.failures - 1; n < 5 {
-		wait = first << n
-	}
-	l.under.retryAt = time.Now().Add(wait).UnixMilli()
+	return min(first<<min(failures, 10), most)
 }
 
 // isRefreshed tells whether a stale value is left alone: somebody computes it anew, or has
