@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"time"
 	"unsafe"
@@ -330,87 +329,6 @@ func (c *Cache) change(ctx context.Context, key Key, edit func(*entry) (keep tim
 			return swapped, err
 		}
 	}
-}
-
-// Incr adds delta, which may be negative, to the number under key and returns the sum. It has
-// to be of a predeclared integer type: int, int64, uint8 and so on. Its timeout stays. When
-// nothing is there that is cacheutils.ErrCacheMiss, with anything else it is
-// cacheutils.ErrNotNumber. On memcached numbers that are in no group end at 0: a larger
-// decrement gives 0, and a negative number can be stored but not incremented.
-func (c *Cache) Incr(ctx context.Context, key string, delta int64, opts ...Option) (int64, error) {
-	k, err := c.plainKey(key, c.operation(opts))
-	if err != nil {
-		return 0, err
-	}
-	var n int64
-	if len(k.groups) == 0 {
-		n, err = c.engine.Incr(ctx, k.stored, delta)
-	}
-	if len(k.groups) > 0 || errors.Is(err, cacheutils.ErrNotNumber) {
-		n, err = c.incrFrame(ctx, k, delta)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("backends: increment %q: %w", key, err)
-	}
-	return n, nil
-}
-
-// incrFrame is Incr for numbers with a label.
-func (c *Cache) incrFrame(ctx context.Context, key Key, delta int64) (sum int64, err error) {
-	had, err := c.change(ctx, key, func(e *entry) (time.Duration, error) {
-		if e.isPlainNumber() {
-			return 0, cacheutils.ErrNotNumber
-		}
-		var number any
-		if err := e.valueInto(codec.Of(reflect.TypeFor[any]()), reflect.ValueOf(&number)); err != nil {
-			return 0, fmt.Errorf("%w: %w", cacheutils.ErrNotNumber, err)
-		}
-		t, p := boxed(number)
-		if integers[t.Type().Kind()] != t.Type() {
-			return 0, fmt.Errorf("%w: it is a %s", cacheutils.ErrNotNumber, t.Type())
-		}
-		if sum, err = increase(reflect.ValueOf(p).Elem(), delta); err != nil {
-			return 0, err
-		}
-		sealed, err := c.seal(key, t, p, false, nil)
-		if err != nil {
-			return 0, err
-		}
-		sealed.label, sealed.cas = e.label, e.cas
-		*e = sealed
-		return e.left(), nil
-	}, false)
-	if err == nil && !had {
-		err = cacheutils.ErrCacheMiss
-	}
-	return sum, err
-}
-
-// increase adds delta to v, an integer, if that can hold the sum and so can an int64.
-func increase(v reflect.Value, delta int64) (sum int64, err error) {
-	overflow := fmt.Errorf("%w: the sum is more than %s can hold", cacheutils.ErrNotNumber, v.Type())
-	if v.CanInt() {
-		sum = v.Int() + delta
-		if (sum > v.Int()) != (delta > 0) && delta != 0 || v.OverflowInt(sum) {
-			return 0, overflow
-		}
-		v.SetInt(sum)
-		return sum, nil
-	}
-	if v.Uint() > math.MaxInt64 {
-		return 0, overflow
-	}
-	sum = int64(v.Uint()) + delta
-	if sum < 0 || v.OverflowUint(uint64(sum)) {
-		return 0, overflow
-	}
-	v.SetUint(uint64(sum))
-	return sum, nil
-}
-
-// Decr subtracts delta as Incr adds it.
-func (c *Cache) Decr(ctx context.Context, key string, delta int64, opts ...Option) (int64, error) {
-	return c.Incr(ctx, key, -delta, opts...)
 }
 
 // Delete removes the entry under key, whatever its groups, and tells whether there was one: a

@@ -1,0 +1,201 @@
+package backends
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// compute waits for the flight of key or leads one. started is when the caller did, and f what
+// it found, or nil when it could not look.
+func (c *Cache) compute(ctx context.Context, key Key, task *Task, compute func(context.Context) Result, started uint64, f *finding) Result {
+	looked := f != nil
+	for {
+		if err := ctx.Err(); err != nil {
+			return Result{Err: err}
+		}
+		fl, leads := c.flights.join(key, task, false)
+		if leads {
+			return c.lead(ctx, fl, func(ctx context.Context) { c.work(ctx, fl, compute, f) })
+		}
+		task.Stats.Joins.Add(1)
+		if r, ok := c.wait(ctx, fl, key, started, looked); ok {
+			return r
+		}
+		f = &finding{state: leased} // look again before computing
+	}
+}
+
+// work gets the lease and computes, or finds a value that another process has stored. f is
+// what was found before, or nil.
+func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Context) Result, f *finding) {
+	if f == nil || c.discards {
+		c.runWithoutLease(ctx, fl, compute)
+		return
+	}
+	for n := 0; ; n++ {
+		if f.state != leased {
+			l, ok, err := c.take(ctx, fl.key, *f, false)
+			if err != nil {
+				c.taskFault(fl.task, "take the lease for ", err)
+				c.runWithoutLease(ctx, fl, compute)
+				return
+			}
+			if ok {
+				c.runWithLease(ctx, fl, compute, l)
+				return
+			}
+		} else if n > 0 {
+			fl.task.Stats.Waits.Add(1)
+			if err := sleep(ctx, pollDelay(n-1)); err != nil {
+				fl.result, fl.valid = Result{Err: err}, 0
+				return
+			}
+		}
+		tick := c.flights.tick()
+		next, err := c.read(ctx, fl.key)
+		if err != nil {
+			c.taskFault(fl.task, "look for a result of ", err)
+			c.runWithoutLease(ctx, fl, compute)
+			return
+		}
+		if next.state == fresh || next.state == stale {
+			value, err := next.entry.value(fl.key, fl.task.typ)
+			if err == nil {
+				fl.result, fl.valid = Result{Value: value}, tick
+				return
+			}
+			next.state = dead
+		}
+		f = &next
+	}
+}
+
+// runWithoutLease is for when the server can't be reached. Who can't reach it either and joins gets
+// the result, though another process may have invalidated it: nobody could tell.
+func (c *Cache) runWithoutLease(ctx context.Context, fl *flight, compute func(context.Context) Result) {
+	began := c.flights.tick()
+	fl.valid = always
+	fl.task.Stats.Computations.Add(1)
+	fl.result = compute(ctx)
+	if fl.result.Err == nil && !c.discards {
+		fl.unseen = began
+	}
+}
+
+// runWithLease computes and stores. The result is for those who had started before the
+// computation, and if it was still valid when it was stored, for all who have joined.
+func (c *Cache) runWithLease(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) {
+	returned := false
+	defer func() {
+		if !returned { // a panic, or runtime.Goexit
+			c.release(fl, l)
+			fl.valid = always
+		}
+	}()
+	fl.valid = c.flights.tick()
+	fl.task.Stats.Computations.Add(1)
+	fl.result = compute(ctx)
+	returned = true
+	tick := c.flights.tick()
+	if held := c.settle(context.WithoutCancel(ctx), fl, l); held {
+		fl.valid = tick
+	}
+	if fl.result.Err != nil {
+		fl.valid = always
+	}
+}
+
+// settle stores the flight's result, or gives the lease back when it is not to be stored. It
+// tells whether the lease was held and the groups had not changed.
+func (c *Cache) settle(ctx context.Context, fl *flight, l *lease) (held bool) {
+	r := &fl.result
+	timeout := r.Timeout
+	if timeout == DefaultTimeout {
+		timeout = c.timeout
+	}
+	if r.Err != nil || c.flights.isAbandoned(fl) {
+		return c.release(fl, l)
+	}
+	if r.Discard || timeout <= 0 {
+		l.drops = true
+		return c.release(fl, l)
+	}
+	e, ok := c.sealResult(fl)
+	if !ok {
+		l.drops = true
+		return c.release(fl, l)
+	}
+	e.groups = l.groups
+	keep := e.stamp(timeout, c.staleOf(fl.task))
+	held, err := l.settle(ctx, &e, keep)
+	switch {
+	case err != nil:
+		c.taskFault(fl.task, "store a result of ", err)
+	case held:
+		fl.stored = true
+		fl.task.Stats.Stores.Add(1)
+		c.debug(logging.Set, fl.key, e.cost)
+	default:
+		fl.task.Stats.Refusals.Add(1)
+		if fl.task.plain {
+			c.useStored(ctx, fl)
+		}
+	}
+	return held
+}
+
+// release gives the lease back.
+func (c *Cache) release(fl *flight, l *lease) (held bool) {
+	held, err := l.settle(context.Background(), nil, 0)
+	if err != nil {
+		c.taskFault(fl.task, "give back the lease for ", err)
+	}
+	return held
+}
+
+// useStored makes a value that somebody has stored meanwhile the flight's result.
+func (c *Cache) useStored(ctx context.Context, fl *flight) {
+	f, err := c.read(ctx, fl.key)
+	if err != nil || f.state != fresh {
+		return
+	}
+	if value, err := f.entry.value(fl.key, fl.task.typ); err == nil {
+		fl.result.Value, fl.payload = value, nil
+	}
+}
+
+// sealResult makes the entry for the flight's result. A value that can't be encoded is not
+// stored, which is logged and goes no further.
+func (c *Cache) sealResult(fl *flight) (e entry, ok bool) {
+	t, p := fl.task.typ, fl.result.Value
+	var err error
+	switch {
+	case fl.task.plain && t.Type().Kind() == reflect.Interface: // stored as Set would
+		t, p = boxed(reflect.ValueOf(p).Elem().Interface())
+		e, err = c.sealPlain(fl.key, t, p)
+	case fl.task.plain:
+		e, err = c.sealPlain(fl.key, t, p)
+	case !c.holdsLive(t, fl.task.shared) && !c.encode(fl):
+		return e, false
+	default:
+		e, err = c.seal(fl.key, t, p, fl.task.shared, fl.payload)
+	}
+	if err != nil {
+		c.taskFault(fl.task, "encode a result of ", err)
+	}
+	return e, err == nil
+}
+
+// encode fills in the flight's payload. The callers that don't get a copy compute for
+// themselves, so that a failure is logged and goes no further.
+func (c *Cache) encode(fl *flight) bool {
+	payload, err := fl.task.typ.Append([]byte{}, pointer(fl.result.Value))
+	if err != nil {
+		c.taskFault(fl.task, "encode a result of ", err)
+		return false
+	}
+	fl.payload = payload
+	return true
+}
