@@ -14,6 +14,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/cachetest"
 )
@@ -843,3 +844,46 @@ func TestLaw2_ConfigureDuringComputation(t *testing.T) {
 		t.Errorf("stored is run %d, from before the invalidation", run)
 	}
 }
+
+// lossy is an engine that loses its next lostAnswers answers to add: the item is stored, the
+// caller gets an error.
+type lossy struct{ backends.Engine }
+
+var lostAnswers atomic.Int64
+
+func (l lossy) Add(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+	added, err := l.Engine.Add(ctx, key, item, timeout)
+	if lostAnswers.Add(-1) >= 0 {
+		return false, context.DeadlineExceeded
+	}
+	return added, err
+}
+
+func (l lossy) HoldsLive() bool { return true }
+
+// A lease of which its taker doesn't know keeps nobody waiting for its whole life.
+func TestLaw4_LeaseTakenUnknowingly(t *testing.T) {
+	register.Do(func() {
+		backends.Register("lossy", func(s backends.Settings) (backends.Engine, error) {
+			e, err := locmem.Open(s)
+			return lossy{e}, err
+		})
+	})
+	cachetest.Configure(t, backends.Config{"default": {
+		Backend: "lossy", Location: []string{t.Name()}, Options: map[string]any{"lease": time.Hour},
+	}})
+	F, h := decorators.Cached(func(n int) (int, error) { return n, nil }, decorators.Key("law4.lossy"))
+	lostAnswers.Store(1)
+	if n, err := F(1); n != 1 || err != nil {
+		t.Fatalf("got %d, %v", n, err)
+	}
+	if a := within(t, "the next caller", ask(func() (int, error) { return F(1) })); a.run != 1 || a.err != nil {
+		t.Errorf("the next caller got %v", a)
+	}
+	if s := h.Stats(); s.Computations != 2 || s.Stores != 1 {
+		t.Errorf("%+v, want two computations, of which the second is stored", s)
+	}
+}
+
+// register has an engine registered once, whatever -count says.
+var register sync.Once
