@@ -29,9 +29,13 @@ import (
 //	M6   there are no class methods
 //	M7   a parameter's name means nothing
 //	M11  there is no decorating without a call
-//	T4   groups are not there yet, so no key of theirs can expire
+//	R3, R4  there is no registry of models; groups do what it was for, see G01 to G08
 //	F2, F4 to F7  concern recovery time, hangs, garbage, threads and forks: the memcached
 //	     engine's own tests have what holds now
+
+// R1, R1g, R2: an invalidation that a computation overtakes, and processes that meet a group
+// without a generation: TestLaw2_*, and G04 in backends/backendtest. R5, the price of a hit in a
+// group: TestLaw7_*. T4: G03 in backends/backendtest. D4 is the cause of D2 and D3.
 
 func TestFaults_Keys(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {

@@ -154,6 +154,7 @@ func TestLaw1_ValueTooLarge(t *testing.T) {
 	}
 }
 
+// R1: what was read before an invalidation is not stored after it.
 func TestLaw2_InvalidateDuringComputation(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		g := newGate()
