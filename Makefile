@@ -1,7 +1,7 @@
 # make test   everything, with -race, against real servers (installs what is missing)
 # make lint   gofmt, go vet, staticcheck
 # make cover  the tests without -race, and how much of the code they run
-# make fuzz   every fuzz target, FUZZTIME each
+# make fuzz   every fuzz target, FUZZTIME each: a time, or a number of inputs such as 20000x
 # make bench  benchmarks, BENCHTIME each; those beside other libraries are in bench/
 # make stress the search for old values, STRESSOPS operations; the tests do some thousands
 # make stampede      stampedes of 16 processes, with the latencies held to their bars
