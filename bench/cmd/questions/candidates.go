@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"time"
 
+	"github.com/1mb-dev/obcache-go/v2/pkg/obcache"
 	"github.com/Yiling-J/theine-go"
+	"github.com/ahuigo/gofnext"
 	"github.com/alicebob/miniredis/v2"
 	"github.com/bluele/gcache"
 	rediscache "github.com/go-redis/cache/v9"
@@ -43,6 +46,8 @@ var candidates = []candidate{
 	{name: "theine", module: "github.com/Yiling-J/theine-go", open: openTheine},
 	{name: "sturdyc", module: "github.com/viccon/sturdyc", open: openSturdyc},
 	{name: "go-redis", module: "github.com/go-redis/cache/v9", open: openRedis},
+	{name: "obcache", module: "github.com/1mb-dev/obcache-go/v2", open: openObcache},
+	{name: "gofnext", module: "github.com/ahuigo/gofnext", open: openGofnext},
 	{name: "gcache", module: "github.com/bluele/gcache", open: openGcache},
 }
 
@@ -226,4 +231,56 @@ func (c *gcacheCache) Load(ctx context.Context, key string, compute fivequestion
 func (c *gcacheCache) Invalidate(ctx context.Context, key string) error {
 	c.cache.Remove(key)
 	return nil
+}
+
+// obcacheCache is a function decorated with Wrap; what is cached for an argument is deleted by
+// its key.
+type obcacheCache struct {
+	fivequestions.Loads
+	cache *obcache.Cache
+	f     func(context.Context, string) (string, error)
+}
+
+func openObcache() (fivequestions.Cache, func(), error) {
+	cache, err := obcache.New(obcache.NewDefaultConfig())
+	if err != nil {
+		return nil, nil, err
+	}
+	c := &obcacheCache{cache: cache}
+	byArgument := obcache.WithKeyFunc(func(args []any) string { return fmt.Sprint(args...) })
+	c.f = obcache.Wrap(cache, c.Run, byArgument)
+	return c, func() { cache.Close() }, nil
+}
+
+func (c *obcacheCache) Load(ctx context.Context, key string, compute fivequestions.Compute) (string, error) {
+	c.Set(key, compute)
+	return c.f(ctx, key)
+}
+
+func (c *obcacheCache) Invalidate(ctx context.Context, key string) error { return c.cache.Delete(key) }
+
+// gofnextCache is a function decorated with CacheFn1Err. A context would be part of its key, and it
+// has nothing to invalidate with.
+type gofnextCache struct {
+	fivequestions.Loads
+	f func(string) (string, error)
+}
+
+func openGofnext() (fivequestions.Cache, func(), error) {
+	c := &gofnextCache{}
+	c.f = gofnext.CacheFn1Err(func(key string) (string, error) {
+		return c.Run(context.Background(), key)
+	}, &gofnext.Config{TTL: time.Minute})
+	return c, nothing, nil
+}
+
+func (c *gofnextCache) ContextFree() {}
+
+func (c *gofnextCache) Load(ctx context.Context, key string, compute fivequestions.Compute) (string, error) {
+	c.Set(key, compute)
+	return c.f(key)
+}
+
+func (c *gofnextCache) Invalidate(ctx context.Context, key string) error {
+	return errors.New(fivequestions.NotApplicable)
 }
