@@ -98,8 +98,7 @@ func (c *Cache) runRefresh(ctx context.Context, fl *flight, compute func(context
 		returned = true
 		if r.Err != nil && ctx.Err() == nil {
 			l.fails = true
-			fl.task.Stats.Errors.Add(1)
-			c.fault("compute a stale result anew of "+fl.task.name, r.Err)
+			c.taskFault(fl.task, "compute a stale result anew of ", r.Err)
 		}
 		return r
 	}, l)

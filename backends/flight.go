@@ -151,15 +151,15 @@ func (f *flights) deserted() bool {
 }
 
 // takeOff ends the flight: from here on nobody joins it. It returns how many callers wait for
-// the outcome, and whether it was the last flight of a retired Cache.
-func (f *flights) takeOff(fl *flight) (callers int, last bool) {
+// the outcome.
+func (f *flights) takeOff(fl *flight) (callers int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.table[fl.key.stored] == fl {
 		delete(f.table, fl.key.stored)
 	}
 	f.aloft--
-	return fl.callers, f.retired && f.aloft == 0
+	return fl.callers
 }
 
 // isFor tells whether the outcome of fl, which has landed, is for a caller who joined it: one who

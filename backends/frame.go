@@ -141,22 +141,23 @@ func (r *reader) bytes(n int) []byte {
 
 func (r *reader) uvarint() uint64 {
 	n, size := binary.Uvarint(r.rest)
-	if size <= 0 {
-		r.cut, r.rest = true, nil
-		return 0
-	}
-	r.rest = r.rest[size:]
+	r.pass(size)
 	return n
 }
 
 func (r *reader) varint() int64 {
 	n, size := binary.Varint(r.rest)
+	r.pass(size)
+	return n
+}
+
+// pass goes on after a varint of that size, which is not positive where there was none.
+func (r *reader) pass(size int) {
 	if size <= 0 {
 		r.cut, r.rest = true, nil
-		return 0
+		return
 	}
 	r.rest = r.rest[size:]
-	return n
 }
 
 func (r *reader) text() string {

@@ -101,9 +101,7 @@ func (l *lease) disown(ctx context.Context) {
 			break
 		}
 	}
-	if l.cache.flights.deserted() {
-		_ = l.cache.Close() // this has opened again what Configure closed
-	}
+	l.cache.closeAgain()
 }
 
 // nothing returns an entry that counts for nobody.

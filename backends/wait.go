@@ -84,11 +84,17 @@ func (c *Cache) share(fl *flight) (r Result, ok bool) {
 
 // land takes the flight off the table and prepares what those who wait for it need.
 func (c *Cache) land(fl *flight) {
-	callers, last := c.flights.takeOff(fl)
+	callers := c.flights.takeOff(fl)
 	if callers > 1 && fl.result.Value != nil && fl.payload == nil && !fl.task.shared && !fl.task.typ.Shareable() {
 		c.encode(fl)
 	}
-	if last {
-		_ = c.Close() // the flight has opened again what Configure closed
+	c.closeAgain()
+}
+
+// closeAgain closes a Cache that was replaced and has nothing under way any more: what ended last
+// has opened again what Configure closed.
+func (c *Cache) closeAgain() {
+	if c.flights.deserted() {
+		_ = c.Close()
 	}
 }

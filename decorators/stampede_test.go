@@ -684,6 +684,27 @@ func TestStampede_StaleEnds(t *testing.T) {
 	}
 }
 
+// deleteDuringRefresh has the first worker refresh a stale value, which takes a while, and the second
+// delete that meanwhile. It returns the order to call, and what waits for the refresh.
+func deleteDuringRefresh(t *testing.T, server *memcachedtest.Server, workers []*worker, takes time.Duration, fails bool) (o order, refresh func() report) {
+	t.Helper()
+	s := newSource(t, 20*time.Millisecond)
+	o = order{Do: "call", Callers: 1, Setup: setup{
+		Memcached: server.Addr(), Source: s.addr, Key: t.Name(), Version: "v1.", Group: "cities",
+		Timeout: 100 * time.Millisecond, Stale: time.Minute,
+	}}
+	sendAll(workers, o)()
+	time.Sleep(o.Setup.Timeout + tick)
+	s.set(takes, fails)
+	refresh = workers[0].send(o)
+	s.awaitRun(2)
+	s.set(20*time.Millisecond, false)
+	remove := o
+	remove.Do = "invalidate"
+	workers[1].send(remove)()
+	return o, refresh
+}
+
 // D7: what is deleted while it is computed anew stays so, whether that succeeds or fails.
 func TestStampede_DeleteDuringRefresh(t *testing.T) {
 	t.Parallel()
@@ -691,20 +712,7 @@ func TestStampede_DeleteDuringRefresh(t *testing.T) {
 	workers := startWorkers(t, 3)
 	for _, fails := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fails=%v", fails), func(t *testing.T) {
-			s := newSource(t, 20*time.Millisecond)
-			o := order{Do: "call", Callers: 1, Setup: setup{
-				Memcached: server.Addr(), Source: s.addr, Key: t.Name(), Version: "v1.", Group: "cities",
-				Timeout: 100 * time.Millisecond, Stale: time.Minute,
-			}}
-			sendAll(workers, o)()
-			time.Sleep(o.Setup.Timeout + tick)
-			s.set(600*time.Millisecond, fails)
-			refresh := workers[0].send(o)
-			s.awaitRun(2)
-			s.set(20*time.Millisecond, false)
-			remove := o
-			remove.Do = "invalidate"
-			workers[1].send(remove)()
+			o, refresh := deleteDuringRefresh(t, server, workers, 600*time.Millisecond, fails)
 			// The worker whose refresh it is returns what it has, later. This one starts now.
 			if calls, _ := callsOf(t, []report{workers[2].send(o)()}); calls[0].Run != 3 {
 				t.Errorf("during the refresh a caller got run %d after the delete, want 3", calls[0].Run)
@@ -726,20 +734,7 @@ func TestStampede_DeleteDuringRefreshAlone(t *testing.T) {
 	workers := startWorkers(t, 2)
 	for _, fails := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fails=%v", fails), func(t *testing.T) {
-			s := newSource(t, 20*time.Millisecond)
-			o := order{Do: "call", Callers: 1, Setup: setup{
-				Memcached: server.Addr(), Source: s.addr, Key: t.Name(), Version: "v1.", Group: "cities",
-				Timeout: 100 * time.Millisecond, Stale: time.Minute,
-			}}
-			sendAll(workers, o)()
-			time.Sleep(o.Setup.Timeout + tick)
-			s.set(200*time.Millisecond, fails)
-			refresh := workers[0].send(o)
-			s.awaitRun(2)
-			s.set(20*time.Millisecond, false)
-			remove := o
-			remove.Do = "invalidate"
-			workers[1].send(remove)()
+			o, refresh := deleteDuringRefresh(t, server, workers, 200*time.Millisecond, fails)
 			refresh()
 			for i, w := range workers {
 				if calls, _ := callsOf(t, []report{w.send(o)()}); calls[0].Run < 3 {
