@@ -82,9 +82,9 @@ func (c *Cache) lookup(ctx context.Context, key Key, t *codec.Type, old bool) (a
 		return nil, err
 	}
 	if f.state == fresh || old && f.state == stale {
-		p, err := f.entry.value(key, t)
+		p, err := f.entry.value(&key, t)
 		if err == nil {
-			c.debug(logging.Hit, key, 0)
+			c.debug(logging.Hit, &key, 0)
 			return p, nil
 		}
 		f.err = err
@@ -92,7 +92,7 @@ func (c *Cache) lookup(ctx context.Context, key Key, t *codec.Type, old bool) (a
 	if f.err != nil {
 		return nil, fmt.Errorf("backends: get %q: %w: %w", key.text, cacheutils.ErrCacheMiss, f.err)
 	}
-	c.debug(logging.Miss, key, 0)
+	c.debug(logging.Miss, &key, 0)
 	return nil, fmt.Errorf("backends: get %q: %w", key.text, cacheutils.ErrCacheMiss)
 }
 
@@ -139,9 +139,9 @@ func (c *Cache) oneOfMany(ctx context.Context, key Key, t *codec.Type, items map
 	var f finding
 	assessErr := c.assessMany(ctx, &f, &key, items)
 	if assessErr == nil && f.state == fresh {
-		p, f.err = f.entry.value(key, t)
+		p, f.err = f.entry.value(&key, t)
 		if f.err == nil {
-			c.debug(logging.Hit, key, 0)
+			c.debug(logging.Hit, &key, 0)
 			return p, true
 		}
 	}
@@ -151,7 +151,7 @@ func (c *Cache) oneOfMany(ctx context.Context, key Key, t *codec.Type, items map
 	case f.err != nil:
 		c.fault("decode the entry of "+key.text, f.err)
 	case err == nil:
-		c.debug(logging.Miss, key, 0)
+		c.debug(logging.Miss, &key, 0)
 	}
 	return nil, false
 }
@@ -206,7 +206,7 @@ func (c *Cache) store(ctx context.Context, key Key, e *entry, timeout, stale tim
 	if err != nil {
 		return fmt.Errorf("backends: set %q: %w", key.text, err)
 	}
-	c.debug(logging.Set, key, e.cost)
+	c.debug(logging.Set, &key, e.cost)
 	return nil
 }
 
@@ -263,7 +263,7 @@ func (c *Cache) Add(ctx context.Context, key string, value any, opts ...Option) 
 		return false, fmt.Errorf("backends: add %q: %w", key, err)
 	}
 	if added {
-		c.debug(logging.Set, k, e.cost)
+		c.debug(logging.Set, &k, e.cost)
 	}
 	return added, nil
 }
@@ -351,7 +351,7 @@ func (c *Cache) DeleteKey(ctx context.Context, key Key) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("backends: delete %q: %w", key.text, err)
 	}
-	c.debug(logging.Delete, key, 0)
+	c.debug(logging.Delete, &key, 0)
 	return had, nil
 }
 

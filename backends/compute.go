@@ -61,7 +61,7 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 			return
 		}
 		if next.state == fresh || next.state == stale {
-			value, err := next.entry.value(fl.key, fl.task.typ)
+			value, err := next.entry.value(&fl.key, fl.task.typ)
 			if err == nil {
 				fl.result, fl.valid = Result{Value: value}, tick
 				return
@@ -136,7 +136,7 @@ func (c *Cache) settle(ctx context.Context, fl *flight, l *lease) (held bool) {
 	case held:
 		fl.stored = true
 		fl.task.Stats.Stores.Add(1)
-		c.debug(logging.Set, fl.key, e.cost)
+		c.debug(logging.Set, &fl.key, e.cost)
 	default:
 		fl.task.Stats.Refusals.Add(1)
 		if fl.task.plain {
@@ -161,7 +161,7 @@ func (c *Cache) useStored(ctx context.Context, fl *flight) {
 	if err != nil || f.state != fresh {
 		return
 	}
-	if value, err := f.entry.value(fl.key, fl.task.typ); err == nil {
+	if value, err := f.entry.value(&fl.key, fl.task.typ); err == nil {
 		fl.result.Value, fl.payload = value, nil
 	}
 }

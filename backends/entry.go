@@ -158,7 +158,7 @@ var integers = map[reflect.Kind]reflect.Type{
 // value returns a pointer to the entry's value of type t. For a live value that is the pointer
 // that was stored: its value is to be copied, not changed. An entry that holds anything else
 // is an error that matches ErrUndecodable.
-func (e *entry) value(key Key, t *codec.Type) (any, error) {
+func (e *entry) value(key *Key, t *codec.Type) (any, error) {
 	if e.check != key.check {
 		return nil, undecodable("it belongs to another key with the same hash")
 	}

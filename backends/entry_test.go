@@ -28,7 +28,7 @@ func openItem(key Key, t reflect.Type, item engine.Item) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.value(key, codec.Of(t))
+	return e.value(&key, codec.Of(t))
 }
 
 func reopen(t *testing.T, value any) any {

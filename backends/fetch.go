@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -37,20 +39,58 @@ func (c *Cache) Fetch(ctx context.Context, key Key, task *Task, compute func(con
 // go on.
 func (c *Cache) Look(ctx context.Context, key Key, task *Task) (value any, miss *Miss) {
 	started := c.flights.now()
+	if len(key.groups) > 0 {
+		return c.lookWithGroups(ctx, &key, task, started)
+	}
+	item, err := c.engine.Get(ctx, key.stored)
+	if value := asItIs(&item, &key, task.typ); value != nil {
+		return c.hit(&key, task, value), nil
+	}
+	return c.lookInto(ctx, &key, task, started, item, err)
+}
+
+// asItIs returns the live value of an item that counts whatever else there is, or nil.
+func asItIs(item *Item, key *Key, t *codec.Type) any {
+	l, ok := item.Live.(*labelled)
+	if ok && l.freshUntil == 0 && l.groups == nil && l.check == key.check &&
+		l.holder == (token{}) && !l.empty && reflect.TypeOf(l.value) == t.Pointer() {
+		return l.value
+	}
+	return nil
+}
+
+// lookInto is Look for what Get has returned, which has to be looked at in detail.
+func (c *Cache) lookInto(ctx context.Context, key *Key, task *Task, started uint64, item Item, err error) (value any, miss *Miss) {
 	var f finding
-	err := c.readInto(ctx, &f, &key)
+	err = c.assessOne(ctx, &f, key, item, err)
+	return c.found(&f, err, key, task, started)
+}
+
+// lookWithGroups is Look for an entry that counts only while its groups are what they were.
+func (c *Cache) lookWithGroups(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
+	var f finding
+	err := c.readInto(ctx, &f, key)
+	return c.found(&f, err, key, task, started)
+}
+
+// found returns what Look does for a finding, or the error of a read.
+func (c *Cache) found(f *finding, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
 	if err == nil && (f.state == fresh || f.state == stale) {
 		value, f.err = f.entry.value(key, task.typ)
-		if f.err == nil && f.state == fresh {
-			task.Stats.Hits.Add(1)
-			c.debug(logging.Hit, key, 0)
-			return value, nil
-		}
-		if f.err != nil {
+		switch {
+		case f.err != nil:
 			f.state = dead
+		case f.state == fresh:
+			return c.hit(key, task, value), nil
 		}
 	}
-	return nil, &Miss{cache: c, key: key.clone(), task: task, started: started, finding: f, err: err, old: value}
+	return nil, &Miss{cache: c, key: key.clone(), task: task, started: started, finding: *f, err: err, old: value}
+}
+
+func (c *Cache) hit(key *Key, task *Task, value any) any {
+	task.Stats.Hits.Add(1)
+	c.debug(logging.Hit, key, 0)
+	return value
 }
 
 // A Miss is a look that found no fresh value.
@@ -78,7 +118,7 @@ func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) 
 		return c.refresh(ctx, m.key, m.task, compute, *f, m.old)
 	}
 	m.task.Stats.Misses.Add(1)
-	c.debug(logging.Miss, m.key, 0)
+	c.debug(logging.Miss, &m.key, 0)
 	if f.err != nil {
 		c.taskFault(m.task, "look for a result of ", f.err)
 	}
@@ -96,7 +136,7 @@ func (c *Cache) taskFault(task *Task, doing string, err error) {
 func (c *Cache) refresh(ctx context.Context, key Key, task *Task, compute func(context.Context) Result, f finding, value any) Result {
 	old := Result{Value: value}
 	task.Stats.Stale.Add(1)
-	c.debug(logging.Stale, key, 0)
+	c.debug(logging.Stale, &key, 0)
 	if f.entry.isRefreshed() || ctx.Err() != nil {
 		return old
 	}

@@ -73,12 +73,14 @@ func (g *Groups) keysOrNone() []string {
 // AppendHead appends what stands before the text of every key, for Lookup.
 func (c *Cache) AppendHead(b []byte) []byte { return append(b, c.head...) }
 
-// Lookup returns Key for a text that has been appended to AppendHead. The key is part of b's memory
-// where it can be, and then only good for Look, until b is changed. groups may be nil.
+// Lookup returns Key for a text that has been appended to AppendHead: a name and arguments as
+// package cachekey renders them, which have no characters that memcached refuses, and don't end
+// like a shortened key. The key is part of b's memory where it can be, and then only good for
+// Look, until b is changed. groups may be nil.
 func (c *Cache) Lookup(b []byte, groups *Groups) Key {
 	stored := unsafe.String(unsafe.SliceData(b), len(b))
 	k := Key{text: stored[len(c.head):], stored: stored}
-	if c.keyFunction != nil || cachekey.Sanitize(k.text, maxKey-len(c.head)) != k.text {
+	if len(stored) > maxKey || c.keyFunction != nil {
 		k = c.Key(strings.Clone(k.text))
 	}
 	if groups != nil {

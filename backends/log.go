@@ -9,7 +9,7 @@ import (
 )
 
 // debug logs what an operation found or did. Nothing is made unless somebody reads it.
-func (c *Cache) debug(action logging.Action, key Key, size int) {
+func (c *Cache) debug(action logging.Action, key *Key, size int) {
 	if logging.Enabled(logging.LevelDebug) {
 		logging.Log(logging.LevelDebug, logging.Event{Action: action, Backend: c.name, Key: strings.Clone(key.text), Size: size})
 	}

@@ -42,14 +42,35 @@ func (c *Cache) readInto(ctx context.Context, f *finding, key *Key) error {
 		return c.readMany(ctx, f, key)
 	}
 	item, err := c.engine.Get(ctx, key.stored)
-	there := err == nil
-	if err != nil && !errors.Is(err, cacheutils.ErrCacheMiss) {
+	if len(key.groups) == 0 {
+		return c.assessOne(ctx, f, key, item, err)
+	}
+	there, err := isThere(err)
+	if err != nil {
 		return fmt.Errorf("backends: get %q: %w", key.text, err)
 	}
-	if len(key.groups) == 0 {
-		return c.assess(ctx, f, key, item, there, nil)
-	}
 	return c.readGroups(ctx, f, key, item, there)
+}
+
+// isThere tells whether a Get that has returned err has found something.
+func isThere(err error) (bool, error) {
+	switch {
+	case err == nil:
+		return true, nil
+	case err == cacheutils.ErrCacheMiss, errors.Is(err, cacheutils.ErrCacheMiss):
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
+// assessOne is assess for a key without groups, that Get has returned item and err for.
+func (c *Cache) assessOne(ctx context.Context, f *finding, key *Key, item engine.Item, err error) error {
+	there, err := isThere(err)
+	if err != nil {
+		return fmt.Errorf("backends: get %q: %w", key.text, err)
+	}
+	return c.assess(ctx, f, key, item, there, nil)
 }
 
 // readGroups goes on for an engine in this process's memory, where a look costs no round trip.
@@ -58,7 +79,7 @@ func (c *Cache) readGroups(ctx context.Context, f *finding, key *Key, item engin
 	ids := few[:0]
 	for _, groupKey := range c.groupKeys(key) {
 		group, err := c.engine.Get(ctx, groupKey)
-		if err != nil && !errors.Is(err, cacheutils.ErrCacheMiss) {
+		if _, err = isThere(err); err != nil {
 			return fmt.Errorf("backends: get the groups of %q: %w", key.text, err)
 		}
 		ids = append(ids, group.Value)

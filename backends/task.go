@@ -52,7 +52,7 @@ func (c *Cache) Holds(t *Task) error {
 
 // Stats counts what happened to the calls of a function. All fields only grow.
 type Stats struct {
-	Hits          atomic.Uint64 // calls answered from the cache, with a fresh value
+	Hits          Counter       // calls answered from the cache, with a fresh value
 	Stale         atomic.Uint64 // calls that found a value past its timeout
 	Misses        atomic.Uint64 // calls that found nothing there
 	Joins         atomic.Uint64 // of those: calls that waited for a computation in this process

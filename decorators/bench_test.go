@@ -4,7 +4,11 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/maypok86/otter/v2"
 
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
@@ -21,69 +25,149 @@ func loadPlace(ctx context.Context, id int64, lang string) (place, error) {
 	return place{ID: id, Name: lang}, nil
 }
 
-// What a call costs by what happens in it. BareMakeFunc is a wrapper by reflection that does
-// nothing but return results made before: no decorator of this kind can be faster.
+// A caller calls loadPlace by way of some cache.
+type caller func(ctx context.Context, id int64, lang string) (place, error)
+
+// What a call costs by what happens in it, beside what somebody would write by hand.
+//
+//   - BareMakeFunc is a wrapper by reflection that does nothing but return results made before: no
+//     decorator of this kind can be faster.
+//   - handwritten is a key by fmt.Sprintf and an otter cache of the values, with the same timeout.
+//   - loading is that with otter's Get, which shares a computation among callers.
 func BenchmarkCall(b *testing.B) {
+	b.Run("hit/BareMakeFunc", func(b *testing.B) { benchmarkHit(b, bareMakeFunc()) })
+	b.Run("hit/handwritten", func(b *testing.B) { benchmarkHit(b, handwritten(b)) })
+	b.Run("hit/loading", func(b *testing.B) { benchmarkHit(b, loading(b)) })
+	b.Run("hit/locmem/Cached", func(b *testing.B) { benchmarkHit(b, onLocmem(b, cached)) })
+	b.Run("hit/locmem/Cached2", func(b *testing.B) { benchmarkHit(b, onLocmem(b, cached2)) })
+	b.Run("hit/locmem/Cached2/group", func(b *testing.B) { benchmarkHit(b, onLocmem(b, cached2, decorators.Group("g"))) })
+	b.Run("hit/locmem/Cached2/stale", func(b *testing.B) { benchmarkHit(b, onLocmem(b, cached2, decorators.Stale(time.Hour))) })
+	b.Run("hit/memcached/Cached", func(b *testing.B) { benchmarkHit(b, onMemcached(b, cached)) })
+	b.Run("hit/memcached/Cached2", func(b *testing.B) { benchmarkHit(b, onMemcached(b, cached2)) })
+
+	b.Run("parallel/handwritten", func(b *testing.B) { benchmarkParallel(b, handwritten(b)) })
+	b.Run("parallel/loading", func(b *testing.B) { benchmarkParallel(b, loading(b)) })
+	b.Run("parallel/locmem/Cached", func(b *testing.B) { benchmarkParallel(b, onLocmem(b, cached)) })
+	b.Run("parallel/locmem/Cached2", func(b *testing.B) { benchmarkParallel(b, onLocmem(b, cached2)) })
+
+	b.Run("miss1%/loading", func(b *testing.B) { benchmarkMisses(b, loading(b), 100) })
+	b.Run("miss1%/locmem/Cached2", func(b *testing.B) { benchmarkMisses(b, onLocmem(b, cached2), 100) })
+
+	b.Run("miss/handwritten", func(b *testing.B) { benchmarkMisses(b, handwritten(b), 1) })
+	b.Run("miss/loading", func(b *testing.B) { benchmarkMisses(b, loading(b), 1) })
+	b.Run("miss/locmem/Cached", func(b *testing.B) { benchmarkMisses(b, onLocmem(b, cached), 1) })
+	b.Run("miss/locmem/Cached2", func(b *testing.B) { benchmarkMisses(b, onLocmem(b, cached2), 1) })
+	b.Run("miss/dummy/Cached2", func(b *testing.B) {
+		cachetest.Configure(b, backends.Config{"default": {Backend: "dummy"}})
+		benchmarkMisses(b, cached2(), 1)
+	})
+	b.Run("miss/memcached/Cached2", func(b *testing.B) { benchmarkMisses(b, onMemcached(b, cached2), 1) })
+}
+
+// benchmarkHit asks for what is there.
+func benchmarkHit(b *testing.B, load caller) {
 	ctx := context.Background()
-	b.Run("BareMakeFunc", func(b *testing.B) {
-		results := []reflect.Value{reflect.ValueOf(place{}), reflect.Zero(reflect.TypeFor[error]())}
-		load := reflect.MakeFunc(reflect.TypeOf(loadPlace), func([]reflect.Value) []reflect.Value { return results }).
-			Interface().(func(context.Context, int64, string) (place, error))
-		b.ReportAllocs()
-		for b.Loop() {
+	load(ctx, 42, "it")
+	b.ReportAllocs()
+	for b.Loop() {
+		load(ctx, 42, "it")
+	}
+}
+
+// benchmarkParallel asks from all processors at once for what is there.
+func benchmarkParallel(b *testing.B, load caller) {
+	ctx := context.Background()
+	load(ctx, 42, "it")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
 			load(ctx, 42, "it")
 		}
 	})
-	b.Run("locmem/hit", func(b *testing.B) {
-		cachetest.Locmem(b)
-		Load, _ := decorators.Cached(loadPlace)
-		b.ReportAllocs()
-		for b.Loop() {
-			Load(ctx, 42, "it")
+}
+
+// benchmarkMisses asks from all processors at once for what one in every calls doesn't find; each
+// call is a miss if that is 1, and then they come one after the other.
+func benchmarkMisses(b *testing.B, load caller, every int64) {
+	ctx := context.Background()
+	load(ctx, -1, "it")
+	b.ReportAllocs()
+	if every == 1 {
+		for id := int64(0); b.Loop(); id++ {
+			load(ctx, id, "it")
 		}
-	})
-	b.Run("locmem/hit/parallel", func(b *testing.B) {
-		cachetest.Locmem(b)
-		Load, _ := decorators.Cached(loadPlace)
-		b.ReportAllocs()
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				Load(ctx, 42, "it")
+		return
+	}
+	var calls atomic.Int64
+	b.RunParallel(func(pb *testing.PB) {
+		for n, first := int64(0), calls.Add(1)<<32; pb.Next(); n++ {
+			id := int64(-1)
+			if n%every == 0 {
+				id = first + n
 			}
-		})
-	})
-	b.Run("locmem/miss", func(b *testing.B) {
-		cachetest.Locmem(b)
-		Load, _ := decorators.Cached(loadPlace)
-		b.ReportAllocs()
-		for id := int64(0); b.Loop(); id++ {
-			Load(ctx, id, "it")
+			load(ctx, id, "it")
 		}
 	})
-	b.Run("dummy/miss", func(b *testing.B) {
-		cachetest.Configure(b, backends.Config{"default": {Backend: "dummy"}})
-		Load, _ := decorators.Cached(loadPlace)
-		b.ReportAllocs()
-		for b.Loop() {
-			Load(ctx, 42, "it")
-		}
+}
+
+func bareMakeFunc() caller {
+	results := []reflect.Value{reflect.ValueOf(place{}), reflect.Zero(reflect.TypeFor[error]())}
+	return reflect.MakeFunc(reflect.TypeOf(loadPlace), func([]reflect.Value) []reflect.Value { return results }).
+		Interface().(func(context.Context, int64, string) (place, error))
+}
+
+func cached(opts ...decorators.Option) caller {
+	load, _ := decorators.Cached(loadPlace, opts...)
+	return load
+}
+
+func cached2(opts ...decorators.Option) caller {
+	load, _ := decorators.Cached2(loadPlace, opts...)
+	return load
+}
+
+func onLocmem(b *testing.B, decorate func(...decorators.Option) caller, opts ...decorators.Option) caller {
+	cachetest.Locmem(b)
+	return decorate(opts...)
+}
+
+func onMemcached(b *testing.B, decorate func(...decorators.Option) caller, opts ...decorators.Option) caller {
+	cachetest.Memcached(b)
+	return decorate(opts...)
+}
+
+func newOtter(b *testing.B) *otter.Cache[string, place] {
+	cache := otter.Must(&otter.Options[string, place]{
+		MaximumSize:      100_000,
+		ExpiryCalculator: otter.ExpiryWriting[string, place](5 * time.Minute),
 	})
-	b.Run("memcached/hit", func(b *testing.B) {
-		cachetest.Memcached(b)
-		Load, _ := decorators.Cached(loadPlace)
-		b.ReportAllocs()
-		for b.Loop() {
-			Load(ctx, 42, "it")
+	b.Cleanup(func() { cache.StopAllGoroutines() })
+	return cache
+}
+
+func handwritten(b *testing.B) caller {
+	cache := newOtter(b)
+	return func(ctx context.Context, id int64, lang string) (place, error) {
+		key := fmt.Sprintf("place:%d:%s", id, lang)
+		if p, ok := cache.GetIfPresent(key); ok {
+			return p, nil
 		}
-	})
-	b.Run("memcached/miss", func(b *testing.B) {
-		cachetest.Memcached(b)
-		Load, _ := decorators.Cached(loadPlace)
-		b.ReportAllocs()
-		for id := int64(0); b.Loop(); id++ {
-			Load(ctx, id, "it")
+		p, err := loadPlace(ctx, id, lang)
+		if err == nil {
+			cache.Set(key, p)
 		}
-	})
+		return p, err
+	}
+}
+
+func loading(b *testing.B) caller {
+	cache := newOtter(b)
+	return func(ctx context.Context, id int64, lang string) (place, error) {
+		key := fmt.Sprintf("place:%d:%s", id, lang)
+		return cache.Get(ctx, key, otter.LoaderFunc[string, place](func(ctx context.Context, key string) (place, error) {
+			return loadPlace(ctx, id, lang)
+		}))
+	}
 }
 
 // What a hit costs by the type of the argument that its key is made of.
