@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/codec"
@@ -28,48 +29,60 @@ import (
 // runtime.Goexit ends them all. Err is ErrRecursion when the caller is itself part of the
 // computation that it asks for.
 func (c *Cache) Fetch(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
-	value, miss := c.Look(ctx, key, task)
+	value, miss := c.look(ctx, &key, task, c.flights.now())
 	if miss == nil {
 		return Result{Value: value}
 	}
 	return miss.Fetch(ctx, compute)
 }
 
-// Look is the first step of Fetch: it returns the fresh value under key, or a Miss, with which to
-// go on.
-func (c *Cache) Look(ctx context.Context, key Key, task *Task) (value any, miss *Miss) {
+// Look is the first step of Fetch: it returns the fresh value under the key that KeyOf makes of text and
+// groups, or a Miss, with which to go on. It keeps nothing of text, and a hit on a live value
+// allocates nothing.
+func (c *Cache) Look(ctx context.Context, text []byte, groups *Groups, task *Task) (value any, miss *Miss) {
 	started := c.flights.now()
-	if len(key.groups) > 0 {
-		return c.lookWithGroups(ctx, &key, task, started)
+	if groups != nil || !c.fits(text) {
+		key := c.borrowedKey(text, groups)
+		return c.look(ctx, &key, task, started)
 	}
-	item, err := c.engine.Get(ctx, key.stored)
-	if value := asItIs(&item, &key, task.typ); value != nil {
-		return c.hit(&key, task, value), nil
+	item, err := c.engine.Get(ctx, unsafe.String(unsafe.SliceData(text), len(text)))
+	if value := asItIs(&item, task.typ); value != nil {
+		task.Stats.Hits.Add(1)
+		if logging.Enabled(logging.LevelDebug) {
+			c.logHit(text)
+		}
+		return value, nil
 	}
+	key := c.borrowedKey(text, nil)
 	return c.lookInto(ctx, &key, task, started, item, err)
 }
 
-// asItIs returns the live value of an item that counts whatever else there is, or nil.
-func asItIs(item *Item, key *Key, t *codec.Type) any {
+// asItIs returns the live value of an item if that counts whatever the time and the groups are.
+func asItIs(item *Item, t *codec.Type) any {
 	l, ok := item.Live.(*labelled)
-	if ok && l.freshUntil == 0 && l.groups == nil && l.check == key.check &&
+	if ok && l.freshUntil == 0 && l.groups == nil && l.check == (keyCheck{}) &&
 		l.holder == (token{}) && !l.empty && reflect.TypeOf(l.value) == t.Pointer() {
 		return l.value
 	}
 	return nil
 }
 
-// lookInto is Look for what Get has returned, which has to be looked at in detail.
-func (c *Cache) lookInto(ctx context.Context, key *Key, task *Task, started uint64, item Item, err error) (value any, miss *Miss) {
+func (c *Cache) logHit(text []byte) {
+	key := c.borrowedKey(text, nil)
+	c.debug(logging.Hit, &key, 0)
+}
+
+// look is Look for a key.
+func (c *Cache) look(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
 	var f finding
-	err = c.assessOne(ctx, &f, key, item, err)
+	err := c.readInto(ctx, &f, key)
 	return c.found(&f, err, key, task, started)
 }
 
-// lookWithGroups is Look for an entry that counts only while its groups are what they were.
-func (c *Cache) lookWithGroups(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
+// lookInto is look for what Get has returned.
+func (c *Cache) lookInto(ctx context.Context, key *Key, task *Task, started uint64, item Item, err error) (value any, miss *Miss) {
 	var f finding
-	err := c.readInto(ctx, &f, key)
+	err = c.assessOne(ctx, &f, key, item, err)
 	return c.found(&f, err, key, task, started)
 }
 
@@ -81,16 +94,12 @@ func (c *Cache) found(f *finding, err error, key *Key, task *Task, started uint6
 		case f.err != nil:
 			f.state = dead
 		case f.state == fresh:
-			return c.hit(key, task, value), nil
+			task.Stats.Hits.Add(1)
+			c.debug(logging.Hit, key, 0)
+			return value, nil
 		}
 	}
 	return nil, &Miss{cache: c, key: key.clone(), task: task, started: started, finding: *f, err: err, old: value}
-}
-
-func (c *Cache) hit(key *Key, task *Task, value any) any {
-	task.Stats.Hits.Add(1)
-	c.debug(logging.Hit, key, 0)
-	return value
 }
 
 // A Miss is a look that found no fresh value.

@@ -70,17 +70,21 @@ func (g *Groups) keysOrNone() []string {
 	return g.keys
 }
 
-// AppendHead appends what stands before the text of every key, for Lookup.
+// AppendHead appends what stands before the text of every key, for KeyOf and Look.
 func (c *Cache) AppendHead(b []byte) []byte { return append(b, c.head...) }
 
-// Lookup returns Key for a text that has been appended to AppendHead: a name and arguments as
-// package cachekey renders them, which have no characters that memcached refuses, and don't end
-// like a shortened key. The key is part of b's memory where it can be, and then only good for
-// Look, until b is changed. groups may be nil.
-func (c *Cache) Lookup(b []byte, groups *Groups) Key {
-	stored := unsafe.String(unsafe.SliceData(b), len(b))
+// KeyOf is Key for a text that was appended to AppendHead: a name and arguments as package cachekey
+// renders them, which have no characters that memcached refuses and don't end like a shortened
+// key. It keeps nothing of text. groups may be nil.
+func (c *Cache) KeyOf(text []byte, groups *Groups) Key {
+	return c.borrowedKey(text, groups).clone()
+}
+
+// borrowedKey is KeyOf, but the key may share the memory of text.
+func (c *Cache) borrowedKey(text []byte, groups *Groups) Key {
+	stored := unsafe.String(unsafe.SliceData(text), len(text))
 	k := Key{text: stored[len(c.head):], stored: stored}
-	if len(stored) > maxKey || c.keyFunction != nil {
+	if !c.fits(text) {
 		k = c.Key(strings.Clone(k.text))
 	}
 	if groups != nil {
@@ -88,6 +92,9 @@ func (c *Cache) Lookup(b []byte, groups *Groups) Key {
 	}
 	return k
 }
+
+// fits tells whether text is a key as it is stored.
+func (c *Cache) fits(text []byte) bool { return len(text) <= maxKey && c.keyFunction == nil }
 
 // clone returns the key with memory of its own.
 func (k Key) clone() Key {

@@ -23,7 +23,7 @@ func (p *plan) look(a *arguments) (box any, miss *backends.Miss, err error) {
 	buf := buffers.Get().(*[]byte)
 	*buf, err = p.appendKey(cache.AppendHead((*buf)[:0]), a)
 	if err == nil {
-		box, miss = cache.Look(a.context(), cache.Lookup(*buf, p.groupsFor(cache, a)), p.task)
+		box, miss = cache.Look(a.context(), *buf, p.groupsFor(cache, a), p.task)
 	} else {
 		err = p.noKey(err)
 	}
@@ -41,7 +41,7 @@ func (p *plan) locate(a *arguments) (*backends.Cache, backends.Key, error) {
 	if err != nil {
 		return nil, backends.Key{}, p.noKey(err)
 	}
-	return cache, cache.Lookup(text, p.groupsFor(cache, a)), nil
+	return cache, cache.KeyOf(text, p.groupsFor(cache, a)), nil
 }
 
 func (p *plan) noKey(err error) error {
