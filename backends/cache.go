@@ -365,13 +365,7 @@ func (c *Cache) DeleteMany(ctx context.Context, keys []string, opts ...Option) e
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, k := range ks {
-		if _, err := c.DeleteKey(ctx, k); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	return c.DeleteKeys(ctx, ks)
 }
 
 // Has tells whether there is an entry under key, whatever its value.

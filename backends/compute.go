@@ -3,6 +3,7 @@ package backends
 import (
 	"context"
 	"reflect"
+	"time"
 
 	"github.com/cacheutils/cacheutils/logging"
 )
@@ -20,7 +21,8 @@ func (c *Cache) compute(ctx context.Context, key Key, task *Task, compute func(c
 			return c.lead(ctx, fl, func(ctx context.Context) { c.work(ctx, fl, compute, f) })
 		}
 		task.Stats.Joins.Add(1)
-		if r, ok := c.wait(ctx, fl, key, started, looked); ok {
+		decided(ctx)
+		if r, ok := c.wait(ctx, fl, key, task, started, looked); ok {
 			return r
 		}
 		f = &finding{state: leased} // look again before computing
@@ -48,6 +50,7 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 			}
 		} else if n > 0 {
 			fl.task.Stats.Waits.Add(1)
+			decided(ctx)
 			if err := sleep(ctx, pollDelay(n-1)); err != nil {
 				fl.result, fl.valid = Result{Err: err}, 0
 				return
@@ -99,7 +102,10 @@ func (c *Cache) runWithLease(ctx context.Context, fl *flight, compute func(conte
 	fl.result = compute(ctx)
 	returned = true
 	tick := c.flights.tick()
-	if held := c.settle(context.WithoutCancel(ctx), fl, l); held {
+	next := atOnce(ctx)
+	held := c.settle(context.WithoutCancel(ctx), fl, l)
+	next()
+	if held {
 		fl.valid = tick
 	}
 	if fl.result.Err != nil {
@@ -122,14 +128,21 @@ func (c *Cache) settle(ctx context.Context, fl *flight, l *lease) (held bool) {
 		l.drops = true
 		return c.release(fl, l)
 	}
+	if r.Absent {
+		return c.storeAbsence(ctx, fl, l, timeout)
+	}
 	e, ok := c.sealResult(fl)
 	if !ok {
 		l.drops = true
 		return c.release(fl, l)
 	}
 	e.groups = l.groups
-	keep := e.stamp(timeout, c.staleOf(fl.task))
-	held, err := l.settle(ctx, &e, keep)
+	return c.settleWith(ctx, fl, l, &e, e.stamp(timeout, c.staleOf(fl.task)))
+}
+
+// settleWith ends the lease with e, which the engine is to keep for that long.
+func (c *Cache) settleWith(ctx context.Context, fl *flight, l *lease, e *entry, keep time.Duration) (held bool) {
+	held, err := l.settle(ctx, e, keep)
 	switch {
 	case err != nil:
 		c.taskFault(fl.task, "store a result of ", err)

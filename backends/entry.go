@@ -50,12 +50,13 @@ type label struct {
 	failures   uint8        // computations in a row that have failed to renew a stale value
 	retryAt    int64        // when the next may try
 	empty      bool         // there is no value
+	absent     bool         // because the function has none
 }
 
 // plain tells whether there is nothing on the label.
 func (l *label) plain() bool {
 	return l.check == keyCheck{} && l.freshUntil == 0 && l.goneAt == 0 && l.groups == nil &&
-		l.holder == token{} && l.failures == 0 && l.retryAt == 0 && !l.empty
+		l.holder == token{} && l.failures == 0 && l.retryAt == 0 && !l.empty && !l.absent
 }
 
 // A labelled is a live value with a label.

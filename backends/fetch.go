@@ -88,6 +88,11 @@ func (c *Cache) lookInto(ctx context.Context, key *Key, task *Task, started uint
 
 // found returns what Look does for a finding, or the error of a read.
 func (c *Cache) found(f *finding, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
+	if f.nothing && task.Many {
+		task.Stats.Hits.Add(1)
+		c.debug(logging.Hit, key, 0)
+		return Absent, nil
+	}
 	if err == nil && (f.state == fresh || f.state == stale) {
 		value, f.err = f.entry.value(key, task.typ)
 		switch {

@@ -3,13 +3,9 @@ package backends
 import (
 	"context"
 	"math"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/cacheutils/cacheutils"
 )
 
 // Flights keep the computations of a process to one per key.
@@ -51,9 +47,8 @@ type flight struct {
 type outcome struct {
 	result  Result
 	payload []byte // result.Value encoded, where callers or the engine need it
-	panic   *cacheutils.PanicError
-	exited  bool // the computation called runtime.Goexit
-	stored  bool
+	ending
+	stored bool
 
 	// valid is a tick: the outcome is for callers who started before it. An invalidation that
 	// one of them could know of came before its start, and so before that tick. It is either
@@ -202,23 +197,4 @@ func (fl *flight) run(ctx context.Context, work func(context.Context), land func
 	}()
 	work(context.WithValue(ctx, flightKey{}, fl))
 	returned = true
-}
-
-// asPanicError keeps a PanicError as it is: it comes from a cached function that this one
-// called, with the stack of where it really happened.
-func asPanicError(v any) *cacheutils.PanicError {
-	if p, ok := v.(*cacheutils.PanicError); ok {
-		return p
-	}
-	return &cacheutils.PanicError{Value: v, Stack: debug.Stack()}
-}
-
-// rethrow ends the calling goroutine the way that the computation ended its own.
-func (o *outcome) rethrow() {
-	if o.panic != nil {
-		panic(o.panic)
-	}
-	if o.exited {
-		runtime.Goexit()
-	}
 }

@@ -19,6 +19,7 @@ const (
 	bitHeld                   // holder, heldUntil
 	bitRetry                  // failures, retryAt
 	bitEmpty                  // no payload
+	bitAbsent                 // since the function has none
 
 	allBits = 1<<iota - 1
 )
@@ -68,6 +69,7 @@ func (e *entry) bits() (bits byte) {
 	set(e.holder != token{}, bitHeld)
 	set(e.failures != 0 || e.retryAt != 0, bitRetry)
 	set(e.empty, bitEmpty)
+	set(e.absent, bitAbsent)
 	return bits
 }
 
@@ -114,9 +116,9 @@ func (e *entry) parseFrame(frame []byte) error {
 		}
 		e.retryAt = r.varint()
 	}
-	e.compressed, e.empty = bits&bitCompressed != 0, bits&bitEmpty != 0
+	e.compressed, e.empty, e.absent = bits&bitCompressed != 0, bits&bitEmpty != 0, bits&bitAbsent != 0
 	e.body = r.rest
-	if r.cut || e.empty && len(e.body) > 0 {
+	if r.cut || e.empty && len(e.body) > 0 || e.absent && !e.empty {
 		return undecodable("it is damaged")
 	}
 	return nil

@@ -28,6 +28,7 @@ type finding struct {
 	entry       entry
 	generations []generation // what the key's groups hold
 	err         error        // why an entry can't be read; matches ErrUndecodable
+	nothing     bool         // a dead entry says that the function has nothing for the key
 }
 
 // read looks for key's entry and for the generations of its groups.
@@ -132,7 +133,7 @@ func (c *Cache) assess(ctx context.Context, f *finding, key *Key, item engine.It
 	case e.empty && e.holder != token{}:
 		f.state = leased
 		return nil
-	case e.empty:
+	case e.empty && !e.absent:
 		return nil
 	}
 	if !same {
@@ -142,6 +143,9 @@ func (c *Cache) assess(ctx context.Context, f *finding, key *Key, item engine.It
 		}
 	}
 	f.state = e.age()
+	if e.absent { // for who asks for one key that is no answer
+		f.nothing, f.state = f.state == fresh, dead
+	}
 	return nil
 }
 

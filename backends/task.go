@@ -17,6 +17,10 @@ type Task struct {
 	// when that fails; negative: not at all; DefaultStale: as the backend says.
 	Stale time.Duration
 
+	// Many says that computations are for several keys, and may find that there is nothing for one
+	// of them. Without it such a Result is never seen by the task's callers.
+	Many bool
+
 	name   string      // for logs and errors
 	typ    *codec.Type // of the value
 	shared bool        // callers only read values, so all may have the same
@@ -68,6 +72,7 @@ type Stats struct {
 type Result struct {
 	Value   any           // a pointer to a value of the task's type, which nobody else has
 	Err     error         // the function's error: Value is passed on, but not stored
+	Absent  bool          // there is nothing for the key: Value is nil, and that may be stored
 	Discard bool          // not to be stored, though there is no error
 	Timeout time.Duration // how long to store it; not positive: not at all; or DefaultTimeout
 }

@@ -33,8 +33,8 @@ func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)
 }
 
 // wait is for callers who have joined a flight. ok is false when its outcome is not for
-// them, see isFor: they start again.
-func (c *Cache) wait(ctx context.Context, fl *flight, key Key, started uint64, looked bool) (r Result, ok bool) {
+// them, see isFor, or of no use to them: they start again.
+func (c *Cache) wait(ctx context.Context, fl *flight, key Key, task *Task, started uint64, looked bool) (r Result, ok bool) {
 	if parent := callersFlight(ctx); parent != nil {
 		if !waits.enter(parent, fl) {
 			c.flights.leave(fl)
@@ -49,6 +49,9 @@ func (c *Cache) wait(ctx context.Context, fl *flight, key Key, started uint64, l
 		return Result{}, false
 	}
 	fl.rethrow()
+	if fl.task.typ != task.typ || fl.result.Absent && !task.Many {
+		return Result{}, false // another function's result under the same name
+	}
 	return c.share(fl)
 }
 

@@ -55,7 +55,7 @@ func Cached[F any](fn F, opts ...Option) (F, *Handle[F]) {
 }
 
 func makeFunc[F any](p *plan, call func([]reflect.Value) []reflect.Value) F {
-	return reflect.MakeFunc(p.fn.Type(), call).Interface().(F)
+	return reflect.MakeFunc(p.typ, call).Interface().(F)
 }
 
 // call is a call of a decorated function.

@@ -73,7 +73,7 @@ func (h *Handle[F]) Stats() Stats { return statsOf(&h.plan.task.Stats) }
 
 // arguments makes the function's arguments of args.
 func (p *plan) arguments(args []any) ([]reflect.Value, error) {
-	t := p.fn.Type()
+	t := p.typ
 	fixed := t.NumIn()
 	if t.IsVariadic() {
 		fixed--
@@ -102,7 +102,7 @@ func (p *plan) arguments(args []any) ([]reflect.Value, error) {
 // variadic makes the last argument of a variadic function of the arguments that it stands
 // for. A slice is taken as all of them where it can't be one of them.
 func (p *plan) variadic(args []any, fixed int) (reflect.Value, error) {
-	t := p.fn.Type().In(fixed)
+	t := p.typ.In(fixed)
 	if len(args) == 1 && args[0] != nil && !reflect.TypeOf(args[0]).AssignableTo(t.Elem()) {
 		if v := reflect.ValueOf(args[0]); v.Type().AssignableTo(t) {
 			return v.Convert(t), nil
@@ -123,7 +123,7 @@ func (p *plan) variadic(args []any, fixed int) (reflect.Value, error) {
 }
 
 func (p *plan) resultValues(results []any) ([]reflect.Value, error) {
-	t := p.fn.Type()
+	t := p.typ
 	if len(results) != p.values {
 		return nil, fmt.Errorf("decorators: %w: %s has the results (%s), got %d",
 			cacheutils.ErrArguments, p.name, typeList(t.Out, p.values), len(results))
@@ -147,7 +147,7 @@ func (p *plan) wrongArgument(i int, arg any, want reflect.Type) error {
 
 // takes describes the parameters: "(context.Context, int64, ...string)".
 func (p *plan) takes() string {
-	t := p.fn.Type()
+	t := p.typ
 	if !t.IsVariadic() {
 		return "(" + typeList(t.In, t.NumIn()) + ")"
 	}

@@ -27,6 +27,8 @@ type options struct {
 	shared       bool
 	groups       []string
 	groupsOf     any
+	absent       time.Duration
+	hasAbsent    bool
 	stale        time.Duration
 	hasStale     bool
 }
@@ -148,4 +150,11 @@ func GroupsOf(fn any) Option {
 // others, unless they have the option stale. Zero or less switches it off.
 func Stale(d time.Duration) Option {
 	return func(o *options) { o.stale, o.hasStale = d, true }
+}
+
+// Absent is for CachedMany: keys that the function leaves out of its results are remembered as absent
+// for that long, so that it isn't asked for them again. Without it, or with zero or less, it is
+// asked each time. An Invalidate of the key or of one of its groups ends that as it does for results.
+func Absent(d time.Duration) Option {
+	return func(o *options) { o.absent, o.hasAbsent = d, true }
 }

@@ -18,7 +18,7 @@ type param struct {
 
 // planParams decides how each parameter counts in the key.
 func (p *plan) planParams(o *options, receiver bool) {
-	t := p.fn.Type()
+	t := p.typ
 	fields := p.attrs(o)
 	if o.withReceiver && !receiver {
 		panicf("%s: WithReceiver is for method expressions such as City.Offers, whose first parameter is the receiver", p.label)
@@ -63,7 +63,7 @@ func (p *plan) encoder(i int, t reflect.Type, fields cachekey.Attrs) *cachekey.E
 	e, err := cachekey.EncoderOf(t, fields)
 	if err != nil {
 		panicf("parameter %d of %s has type %s, which can't be in a key: %v; leave it out with Ignore[%s]() or KeyOf",
-			i+1, p.label, p.fn.Type().In(i), err, p.fn.Type().In(i))
+			i+1, p.label, p.typ.In(i), err, p.typ.In(i))
 	}
 	return e
 }
@@ -130,7 +130,7 @@ var tupleType = reflect.TypeFor[cachekey.Tuple]()
 
 // hasParameters tells whether v is a function that can be called with the function's arguments.
 func (p *plan) hasParameters(v reflect.Value) bool {
-	t := p.fn.Type()
+	t := p.typ
 	ok := v.Kind() == reflect.Func && !v.IsNil() &&
 		v.Type().NumIn() == t.NumIn() && v.Type().IsVariadic() == t.IsVariadic()
 	for i := 0; ok && i < t.NumIn(); i++ {

@@ -17,8 +17,9 @@ import (
 // A plan is what Cached finds out about a function once, so that a call only follows it.
 type plan struct {
 	fn      reflect.Value
-	name    string // the function's name in keys
-	label   string // what messages call it
+	typ     reflect.Type // of fn; of a CachedMany what it would be for one key
+	name    string       // the function's name in keys
+	label   string       // what messages call it
 	backend *backends.Ref
 	task    *backends.Task
 
@@ -49,10 +50,19 @@ type plan struct {
 	timeout       time.Duration
 	hasTimeout    bool
 	jitter        float64
+	absent        time.Duration // how long it is remembered that there is nothing for a key
 }
 
 // newPlan panics when fn can't be decorated with these options. place is where that is asked.
 func newPlan(fn reflect.Value, place string, opts []Option) *plan {
+	if !fn.IsValid() {
+		return newPlanAs(fn, nil, place, opts)
+	}
+	return newPlanAs(fn, fn.Type(), place, opts)
+}
+
+// newPlanAs is newPlan for a function that is cached as if its type were typ.
+func newPlanAs(fn reflect.Value, typ reflect.Type, place string, opts []Option) *plan {
 	if fn.Kind() != reflect.Func || fn.IsNil() {
 		what := "nil"
 		if fn.IsValid() {
@@ -64,7 +74,7 @@ func newPlan(fn reflect.Value, place string, opts []Option) *plan {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	p := &plan{fn: fn, hashed: o.hashed, contextIndex: -1, kwargsIndex: -1}
+	p := &plan{fn: fn, typ: typ, hashed: o.hashed, contextIndex: -1, kwargsIndex: -1}
 	receiver := p.planName(&o, place)
 	p.prefix = "[cached]" + p.name + "("
 	p.planResults(&o)
@@ -124,6 +134,10 @@ func (p *plan) planType(o *options) {
 	if o.hasStale {
 		p.task.Stale = max(o.stale, 0)
 	}
+	p.absent = max(o.absent, 0)
+	if o.hasAbsent && p.typ == p.fn.Type() {
+		panicf("%s: Absent is for CachedMany: a function of one key says that there is nothing in its result", p.label)
+	}
 	err := p.task.Err()
 	// Where the backend is known already, it has to be one that can keep the results.
 	if cache, unknown := p.backend.Cache(); err == nil && unknown == nil {
@@ -131,7 +145,7 @@ func (p *plan) planType(o *options) {
 	}
 	if err != nil {
 		panicf("%s: its results (%s) can't be cached: %v; return something that can be encoded, "+
-			"or say Shared() and use a backend in this process's memory", p.label, typeList(p.fn.Type().Out, p.values), err)
+			"or say Shared() and use a backend in this process's memory", p.label, typeList(p.typ.Out, p.values), err)
 	}
 }
 

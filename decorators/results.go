@@ -16,7 +16,7 @@ import (
 
 // planResults looks at the function's results and the options about them.
 func (p *plan) planResults(o *options) {
-	t := p.fn.Type()
+	t := p.typ
 	if t.NumOut() == 0 {
 		panicf("%s returns nothing, so there is nothing to cache", p.label)
 	}
@@ -69,7 +69,7 @@ func (p *plan) resultFunc(option string, fn any, out reflect.Type) reflect.Value
 		return reflect.Value{}
 	}
 	v := reflect.ValueOf(fn)
-	t := p.fn.Type()
+	t := p.typ
 	ok := v.Kind() == reflect.Func && !v.IsNil() && !v.Type().IsVariadic() &&
 		v.Type().NumOut() == 1 && v.Type().Out(0) == out &&
 		(v.Type().NumIn() == p.values || v.Type().NumIn() == t.NumOut())
@@ -98,7 +98,7 @@ func (p *plan) box(results []reflect.Value) any {
 // hit is unbox for a box that a call has found at once: nobody else has the call's arguments, so
 // that the results can take their place.
 func (p *plan) hit(box any, arguments []reflect.Value) []reflect.Value {
-	n := p.fn.Type().NumOut()
+	n := p.typ.NumOut()
 	if n > len(arguments) {
 		return p.unbox(box, nil)
 	}
@@ -107,14 +107,14 @@ func (p *plan) hit(box any, arguments []reflect.Value) []reflect.Value {
 
 // unbox returns the function's results for a box, nil for zero values, and an error.
 func (p *plan) unbox(box any, err error) []reflect.Value {
-	return p.unboxInto(make([]reflect.Value, p.fn.Type().NumOut()), box, err)
+	return p.unboxInto(make([]reflect.Value, p.typ.NumOut()), box, err)
 }
 
 func (p *plan) unboxInto(out []reflect.Value, box any, err error) []reflect.Value {
 	switch {
 	case box == nil:
 		for i := range p.values {
-			out[i] = reflect.Zero(p.fn.Type().Out(i))
+			out[i] = reflect.Zero(p.typ.Out(i))
 		}
 	case p.values == 1:
 		out[0] = reflect.ValueOf(box).Elem()

@@ -1,0 +1,335 @@
+package backends
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Several keys are fetched together: one look for all of them, then each that is missing takes the
+// way of a single one, on a goroutine of its own, with its own flight, lease and groups. Only
+// where they would compute they wait for each other, and compute together:
+//
+//	open     each key is on its way; it is decided when it gets to its computation, finds that
+//	         another flight or process computes it, or has its result
+//	decided  all keys are: those that got to their computation run it once, for all of them, on
+//	         the goroutine of the first
+//
+// A key that gets to its computation later, since whoever computed it gave up, computes alone.
+// At most maxAtOnce keys at a time ask the engine for something.
+
+// maxAtOnce bounds how many keys of one FetchMany use the engine at the same time, so that a long
+// list doesn't have to wait for connections beyond its timeout.
+const maxAtOnce = 32
+
+// ComputeMany computes the values for the keys with these indices, and returns one result for
+// each, in their order.
+type ComputeMany func(ctx context.Context, missing []int) []Result
+
+// Absent is the value of a key of which a computation has found that there is nothing.
+var Absent any = new(struct{ absent byte })
+
+// LookMany is Look for several keys, which differ: it looks for all of them in one round trip to
+// each server. For each key it returns a value or a Miss.
+func (c *Cache) LookMany(ctx context.Context, keys []Key, task *Task) (values []any, misses []*Miss) {
+	started := c.flights.now()
+	values, misses = make([]any, len(keys)), make([]*Miss, len(keys))
+	if c.live {
+		for i := range keys {
+			values[i], misses[i] = c.look(ctx, &keys[i], task, started)
+		}
+		return values, misses
+	}
+	stored := make([]string, len(keys), len(keys)+8)
+	for i := range keys {
+		stored[i] = keys[i].stored
+	}
+	items, err := c.engine.GetMany(ctx, c.withGroups(stored, keys))
+	for i := range keys {
+		var f finding
+		failed := err
+		if err == nil || c.areAll(&keys[i], items) {
+			failed = c.assessMany(ctx, &f, &keys[i], items)
+		}
+		values[i], misses[i] = c.found(&f, failed, &keys[i], task, started)
+	}
+	return values, misses
+}
+
+// withGroups appends the keys of the groups of keys to stored, each once.
+func (c *Cache) withGroups(stored []string, keys []Key) []string {
+	var seen map[string]bool
+	var last *Groups // of most lists all keys are in the same groups
+	for i := range keys {
+		key := &keys[i]
+		if len(key.groups) == 0 || key.in != nil && key.in == last {
+			continue
+		}
+		last = key.in
+		for _, groupKey := range c.groupKeys(key) {
+			if seen == nil {
+				seen = make(map[string]bool)
+			}
+			if !seen[groupKey] {
+				seen[groupKey] = true
+				stored = append(stored, groupKey)
+			}
+		}
+	}
+	return stored
+}
+
+// areAll tells whether the entry of key and all of its groups are among items.
+func (c *Cache) areAll(key *Key, items map[string]Item) bool {
+	if _, ok := items[key.stored]; !ok {
+		return false
+	}
+	for _, groupKey := range c.groupKeys(key) {
+		if _, ok := items[groupKey]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// Old returns the value past its timeout that a miss has found, or nil.
+func (m *Miss) Old() any { return m.old }
+
+// FetchMisses is Miss.Fetch for those of misses that aren't nil, which LookMany has returned. It
+// fills in their results, by index; compute runs once for all that nobody else computes.
+func (c *Cache) FetchMisses(ctx context.Context, misses []*Miss, results []Result, compute ComputeMany) {
+	var missing []int
+	for i, m := range misses {
+		if m != nil {
+			missing = append(missing, i)
+		}
+	}
+	c.together(ctx, missing, compute, func(ctx context.Context, i int, compute func(context.Context) Result) {
+		results[i] = misses[i].Fetch(ctx, compute)
+	})
+}
+
+// ForceMany is Force for several keys, which differ.
+func (c *Cache) ForceMany(ctx context.Context, keys []Key, task *Task, compute ComputeMany) []Result {
+	all := make([]int, len(keys))
+	for i := range all {
+		all[i] = i
+	}
+	results := make([]Result, len(keys))
+	c.together(ctx, all, compute, func(ctx context.Context, i int, compute func(context.Context) Result) {
+		results[i] = c.Force(ctx, keys[i], task, compute)
+	})
+	return results
+}
+
+// DeleteKeys is DeleteKey for several keys. It tries all of them, many at a time, and returns the
+// errors joined.
+func (c *Cache) DeleteKeys(ctx context.Context, keys []Key) error {
+	errs := make([]error, len(keys))
+	each(len(keys), func(i int) { _, errs[i] = c.DeleteKey(ctx, keys[i]) })
+	return errors.Join(errs...)
+}
+
+// PutMany is Put for several keys, as DeleteKeys.
+func (c *Cache) PutMany(ctx context.Context, keys []Key, task *Task, value func(i int) (value any, timeout time.Duration)) error {
+	errs := make([]error, len(keys))
+	each(len(keys), func(i int) {
+		v, timeout := value(i)
+		errs[i] = c.Put(ctx, keys[i], task, v, timeout)
+	})
+	return errors.Join(errs...)
+}
+
+// each runs f for 0 to n-1, maxAtOnce at a time.
+func each(n int, f func(i int)) {
+	if n == 1 {
+		f(0)
+		return
+	}
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(n, maxAtOnce) {
+		all.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				f(int(i))
+			}
+		})
+	}
+	all.Wait()
+}
+
+// together runs fetch for each of the indices at once, with a computation that they share. It
+// panics, or ends its goroutine, as one of them did.
+func (c *Cache) together(ctx context.Context, indices []int, compute ComputeMany, fetch func(ctx context.Context, i int, compute func(context.Context) Result)) {
+	if len(indices) == 0 {
+		return
+	}
+	if fl := callersFlight(ctx); fl != nil { // the goroutines don't tell
+		ctx = context.WithValue(ctx, flightKey{}, fl)
+	}
+	b := &batch{compute: compute, undecided: len(indices), engine: make(chan struct{}, maxAtOnce)}
+	var all sync.WaitGroup
+	var ends endings
+	for _, i := range indices {
+		b.engine <- struct{}{}
+		s := &seat{batch: b, index: i, called: make(chan []*seat, 1), done: make(chan struct{})}
+		all.Go(func() {
+			defer s.decide()
+			ends.catch(func() { fetch(context.WithValue(ctx, seatKey{}, s), i, s.run) })
+		})
+	}
+	all.Wait()
+	ends.rethrow()
+}
+
+// A batch is a computation for several keys.
+type batch struct {
+	compute ComputeMany
+	engine  chan struct{} // a token for each key that uses the engine
+
+	mu        sync.Mutex
+	undecided int
+	seated    []*seat // those that got to their computation while others were undecided
+}
+
+// A seat is one key in a batch.
+type seat struct {
+	batch   *batch
+	index   int
+	decided sync.Once
+
+	flight *flight         // that computes it
+	ctx    context.Context // of the flight
+
+	called chan []*seat  // gets all seats of the computation, at the one that runs it
+	done   chan struct{} // closed when the result is there
+	result Result
+	ending ending
+}
+
+type seatKey struct{}
+
+// decided is for whoever is about to wait for others than the batch.
+func decided(ctx context.Context) {
+	if s, ok := ctx.Value(seatKey{}).(*seat); ok {
+		s.decide()
+	}
+}
+
+// decide notes, once, that the batch needn't wait for the key any more. When nobody is left to wait
+// for, the first of those who are seated is called to compute.
+func (s *seat) decide() {
+	s.decided.Do(func() {
+		b := s.batch
+		<-b.engine
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.undecided--
+		if b.undecided == 0 && len(b.seated) > 0 {
+			b.seated[0].called <- b.seated
+		}
+	})
+}
+
+// sit takes part in the batch's computation. It returns false if the key was decided before.
+func (s *seat) sit() bool {
+	sits := false
+	s.decided.Do(func() {
+		b := s.batch
+		<-b.engine
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.seated = append(b.seated, s)
+		b.undecided--
+		if b.undecided == 0 {
+			b.seated[0].called <- b.seated
+		}
+		sits = true
+	})
+	return sits
+}
+
+// run is the computation of one key.
+func (s *seat) run(ctx context.Context) Result {
+	s.ctx = ctx
+	s.flight, _ = ctx.Value(flightKey{}).(*flight)
+	if !s.sit() {
+		return s.batch.compute(ctx, []int{s.index})[0]
+	}
+	select {
+	case seats := <-s.called:
+		s.lead(seats)
+	case <-s.done:
+	}
+	s.ending.rethrow()
+	return s.result
+}
+
+// lead runs the computation for all seats, on the goroutine of the first. The computations of
+// the others wait for this one's, which is noted: one that asks for any of them waits for itself.
+func (s *seat) lead(seats []*seat) {
+	indices := make([]int, len(seats))
+	for i, other := range seats {
+		indices[i] = other.index
+		if other != s && waits.enter(other.flight, s.flight) {
+			defer waits.leave(other.flight, s.flight)
+		}
+	}
+	ctx, cancel := whileAny(seats)
+	defer cancel()
+	var results []Result
+	var e endings
+	defer func() { // also when the function ends the goroutine
+		for i, other := range seats {
+			if results != nil {
+				other.result = results[i]
+			}
+			if other.ending = e.first; other != s {
+				close(other.done)
+			}
+		}
+	}()
+	e.catch(func() { results = s.batch.compute(ctx, indices) })
+}
+
+// whileAny returns a context with the values of the first seat's which ends when the contexts
+// of all seats have.
+func whileAny(seats []*seat) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(seats[0].ctx))
+	var left atomic.Int64
+	left.Store(int64(len(seats)))
+	stops := make([]func() bool, len(seats))
+	for i, s := range seats {
+		stops[i] = context.AfterFunc(s.ctx, func() {
+			if left.Add(-1) == 0 {
+				cancel()
+			}
+		})
+	}
+	return ctx, func() {
+		for _, stop := range stops {
+			stop()
+		}
+		cancel()
+	}
+}
+
+// atOnce waits until the key of ctx, if it is one of several, may use the engine. The function that
+// it returns lets the next.
+func atOnce(ctx context.Context) (next func()) {
+	s, ok := ctx.Value(seatKey{}).(*seat)
+	if !ok {
+		return func() {}
+	}
+	s.batch.engine <- struct{}{}
+	return func() { <-s.batch.engine }
+}
+
+// storeAbsence stores that there is nothing for the flight's key.
+func (c *Cache) storeAbsence(ctx context.Context, fl *flight, l *lease, timeout time.Duration) (held bool) {
+	e := nothing(fl.key)
+	e.absent, e.groups = true, l.groups
+	return c.settleWith(ctx, fl, l, &e, e.stamp(timeout, 0))
+}

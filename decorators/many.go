@@ -1,0 +1,275 @@
+package decorators
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+)
+
+// CachedMany is Cached for a function that has results for many keys at once, such as one that
+// selects rows by their ids. Each key's result is an entry of its own, with the key that
+// Cached1 would give it: a Cached1 with the same Key and the same types shares them.
+//
+// A call looks for all keys in one round trip to each server. Those that are missing are computed by
+// one call of fn, leaving out what other calls or processes are computing: for these it waits. Each
+// key has its own lease and groups, and its own fate when it is invalidated meanwhile. Keys that
+// are given twice count once. What fn returns beside the keys it was asked for is left out.
+//
+// The results have no entry for keys of which fn has none; it is asked for them again next time,
+// unless Absent says otherwise. When fn returns an error, the call returns that with the results
+// that it has all the same. fn is not called for no keys.
+//
+// Options whose functions take the decorated function's parameters or results are given one key
+// and one result: GroupsOf(func(ctx context.Context, id int64) []string {...}).
+func CachedMany[K comparable, V any](fn func(context.Context, []K) (map[K]V, error), opts ...Option) (func(context.Context, []K) (map[K]V, error), *HandleMany[K, V]) {
+	_, file, line, _ := runtime.Caller(1)
+	p := newPlanAs(reflect.ValueOf(fn), reflect.TypeFor[func(context.Context, K) (V, error)](), fmt.Sprintf("%s:%d", file, line), opts)
+	p.planFields(reflect.TypeFor[args1[K]]())
+	p.task.Many = true
+	m := &many[K, V]{typed: &typed[args1[K], V]{plan: p}, fn: fn}
+	return m.call, &HandleMany[K, V]{Original: fn, many: m}
+}
+
+// A HandleMany is a Handle for functions decorated by CachedMany. Its methods may be used by many
+// goroutines at once.
+type HandleMany[K comparable, V any] struct {
+	Original func(context.Context, []K) (map[K]V, error) // the function itself
+
+	many *many[K, V]
+}
+
+// ForceRecalc runs the function for all keys, whatever is cached, stores and returns its results.
+func (h *HandleMany[K, V]) ForceRecalc(ctx context.Context, keys []K) (map[K]V, error) {
+	return h.many.forceRecalc(ctx, keys)
+}
+
+// RequireCache returns what is cached and never runs the function. If there is nothing for one
+// of the keys, the error matches cacheutils.ErrNoCachedValue; what there is for the others is
+// returned as well.
+func (h *HandleMany[K, V]) RequireCache(ctx context.Context, keys []K) (map[K]V, error) {
+	return h.many.requireCache(ctx, keys)
+}
+
+// Invalidate removes the results for keys, as Handle.Invalidate does for one. It tries all of
+// them and returns the errors joined.
+func (h *HandleMany[K, V]) Invalidate(ctx context.Context, keys ...K) error {
+	return h.many.invalidateAll(ctx, keys)
+}
+
+// CacheKey returns the key of one result, without the backend's prefix and version.
+func (h *HandleMany[K, V]) CacheKey(key K) (string, error) { return h.many.keyFor(args1[K]{key}) }
+
+// Set stores results as if the function had returned them. It tries all of them and returns
+// the errors joined.
+func (h *HandleMany[K, V]) Set(ctx context.Context, results map[K]V) error {
+	return h.many.setAll(ctx, results)
+}
+
+// Name returns the function's name in keys.
+func (h *HandleMany[K, V]) Name() string { return h.many.name }
+
+// Stats returns what has happened since the function was decorated, in this process. It counts
+// keys, also in Computations: the function may have been called once for many of them.
+func (h *HandleMany[K, V]) Stats() Stats { return statsOf(&h.many.task.Stats) }
+
+// A many is a function that CachedMany has decorated.
+type many[K comparable, V any] struct {
+	*typed[args1[K], V] // as it would be for one key; its run is nil
+	fn                  func(context.Context, []K) (map[K]V, error)
+}
+
+func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
+	given := keys
+	keys = distinct(keys)
+	cache, entries, err := m.locateAll(ctx, keys)
+	if err != nil {
+		m.uncached(err)
+		return m.fn(ctx, given)
+	}
+	a := arguments{ctx: ctx}
+	values, misses := cache.LookMany(a.context(), entries, m.task)
+	found, missing := m.hits(keys, values)
+	if missing == 0 {
+		return found, nil
+	}
+	results := make([]backends.Result, len(keys))
+	cache.FetchMisses(a.context(), misses, results, m.computation(ctx, keys))
+	return found, m.collect(found, keys, results)
+}
+
+func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error) {
+	given := keys
+	keys = distinct(keys)
+	cache, entries, err := m.locateAll(ctx, keys)
+	if err != nil {
+		m.uncached(err)
+		return m.fn(ctx, given)
+	}
+	a := arguments{ctx: ctx}
+	found := make(map[K]V, len(keys))
+	return found, m.collect(found, keys, cache.ForceMany(a.context(), entries, m.task, m.computation(ctx, keys)))
+}
+
+func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error) {
+	keys = distinct(keys)
+	cache, entries, err := m.locateAll(ctx, keys)
+	if err != nil {
+		return map[K]V{}, fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
+	}
+	a := arguments{ctx: ctx}
+	values, misses := cache.LookMany(a.context(), entries, m.task)
+	lacking := 0
+	for i, miss := range misses {
+		if miss != nil {
+			values[i] = miss.Old()
+		}
+		if values[i] == nil {
+			lacking++
+		}
+	}
+	found, _ := m.hits(keys, values)
+	if lacking > 0 {
+		return found, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.name, lacking, len(keys))
+	}
+	return found, nil
+}
+
+func (m *many[K, V]) invalidateAll(ctx context.Context, keys []K) error {
+	cache, entries, err := m.locateAll(ctx, distinct(keys))
+	if err != nil {
+		return err
+	}
+	a := arguments{ctx: ctx}
+	if err := cache.DeleteKeys(a.context(), entries); err != nil {
+		return fmt.Errorf("decorators: invalidate %s: %w", m.name, err)
+	}
+	m.task.Stats.Invalidations.Add(uint64(len(entries)))
+	return nil
+}
+
+func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
+	keys, boxes := make([]K, 0, len(results)), make([]*V, 0, len(results))
+	for key, result := range results {
+		keys, boxes = append(keys, key), append(boxes, &result)
+	}
+	cache, entries, err := m.locateAll(ctx, keys)
+	if err != nil {
+		return err
+	}
+	a := arguments{ctx: ctx}
+	err = cache.PutMany(a.context(), entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(boxes[i]) })
+	if err != nil {
+		return fmt.Errorf("decorators: set %s: %w", m.name, err)
+	}
+	return nil
+}
+
+// locateAll returns the backend and the entries' keys.
+func (m *many[K, V]) locateAll(ctx context.Context, keys []K) (*backends.Cache, []backends.Key, error) {
+	cache, err := m.backend.Cache()
+	if err != nil {
+		return nil, nil, fmt.Errorf("decorators: %s: %w", m.name, err)
+	}
+	entries := make([]backends.Key, len(keys))
+	var text []byte
+	for i, key := range keys {
+		args := args1[K]{key}
+		a := arguments{ctx: ctx, fields: m.place(&args)}
+		if text, err = m.appendKey(cache.AppendHead(text[:0]), &a); err != nil {
+			return nil, nil, m.noKey(err)
+		}
+		entries[i] = cache.KeyOf(text, m.groupsFor(cache, &a))
+	}
+	return cache, entries, nil
+}
+
+// hits returns the results that were found, by key, and how many were not.
+func (m *many[K, V]) hits(keys []K, values []any) (found map[K]V, missing int) {
+	found = make(map[K]V, len(keys))
+	for i, value := range values {
+		switch value {
+		case nil:
+			missing++
+		case backends.Absent:
+		default:
+			found[keys[i]] = *value.(*V)
+		}
+	}
+	return found, missing
+}
+
+// computation returns what runs the function for some of keys and says what is to be done with
+// its results.
+func (m *many[K, V]) computation(ctx context.Context, keys []K) backends.ComputeMany {
+	return func(working context.Context, missing []int) []backends.Result {
+		if ctx == nil {
+			working = nil
+		}
+		asked := make([]K, len(missing))
+		for i, index := range missing {
+			asked[i] = keys[index]
+		}
+		answers, err := m.fn(working, slices.Clone(asked))
+		results := make([]backends.Result, len(missing))
+		for i, key := range asked {
+			if answer, ok := answers[key]; ok {
+				results[i] = m.judge(&answer, err)
+			} else {
+				results[i] = backends.Result{Err: err, Absent: err == nil, Timeout: m.absent}
+			}
+		}
+		return results
+	}
+}
+
+// collect puts results into found and returns their errors, each once.
+func (m *many[K, V]) collect(found map[K]V, keys []K, results []backends.Result) error {
+	var errs []error
+	for i, r := range results {
+		if r.Value != nil {
+			found[keys[i]] = *r.Value.(*V)
+		}
+		if r.Err != nil && !slices.ContainsFunc(errs, func(err error) bool { return same(err, r.Err) }) {
+			errs = append(errs, r.Err)
+		}
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// same tells whether two errors are one. Errors that can't be compared differ.
+func same(a, b error) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+}
+
+// distinct returns keys, each once, in their order.
+func distinct[K comparable](keys []K) []K {
+	if len(keys) < 2 {
+		return keys
+	}
+	seen := make(map[K]struct{}, len(keys))
+	for _, key := range keys {
+		seen[key] = struct{}{}
+	}
+	if len(seen) == len(keys) {
+		return keys
+	}
+	clear(seen)
+	once := make([]K, 0, len(keys))
+	for _, key := range keys {
+		if _, again := seen[key]; !again {
+			seen[key] = struct{}{}
+			once = append(once, key)
+		}
+	}
+	return once
+}
