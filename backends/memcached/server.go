@@ -103,6 +103,7 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 		s.retries.Add(1)
 		err = c.run(ctx, op, time.Now(), deadline, f)
 	}
+	unconnected := c.unconnected
 	s.give(c)
 	if err == nil || answer(err) {
 		return err
@@ -111,7 +112,7 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 	switch cause := ended(ctx); {
 	case cause != nil:
 		bad = s.fault(op, s.endKind(cause, began), cause)
-	case c.unconnected:
+	case unconnected:
 		bad = s.fault(op, connect, err)
 		bad.hard = !timedOut(err)
 	default:
