@@ -45,21 +45,29 @@ func (c *Cache) Look(ctx context.Context, text []byte, groups *Groups, task *Tas
 		key := c.borrowedKey(text, groups)
 		return c.look(ctx, &key, task, started)
 	}
-	item, err := c.engine.Get(ctx, unsafe.String(unsafe.SliceData(text), len(text)))
-	if value := asItIs(&item, task.typ); value != nil {
-		task.Stats.Hits.Add(1)
-		if logging.Enabled(logging.LevelDebug) {
-			c.logHit(text)
+	if c.living != nil && ctx.Err() == nil {
+		live := c.living.GetLive(unsafe.String(unsafe.SliceData(text), len(text)))
+		if value := asItIs(live, task.typ); value != nil {
+			task.Stats.Hits.Add(1)
+			if logging.Enabled(logging.LevelDebug) {
+				c.logHit(text)
+			}
+			return value, nil
 		}
-		return value, nil
 	}
 	key := c.borrowedKey(text, nil)
-	return c.lookInto(ctx, &key, task, started, item, err)
+	return c.look(ctx, &key, task, started)
 }
 
-// asItIs returns the live value of an item if that counts whatever the time and the groups are.
-func asItIs(item *Item, t *codec.Type) any {
-	l, ok := item.Live.(*labelled)
+// A liveGetter is an engine that gets live values without the items around them.
+type liveGetter interface {
+	// GetLive returns the live value under key, or nil. It keeps nothing of key.
+	GetLive(key string) any
+}
+
+// asItIs returns the value of what was stored if it counts whatever the time and the groups are.
+func asItIs(live any, t *codec.Type) any {
+	l, ok := live.(*labelled)
 	if ok && l.freshUntil == 0 && l.groups == nil && l.check == (keyCheck{}) &&
 		l.holder == (token{}) && !l.empty && reflect.TypeOf(l.value) == t.Pointer() {
 		return l.value
@@ -76,13 +84,6 @@ func (c *Cache) logHit(text []byte) {
 func (c *Cache) look(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
 	var f finding
 	err := c.readInto(ctx, &f, key)
-	return c.found(&f, err, key, task, started)
-}
-
-// lookInto is look for what Get has returned.
-func (c *Cache) lookInto(ctx context.Context, key *Key, task *Task, started uint64, item Item, err error) (value any, miss *Miss) {
-	var f finding
-	err = c.assessOne(ctx, &f, key, item, err)
 	return c.found(&f, err, key, task, started)
 }
 

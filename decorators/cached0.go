@@ -9,7 +9,14 @@ func Cached0[R any](fn func(context.Context) (R, error), opts ...Option) (func(c
 		run = func(ctx context.Context, x args0) (R, error) { return fn(ctx) }
 	}
 	t := newTyped(fn, run, opts)
-	return func(ctx context.Context) (R, error) { return t.call(ctx, args0{}) }, &Handle0[R]{fn, t}
+	return func(ctx context.Context) (R, error) {
+		args := args0{}
+		box, miss, err := t.look(ctx, nil, t.place(&args))
+		if box != nil {
+			return *box.(*R), nil
+		}
+		return t.miss(ctx, args, miss, err)
+	}, &Handle0[R]{fn, t}
 }
 
 // A Handle0 is a Handle for functions of the context, see Handle2.

@@ -9,7 +9,14 @@ func Cached1[A, R any](fn func(context.Context, A) (R, error), opts ...Option) (
 		run = func(ctx context.Context, x args1[A]) (R, error) { return fn(ctx, x.A) }
 	}
 	t := newTyped(fn, run, opts)
-	return func(ctx context.Context, a A) (R, error) { return t.call(ctx, args1[A]{a}) }, &Handle1[A, R]{fn, t}
+	return func(ctx context.Context, a A) (R, error) {
+		args := args1[A]{a}
+		box, miss, err := t.look(ctx, nil, t.place(&args))
+		if box != nil {
+			return *box.(*R), nil
+		}
+		return t.miss(ctx, args, miss, err)
+	}, &Handle1[A, R]{fn, t}
 }
 
 // A Handle1 is a Handle for functions of the context and one argument, see Handle2.

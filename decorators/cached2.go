@@ -9,7 +9,14 @@ func Cached2[A, B, R any](fn func(context.Context, A, B) (R, error), opts ...Opt
 		run = func(ctx context.Context, x args2[A, B]) (R, error) { return fn(ctx, x.A, x.B) }
 	}
 	t := newTyped(fn, run, opts)
-	return func(ctx context.Context, a A, b B) (R, error) { return t.call(ctx, args2[A, B]{a, b}) }, &Handle2[A, B, R]{fn, t}
+	return func(ctx context.Context, a A, b B) (R, error) {
+		args := args2[A, B]{a, b}
+		box, miss, err := t.look(ctx, nil, t.place(&args))
+		if box != nil {
+			return *box.(*R), nil
+		}
+		return t.miss(ctx, args, miss, err)
+	}, &Handle2[A, B, R]{fn, t}
 }
 
 // A Handle2 is a Handle for functions of the context and two arguments, see Handle2.

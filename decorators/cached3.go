@@ -9,7 +9,14 @@ func Cached3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error), opts 
 		run = func(ctx context.Context, x args3[A, B, C]) (R, error) { return fn(ctx, x.A, x.B, x.C) }
 	}
 	t := newTyped(fn, run, opts)
-	return func(ctx context.Context, a A, b B, c C) (R, error) { return t.call(ctx, args3[A, B, C]{a, b, c}) }, &Handle3[A, B, C, R]{fn, t}
+	return func(ctx context.Context, a A, b B, c C) (R, error) {
+		args := args3[A, B, C]{a, b, c}
+		box, miss, err := t.look(ctx, nil, t.place(&args))
+		if box != nil {
+			return *box.(*R), nil
+		}
+		return t.miss(ctx, args, miss, err)
+	}, &Handle3[A, B, C, R]{fn, t}
 }
 
 // A Handle3 is a Handle for functions of the context and three arguments, see Handle2.

@@ -38,6 +38,7 @@ type plan struct {
 	site         atomic.Pointer[site]
 
 	// The results.
+	numOut        int          // how many there are
 	values        int          // how many there are, the trailing error left out
 	errorType     reflect.Type // of the trailing error; nil if there is none
 	noError       reflect.Value

@@ -101,6 +101,14 @@ func (m *memory) Get(ctx context.Context, key string) (engine.Item, error) {
 	return e.item, nil
 }
 
+// GetLive returns the live value of the item under key, or nil if there is none.
+func (m *memory) GetLive(key string) any {
+	if e, ok := m.store().get(key); ok {
+		return e.item.Live
+	}
+	return nil
+}
+
 func (m *memory) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
