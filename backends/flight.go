@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/goroutine"
 )
 
 // Flights keep the computations of a process to one per key.
@@ -187,9 +188,10 @@ func (f *flights) isAbandoned(fl *flight) bool {
 // return when the computation ended its goroutine, but the flight lands.
 func (fl *flight) run(ctx context.Context, work func(context.Context), land func()) {
 	returned := false
-	end := running.start(fl)
+	g := goroutine.Current()
+	outer := running.swap(g, fl)
 	defer func() {
-		end()
+		running.swap(g, outer)
 		if !returned {
 			if v := recover(); v != nil {
 				fl.panic = asPanicError(v)
