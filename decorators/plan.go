@@ -59,6 +59,9 @@ func newPlan(fn reflect.Value, place string, opts []Option) *plan {
 		if fn.IsValid() {
 			what = "a " + fn.Type().String()
 		}
+		if fn.Kind() == reflect.Func {
+			what = "a nil " + fn.Type().String()
+		}
 		panicf("Cached at %s takes a function, got %s", place, what)
 	}
 	o := options{backend: "default"}
