@@ -291,6 +291,7 @@ func newCache(name string, s Settings) (*Cache, error) {
 	}
 	if h, ok := e.(engine.LiveHolder); ok {
 		c.live = h.HoldsLive()
+		c.living, _ = e.(liveGetter)
 	}
 	if d, ok := e.(engine.Discarder); ok {
 		c.discards = d.Discards()

@@ -45,21 +45,33 @@ func (c *Cache) Look(ctx context.Context, text []byte, groups *Groups, task *Tas
 		key := c.borrowedKey(text, groups)
 		return c.look(ctx, &key, task, started)
 	}
-	item, err := c.engine.Get(ctx, unsafe.String(unsafe.SliceData(text), len(text)))
-	if value := asItIs(&item, task.typ); value != nil {
-		task.Stats.Hits.Add(1)
-		if logging.Enabled(logging.LevelDebug) {
-			c.logHit(text)
+	if c.living != nil && ctx.Err() == nil {
+		live, there := c.living.GetLive(unsafe.String(unsafe.SliceData(text), len(text)))
+		if value := asItIs(live, task.typ); value != nil {
+			task.Stats.Hits.Add(1)
+			if logging.Enabled(logging.LevelDebug) {
+				c.logHit(text)
+			}
+			return value, nil
 		}
-		return value, nil
+		if !there {
+			return nil, &Miss{cache: c, key: c.KeyOf(text, nil), task: task, started: started, finding: &nothingThere}
+		}
 	}
 	key := c.borrowedKey(text, nil)
-	return c.lookInto(ctx, &key, task, started, item, err)
+	return c.look(ctx, &key, task, started)
 }
 
-// asItIs returns the live value of an item if that counts whatever the time and the groups are.
-func asItIs(item *Item, t *codec.Type) any {
-	l, ok := item.Live.(*labelled)
+// A liveGetter is an engine that gets live values without the items around them.
+type liveGetter interface {
+	// GetLive returns the live value under key, if it is one, and tells whether there is an item.
+	// It keeps nothing of key.
+	GetLive(key string) (live any, there bool)
+}
+
+// asItIs returns the value of what was stored if it counts whatever the time and the groups are.
+func asItIs(live any, t *codec.Type) any {
+	l, ok := live.(*labelled)
 	if ok && l.freshUntil == 0 && l.groups == nil && l.check == (keyCheck{}) &&
 		l.holder == (token{}) && !l.empty && reflect.TypeOf(l.value) == t.Pointer() {
 		return l.value
@@ -79,33 +91,36 @@ func (c *Cache) look(ctx context.Context, key *Key, task *Task, started uint64) 
 	return c.found(&f, err, key, task, started)
 }
 
-// lookInto is look for what Get has returned.
-func (c *Cache) lookInto(ctx context.Context, key *Key, task *Task, started uint64, item Item, err error) (value any, miss *Miss) {
-	var f finding
-	err = c.assessOne(ctx, &f, key, item, err)
-	return c.found(&f, err, key, task, started)
-}
-
-// found returns what Look does for a finding, or the error of a read.
+// found returns what Look does for a finding, or for the error of a read.
 func (c *Cache) found(f *finding, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
-	if f.nothing && task.Many {
-		task.Stats.Hits.Add(1)
-		c.debug(logging.Hit, key, 0)
-		return Absent, nil
-	}
-	if err == nil && (f.state == fresh || f.state == stale) {
-		value, f.err = f.entry.value(key, task.typ)
-		switch {
-		case f.err != nil:
-			f.state = dead
-		case f.state == fresh:
+	if err == nil && f.state == fresh {
+		if value, err := f.entry.value(key, task.typ); err == nil {
 			task.Stats.Hits.Add(1)
 			c.debug(logging.Hit, key, 0)
 			return value, nil
 		}
 	}
-	return nil, &Miss{cache: c, key: key.clone(), task: task, started: started, finding: *f, err: err, old: value}
+	if f.nothing && task.Many {
+		task.Stats.Hits.Add(1)
+		c.debug(logging.Hit, key, 0)
+		return Absent, nil
+	}
+	return c.missed(*f, err, key, task, started)
 }
+
+// missed returns the miss for a finding, or for the error of a read.
+func (c *Cache) missed(f finding, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
+	m := &Miss{cache: c, key: key.clone(), task: task, started: started, finding: &f, err: err}
+	if err == nil && (f.state == fresh || f.state == stale) {
+		if m.old, f.err = f.entry.value(key, task.typ); f.err != nil {
+			f.state = dead
+		}
+	}
+	return nil, m
+}
+
+// nothingThere is what is found where there is nothing, and nobody changes.
+var nothingThere finding
 
 // A Miss is a look that found no fresh value.
 type Miss struct {
@@ -113,14 +128,14 @@ type Miss struct {
 	key     Key
 	task    *Task
 	started uint64 // the tick of the look
-	finding finding
+	finding *finding
 	err     error // could not look
 	old     any   // of a stale finding
 }
 
 // Fetch is the rest of Cache.Fetch.
 func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) Result {
-	c, f := m.cache, &m.finding
+	c, f := m.cache, m.finding
 	if m.err != nil {
 		m.task.Stats.Misses.Add(1)
 		if ctx.Err() == nil {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/cacheutils/cacheutils/internal/goroutine"
 )
 
 // Flights keep the computations of a process to one per key.
@@ -182,9 +184,10 @@ func (f *flights) isAbandoned(fl *flight) bool {
 // return when the computation ended its goroutine, but the flight lands.
 func (fl *flight) run(ctx context.Context, work func(context.Context), land func()) {
 	returned := false
-	end := running.start(fl)
+	g := goroutine.Current()
+	outer := running.swap(g, fl)
 	defer func() {
-		end()
+		running.swap(g, outer)
 		if !returned {
 			if v := recover(); v != nil {
 				fl.panic = asPanicError(v)

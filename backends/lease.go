@@ -66,7 +66,7 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 	if l.groups, err = c.complete(ctx, f.generations); err != nil {
 		return nil, false, err
 	}
-	held := nothing(key)
+	held := c.nothing(key)
 	if (f.state == fresh || f.state == stale) && !f.entry.isPlainNumber() {
 		held = f.entry
 	}
@@ -105,9 +105,16 @@ func (l *lease) disown(ctx context.Context) {
 }
 
 // nothing returns an entry that counts for nobody.
-func nothing(key Key) entry {
-	return entry{flags: flagsFrame, label: label{check: key.check, empty: true}}
+func (c *Cache) nothing(key Key) entry {
+	e := entry{flags: flagsFrame, label: label{check: key.check, empty: true}}
+	if c.live {
+		e.live = noValue{} // it needs no frame
+	}
+	return e
 }
+
+// A noValue takes the place of the live value in an entry without one.
+type noValue struct{}
 
 // putOn puts the token on e, for the lease's life from now.
 func (l *lease) putOn(e *entry) {
@@ -185,7 +192,7 @@ func (l *lease) settle(ctx context.Context, e *entry, keep time.Duration) (held 
 // After a failure the next may try only after a while, which doubles with each one.
 func (l *lease) leave(e entry, held bool) (entry, time.Duration) {
 	if e.empty || l.drops || !held {
-		left := nothing(l.key)
+		left := l.cache.nothing(l.key)
 		left.cas = e.cas
 		return left, tombstone
 	}

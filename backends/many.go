@@ -329,7 +329,7 @@ func atOnce(ctx context.Context) (next func()) {
 
 // storeAbsence stores that there is nothing for the flight's key.
 func (c *Cache) storeAbsence(ctx context.Context, fl *flight, l *lease, timeout time.Duration) (held bool) {
-	e := nothing(fl.key)
+	e := c.nothing(fl.key)
 	e.absent, e.groups = true, l.groups
 	return c.settleWith(ctx, fl, l, &e, e.stamp(timeout, 0))
 }

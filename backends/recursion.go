@@ -92,24 +92,33 @@ func callersFlight(ctx context.Context) *flight {
 var running runningFlights
 
 type runningFlights struct {
-	byGoroutine sync.Map // uintptr to *flight
+	shards [64]struct {
+		mu        sync.Mutex
+		innermost map[uintptr]*flight // by goroutine
+		_         [40]byte            // a shard is a cache line
+	}
+}
+
+// swap notes that fl computes on the goroutine, or nothing, and returns what did before.
+func (r *runningFlights) swap(g uintptr, fl *flight) (outer *flight) {
+	shard := &r.shards[(g>>6^g>>12)%uintptr(len(r.shards))]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	outer = shard.innermost[g]
+	switch {
+	case fl == nil:
+		delete(shard.innermost, g)
+	case shard.innermost == nil:
+		shard.innermost = map[uintptr]*flight{g: fl}
+	default:
+		shard.innermost[g] = fl
+	}
+	return outer
 }
 
 func (r *runningFlights) flightOf(g uintptr) *flight {
-	fl, _ := r.byGoroutine.Load(g)
-	f, _ := fl.(*flight)
-	return f
-}
-
-// start notes that fl computes on this goroutine. end takes that back.
-func (r *runningFlights) start(fl *flight) (end func()) {
-	g := goroutine.Current()
-	outer, nested := r.byGoroutine.Swap(g, fl)
-	return func() {
-		if nested {
-			r.byGoroutine.Store(g, outer)
-		} else {
-			r.byGoroutine.Delete(g)
-		}
-	}
+	shard := &r.shards[(g>>6^g>>12)%uintptr(len(r.shards))]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	return shard.innermost[g]
 }

@@ -3,8 +3,10 @@ package cachekey
 import (
 	"net/netip"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 func BenchmarkAppend(b *testing.B) {
@@ -56,6 +58,56 @@ func BenchmarkAppendPointer(b *testing.B) {
 			dst, _ = e.AppendPointer(dst[:0], p)
 		}
 	})
+}
+
+type offer struct {
+	ID     int64
+	City   string
+	Lang   string
+	Stars  int
+	Active bool
+}
+
+// What the arguments of a key cost, beside appends that somebody writes for just these types.
+func BenchmarkKey(b *testing.B) {
+	id, text := int64(123456), "some text"
+	value := offer{1234, "Roma", "it", 4, true}
+	ids, _ := EncoderOf(reflect.TypeFor[int64](), nil)
+	texts, _ := EncoderOf(reflect.TypeFor[string](), nil)
+	offers, _ := EncoderOf(reflect.TypeFor[offer](), nil)
+	for _, c := range []struct {
+		name  string
+		write func(dst []byte) []byte
+	}{
+		{"int64_string/handwritten", func(dst []byte) []byte {
+			dst = strconv.AppendInt(dst, id, 10)
+			return strconv.AppendQuote(dst, text)
+		}},
+		{"int64_string/encoders", func(dst []byte) []byte {
+			dst, _ = ids.AppendPointer(dst, unsafe.Pointer(&id))
+			dst, _ = texts.AppendPointer(dst, unsafe.Pointer(&text))
+			return dst
+		}},
+		{"struct_5/handwritten", func(dst []byte) []byte {
+			dst = strconv.AppendInt(append(dst, "offer{ID="...), value.ID, 10)
+			dst = append(append(dst, ",City="...), value.City...)
+			dst = append(append(dst, ",Lang="...), value.Lang...)
+			dst = strconv.AppendInt(append(dst, ",Stars="...), int64(value.Stars), 10)
+			return append(strconv.AppendBool(append(dst, ",Active="...), value.Active), '}')
+		}},
+		{"struct_5/encoder", func(dst []byte) []byte {
+			dst, _ = offers.AppendPointer(dst, unsafe.Pointer(&value))
+			return dst
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			dst := make([]byte, 0, 256)
+			b.ReportAllocs()
+			for b.Loop() {
+				dst = c.write(dst[:0])
+			}
+		})
+	}
 }
 
 func BenchmarkArgs(b *testing.B) {

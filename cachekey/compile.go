@@ -155,9 +155,10 @@ func (n *node) unexported() error {
 // structNode completes the node of a struct type of which the given fields count.
 func (c *compiler) structNode(n *node, fields []int, at trail) error {
 	type part struct {
-		intro  string
+		intro  string // what stands before the value, its type's name included
 		offset uintptr
-		node   *node
+		body   appendFunc
+		node   *node // where body isn't known yet
 	}
 	n.named, n.name = true, escapeName(n.typ.Name())
 	if n.name == "" {
@@ -175,7 +176,7 @@ func (c *compiler) structNode(n *node, fields []int, at trail) error {
 		if err != nil {
 			return err
 		}
-		parts = append(parts, part{intro + f.Name + "=", f.Offset, elem})
+		parts = append(parts, part{intro + f.Name + "=" + elem.name, f.Offset, elem.body, elem})
 		n.inPlace = n.inPlace && elem.inPlace
 		intro = ","
 	}
@@ -189,8 +190,11 @@ func (c *compiler) structNode(n *node, fields []int, at trail) error {
 		var err error
 		for i := range parts {
 			f := &parts[i]
-			dst = append(dst, f.intro...)
-			if dst, err = f.node.append(dst, unsafe.Add(p, f.offset), w); err != nil {
+			body := f.body
+			if body == nil {
+				body = f.node.body
+			}
+			if dst, err = body(append(dst, f.intro...), unsafe.Add(p, f.offset), w); err != nil {
 				return dst, err
 			}
 		}

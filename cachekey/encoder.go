@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unsafe"
@@ -19,7 +20,8 @@ type Attrs map[reflect.Type][]string
 // number of goroutines.
 type Encoder struct {
 	root    *node
-	scratch *sync.Pool // of *reflect.Value of the type; nil if values may keep a pointer to it
+	simple  reflect.Kind // Int for integers with a sign and String, where that is all there is to values
+	scratch *sync.Pool   // of *reflect.Value of the type; nil if values may keep a pointer to it
 }
 
 // EncoderOf returns the encoder of t, which is rendered as a statically known type: struct
@@ -50,6 +52,12 @@ func EncoderOf(t reflect.Type, attrs Attrs) (*Encoder, error) {
 func (e *Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
 	if !v.IsValid() || v.Type() != e.root.typ {
 		return dst, invalid("encoder of %s was given %s", e.root.typ, describe(v))
+	}
+	switch e.simple {
+	case reflect.Int:
+		return strconv.AppendInt(dst, v.Int(), 10), nil
+	case reflect.String:
+		return appendString(dst, v.String()), nil
 	}
 	if v.CanAddr() {
 		return e.root.append(dst, v.Addr().UnsafePointer(), walk{})
@@ -108,6 +116,13 @@ func (s *scope) compile(t reflect.Type) any {
 		return err
 	}
 	e := &Encoder{root: root}
+	switch v := reflect.Zero(t); {
+	case root.asText:
+	case v.CanInt():
+		e.simple = reflect.Int
+	case t.Kind() == reflect.String:
+		e.simple = reflect.String
+	}
 	if c.flat && (t.Kind() == reflect.Struct || t.Kind() == reflect.Array) {
 		e.scratch = &sync.Pool{New: func() any {
 			v := reflect.New(t).Elem()

@@ -60,15 +60,15 @@ func makeFunc[F any](p *plan, call func([]reflect.Value) []reflect.Value) F {
 
 // call is a call of a decorated function.
 func (p *plan) call(values []reflect.Value) []reflect.Value {
-	a := p.ofValues(values)
-	box, miss, err := p.look(&a)
-	switch {
-	case box != nil:
+	ctx := p.context(values)
+	box, miss, err := p.look(ctx, values, nil)
+	if box != nil {
 		return p.hit(box, values)
-	case err != nil:
+	}
+	if err != nil {
 		return p.goRound(err, values)
 	}
-	return p.results(miss.Fetch(a.context(), p.computation(values)), values)
+	return p.results(miss.Fetch(orBackground(ctx), p.computation(values)), values)
 }
 
 func (p *plan) forceRecalc(values []reflect.Value) []reflect.Value {
@@ -112,7 +112,7 @@ func (p *plan) results(r backends.Result, values []reflect.Value) []reflect.Valu
 	if r.Value != nil {
 		return p.unbox(r.Value, r.Err)
 	}
-	if a := p.ofValues(values); !p.carriesErrors && a.context().Err() != nil {
+	if !p.carriesErrors && orBackground(p.context(values)).Err() != nil {
 		p.task.Stats.Computations.Add(1)
 		return callWith(p.fn, values)
 	}

@@ -2,51 +2,64 @@ package decorators
 
 import "context"
 
-// Cached0 is Cached for functions of the context, see Cached2.
+// Cached0 is Cached2 for a function of a context alone.
 func Cached0[R any](fn func(context.Context) (R, error), opts ...Option) (func(context.Context) (R, error), *Handle0[R]) {
 	var run func(context.Context, args0) (R, error)
 	if fn != nil {
 		run = func(ctx context.Context, x args0) (R, error) { return fn(ctx) }
 	}
 	t := newTyped(fn, run, opts)
-	return func(ctx context.Context) (R, error) { return t.call(ctx, args0{}) }, &Handle0[R]{fn, t}
+	return func(ctx context.Context) (R, error) {
+		args := args0{}
+		box, miss, err := t.look(ctx, nil, t.place(&args))
+		if box != nil {
+			return *box.(*R), nil
+		}
+		return t.miss(ctx, args, miss, err)
+	}, &Handle0[R]{fn, t}
 }
 
-// A Handle0 is a Handle for functions of the context, see Handle2.
+// A Handle0 is a Handle2 for a function of a context alone.
 type Handle0[R any] struct {
 	Original func(context.Context) (R, error) // the function itself
 
 	typed *typed[args0, R]
 }
 
+// args0 are the arguments after the context.
 type args0 struct{}
 
-// ForceRecalc runs the function whatever is cached, stores and returns its result.
+// ForceRecalc runs the function whatever is cached, stores and returns its result. No call that
+// starts after it has returned, in any process, gets an older one, unless the server could not be
+// reached.
 func (h *Handle0[R]) ForceRecalc(ctx context.Context) (R, error) {
 	return h.typed.forceRecalc(ctx, args0{})
 }
 
-// RequireCache returns what is cached, or cacheutils.ErrNoCachedValue.
+// RequireCache returns what is cached, and never runs the function. If there is nothing, that is
+// cacheutils.ErrNoCachedValue.
 func (h *Handle0[R]) RequireCache(ctx context.Context) (R, error) {
 	return h.typed.requireCache(ctx, args0{})
 }
 
-// Invalidate removes the result for the arguments.
+// Invalidate removes the result. Once it has returned nil, no call that starts later, in any
+// process, gets a result whose computation began before. On an error what is cached may still be
+// there.
 func (h *Handle0[R]) Invalidate(ctx context.Context) error {
 	return h.typed.invalidateFor(ctx, args0{})
 }
 
-// CacheKey returns the key for the arguments.
+// CacheKey returns the key, without the backend's prefix and version.
 func (h *Handle0[R]) CacheKey() (string, error) {
 	return h.typed.keyFor(args0{})
 }
 
-// Set stores a result for the arguments.
+// Set stores a result as if the function had returned it, for as long as its timeout says.
 func (h *Handle0[R]) Set(ctx context.Context, result R) error {
 	return h.typed.setFor(ctx, args0{}, result)
 }
 
-// Name returns the function's name in keys.
+// Name returns the function's name in keys: the part before the arguments.
 func (h *Handle0[R]) Name() string { return h.typed.name }
 
 // Stats returns what has happened since the function was decorated, in this process.

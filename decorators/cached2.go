@@ -2,54 +2,74 @@ package decorators
 
 import "context"
 
-// Cached2 is Cached for functions of the context and two arguments, see Cached2.
+// Cached2 is Cached for a function of a context and two arguments. Its calls go without reflection:
+// they cost less, a hit on locmem allocates nothing, and the compiler checks the arguments of the
+// handle's methods. Cached0, Cached1 and Cached3 are for functions of fewer or more arguments.
+//
+// All that is said of Cached and of the options holds. The same function has the same keys either way,
+// and finds what is stored the other way. Functions that options take (KeyOf, GroupsOf, Unless,
+// TimeoutOf) are called by reflection here, too: KeyOf and GroupsOf at each call.
 func Cached2[A, B, R any](fn func(context.Context, A, B) (R, error), opts ...Option) (func(context.Context, A, B) (R, error), *Handle2[A, B, R]) {
 	var run func(context.Context, args2[A, B]) (R, error)
 	if fn != nil {
 		run = func(ctx context.Context, x args2[A, B]) (R, error) { return fn(ctx, x.A, x.B) }
 	}
 	t := newTyped(fn, run, opts)
-	return func(ctx context.Context, a A, b B) (R, error) { return t.call(ctx, args2[A, B]{a, b}) }, &Handle2[A, B, R]{fn, t}
+	return func(ctx context.Context, a A, b B) (R, error) {
+		args := args2[A, B]{a, b}
+		box, miss, err := t.look(ctx, nil, t.place(&args))
+		if box != nil {
+			return *box.(*R), nil
+		}
+		return t.miss(ctx, args, miss, err)
+	}, &Handle2[A, B, R]{fn, t}
 }
 
-// A Handle2 is a Handle for functions of the context and two arguments, see Handle2.
+// A Handle2 works on what is cached for a function of two arguments, as Handle does for any. It may
+// be used by many goroutines at once.
 type Handle2[A, B, R any] struct {
 	Original func(context.Context, A, B) (R, error) // the function itself
 
 	typed *typed[args2[A, B], R]
 }
 
+// args2 are the arguments after the context.
 type args2[A, B any] struct {
 	A A
 	B B
 }
 
-// ForceRecalc runs the function whatever is cached, stores and returns its result.
+// ForceRecalc runs the function whatever is cached, stores and returns its result. No call that
+// starts after it has returned, in any process, gets an older one, unless the server could not be
+// reached.
 func (h *Handle2[A, B, R]) ForceRecalc(ctx context.Context, a A, b B) (R, error) {
 	return h.typed.forceRecalc(ctx, args2[A, B]{a, b})
 }
 
-// RequireCache returns what is cached, or cacheutils.ErrNoCachedValue.
+// RequireCache returns what is cached, and never runs the function. If there is nothing, that is
+// cacheutils.ErrNoCachedValue.
 func (h *Handle2[A, B, R]) RequireCache(ctx context.Context, a A, b B) (R, error) {
 	return h.typed.requireCache(ctx, args2[A, B]{a, b})
 }
 
-// Invalidate removes the result for the arguments.
+// Invalidate removes the result for the arguments. Once it has returned nil, no call that starts later, in any
+// process, gets a result whose computation began before. On an error what is cached may still be
+// there.
 func (h *Handle2[A, B, R]) Invalidate(ctx context.Context, a A, b B) error {
 	return h.typed.invalidateFor(ctx, args2[A, B]{a, b})
 }
 
-// CacheKey returns the key for the arguments.
+// CacheKey returns the key for the arguments, without the backend's prefix and version.
 func (h *Handle2[A, B, R]) CacheKey(a A, b B) (string, error) {
 	return h.typed.keyFor(args2[A, B]{a, b})
 }
 
-// Set stores a result for the arguments.
+// Set stores a result for the arguments as if the function had returned it, for as long as its timeout says.
 func (h *Handle2[A, B, R]) Set(ctx context.Context, a A, b B, result R) error {
 	return h.typed.setFor(ctx, args2[A, B]{a, b}, result)
 }
 
-// Name returns the function's name in keys.
+// Name returns the function's name in keys: the part before the arguments.
 func (h *Handle2[A, B, R]) Name() string { return h.typed.name }
 
 // Stats returns what has happened since the function was decorated, in this process.

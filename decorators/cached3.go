@@ -2,55 +2,68 @@ package decorators
 
 import "context"
 
-// Cached3 is Cached for functions of the context and three arguments, see Cached2.
+// Cached3 is Cached2 for a function of a context and three arguments.
 func Cached3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error), opts ...Option) (func(context.Context, A, B, C) (R, error), *Handle3[A, B, C, R]) {
 	var run func(context.Context, args3[A, B, C]) (R, error)
 	if fn != nil {
 		run = func(ctx context.Context, x args3[A, B, C]) (R, error) { return fn(ctx, x.A, x.B, x.C) }
 	}
 	t := newTyped(fn, run, opts)
-	return func(ctx context.Context, a A, b B, c C) (R, error) { return t.call(ctx, args3[A, B, C]{a, b, c}) }, &Handle3[A, B, C, R]{fn, t}
+	return func(ctx context.Context, a A, b B, c C) (R, error) {
+		args := args3[A, B, C]{a, b, c}
+		box, miss, err := t.look(ctx, nil, t.place(&args))
+		if box != nil {
+			return *box.(*R), nil
+		}
+		return t.miss(ctx, args, miss, err)
+	}, &Handle3[A, B, C, R]{fn, t}
 }
 
-// A Handle3 is a Handle for functions of the context and three arguments, see Handle2.
+// A Handle3 is a Handle2 for a function of a context and three arguments.
 type Handle3[A, B, C, R any] struct {
 	Original func(context.Context, A, B, C) (R, error) // the function itself
 
 	typed *typed[args3[A, B, C], R]
 }
 
+// args3 are the arguments after the context.
 type args3[A, B, C any] struct {
 	A A
 	B B
 	C C
 }
 
-// ForceRecalc runs the function whatever is cached, stores and returns its result.
+// ForceRecalc runs the function whatever is cached, stores and returns its result. No call that
+// starts after it has returned, in any process, gets an older one, unless the server could not be
+// reached.
 func (h *Handle3[A, B, C, R]) ForceRecalc(ctx context.Context, a A, b B, c C) (R, error) {
 	return h.typed.forceRecalc(ctx, args3[A, B, C]{a, b, c})
 }
 
-// RequireCache returns what is cached, or cacheutils.ErrNoCachedValue.
+// RequireCache returns what is cached, and never runs the function. If there is nothing, that is
+// cacheutils.ErrNoCachedValue.
 func (h *Handle3[A, B, C, R]) RequireCache(ctx context.Context, a A, b B, c C) (R, error) {
 	return h.typed.requireCache(ctx, args3[A, B, C]{a, b, c})
 }
 
-// Invalidate removes the result for the arguments.
+// Invalidate removes the result for the arguments. Once it has returned nil, no call that starts later, in any
+// process, gets a result whose computation began before. On an error what is cached may still be
+// there.
 func (h *Handle3[A, B, C, R]) Invalidate(ctx context.Context, a A, b B, c C) error {
 	return h.typed.invalidateFor(ctx, args3[A, B, C]{a, b, c})
 }
 
-// CacheKey returns the key for the arguments.
+// CacheKey returns the key for the arguments, without the backend's prefix and version.
 func (h *Handle3[A, B, C, R]) CacheKey(a A, b B, c C) (string, error) {
 	return h.typed.keyFor(args3[A, B, C]{a, b, c})
 }
 
-// Set stores a result for the arguments.
+// Set stores a result for the arguments as if the function had returned it, for as long as its timeout says.
 func (h *Handle3[A, B, C, R]) Set(ctx context.Context, a A, b B, c C, result R) error {
 	return h.typed.setFor(ctx, args3[A, B, C]{a, b, c}, result)
 }
 
-// Name returns the function's name in keys.
+// Name returns the function's name in keys: the part before the arguments.
 func (h *Handle3[A, B, C, R]) Name() string { return h.typed.name }
 
 // Stats returns what has happened since the function was decorated, in this process.

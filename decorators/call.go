@@ -1,8 +1,11 @@
 package decorators
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
@@ -15,7 +18,8 @@ import (
 
 // look returns the box of the results for the arguments, or the miss, or an error if the cache
 // can't be asked. What it returns may be others' too: copy it, don't change it.
-func (p *plan) look(a *arguments) (box any, miss *backends.Miss, err error) {
+func (p *plan) look(ctx context.Context, values []reflect.Value, fields unsafe.Pointer) (box any, miss *backends.Miss, err error) {
+	a := &arguments{ctx, values, fields}
 	cache, err := p.backend.Cache()
 	if err != nil {
 		return nil, nil, fmt.Errorf("decorators: %s: %w", p.name, err)

@@ -11,6 +11,9 @@
 // options say for how long results are kept and on which backend, what they are called, and
 // what stands for the arguments in keys.
 //
+// [Cached2] and its like are for functions of a context and up to three arguments that return a
+// result and an error. They do the same without reflection.
+//
 // What a call does, and what it promises, is in the doc of Cached. Backends are configured in
 // package backends, keys are described in package cachekey, and package logging shows what
 // was found and stored.

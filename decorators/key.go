@@ -20,20 +20,27 @@ type arguments struct {
 }
 
 // context returns the context among the arguments, or one that never ends.
-func (a *arguments) context() context.Context {
-	if a.ctx == nil {
+func (a *arguments) context() context.Context { return orBackground(a.ctx) }
+
+func orBackground(ctx context.Context) context.Context {
+	if ctx == nil {
 		return context.Background()
 	}
-	return a.ctx
+	return ctx
 }
 
 // ofValues returns the arguments of a call by reflection.
 func (p *plan) ofValues(values []reflect.Value) arguments {
-	a := arguments{values: values}
-	if p.contextIndex >= 0 {
-		a.ctx, _ = values[p.contextIndex].Interface().(context.Context)
+	return arguments{ctx: p.context(values), values: values}
+}
+
+// context returns the context among values, or nil.
+func (p *plan) context(values []reflect.Value) context.Context {
+	if p.contextIndex < 0 {
+		return nil
 	}
-	return a
+	ctx, _ := values[p.contextIndex].Interface().(context.Context)
+	return ctx
 }
 
 // planFields lays typed calls out, whose arguments after the context are the fields of a t.

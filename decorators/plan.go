@@ -39,6 +39,7 @@ type plan struct {
 	site         atomic.Pointer[site]
 
 	// The results.
+	numOut        int          // how many there are
 	values        int          // how many there are, the trailing error left out
 	errorType     reflect.Type // of the trailing error; nil if there is none
 	noError       reflect.Value
@@ -67,6 +68,9 @@ func newPlanAs(fn reflect.Value, typ reflect.Type, place string, opts []Option) 
 		what := "nil"
 		if fn.IsValid() {
 			what = "a " + fn.Type().String()
+		}
+		if fn.Kind() == reflect.Func {
+			what = "a nil " + fn.Type().String()
 		}
 		panicf("Cached at %s takes a function, got %s", place, what)
 	}

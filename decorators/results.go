@@ -20,7 +20,7 @@ func (p *plan) planResults(o *options) {
 	if t.NumOut() == 0 {
 		panicf("%s returns nothing, so there is nothing to cache", p.label)
 	}
-	p.values = t.NumOut()
+	p.numOut, p.values = t.NumOut(), t.NumOut()
 	if last := t.Out(p.values - 1); isError(last) {
 		p.values--
 		p.errorType = last
@@ -98,16 +98,15 @@ func (p *plan) box(results []reflect.Value) any {
 // hit is unbox for a box that a call has found at once: nobody else has the call's arguments, so
 // that the results can take their place.
 func (p *plan) hit(box any, arguments []reflect.Value) []reflect.Value {
-	n := p.typ.NumOut()
-	if n > len(arguments) {
+	if p.numOut > len(arguments) {
 		return p.unbox(box, nil)
 	}
-	return p.unboxInto(arguments[:n], box, nil)
+	return p.unboxInto(arguments[:p.numOut], box, nil)
 }
 
 // unbox returns the function's results for a box, nil for zero values, and an error.
 func (p *plan) unbox(box any, err error) []reflect.Value {
-	return p.unboxInto(make([]reflect.Value, p.typ.NumOut()), box, err)
+	return p.unboxInto(make([]reflect.Value, p.numOut), box, err)
 }
 
 func (p *plan) unboxInto(out []reflect.Value, box any, err error) []reflect.Value {

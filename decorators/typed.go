@@ -25,24 +25,13 @@ func newTyped[A, R any](fn any, run func(context.Context, A) (R, error), opts []
 	return &typed[A, R]{p, run}
 }
 
-// call is a call of the decorated function.
-func (t *typed[A, R]) call(ctx context.Context, args A) (R, error) {
-	a := arguments{ctx: ctx, fields: t.place(&args)}
-	box, miss, err := t.look(&a)
-	if box != nil {
-		return *box.(*R), nil
-	}
-	return t.miss(ctx, args, miss, err)
-}
-
 // miss is the rest of a call that has found nothing.
 func (t *typed[A, R]) miss(ctx context.Context, args A, miss *backends.Miss, err error) (R, error) {
 	if err != nil {
 		t.uncached(err)
 		return t.run(ctx, args)
 	}
-	a := arguments{ctx: ctx}
-	return t.results(miss.Fetch(a.context(), t.computation(ctx, args)))
+	return t.results(miss.Fetch(orBackground(ctx), t.computation(ctx, args)))
 }
 
 func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
@@ -96,8 +85,12 @@ func (t *typed[A, R]) place(args *A) unsafe.Pointer {
 	if t.inPlace {
 		return hidden(unsafe.Pointer(args))
 	}
+	return unsafe.Pointer(copied(args))
+}
+
+func copied[A any](args *A) *A {
 	c := *args
-	return unsafe.Pointer(&c)
+	return &c
 }
 
 // hidden returns p. The compiler doesn't see where it comes from, so what it points at may stay on

@@ -101,6 +101,16 @@ func (m *memory) Get(ctx context.Context, key string) (engine.Item, error) {
 	return e.item, nil
 }
 
+// GetLive returns the live value of the item under key, if it has one, and tells whether there is
+// an item.
+func (m *memory) GetLive(key string) (live any, there bool) {
+	e, there := m.store().get(key)
+	if !there {
+		return nil, false
+	}
+	return e.item.Live, true
+}
+
 func (m *memory) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
