@@ -45,6 +45,15 @@ var (
 	// it was written by another program, or for another version of the type, or is damaged.
 	ErrUndecodable = errors.New("cacheutils: undecodable entry")
 
+	// ErrServerDown says that a server was not asked, because it failed before and has not
+	// answered a probe since.
+	ErrServerDown = errors.New("cacheutils: server is down")
+
+	// ErrQueued says that an invalidation did not reach its server, and is carried out when that
+	// is back, before this process gets anything from it again. Other processes may get what was
+	// to be invalidated until then.
+	ErrQueued = errors.New("cacheutils: invalidation is queued")
+
 	// ErrRecursion says that a computation asked, directly or by way of other cached
 	// functions, for the very value that it computes.
 	ErrRecursion = errors.New("cacheutils: a cached function waits for its own result")

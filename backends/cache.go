@@ -334,7 +334,9 @@ func (c *Cache) change(ctx context.Context, key Key, edit func(*entry) (keep tim
 // Delete removes the entry under key, whatever its groups, and tells whether there was one: a
 // stale one counts, and so does what stands there while a value is computed. Once it has returned
 // without an error, no call that starts later, in any process, gets a value whose computation
-// began before: computations of this key that are under way are not stored.
+// began before: computations of this key that are under way are not stored. On an error it may
+// still be there. One that matches cacheutils.ErrQueued says that the server can't be reached, and
+// that the entry is removed before anything is read from that server again in this process.
 func (c *Cache) Delete(ctx context.Context, key string, opts ...Option) (bool, error) {
 	k, err := c.plainKey(key, c.operation(opts))
 	if err != nil {
@@ -348,6 +350,7 @@ func (c *Cache) DeleteKey(ctx context.Context, key Key) (bool, error) {
 	c.flights.void(key)
 	had, err := c.engine.Delete(ctx, key.stored)
 	if err != nil {
+		err = c.replayDelete(key.stored, err)
 		return false, fmt.Errorf("backends: delete %q: %w", key.text, err)
 	}
 	c.debug(logging.Delete, key, 0)

@@ -166,7 +166,7 @@ const caches = `{
 		"TIMEOUT": 3600,
 		"KEY_PREFIX": "shop",
 		"VERSION": 2,
-		"OPTIONS": {"no_delay": true, "SOCKET_TIMEOUT": 0.5, "max_conns": 16}
+		"OPTIONS": {"no_delay": true, "OPERATION_TIMEOUT": 0.5, "max_conns": 16}
 	},
 	"pylibmc": {"BACKEND": "django.core.cache.backends.memcached.PyLibMCCache", "LOCATION": "h1:11211; h2,[::1]:11211"},
 	"python-memcached": {"BACKEND": "django.core.cache.backends.memcached.MemcachedCache", "TIMEOUT": "60"},
@@ -193,7 +193,7 @@ func TestConfigure_JSON(t *testing.T) {
 		"default": {
 			Backend: "memcached", Location: []string{"10.0.0.1:11211", "unix:/run/memcached.sock"},
 			Timeout: time.Hour, KeyPrefix: "shop", Version: "2",
-			Options: map[string]any{"no_delay": true, "SOCKET_TIMEOUT": 0.5, "max_conns": 16.0},
+			Options: map[string]any{"no_delay": true, "OPERATION_TIMEOUT": 0.5, "max_conns": 16.0},
 		},
 		"pylibmc":          {Backend: "memcached", Location: []string{"h1:11211", "h2", "[::1]:11211"}},
 		"python-memcached": {Backend: "memcached", Timeout: time.Minute},
@@ -266,8 +266,8 @@ func TestConfigure_Errors(t *testing.T) {
 		{"two stores", backends.Settings{Backend: "locmem", Location: []string{"a", "b"}}, cacheutils.ErrConfig, []string{"location"}},
 		{"location of dummy", backends.Settings{Backend: "dummy", Location: []string{"here"}}, cacheutils.ErrConfig, []string{"here"}},
 		{"address", backends.Settings{Backend: "memcached", Location: []string{"h:port"}}, cacheutils.ErrConfig, []string{"h:port"}},
-		{"memcached's options", backends.Settings{Backend: "memcached", Options: map[string]any{"socket_timeout": "soon"}},
-			cacheutils.ErrConfig, []string{"socket_timeout", "soon"}},
+		{"memcached's options", backends.Settings{Backend: "memcached", Options: map[string]any{"operation_timeout": "soon"}},
+			cacheutils.ErrConfig, []string{"operation_timeout", "soon"}},
 		{"prefix", backends.Settings{Backend: "locmem", KeyPrefix: "two words"}, cacheutils.ErrConfig, []string{"KeyPrefix", "two words"}},
 		{"version", backends.Settings{Backend: "locmem", Version: "a\nb"}, cacheutils.ErrConfig, []string{"Version", `a\nb`}},
 		{"long prefix", backends.Settings{Backend: "locmem", KeyPrefix: strings.Repeat("p", 150)}, cacheutils.ErrConfig, []string{"KeyPrefix", "153"}},

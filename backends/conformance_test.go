@@ -49,7 +49,7 @@ func TestConformance_TwoMemcacheds(t *testing.T) {
 
 // patient gives memcached's operations more time than they need on a busy machine.
 func patient(options map[string]any) map[string]any {
-	all := map[string]any{"socket_timeout": "5s"}
+	all := map[string]any{"operation_timeout": "5s"}
 	maps.Copy(all, options)
 	return all
 }

@@ -154,7 +154,7 @@ func (c *Cache) steal(ctx context.Context, fl *flight) *lease {
 // dropOlder deletes what is under the flight's key.
 func (c *Cache) dropOlder(ctx context.Context, fl *flight) {
 	if _, err := c.engine.Delete(ctx, fl.key.stored); err != nil {
-		c.taskFault(fl.task, "delete an old result of ", err)
+		c.taskFault(fl.task, "delete an old result of ", c.replayDelete(fl.key.stored, err))
 	}
 }
 

@@ -62,7 +62,9 @@ func (c *Cache) InvalidateGroup(ctx context.Context, groups ...string) error {
 }
 
 func (c *Cache) renewGroup(ctx context.Context, group string) error {
-	if err := c.engine.Set(ctx, c.groupKey(group), generationItem(uuid.NewString()), cacheutils.Forever); err != nil {
+	key, item := c.groupKey(group), generationItem(uuid.NewString())
+	if err := c.engine.Set(ctx, key, item, cacheutils.Forever); err != nil {
+		err = c.replaySet(key, item, err)
 		return fmt.Errorf("backends: invalidate group %q: %w", group, err)
 	}
 	if logging.Enabled(logging.LevelDebug) {

@@ -15,13 +15,13 @@ import (
 )
 
 func ExampleParseURL() {
-	s, err := backends.ParseURL("memcached://10.0.0.1:11211,10.0.0.2:11211/shop?timeout=1h&socket_timeout=100ms")
+	s, err := backends.ParseURL("memcached://10.0.0.1:11211,10.0.0.2:11211/shop?timeout=1h&operation_timeout=100ms")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	fmt.Println(s.Backend, s.Location, s.KeyPrefix, s.Timeout, s.Options)
-	// Output: memcached [10.0.0.1:11211 10.0.0.2:11211] shop 1h0m0s map[socket_timeout:100ms]
+	// Output: memcached [10.0.0.1:11211 10.0.0.2:11211] shop 1h0m0s map[operation_timeout:100ms]
 }
 
 func TestParseURL(t *testing.T) {

@@ -45,7 +45,7 @@ func eachBackend(t *testing.T, test func(t *testing.T)) {
 	t.Run("memcached", func(t *testing.T) {
 		server := memcachedtest.Start(t)
 		configure(t, backends.Settings{
-			Backend: "memcached", Location: []string{server.Addr()}, Options: map[string]any{"socket_timeout": "5s"},
+			Backend: "memcached", Location: []string{server.Addr()}, Options: map[string]any{"operation_timeout": "5s"},
 		})
 		test(t)
 	})

@@ -40,7 +40,7 @@ func eachGrouping(t *testing.T, test func(t *testing.T)) {
 		}
 	}
 	server := memcachedtest.Start(t)
-	patient := map[string]any{"socket_timeout": "5s"}
+	patient := map[string]any{"operation_timeout": "5s"}
 	t.Run("locmem", use(backends.Settings{Backend: "locmem"}))
 	t.Run("memcached", use(backends.Settings{Backend: "memcached", Location: []string{server.Addr()}, Options: patient}))
 	server.Flush(t)

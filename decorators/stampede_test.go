@@ -375,7 +375,7 @@ func (w *workerHost) use(s setup) error {
 func (s setup) settings() backends.Settings {
 	b := backends.Settings{Backend: "group", Location: []string{s.Memcached}, Version: s.Version,
 		// Many processes on few cores must not take a slow answer for a server that is gone.
-		Options: map[string]any{"socket_timeout": 5 * time.Second}}
+		Options: map[string]any{"operation_timeout": 5 * time.Second}}
 	if s.Lease != 0 {
 		b.Options["lease"] = s.Lease
 	}

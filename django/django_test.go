@@ -141,7 +141,7 @@ func TestGroups(t *testing.T) {
 			django := startProject(t, server.Addr(), version)
 			cachetest.Configure(t, backends.Config{"default": {
 				Backend: "group", Location: []string{server.Addr()}, Version: version,
-				Options: map[string]any{"socket_timeout": "5s"},
+				Options: map[string]any{"operation_timeout": "5s"},
 			}})
 			for _, group := range []string{"cities", "a:b", "città", strings.Repeat("x", 200)} {
 				testGroup(t, django, server.Addr(), version, group)

@@ -13,6 +13,8 @@ require (
 	github.com/klauspost/compress v1.20.4 // indirect
 	github.com/maypok86/otter/v2 v2.4.0 // indirect
 	github.com/sirupsen/logrus v1.10.2 // indirect
+	github.com/sony/gobreaker/v2 v2.4.0 // indirect
+	github.com/twmb/murmur3 v1.1.8 // indirect
 	golang.org/x/sys v0.13.0 // indirect
 )
 

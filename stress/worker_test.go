@@ -73,7 +73,7 @@ func work(text string) error {
 	}
 	settings := backends.Settings{Backend: j.Backend, Location: []string{j.Location}}
 	if j.SocketTimeout != "" {
-		settings.Options = map[string]any{"socket_timeout": j.SocketTimeout}
+		settings.Options = map[string]any{"operation_timeout": j.SocketTimeout}
 	}
 	if err := backends.Configure(backends.Config{"default": settings}); err != nil {
 		return err

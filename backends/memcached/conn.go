@@ -2,12 +2,9 @@ package memcached
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
@@ -22,8 +19,8 @@ import (
 //	run    the client dials if there is no connection, writes and reads;
 //	end    leaves the connection for the next operation, or closes it.
 //
-// The operation's deadline is ours: the client's own calls to SetDeadline do nothing. When
-// the context ends, abort moves the deadline into the past, the client's read fails, and
+// The operation's deadline is ours: the client's own calls to SetDeadline do nothing. A server that
+// is silent for the read timeout misses it as well. When the context ends, abort moves the deadline into the past, the client's read fails, and
 // the client closes the connection, since it doesn't know what is still on its way. So no
 // operation ever reads a reply to another one.
 
@@ -33,9 +30,10 @@ type conn struct {
 	client     *memcache.Client
 	generation uint64 // of the pool that it was taken from
 
-	reused   bool // the operation runs on a connection that others had before it
-	received int  // bytes of the reply so far
-	reply    reply
+	reused      bool // the operation runs on a connection that others had before it
+	unconnected bool // it couldn't connect
+	received    int  // bytes of the reply so far
+	reply       reply
 
 	// What follows is shared with abort, which runs whenever the context ends.
 	mu        sync.Mutex
@@ -50,15 +48,15 @@ func newConn(s *server) *conn {
 	c := &conn{server: s}
 	c.client = memcache.NewFromSelector(only(s.address))
 	c.client.MaxIdleConns = 1
-	c.client.Timeout = s.timeout
+	c.client.Timeout = s.operation
 	c.client.DialContext = c.dial
 	return c
 }
 
 // run lets f use the client for one operation, which has to end by the deadline, and at once
 // when ctx does. What the client panics with, on a reply that it can't read, is an error.
-func (c *conn) run(ctx context.Context, deadline time.Time, f func(*memcache.Client) error) (err error) {
-	end := c.begin(ctx, deadline)
+func (c *conn) run(ctx context.Context, op operation, deadline time.Time, f func(*client) error) (err error) {
+	end := c.begin(ctx, op, deadline)
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("unreadable reply: %v", p)
@@ -71,17 +69,15 @@ func (c *conn) run(ctx context.Context, deadline time.Time, f func(*memcache.Cli
 			c.close()
 		}
 	}()
-	return f(c.client)
-}
-
-// answer tells whether an error is only what the server answered.
-func answer(err error) bool {
-	return err == memcache.ErrCacheMiss || err == memcache.ErrCASConflict || err == memcache.ErrNotStored
+	if err = f(c.client); err == nil && c.reply.odd {
+		return fmt.Errorf("unreadable reply: not %q", c.reply.last)
+	}
+	return err
 }
 
 // begin starts an operation that has to end by the deadline, and at once when ctx does. The
 // function it returns ends the operation.
-func (c *conn) begin(ctx context.Context, deadline time.Time) (end func()) {
+func (c *conn) begin(ctx context.Context, op operation, deadline time.Time) (end func()) {
 	c.mu.Lock()
 	c.operation++
 	c.aborted = false
@@ -89,14 +85,14 @@ func (c *conn) begin(ctx context.Context, deadline time.Time) (end func()) {
 	operation, w := c.operation, c.wire
 	c.mu.Unlock()
 
-	if w != nil && !alive(w.Conn) {
+	if w != nil && !alive(w.socket) {
 		c.close()
 		w = nil
 	}
-	c.reused, c.received = w != nil, 0
-	c.reply = reply{line: c.reply.line[:0]}
+	c.reused, c.unconnected, c.received = w != nil, false, 0
+	c.reply = reply{line: c.reply.line[:0], values: op.values, last: op.success}
 	if w != nil {
-		w.Conn.SetDeadline(deadline)
+		c.arm(w, time.Now(), 0)
 	}
 	if ctx.Done() == nil {
 		return func() {}
@@ -125,25 +121,30 @@ func (c *conn) dial(_ context.Context, network, addr string) (net.Conn, error) {
 	c.mu.Lock()
 	parent, deadline := c.ctx, c.deadline
 	c.mu.Unlock()
+	if soon := time.Now().Add(c.server.connect); soon.Before(deadline) {
+		deadline = soon
+	}
 	ctx, cancel := context.WithDeadline(parent, deadline)
 	defer cancel()
-	var dialer net.Dialer
-	nc, err := dialer.DialContext(ctx, network, addr)
+	c.server.dials.Add(1)
+	nc, socket, err := c.server.dial(ctx, network, addr)
 	if err != nil {
+		c.unconnected = true
 		return nil, err
 	}
-	if tcp, ok := nc.(*net.TCPConn); ok && !c.server.noDelay {
-		tcp.SetNoDelay(false)
-	}
-	w := &wire{Conn: nc, owner: c}
+	c.server.open.Add(1)
+	w := &wire{Conn: nc, socket: socket, owner: c}
+	c.mu.Lock()
+	c.wire = w
+	c.mu.Unlock()
+	c.arm(w, time.Now(), 0)
+	return w, nil
+}
+
+func (c *conn) isOpen() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wire = w
-	if c.aborted {
-		deadline = past
-	}
-	nc.SetDeadline(deadline)
-	return w, nil
+	return c.wire != nil
 }
 
 // close closes the connection, if there is one. Only the owner calls it.
@@ -152,7 +153,9 @@ func (c *conn) close() { c.client.Close() }
 // A wire is the network connection that the client sees.
 type wire struct {
 	net.Conn
-	owner *conn
+	socket net.Conn // under TLS, where there is that
+	owner  *conn
+	closed sync.Once
 }
 
 // perTimeout is how many bytes have to arrive for an operation to get its timeout once more.
@@ -165,23 +168,30 @@ func (w *wire) Read(p []byte) (int, error) {
 	c := w.owner
 	before := c.received / perTimeout
 	c.received += n
-	if more := c.received/perTimeout - before; more > 0 {
-		c.extend(w, time.Duration(more)*c.server.timeout)
-	}
 	if bad := c.reply.read(p[:n], c.server.maxItemSize); bad != nil {
 		return 0, bad
+	}
+	if n > 0 && !c.reply.ended {
+		c.arm(w, time.Now(), c.received/perTimeout-before)
 	}
 	return n, err
 }
 
-func (c *conn) extend(w *wire, by time.Duration) {
+// arm gives the server time to send the next bytes: its read timeout, but not longer than the
+// operation has, whose own time is prolonged by so many timeouts.
+func (c *conn) arm(w *wire, now time.Time, more int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.aborted {
+		w.Conn.SetDeadline(past)
 		return
 	}
-	c.deadline = c.deadline.Add(by)
-	w.Conn.SetDeadline(c.deadline)
+	c.deadline = c.deadline.Add(time.Duration(more) * c.server.operation)
+	deadline := now.Add(c.server.read)
+	if c.deadline.Before(deadline) {
+		deadline = c.deadline
+	}
+	w.Conn.SetDeadline(deadline)
 }
 
 // SetDeadline does nothing: the operation has one deadline, whatever the client thinks.
@@ -194,6 +204,7 @@ func (w *wire) Close() error {
 		c.wire = nil
 	}
 	c.mu.Unlock()
+	w.closed.Do(func() { c.server.open.Add(-1) })
 	return w.Conn.Close()
 }
 
@@ -201,9 +212,4 @@ func (w *wire) Close() error {
 // was idle: it had been used before, and the server closed it without a byte of a reply.
 func (c *conn) stale(err error) bool {
 	return c.reused && c.received == 0 && closedByServer(err)
-}
-
-// closedByServer tells whether an error is what a connection gives that the server closed.
-func closedByServer(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

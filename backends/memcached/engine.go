@@ -1,21 +1,48 @@
 // Package memcached is a cache on memcached servers, by way of gomemcache.
 //
 // A location is a server: "host", "host:port", "[::1]:11211", "unix:/path" or "/path"; the
-// port is 11211 unless given, and without a location the server is 127.0.0.1:11211. With
-// several locations the keys are spread over them. Servers are dialled when they are first
-// needed, and their names are resolved at each dial.
+// port is 11211 unless given, and without a location the server is 127.0.0.1:11211. Servers are
+// dialled when they are first needed, and their names are resolved at each dial.
+//
+// With several locations the keys are spread over them by rendezvous hashing, as pymemcache (so
+// Django) does it. Every process has to call the servers by the same names; their order doesn't
+// matter. With one server more or less, only that one's share of the keys moves.
+//
+// A server that fails is down for this process: its operations fail at once, with an error that
+// matches cacheutils.ErrServerDown, until a probe in the background is answered. Its keys stay its
+// own meanwhile: on another server they would be found again, after that one is back, as they were
+// before all that was invalidated since.
 //
 // The options are
 //
-//	socket_timeout  how long an operation may take, waiting and dialling included; 250ms unless
-//	                given. A reply gets it once more for every 256 KiB that have arrived.
-//	max_conns       how many connections to each server may be open; 64 unless given. Further
-//	                callers wait for one.
-//	max_idle_conns  how many of them stay open when nobody needs them; 64 unless given
-//	max_item_size   the size of the largest item that is sent, in bytes, its key and memcached's
-//	                header included; 1 MiB unless given, as in memcached (its option -I). A
-//	                larger value that another program stored is not read: getting it is an error.
-//	no_delay        whether to send small packets at once; true unless given
+//	operation_timeout    how long an operation may take in all, waiting for a connection and dialling
+//	                     included; 250ms unless given. A reply gets it once more for every 256 KiB
+//	                     that have arrived.
+//	connect_timeout      how long dialling may take, TLS included; three fifths of operation_timeout
+//	                     unless given
+//	read_timeout         how long the server may be silent while a reply is due; three fifths of
+//	                     operation_timeout unless given
+//	max_conns            how many connections to each server may be open; 64 unless given. Further
+//	                     callers wait for one.
+//	max_idle_conns       how many of them stay open when nobody needs them; as many as max_conns
+//	                     unless given
+//	max_waiting          how many callers may wait for a connection to a server, above which
+//	                     operations fail at once; 16384 unless given
+//	breaker_failures     after how many faults in a row a server is down; 3 unless given. When
+//	                     nobody listens at its address, or its name can't be resolved, it is down
+//	                     at once.
+//	probe_interval       how often a server that is down is probed; 500ms unless given
+//	invalidation_replay  how many invalidations may wait for each server that can't be reached, to be
+//	                     carried out before anything is read from it again; 0 unless given: none
+//	max_item_size        the size of the largest item that is sent, in bytes, its key and memcached's
+//	                     header included; 1 MiB unless given, as in memcached (its option -I). A
+//	                     larger value that another program stored is not read: getting it is an error.
+//	no_delay             whether to send small packets at once; true unless given
+//	tls                  whether to use TLS: true, false, or in Go a *tls.Config; false unless given
+//	tls_ca               a PEM file with the certificates that the server's is checked with, instead
+//	                     of the system's; turns TLS on
+//	tls_cert, tls_key    PEM files with the client's certificate and key, if it has to have one
+//	tls_server_name      the name in the server's certificate; the host of the location unless given
 //
 // What is particular to memcached:
 //
@@ -39,15 +66,11 @@ import (
 	"github.com/cacheutils/cacheutils/internal/options"
 )
 
-const (
-	defaultSocketTimeout = 250 * time.Millisecond
-	defaultMaxConns      = 64
-	defaultMaxItemSize   = 1 << 20
-)
+const defaultMaxItemSize = 1 << 20
 
 // memcached is an engine.
 type memcached struct {
-	servers servers // by place: a key's server is servers.of(key)
+	servers servers // a key's server is servers.of(key)
 }
 
 // Open returns an engine on the servers that s.Location names. It implements
@@ -56,18 +79,15 @@ type memcached struct {
 // servers work. A wrong location or option is an error that matches cacheutils.ErrConfig.
 func Open(s engine.Settings) (engine.Engine, error) {
 	r := options.Read("memcached", s.Options)
-	timeout := r.Duration("socket_timeout", defaultSocketTimeout)
-	maxConns := r.Positive("max_conns", defaultMaxConns)
-	maxIdle := r.Positive("max_idle_conns", defaultMaxConns)
-	maxItemSize := r.Positive("max_item_size", defaultMaxItemSize)
-	noDelay := r.Bool("no_delay", true)
-	errs := []error{r.Err()}
+	l := readLimits(r)
+	var err error
+	l.tls, err = readTLS(r)
+	errs := []error{err, r.Err()}
 
 	locations := s.Location
 	if len(locations) == 0 {
 		locations = []string{defaultHost}
 	}
-	m := &memcached{}
 	byAddress := map[address]*server{}
 	for _, location := range locations {
 		a, err := parseLocation(location)
@@ -75,27 +95,40 @@ func Open(s engine.Settings) (engine.Engine, error) {
 			errs = append(errs, err)
 			continue
 		}
-		one := byAddress[a]
-		if one == nil {
-			one = &server{
-				address: a, timeout: timeout, maxIdle: maxIdle, maxItemSize: maxItemSize, noDelay: noDelay,
-				slots: make(chan struct{}, maxConns),
-			}
-			one.tooLarge.Store(int64(maxItemSize) + 1)
-			byAddress[a] = one
+		if byAddress[a] == nil {
+			byAddress[a] = newServer(a, l)
 		}
-		m.servers = append(m.servers, one)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return m, nil
+	return &memcached{servers: sorted(byAddress)}, nil
 }
 
-// Close closes the connections: idle ones now, those in use when their operations end.
-// Nothing else is left of the engine; its operations run on the goroutines of their callers.
+// readLimits reads the options but those about TLS.
+func readLimits(r *options.Reader) limits {
+	maxConns := r.Positive("max_conns", 64)
+	operation := r.Duration("operation_timeout", 250*time.Millisecond)
+	return limits{
+		operation:   operation,
+		connect:     r.Duration("connect_timeout", operation*3/5),
+		read:        r.Duration("read_timeout", operation*3/5),
+		maxConns:    maxConns,
+		maxIdle:     r.Positive("max_idle_conns", maxConns),
+		maxWaiting:  r.NonNegativeInt("max_waiting", 16384),
+		maxItemSize: r.Positive("max_item_size", defaultMaxItemSize),
+		failures:    r.Positive("breaker_failures", 3),
+		probe:       r.Duration("probe_interval", 500*time.Millisecond),
+		maxQueued:   r.NonNegativeInt("invalidation_replay", 0),
+		dialing:     dialing{noDelay: r.Bool("no_delay", true)},
+	}
+}
+
+// Close closes the connections: idle ones now, those in use when their operations end. Probes
+// end, and invalidations that wait for a server are forgotten. Nothing else is left of the
+// engine; its operations run on the goroutines of their callers.
 func (m *memcached) Close() error {
-	for _, s := range m.servers.distinct() {
+	for _, s := range m.servers {
 		s.close()
 	}
 	return nil
@@ -128,7 +161,7 @@ func (m *memcached) Clear(ctx context.Context) error {
 		work[s] = struct{}{}
 	}
 	return onEach(work, func(s *server, _ struct{}) error {
-		return s.do(ctx, "clear", true, (*client).FlushAll)
+		return s.do(ctx, clearing, (*client).FlushAll)
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 func ExampleOpen() {
 	e, err := memcached.Open(engine.Settings{
 		Location: []string{"cache1.example.com", "cache2.example.com:11212"},
-		Options:  map[string]any{"socket_timeout": 100 * time.Millisecond},
+		Options:  map[string]any{"operation_timeout": 100 * time.Millisecond},
 	})
 	if err != nil {
 		fmt.Println(err)

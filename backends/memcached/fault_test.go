@@ -51,7 +51,7 @@ func pool(t *testing.T, e engine.Engine, server *memcachedtest.Server, n int) {
 // F3: no operation after a quick restart sees the connections that died with the server.
 func TestRestart(t *testing.T) {
 	server := memcachedtest.Start(t)
-	e := open(t, map[string]any{"socket_timeout": "2s"}, server.Addr())
+	e := open(t, map[string]any{"operation_timeout": "2s"}, server.Addr())
 	operations := map[string]func(i int) error{
 		"get": func(int) error { _, err := e.Get(ctx, "k"); return err },
 		"get many": func(int) error {
@@ -107,6 +107,7 @@ func TestDown(t *testing.T) {
 		t.Errorf("errors name %v", seen)
 	}
 	server.Restart()
+	awaitUp(t, e, server.Addr())
 	worked := 0
 	for i := range 20 {
 		if e.Set(ctx, fmt.Sprint("k", i), text("v"), time.Minute) == nil {
@@ -118,10 +119,32 @@ func TestDown(t *testing.T) {
 	}
 }
 
+// awaitUp waits until a probe has found out that the server is up again.
+func awaitUp(t *testing.T, e engine.Engine, addr string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); describe(t, e, addr).Down; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s is still down: %v", addr, describe(t, e, addr).LastError)
+		}
+	}
+}
+
+// describe returns what the engine knows of a server.
+func describe(t *testing.T, e engine.Engine, addr string) engine.Server {
+	t.Helper()
+	for _, s := range e.(engine.ServerEngine).Servers() {
+		if s.Address == addr {
+			return s
+		}
+	}
+	t.Fatalf("the engine knows no %s", addr)
+	return engine.Server{}
+}
+
 // A server that hangs costs a call its timeout and no more.
 func TestHang(t *testing.T) {
 	server := memcachedtest.Start(t)
-	e := open(t, map[string]any{"socket_timeout": 0.1}, server.Addr())
+	e := open(t, map[string]any{"operation_timeout": 0.1, "read_timeout": 0.1}, server.Addr())
 	mustSet(t, e, "k", text("v"))
 	server.Pause()
 	start := time.Now()
@@ -142,7 +165,7 @@ func TestHang(t *testing.T) {
 // behind (C120).
 func TestCancel(t *testing.T) {
 	server := memcachedtest.Start(t)
-	e := open(t, map[string]any{"socket_timeout": "5s"}, server.Addr())
+	e := open(t, map[string]any{"operation_timeout": "5s"}, server.Addr())
 	for i := range 20 {
 		mustSet(t, e, fmt.Sprint("k", i), text(fmt.Sprint("v", i)))
 	}
@@ -179,7 +202,7 @@ func TestCancel(t *testing.T) {
 // Cancelling all the time mixes up no replies.
 func TestCancelTogether(t *testing.T) {
 	server := memcachedtest.Start(t)
-	e := open(t, map[string]any{"max_conns": 4, "socket_timeout": "5s"}, server.Addr())
+	e := open(t, map[string]any{"max_conns": 4, "operation_timeout": "5s"}, server.Addr())
 	for i := range 16 {
 		mustSet(t, e, fmt.Sprint("k", i), text(fmt.Sprint("v", i)))
 	}
@@ -292,7 +315,7 @@ func TestServerTakesLess(t *testing.T) {
 // Each caller waits for one of max_conns connections; nobody opens more.
 func TestManyCallers(t *testing.T) {
 	server := memcachedtest.Start(t, "-c", "100")
-	e := open(t, map[string]any{"socket_timeout": "10s"}, server.Addr())
+	e := open(t, map[string]any{"operation_timeout": "10s"}, server.Addr())
 	mustSet(t, e, "k", text("v"))
 	together(2000, func(int) {
 		for range 5 {
@@ -339,7 +362,7 @@ func TestUnreadableReplies(t *testing.T) {
 	}
 	for _, reply := range replies {
 		t.Run(fmt.Sprintf("%q", reply), func(t *testing.T) {
-			e := open(t, map[string]any{"socket_timeout": "50ms"}, script(t, reply))
+			e := open(t, map[string]any{"operation_timeout": "50ms", "breaker_failures": 1000}, script(t, reply))
 			for range 2 {
 				if item, err := e.Get(ctx, "k"); err == nil {
 					t.Errorf("get: %q", item.Value)
@@ -382,7 +405,7 @@ func TestTrickle(t *testing.T) {
 			}()
 		}
 	}()
-	e := open(t, map[string]any{"socket_timeout": "100ms"}, l.Addr().String())
+	e := open(t, map[string]any{"operation_timeout": "100ms"}, l.Addr().String())
 	start := time.Now()
 	_, err = e.Get(ctx, "k")
 	if took := time.Since(start); err == nil || took > 300*time.Millisecond {
@@ -438,7 +461,7 @@ func TestAnswersTwice(t *testing.T) {
 func TestTogether(t *testing.T) {
 	a, b := memcachedtest.Start(t), memcachedtest.Start(t)
 	before := runtime.NumGoroutine()
-	e := open(t, map[string]any{"socket_timeout": "5s", "max_conns": 20, "max_idle_conns": 10}, a.Addr(), b.Addr())
+	e := open(t, map[string]any{"operation_timeout": "5s", "max_conns": 20, "max_idle_conns": 10}, a.Addr(), b.Addr())
 	together(64, func(g int) {
 		for i := range 20 {
 			key := fmt.Sprint("k", (g+i)%30)

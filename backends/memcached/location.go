@@ -22,6 +22,15 @@ type address struct{ network, address string }
 func (a address) Network() string { return a.network }
 func (a address) String() string  { return a.address }
 
+// label is how pymemcache calls the server.
+func (a address) label() string {
+	host, port, err := net.SplitHostPort(a.address)
+	if a.network != "tcp" || err != nil {
+		return a.address
+	}
+	return host + ":" + port
+}
+
 // parseLocation reads the address of a server: a host with or without a port, an IPv6
 // address with or without brackets, or the path of a unix socket, alone or after "unix:".
 func parseLocation(location string) (address, error) {

@@ -18,6 +18,8 @@ type client = memcache.Client
 // perRequest is how many keys are asked for in one multi-get.
 const perRequest = 1000
 
+var get = operation{"get", true, 1, ""}
+
 // flagInt marks decimal integers, as Django's client does.
 const flagInt = 2
 
@@ -27,7 +29,7 @@ func (m *memcached) Get(ctx context.Context, key string) (engine.Item, error) {
 		return engine.Item{}, err
 	}
 	var got *memcache.Item
-	err := m.servers.of(key).do(ctx, "get", true, func(c *client) (err error) {
+	err := m.servers.of(key).do(ctx, get, func(c *client) (err error) {
 		if got, err = c.Get(key); err == nil && got.Key != key {
 			return foreign(got.Key)
 		}
@@ -44,6 +46,7 @@ func (m *memcached) Get(ctx context.Context, key string) (engine.Item, error) {
 
 // GetMany asks every server at once, for 1000 keys at a time.
 func (m *memcached) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
+	keys = once(keys)
 	found := make(map[string]engine.Item, len(keys))
 	for _, key := range keys {
 		if err := checkKey(key); err != nil {
@@ -54,10 +57,10 @@ func (m *memcached) GetMany(ctx context.Context, keys []string) (map[string]engi
 		return found, nil
 	}
 	var mu sync.Mutex // guards found
-	err := onEach(m.servers.group(keys), func(s *server, keys []string) error {
+	err := onEach(m.servers.spread(keys), func(s *server, keys []string) error {
 		for batch := range slices.Chunk(keys, perRequest) {
 			var got map[string]*memcache.Item
-			err := s.do(ctx, "get many", true, func(c *client) (err error) {
+			err := s.do(ctx, operation{"get many", true, len(batch), ""}, func(c *client) (err error) {
 				got, err = getMulti(c, batch)
 				return err
 			})
@@ -73,6 +76,20 @@ func (m *memcached) GetMany(ctx context.Context, keys []string) (map[string]engi
 		return nil
 	})
 	return found, err
+}
+
+// once returns long lists of keys without repetitions. In short ones they cost less than to look
+// for them.
+func once(keys []string) []string {
+	if len(keys) <= 32 {
+		return keys
+	}
+	seen := make(map[string]bool, len(keys))
+	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
+		again := seen[key]
+		seen[key] = true
+		return again
+	})
 }
 
 // getMulti drops what was not asked for. The keys of the result are the reply's own strings.

@@ -2,19 +2,24 @@ package memcached
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 )
 
-// A reply follows the bytes of one reply on their way to the client, for two things that the
-// client doesn't look at: it makes room for whatever size a value is announced with, and it
-// leaves what comes after the end of the reply to the next operation. Every reply is any
-// number of values, each a line "VALUE key flags size" and so many bytes, and one last line.
+// A reply follows the bytes of one reply on their way to the client, for what the client
+// doesn't look at: it makes room for whatever size a value is announced with, takes any number
+// of values, takes OK for any kind of success, and leaves what comes after the end of the reply
+// to the next operation. Every reply is any number of values, each a line "VALUE key flags size"
+// and so many bytes, and one last line.
 type reply struct {
-	line  []byte // the line so far
-	value int    // how many bytes of the value are still to come
-	ended bool
-	stray bool // bytes came after the end
+	values int    // how many there may be from here on
+	line   []byte // the line so far
+	value  int    // how many bytes of the value are still to come
+	ended  bool
+	last   string // the last line has to be this for a success, unless it is empty
+	odd    bool   // it was another
+	stray  bool   // bytes came after the end
 }
 
 // valuePrefix begins the line of a value.
@@ -60,6 +65,7 @@ func (r *reply) read(p []byte, max int) error {
 func (r *reply) endLine(line []byte, max int) error {
 	if !bytes.HasPrefix(line, valuePrefix) {
 		r.ended = true
+		r.odd = r.last != "" && string(line) != r.last
 		return nil
 	}
 	fields := bytes.Fields(line)
@@ -69,6 +75,9 @@ func (r *reply) endLine(line []byte, max int) error {
 	size, err := strconv.ParseUint(string(fields[3]), 10, 32)
 	if err != nil {
 		return fmt.Errorf("unreadable reply: %q", line)
+	}
+	if r.values--; r.values < 0 {
+		return errors.New("more values than were asked for")
 	}
 	if size > uint64(max) {
 		return fmt.Errorf("a value of %d bytes, more than max_item_size, which is %d", size, max)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -29,6 +31,7 @@ func TestReply(t *testing.T) {
 		{name: "half a value", text: "VALUE k 0 10 5\r\nEND\r\n", want: reply{value: 7}},
 		{name: "a value", text: "VALUE k 0 5 5\r\nEND\r\n\r\nEND\r\n", want: reply{ended: true}},
 		{name: "values", text: "VALUE k 0 0\r\n\r\nVALUE l 0 1\r\nx\r\nEND\r\n", want: reply{ended: true}},
+		{name: "more values than asked for", text: strings.Repeat("VALUE k 0 1\r\nx\r\n", 3), err: "more values"},
 		{name: "two replies", text: "STORED\r\nSTORED\r\n", want: reply{ended: true, stray: true}},
 		{name: "too large", text: "VALUE k 0 1500000000\r\n", err: "max_item_size"},
 		{name: "no size", text: "VALUE k 0\r\n", err: "unreadable"},
@@ -37,7 +40,7 @@ func TestReply(t *testing.T) {
 	for _, test := range tests {
 		for _, step := range []int{1, 3, len(test.text)} {
 			t.Run(fmt.Sprint(test.name, "/", step), func(t *testing.T) {
-				var got reply
+				got := reply{values: 2}
 				var err error
 				for text := test.text; len(text) > 0 && err == nil; text = text[min(step, len(text)):] {
 					err = got.read([]byte(text[:min(step, len(text))]), 1000)
@@ -51,7 +54,7 @@ func TestReply(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(reply{}), cmpopts.IgnoreFields(reply{}, "line")); diff != "" {
+				if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(reply{}), cmpopts.IgnoreFields(reply{}, "line", "values")); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
 			})
@@ -59,69 +62,136 @@ func TestReply(t *testing.T) {
 	}
 }
 
-// scripted is an engine whose server answers with what next returns, and closes the connection.
-func scripted(t *testing.T, next func() string) engine.Engine {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			nc.Read(make([]byte, 4096))
-			io.WriteString(nc, next())
-			nc.(*net.TCPConn).CloseWrite()
-			io.Copy(io.Discard, nc)
-			nc.Close()
-		}
-	}()
-	e, err := Open(engine.Settings{Location: []string{l.Addr().String()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	return e
+// A script is a connection whose server answers every request with the same bytes, and then
+// closes it. What is written to it is dropped.
+type script struct {
+	net.Conn // nil: the client calls nothing but what is below
+	left     []byte
 }
 
-// Replies made of the protocol's pieces at random never panic, and no value comes out that
-// was not one of the asked key.
-func TestRandomReplies(t *testing.T) {
+func (s *script) Write(p []byte) (int, error)   { return len(p), nil }
+func (s *script) Close() error                  { return nil }
+func (s *script) SetDeadline(_ time.Time) error { return nil }
+
+func (s *script) Read(p []byte) (int, error) {
+	if len(s.left) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, s.left)
+	s.left = s.left[n:]
+	return n, nil
+}
+
+// scripted is an engine on one server, each of whose connections is a script of what next returns.
+func scripted(tb testing.TB, next func() []byte) *memcached {
+	tb.Helper()
+	e, err := Open(engine.Settings{Options: map[string]any{"breaker_failures": math.MaxInt}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { e.Close() })
+	m := e.(*memcached)
+	m.servers[0].via = func(context.Context, string, string) (net.Conn, error) { return &script{left: next()}, nil }
+	return m
+}
+
+// tryAll runs every command on a server that answers it with reply. No reply may make the
+// client panic, or come out as a value that it doesn't give for the asked key.
+func tryAll(tb testing.TB, m *memcached, reply string) {
+	tb.Helper()
+	ctx := context.Background()
+	genuine := func(key string, value []byte) bool {
+		return strings.Contains(reply, fmt.Sprintf("VALUE %s ", key)) && strings.Contains(reply, string(value)+"\r\n")
+	}
+	if item, err := m.Get(ctx, "k"); err == nil && !genuine("k", item.Value) {
+		tb.Fatalf("get: %q, from %q", item.Value, reply)
+	}
+	items, _ := m.GetMany(ctx, []string{"k", "l"})
+	for key, item := range items {
+		if key != "k" && key != "l" || !genuine(key, item.Value) {
+			tb.Fatalf("get many: %q: %q, from %q", key, item.Value, reply)
+		}
+	}
+	item := engine.Item{Value: []byte("v"), CAS: 1}
+	if err := m.Set(ctx, "k", item, time.Minute); err == nil && !strings.HasPrefix(reply, "STORED\r\n") {
+		tb.Fatalf("set succeeds with %q", reply)
+	}
+	if ok, _ := m.Add(ctx, "k", item, time.Minute); ok && !strings.HasPrefix(reply, "STORED\r\n") {
+		tb.Fatalf("add succeeds with %q", reply)
+	}
+	if ok, _ := m.CompareAndSwap(ctx, "k", item, time.Minute); ok && !strings.HasPrefix(reply, "STORED\r\n") {
+		tb.Fatalf("compare-and-swap succeeds with %q", reply)
+	}
+	if ok, _ := m.Delete(ctx, "k"); ok && !strings.HasPrefix(reply, "DELETED\r\n") {
+		tb.Fatalf("delete succeeds with %q", reply)
+	}
+	if ok, _ := m.Touch(ctx, "k", time.Minute); ok && !strings.HasPrefix(reply, "TOUCHED\r\n") {
+		tb.Fatalf("touch succeeds with %q", reply)
+	}
+	if n, err := m.Incr(ctx, "k", 1); err == nil && !strings.HasPrefix(reply, fmt.Sprint(n)) && !strings.HasPrefix(strings.TrimLeft(reply, "0"), fmt.Sprint(n)) {
+		tb.Fatalf("incr: %d, from %q", n, reply)
+	}
+	m.Incr(ctx, "k", -1)
+	if err := m.Clear(ctx); err == nil && !strings.HasPrefix(reply, "OK\r\n") {
+		tb.Fatalf("clear succeeds with %q", reply)
+	}
+	if err := m.Ping(ctx)[m.servers[0].address.String()]; err == nil && !strings.HasPrefix(reply, "VERSION") {
+		tb.Fatalf("ping succeeds with %q", reply)
+	}
+}
+
+// commands is how many replies tryAll gives.
+const commands = 11
+
+func FuzzReply(f *testing.F) {
+	for _, reply := range []string{
+		"", "\n", "CLIENT_ERROR \n", "END\r\n", "STORED\r\n", "VALUE k 0 1 5\r\nx\r\nEND\r\n", "VALUE other 0 1 5\r\nx\r\nEND\r\n",
+		"VALUE k 0 1500000000 1\r\n", "VALUE k 0 5 1\r\nx\r\nEND\r\n", "VALUE k 0 1 5\r\nx\r\nVALUE l 0 1 5\r\ny\r\nEND\r\nEND\r\n", "12\r\n", "VERSION 1\r\n",
+	} {
+		f.Add(reply)
+	}
+	f.Fuzz(func(t *testing.T, reply string) {
+		tryAll(t, scripted(t, func() []byte { return []byte(reply) }), reply)
+	})
+}
+
+// At least 1,000,000 replies made of the protocol's pieces, over every command, in the long form
+// (CACHEUTILS_LONG=1), 20,000 otherwise: no panic, no foreign or short value, and no more
+// memory than the pieces have, though some claim a value of 1.5 GB.
+func TestFault_RandomReplies(t *testing.T) {
 	pieces := []string{
-		"VALUE ", "k", "other", " ", "0", "1", "5", "99999999999999999999", "\r\n", "\n", "\r", "good", "bad", "END", "STORED", "EXISTS",
+		"VALUE ", "k", "l", "other", " ", "0", "1", "5", "99999999999999999999", "\r\n", "\n", "\r", "good", "bad", "END", "STORED", "EXISTS", "OK\r\n",
 		"NOT_FOUND", "CLIENT_ERROR ", "SERVER_ERROR ", "VALUE k 0 4 1\r\ngood\r\n", "VALUE other 0 3 1\r\nbad\r\n", "END\r\n", "\x00", "-",
+		"VALUE k 0 1500000000 1\r\n", "VALUE k 0 1048577 1\r\n", "STORED\r\n", "TOUCHED\r\n", "DELETED\r\n", "VALUE l 0 1 1\r\nx\r\n",
+	}
+	replies := 20_000
+	if os.Getenv("CACHEUTILS_LONG") != "" {
+		replies = 1_000_000
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	e := scripted(t, func() string {
+	var reply string
+	m := scripted(t, func() []byte { return []byte(reply) })
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	n := 0
+	for ; n < replies; n += commands {
 		var text strings.Builder
 		for range 1 + random.IntN(6) {
 			text.WriteString(pieces[random.IntN(len(pieces))])
 		}
-		return text.String()
-	})
-	ctx := context.Background()
-	for range 3000 {
-		if item, err := e.Get(ctx, "k"); err == nil && strings.Contains(string(item.Value), "bad") {
-			t.Fatalf("get: %q", item.Value)
-		}
-		items, _ := e.GetMany(ctx, []string{"k", "l"})
-		for key, item := range items {
-			if key != "k" && key != "l" || strings.Contains(string(item.Value), "bad") {
-				t.Fatalf("get many: %q: %q", key, item.Value)
-			}
-		}
-		e.Incr(ctx, "k", 1)
-		e.Add(ctx, "k", engine.Item{}, time.Minute)
-		e.Delete(ctx, "k")
+		reply = text.String()
+		tryAll(t, m, reply)
+	}
+	runtime.ReadMemStats(&after)
+	each := (after.TotalAlloc - before.TotalAlloc) / uint64(n)
+	t.Logf("%d replies: 0 panics, 0 foreign or short values, %d bytes allocated for each", n, each)
+	if each > 2*defaultMaxItemSize {
+		t.Errorf("%d bytes are allocated for each reply, more than twice the largest item", each)
 	}
 }
 
 func TestHugeClaim(t *testing.T) {
-	e := scripted(t, func() string { return "VALUE k 0 1500000000 1\r\n" })
+	e := scripted(t, func() []byte { return []byte("VALUE k 0 1500000000 1\r\n") })
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if _, err := e.Get(context.Background(), "k"); err == nil || !strings.Contains(err.Error(), "max_item_size") {

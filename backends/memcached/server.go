@@ -8,72 +8,151 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/bradfitz/gomemcache/memcache"
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/cacheutils/cacheutils"
 )
 
 // A server has the connections to one memcached: at most maxConns at a time, which are
 // dialled when they are needed, and of which maxIdle stay open when nobody needs them. Who
 // finds all of them busy waits for one; that counts against the operation's timeout.
 type server struct {
-	address     address
-	timeout     time.Duration
-	maxIdle     int
-	maxItemSize int
-	noDelay     bool
+	address address
+	label   string // what of the server counts in the score of a key
+	limits
 
 	// tooLarge is the smallest size that the server is known to refuse, in bytes as it counts
 	// them. It only falls.
 	tooLarge atomic.Int64
 
-	slots chan struct{} // holds one token for each connection in use
+	slots   chan struct{} // holds one token for each connection in use
+	waiting atomic.Int64  // callers that wait for one
+	counters
+
+	// barred is true while nothing but probes is to be sent: see health.go.
+	barred  atomic.Bool
+	breaker *gobreaker.CircuitBreaker[struct{}]
+	hard    atomic.Bool // the fault that the breaker is about to be told of is a hard one
 
 	mu         sync.Mutex
 	idle       []*conn // the one used last comes last, and is used next
 	generation uint64  // rises when idle connections are closed, and those in use have to follow
+	health
 }
 
-// do runs one operation on a connection of its own. It is retried once, on a new
-// connection, if it is idempotent and the one it had turns out to be dead.
+// limits are what the options say.
+type limits struct {
+	operation, connect, read time.Duration
+	maxConns                 int
+	maxIdle                  int
+	maxWaiting               int
+	maxItemSize              int
+	failures                 int           // faults in a row after which a server counts as down
+	probe                    time.Duration // between two probes
+	maxQueued                int           // invalidations that wait for a server that is down
+	dialing
+}
+
+func newServer(a address, l limits) *server {
+	s := &server{address: a, label: a.label() + "-", limits: l, slots: make(chan struct{}, l.maxConns)}
+	s.tooLarge.Store(int64(l.maxItemSize) + 1)
+	s.breaker = s.newBreaker()
+	s.health.tripped = make(chan struct{})
+	return s
+}
+
+// An operation is one kind of request.
+type operation struct {
+	name       string
+	idempotent bool   // it can be tried again when nobody knows whether it was carried out
+	values     int    // how many values the reply may have
+	success    string // the line that says it was done; empty: gomemcache knows
+}
+
+// do runs one operation on a connection of its own, or refuses to while the server is down. It
+// is tried once more, on a new connection, if it is idempotent and the one it had turns
+// out to be dead.
 //
-// Answers of the server are returned as gomemcache's errors, bare; every other error says
-// what was being done, where, and why it failed.
-func (s *server) do(ctx context.Context, what string, idempotent bool, f func(*memcache.Client) error) error {
+// Answers of the server are returned as gomemcache's errors, bare; every other error is a
+// *fault.
+func (s *server) do(ctx context.Context, op operation, f func(*client) error) error {
+	s.operations.Add(1)
 	if err := ctx.Err(); err != nil {
-		return s.fault(what, err)
+		return s.fault(op, cancelled, err)
 	}
-	deadline := time.Now().Add(s.timeout)
+	if s.barred.Load() {
+		return s.refuse(op)
+	}
+	_, err := s.breaker.Execute(func() (struct{}, error) { return struct{}{}, s.try(ctx, op, f) })
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		return s.refuse(op)
+	}
+	return err
+}
+
+func (s *server) try(ctx context.Context, op operation, f func(*client) error) error {
+	began := time.Now()
+	deadline := began.Add(s.operation)
 	c, err := s.take(ctx, deadline)
 	if err != nil {
-		return s.fault(what, err)
+		return s.fault(op, takeKind(err), err)
 	}
-	err = c.run(ctx, deadline, f)
-	if err != nil && idempotent && c.stale(err) && ended(ctx) == nil {
-		err = c.run(ctx, deadline, f)
+	err = c.run(ctx, op, deadline, f)
+	if err != nil && op.idempotent && c.stale(err) && ended(ctx) == nil {
+		s.retries.Add(1)
+		err = c.run(ctx, op, deadline, f)
 	}
 	s.give(c)
 	if err == nil || answer(err) {
 		return err
 	}
 	if cause := ended(ctx); cause != nil {
-		err = cause
+		return s.fault(op, s.endKind(cause, began), cause)
 	}
-	return s.fault(what, err)
+	s.hard.Store(c.unconnected && !timedOut(err))
+	if c.unconnected {
+		return s.fault(op, connect, err)
+	}
+	return s.fault(op, kindOf(err), err)
 }
 
-// ended returns the context's error. A dial ends by the context's deadline a little before the
-// context says so itself.
-func ended(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
+// endKind is the kind of fault when the caller's context ended with cause. A server that leaves
+// a caller without an answer until its deadline is slow, unless the deadline was very close.
+func (s *server) endKind(cause error, began time.Time) kind {
+	if cause == context.DeadlineExceeded && time.Since(began) >= s.read/3 {
+		return timeout
 	}
-	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		return context.DeadlineExceeded
-	}
-	return nil
+	return cancelled
 }
 
-func (s *server) fault(what string, err error) error {
-	return fmt.Errorf("memcached: %s on %s: %w", what, s.address, err)
+func (s *server) fault(op operation, k kind, err error) *fault {
+	f := &fault{what: op.name, server: s.address.String(), kind: k, err: err}
+	s.errors[k].Add(1)
+	if k != down && k != cancelled {
+		s.mu.Lock()
+		s.health.lastErr = f
+		s.mu.Unlock()
+	}
+	return f
+}
+
+var (
+	errBusy    = errors.New("timeout: all connections are busy")
+	errWaiting = errors.New("too many callers wait for a connection")
+
+	errServerDown = cacheutils.ErrServerDown
+)
+
+// takeKind is the kind of fault when take returned err.
+func takeKind(err error) kind {
+	switch {
+	case err == errServerDown:
+		return down
+	case err == errBusy, errors.Is(err, errWaiting):
+		return busy
+	default:
+		return cancelled
+	}
 }
 
 // take returns a connection that is nobody else's.
@@ -97,16 +176,31 @@ func (s *server) take(ctx context.Context, deadline time.Time) (*conn, error) {
 	return c, nil
 }
 
+// wait waits for a connection to become free, unless the server goes down meanwhile.
 func (s *server) wait(ctx context.Context, deadline time.Time) error {
-	timer := time.NewTimer(time.Until(deadline))
+	defer s.waiting.Add(-1)
+	if s.waiting.Add(1) > int64(s.maxWaiting) {
+		return fmt.Errorf("%w: max_waiting is %d", errWaiting, s.maxWaiting)
+	}
+	s.mu.Lock()
+	tripped := s.health.tripped
+	s.mu.Unlock()
+	began := time.Now()
+	timer := time.NewTimer(deadline.Sub(began))
 	defer timer.Stop()
+	defer func() {
+		s.waits.Add(1)
+		s.waited.Add(int64(time.Since(began)))
+	}()
 	select {
 	case s.slots <- struct{}{}:
 		return nil
+	case <-tripped:
+		return errServerDown
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timer.C:
-		return errors.New("timeout: all connections are busy")
+		return errBusy
 	}
 }
 
@@ -124,8 +218,8 @@ func (s *server) give(c *conn) {
 	<-s.slots
 }
 
-// close closes the connections: idle ones now, the others when their operations end.
-func (s *server) close() {
+// drop closes the connections: idle ones now, the others when their operations end.
+func (s *server) drop() {
 	s.mu.Lock()
 	idle := s.idle
 	s.idle = nil
@@ -134,5 +228,11 @@ func (s *server) close() {
 	for _, c := range idle {
 		c.close()
 	}
+}
+
+// close drops the connections, stops to look after the server and forgets what waits for it.
+func (s *server) close() {
+	s.unwatch()
+	s.drop()
 	s.tooLarge.Store(int64(s.maxItemSize) + 1) // whoever answers next may take more
 }

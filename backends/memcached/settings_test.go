@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bradfitz/gomemcache/memcache"
-
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends/engine"
 )
@@ -46,10 +44,10 @@ func TestLocations(t *testing.T) { // C94
 
 func TestWrongSettings(t *testing.T) { // C97
 	for name, s := range map[string]engine.Settings{
-		"sockettimeout":  {Options: map[string]any{"sockettimeout": 1}},
-		"socket_timeout": {Options: map[string]any{"socket_timeout": "soon"}},
-		"max_idle_conns": {Options: map[string]any{"max_idle_conns": 0}},
-		"bad:port":       {Location: []string{"good", "bad:port"}},
+		"operationtimeout":  {Options: map[string]any{"operationtimeout": 1}},
+		"operation_timeout": {Options: map[string]any{"operation_timeout": "soon"}},
+		"max_idle_conns":    {Options: map[string]any{"max_idle_conns": 0}},
+		"bad:port":          {Location: []string{"good", "bad:port"}},
 	} {
 		if _, err := Open(s); !errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
@@ -107,29 +105,6 @@ func TestCheckKey(t *testing.T) {
 		err := checker.CheckKey(key)
 		if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), text) || !strings.Contains(err.Error(), fmt.Sprintf("%q", key)) {
 			t.Errorf("%q: got %v, want the key and %q", key, err, text) // C67
-		}
-	}
-}
-
-// Keys are where gomemcache's own selector puts them.
-func TestPlace(t *testing.T) {
-	addresses := []string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
-	e, err := Open(engine.Settings{Location: addresses})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list memcache.ServerList
-	if err := list.SetServers(addresses...); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 1000 {
-		key := fmt.Sprint("key", i)
-		want, err := list.PickServer(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := e.(*memcached).servers.of(key).address.String(); got != want.String() {
-			t.Errorf("%s: got %s, want %s", key, got, want)
 		}
 	}
 }

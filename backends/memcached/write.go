@@ -17,20 +17,27 @@ import (
 // A verb is a way to store an item. Only set is idempotent: had a lost reply to an add or a
 // compare-and-swap been "stored", the second try would be told that it came too late.
 type verb struct {
-	name       string
-	idempotent bool
-	send       func(*client, *memcache.Item) error
+	operation
+	send func(*client, *memcache.Item) error
 }
 
 var (
-	set = verb{"set", true, (*client).Set}
-	add = verb{"add", false, (*client).Add}
-	cas = verb{"compare-and-swap", false, (*client).CompareAndSwap}
+	set = verb{operation{"set", true, 0, "STORED\r"}, (*client).Set}
+	add = verb{operation{"add", false, 0, "STORED\r"}, (*client).Add}
+	cas = verb{operation{"compare-and-swap", false, 0, "STORED\r"}, (*client).CompareAndSwap}
+
+	deletion = operation{"delete", true, 0, "DELETED\r"}
+	touch    = operation{"touch", true, 0, "TOUCHED\r"}
+	incr     = operation{name: "incr"}
+	clearing = operation{"clear", true, 0, "OK\r"}
 )
 
 // Set doesn't send an item of which it knows that the server will refuse it.
 func (m *memcached) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
-	_, err := m.store(ctx, set, key, item, timeout)
+	stored, err := m.store(ctx, set, key, item, timeout)
+	if err == nil && !stored {
+		return m.servers.of(key).wrong(set.operation, errors.New("the server says that it wasn't stored"))
+	}
 	return err
 }
 
@@ -54,10 +61,7 @@ func (m *memcached) store(ctx context.Context, v verb, key string, item engine.I
 	if size >= s.tooLarge.Load() {
 		return s.leaveOut(ctx, v, key, item.CAS, size)
 	}
-	stored, err := s.send(ctx, v, &memcache.Item{
-		Key: key, Value: item.Value, Flags: item.Flags, CasID: item.CAS,
-		Expiration: expiration(timeout, time.Now()),
-	})
+	stored, err := s.send(ctx, v, itemFor(key, item, expiration(timeout, time.Now())))
 	if refusedAsTooLarge(err) {
 		s.remember(size)
 		return s.leaveOut(ctx, v, key, item.CAS, size)
@@ -65,9 +69,13 @@ func (m *memcached) store(ctx context.Context, v verb, key string, item engine.I
 	return stored, err
 }
 
+func itemFor(key string, item engine.Item, seconds int32) *memcache.Item {
+	return &memcache.Item{Key: key, Value: item.Value, Flags: item.Flags, CasID: item.CAS, Expiration: seconds}
+}
+
 // send stores it, or returns false if the verb's condition isn't met.
 func (s *server) send(ctx context.Context, v verb, it *memcache.Item) (bool, error) {
-	err := s.do(ctx, v.name, v.idempotent, func(c *client) error { return v.send(c, it) })
+	err := s.do(ctx, v.operation, func(c *client) error { return v.send(c, it) })
 	if answer(err) {
 		return false, nil
 	}
@@ -125,7 +133,7 @@ func (m *memcached) Delete(ctx context.Context, key string) (bool, error) {
 }
 
 func (s *server) delete(ctx context.Context, key string) (bool, error) {
-	err := s.do(ctx, "delete", true, func(c *client) error { return c.Delete(key) })
+	err := s.do(ctx, deletion, func(c *client) error { return c.Delete(key) })
 	if err == memcache.ErrCacheMiss {
 		return false, nil
 	}
@@ -137,7 +145,7 @@ func (m *memcached) Touch(ctx context.Context, key string, timeout time.Duration
 		return false, err
 	}
 	seconds := expiration(timeout, time.Now())
-	err := m.servers.of(key).do(ctx, "touch", true, func(c *client) error { return c.Touch(key, seconds) })
+	err := m.servers.of(key).do(ctx, touch, func(c *client) error { return c.Touch(key, seconds) })
 	if err == memcache.ErrCacheMiss {
 		return false, nil
 	}
@@ -152,7 +160,7 @@ func (m *memcached) Incr(ctx context.Context, key string, delta int64) (int64, e
 	}
 	s := m.servers.of(key)
 	var sum uint64
-	err := s.do(ctx, "incr", false, func(c *client) (err error) {
+	err := s.do(ctx, incr, func(c *client) (err error) {
 		if delta < 0 {
 			sum, err = c.Decrement(key, -uint64(delta))
 		} else {
@@ -162,14 +170,19 @@ func (m *memcached) Incr(ctx context.Context, key string, delta int64) (int64, e
 	})
 	switch {
 	case err == nil && sum > math.MaxInt64:
-		return 0, s.fault("incr", fmt.Errorf("%w: it is now %d, more than an int64 holds", cacheutils.ErrNotNumber, sum))
+		return 0, s.wrong(incr, fmt.Errorf("%w: it is now %d, more than an int64 holds", cacheutils.ErrNotNumber, sum))
 	case err == nil:
 		return int64(sum), nil
 	case errors.Is(err, memcache.ErrCacheMiss):
 		return 0, cacheutils.ErrCacheMiss
 	case strings.Contains(err.Error(), "non-numeric"):
-		return 0, s.fault("incr", cacheutils.ErrNotNumber)
+		return 0, s.wrong(incr, cacheutils.ErrNotNumber)
 	default:
 		return 0, err
 	}
+}
+
+// wrong is an error that says nothing about the server's health.
+func (s *server) wrong(op operation, err error) error {
+	return fmt.Errorf("memcached: %s on %s: %w", op.name, s.address, err)
 }

@@ -43,6 +43,9 @@ func (r *Reader) Given(name string) bool {
 	return ok
 }
 
+// Value returns the option as it was given.
+func (r *Reader) Value(name string) (value any, ok bool) { return r.lookup(name) }
+
 // String returns the option, or def when it isn't given.
 func (r *Reader) String(name, def string) string {
 	value, ok := r.lookup(name)
@@ -88,6 +91,11 @@ func (r *Reader) Int(name string, def int) int {
 // Positive is Int for options that have to be at least 1.
 func (r *Reader) Positive(name string, def int) int {
 	return r.integer(name, def, 1, "an integer above 0")
+}
+
+// NonNegativeInt is Int for options that have to be at least 0.
+func (r *Reader) NonNegativeInt(name string, def int) int {
+	return r.integer(name, def, 0, "an integer from 0")
 }
 
 func (r *Reader) integer(name string, def, least int, wanted string) int {

@@ -1,0 +1,88 @@
+package memcached
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
+)
+
+// A fault is an operation that failed, for another reason than what the server holds.
+type fault struct {
+	what   string // the operation
+	server string
+	kind   kind
+	err    error
+}
+
+func (f *fault) Error() string {
+	return "memcached: " + f.what + " on " + f.server + ": " + f.err.Error()
+}
+func (f *fault) Unwrap() error { return f.err }
+
+// A kind of fault. The first three say nothing about the server, the last one that it is there.
+type kind int
+
+const (
+	down      kind = iota // it was not asked
+	busy                  // all connections were in use
+	cancelled             // the caller's context ended
+	connect
+	timeout
+	closed  // by the other side, before the reply was complete
+	garbage // the reply makes no sense
+	refused // the server answered that it can't
+	kinds
+)
+
+var kindNames = [kinds]string{"down", "busy", "cancelled", "connect", "timeout", "closed", "garbage", "refused"}
+
+// answer tells whether an error is only what the server answered.
+func answer(err error) bool {
+	return err == memcache.ErrCacheMiss || err == memcache.ErrCASConflict || err == memcache.ErrNotStored
+}
+
+// kindOf tells what kind of fault err is, which the client returned.
+func kindOf(err error) kind {
+	switch text := err.Error(); {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return timeout
+	case closedByServer(err):
+		return closed
+	case strings.Contains(text, `"SERVER_ERROR `), strings.Contains(text, `"CLIENT_ERROR `), strings.HasPrefix(text, "memcache: client error: "):
+		return refused
+	default:
+		return garbage
+	}
+}
+
+// closedByServer tells whether an error is what a connection gives that the other side closed.
+func closedByServer(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// timedOut tells whether a dial took too long, rather than being refused.
+func timedOut(err error) bool {
+	var connecting *memcache.ConnectTimeoutError
+	var network net.Error
+	return errors.As(err, &connecting) || errors.As(err, &network) && network.Timeout()
+}
+
+// ended returns the context's error. A dial ends by the context's deadline a little before the
+// context says so itself.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package backends
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/engine"
+)
+
+// A Server is what is known of one server of a backend: see Servers.
+type Server = engine.Server
+
+// Servers returns what is known of each server, sorted by address, without asking it: whether it is
+// down, its connections, and counters of what happened. It is empty for a backend without servers.
+func (c *Cache) Servers() []Server {
+	if e, ok := c.engine.(engine.ServerEngine); ok {
+		return e.Servers()
+	}
+	return nil
+}
+
+// Health asks each server at once whether it answers, those that are down included. It returns
+// by address nil or what is wrong; a backend without servers has none. It takes as long as an
+// operation does at most, or as ctx allows.
+func (c *Cache) Health(ctx context.Context) map[string]error {
+	if e, ok := c.engine.(engine.ServerEngine); ok {
+		return e.Ping(ctx)
+	}
+	return nil
+}
+
+// Ping returns nil if all servers answer, and else what is wrong with the others, which it names:
+// for a readiness probe, say. A backend without servers is always there.
+func (c *Cache) Ping(ctx context.Context) error {
+	health := c.Health(ctx)
+	var errs []error
+	for _, address := range slices.Sorted(maps.Keys(health)) {
+		if err := health[address]; err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("backends: ping %q: %w", c.name, err)
+	}
+	return nil
+}
+
+// replayDelete has the removal of a key, which failed with err, carried out later, if the
+// backend does that.
+func (c *Cache) replayDelete(stored string, err error) error {
+	if r, ok := c.engine.(engine.Replayer); ok && r.ReplayDelete(stored) {
+		return fmt.Errorf("%w: %w", cacheutils.ErrQueued, err)
+	}
+	return err
+}
+
+// replaySet is replayDelete for an item that is to be stored for ever.
+func (c *Cache) replaySet(stored string, item Item, err error) error {
+	if r, ok := c.engine.(engine.Replayer); ok && r.ReplaySet(stored, item) {
+		return fmt.Errorf("%w: %w", cacheutils.ErrQueued, err)
+	}
+	return err
+}
