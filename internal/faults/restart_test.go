@@ -20,11 +20,10 @@ func TestFault_QuickRestart(t *testing.T) {
 	configure(t, patient, server.Addr())
 	f := decorate(t)
 	f.warm(t, pooled)
+	pool(t, server, pooled, func(i int) { f.get(i) })
 	client := newRaw(t, server.Addr())
 	client.MaxIdleConns, client.Timeout = pooled, 5*time.Second
 	client.store(t, 10, rawKey)
-
-	pool(t, server, pooled, func(i int) { f.get(i) })
 	pool(t, server, 2*pooled, func(i int) { client.gets(1, rawKey) })
 	server.Restart()
 

@@ -115,7 +115,7 @@ func rawPlaces(t *testing.T, addrs []string) []string {
 	t.Helper()
 	tcp := make([]string, len(addrs))
 	for i, addr := range addrs {
-		tcp[i] = regexp.MustCompile(`\D+`).ReplaceAllString(addr, "127.0.0.1:1000")
+		tcp[i] = regexp.MustCompile(`\D+`).ReplaceAllString(addr, "127.0.0.1:10")
 	}
 	var list memcache.ServerList
 	if err := list.SetServers(tcp...); err != nil {
