@@ -3,11 +3,14 @@ package backends
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/cacheutils/cacheutils"
 )
 
 // A lease is the right to compute a key's value and to store it, among all processes. It is a
@@ -167,7 +170,7 @@ func (l *lease) end() {
 func (l *lease) settle(ctx context.Context, e *entry, keep time.Duration) (held bool, err error) {
 	l.end()
 	held, err = l.lay(ctx, e, keep)
-	if err != nil {
+	if err != nil && !errors.Is(err, cacheutils.ErrTooLarge) { // which leaves nothing of it
 		l.disown(ctx)
 	}
 	return held, err

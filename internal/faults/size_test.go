@@ -22,7 +22,8 @@ import (
 // at most one connection is opened.
 func TestFault_LargeValues(t *testing.T) {
 	proxy := faultproxy.Start(t, memcachedtest.Start(t).Addr())
-	configure(t, nil, proxy.Addr())
+	patient := map[string]any{"operation_timeout": "5s"} // a connection more for a timeout would count
+	configure(t, patient, proxy.Addr())
 	large := make([]byte, 2<<20)
 	rand.Read(large) // nothing to compress
 	var isLarge atomic.Bool
