@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -51,6 +52,30 @@ func TestFault_ConfigureWhileHanging(t *testing.T) {
 	within(t, "configured while a server hangs: slowest of the others", 50*time.Millisecond, stop(), rawSetServers(t, hanging.Addr(), good))
 	figure(t, "configured while a server hangs: Configure itself", "at once", configured, notRun)
 	waiting.Wait()
+}
+
+// A configuration that replaces one whose operations wait for a server that hangs, for good: when
+// they have ended, no goroutine is left of it, and the server is not dialled any more.
+func TestFault_ReplacedWhileHanging(t *testing.T) {
+	proxy := faultproxy.Start(t, memcachedtest.Start(t).Addr())
+	proxy.Refuse() // without the proxy's own
+	goroutines := runtime.NumGoroutine()
+	c := configure(t, map[string]any{"probe_interval": "50ms"}, proxy.Addr())
+	proxy.BlackHole()
+	var waiting sync.WaitGroup
+	for range 8 {
+		waiting.Go(func() { c.Get(ctx, "k", new(string)) })
+	}
+	time.Sleep(50 * time.Millisecond)
+	cachetest.Locmem(t)
+	waiting.Wait()
+	before := proxy.Accepted()
+	time.Sleep(500 * time.Millisecond)
+	dials := proxy.Accepted() - before
+	proxy.Refuse()
+	time.Sleep(100 * time.Millisecond)
+	exactly(t, "replaced while a server hangs: dials in the next 500 ms", 0, dials, notRun)
+	exactly(t, "replaced while a server hangs: goroutines left", 0, max(0, runtime.NumGoroutine()-goroutines), notRun)
 }
 
 // watchSlowest calls f again and again until the function it returns is called, which returns the

@@ -48,7 +48,7 @@ func TestFault_DownAtStart(t *testing.T) {
 // A name that can't be resolved: the error names the host, no caller sees it, and the other server
 // works. Once the name can be resolved, its server does too, within 2 s.
 func TestFault_UnresolvableName(t *testing.T) {
-	names := serveNames(t)
+	resolver.resolving.Store(false)
 	good := memcachedtest.Start(t)
 	_, port, _ := strings.Cut(memcachedtest.Start(t).Addr(), ":")
 	bad := "cache.faults.invalid:" + port
@@ -85,7 +85,7 @@ func TestFault_UnresolvableName(t *testing.T) {
 		t.Errorf("%d of %d results are computed again", again, keys)
 	}
 
-	names.resolve()
+	resolver.resolving.Store(true)
 	strictly(t, "unresolvable name: first hit after it is resolved", 2*time.Second, eventually(t, "all keys are hits", func() bool {
 		before := f.runs.Load()
 		for n := range keys {

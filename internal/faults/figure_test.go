@@ -14,7 +14,11 @@ import (
 	"github.com/cacheutils/cacheutils/logging"
 )
 
+// resolver is the name server of this process, from before the first name is looked up.
+var resolver *names
+
 func TestMain(m *testing.M) {
+	resolver = serveNames()
 	logging.Logger().SetLevel(logrus.PanicLevel) // the faults that are logged are meant
 	os.Exit(m.Run())
 }

@@ -6,32 +6,23 @@ import (
 	"context"
 	"net"
 	"sync/atomic"
-	"testing"
 )
 
-// names is a name server. It knows no name until resolve, and then has 127.0.0.1 for every name.
-type names struct{ known atomic.Bool }
+// names is a name server. While it is resolving it has 127.0.0.1 for every name, else it knows none.
+type names struct{ resolving atomic.Bool }
 
-func (n *names) resolve() { n.known.Store(true) }
-
-// serveNames makes this process ask a name server of its own until the test ends.
-func serveNames(t *testing.T) *names {
-	t.Helper()
+// serveNames makes this process ask a name server of its own from now on.
+func serveNames() *names {
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	n := &names{}
 	go n.serve(conn)
-	before := net.DefaultResolver
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "udp", conn.LocalAddr().String())
 	}}
-	t.Cleanup(func() {
-		net.DefaultResolver = before
-		conn.Close()
-	})
 	return n
 }
 
@@ -61,7 +52,7 @@ func (n *names) answer(query []byte) []byte {
 	copy(reply[4:12], []byte{0, 1, 0, 0, 0, 0, 0, 0})
 	isA := query[end-3] == 1
 	switch {
-	case !n.known.Load():
+	case !n.resolving.Load():
 		reply[3] |= 3 // no such name
 	case isA:
 		reply[7] = 1
