@@ -95,7 +95,7 @@ func watchSockets(t *testing.T, addr string) (most func() int) {
 			case <-stop:
 				result <- largest
 				return
-			case <-time.After(2 * time.Millisecond):
+			case <-time.After(20 * time.Millisecond):
 			}
 		}
 	}()
