@@ -115,43 +115,54 @@ func (p *project) wants(want any, operation string, args ...any) {
 	}
 }
 
-// metaGet returns the flags, the seconds to live (-1: for ever) and the value of a key.
-func metaGet(t *testing.T, addr, key string) (head, value string) {
+// metaGet returns the flags, the seconds to live (-1: for ever) and the value of a key, from that
+// of the servers which has it.
+func metaGet(t *testing.T, servers []string, key string) (head, value string) {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
+	for _, addr := range servers {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintf(conn, "mg %s f t v\r\n", key)
+		in := bufio.NewScanner(conn)
+		if in.Scan() && strings.HasPrefix(in.Text(), "VA ") {
+			head = in.Text()
+			in.Scan()
+			return head, in.Text()
+		}
 	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	fmt.Fprintf(conn, "mg %s f t v\r\n", key)
-	in := bufio.NewScanner(conn)
-	if !in.Scan() || !strings.HasPrefix(in.Text(), "VA ") {
-		t.Fatalf("nothing is under %s: %q", key, in.Text())
-	}
-	head = in.Text()
-	in.Scan()
-	return head, in.Text()
+	t.Fatalf("nothing is under %s", key)
+	return "", ""
 }
 
 func TestGroups(t *testing.T) {
 	for _, version := range []string{"", "v1."} {
-		t.Run("VERSION="+version, func(t *testing.T) {
-			server := memcachedtest.Start(t)
-			django := startProject(t, server.Addr(), version)
-			cachetest.Configure(t, backends.Config{"default": {
-				Backend: "group", Location: []string{server.Addr()}, Version: version,
-				Options: map[string]any{"operation_timeout": "5s"},
-			}})
-			for _, group := range []string{"cities", "a:b", "città", strings.Repeat("x", 200)} {
-				testGroup(t, django, server.Addr(), version, group)
-			}
-		})
+		t.Run("VERSION="+version, func(t *testing.T) { testGroups(t, version, 1) })
+	}
+	// Both sides look for a group on the same one of several servers.
+	t.Run("4 servers", func(t *testing.T) { testGroups(t, "", 4) })
+}
+
+func testGroups(t *testing.T, version string, n int) {
+	var servers []string
+	for range n {
+		servers = append(servers, memcachedtest.Start(t).Addr())
+	}
+	django := startProject(t, strings.Join(servers, ","), version)
+	cachetest.Configure(t, backends.Config{"default": {
+		Backend: "group", Location: servers, Version: version,
+		Options: map[string]any{"operation_timeout": "5s"},
+	}})
+	for _, group := range []string{"cities", "a:b", "città", "groups", "日本", "ключ", strings.Repeat("x", 200)} {
+		testGroup(t, django, servers, version, group)
 	}
 }
 
 // testGroup has each side invalidate the group in each way, and looks at both sides' entries.
-func testGroup(t *testing.T, django *project, addr, version, group string) {
+func testGroup(t *testing.T, django *project, servers []string, version, group string) {
 	in := cache.Group(group)
 	goHas := func(want bool, when string) {
 		t.Helper()
@@ -185,7 +196,7 @@ func testGroup(t *testing.T, django *project, addr, version, group string) {
 	}
 
 	goSet()
-	if head, id := metaGet(t, addr, version+"_group::"+group); head != "VA 36 f16 t-1" || !isUUID4(id) {
+	if head, id := metaGet(t, servers, version+"_group::"+group); head != "VA 36 f16 t-1" || !isUUID4(id) {
 		t.Fatalf("group %.20q: Go wrote %q %q, want a random uuid as text that lives for ever", group, head, id)
 	}
 	django.do("set_in", group, "key", "value")

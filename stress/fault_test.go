@@ -31,27 +31,46 @@ import (
 func TestStress_Faults(t *testing.T) {
 	for _, c := range []struct {
 		name    string
+		servers int
+		clients int      // in each of 4 processes
 		server  []string // arguments
 		disturb func(t *testing.T, server *memcachedtest.Server)
 	}{
-		{"flush", nil, func(t *testing.T, server *memcachedtest.Server) {
+		{"flush", 1, 6, nil, func(t *testing.T, server *memcachedtest.Server) {
 			pause(30)
 			server.Flush(t)
 		}},
-		{"restart", nil, func(t *testing.T, server *memcachedtest.Server) {
+		{"restart", 1, 6, nil, func(t *testing.T, server *memcachedtest.Server) {
 			pause(150)
 			server.Stop()
 			pause(50)
 			server.Restart()
 		}},
-		{"hang", nil, func(t *testing.T, server *memcachedtest.Server) {
+		{"hang", 1, 6, nil, func(t *testing.T, server *memcachedtest.Server) {
 			pause(300)
 			server.Pause()
 			pause(200)
 			server.Resume()
 		}},
-		{"eviction", []string{"-m", "2", "-o", "no_modern"}, func(t *testing.T, server *memcachedtest.Server) {
+		{"eviction", 1, 6, []string{"-m", "2", "-o", "no_modern"}, func(t *testing.T, server *memcachedtest.Server) {
 			crowd(t, server.Addr())
+		}},
+		{"anything", 3, 16, nil, func(t *testing.T, server *memcachedtest.Server) {
+			pause(200)
+			switch rand.IntN(4) {
+			case 0:
+				server.Flush(t)
+			case 1:
+				server.Stop()
+				pause(300)
+				server.Restart()
+			case 2:
+				server.Restart()
+			case 3:
+				server.Pause()
+				pause(300)
+				server.Resume()
+			}
 		}},
 	} {
 		for _, backend := range []string{watched, "group+" + watched} {
@@ -64,16 +83,20 @@ func TestStress_Faults(t *testing.T) {
 					name += "/groups"
 				}
 				t.Run(name, func(t *testing.T) {
-					server := memcachedtest.Start(t, c.server...)
+					var servers []*memcachedtest.Server
 					j := job{
-						Backend: backend, Groups: groups, Operations: share(1./16, 6000), Clients: 6,
-						Location: server.Addr(), SocketTimeout: "100ms",
+						Backend: backend, Groups: groups, Operations: share(1./16, 6000), Clients: c.clients, SocketTimeout: "100ms",
+					}
+					for range c.servers {
+						server := memcachedtest.Start(t, c.server...)
+						servers = append(servers, server)
+						j.Location = append(j.Location, server.Addr())
 					}
 					n := 0
-					s := start(t, 4, j).wait(t, func() { c.disturb(t, server); n++ })
+					s := start(t, 4, j).wait(t, func() { c.disturb(t, servers[rand.IntN(c.servers)]); n++ })
 					s.check(t, func(r record) bool { return r.Kind == read && r.Faulted })
-					t.Logf("%d times; the server has evicted %s", n, server.Stats(t)["evictions"])
-					if c.name == "eviction" && server.Stats(t)["evictions"] == "0" {
+					t.Logf("%d times", n)
+					if c.name == "eviction" && servers[0].Stats(t)["evictions"] == "0" {
 						t.Error("the server has not evicted anything")
 					}
 				})

@@ -202,10 +202,10 @@ func TestStress(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				j := job{Backend: c.backend, Groups: groups, Operations: share(c.part, 1000), Clients: c.clients}
 				if c.processes > 1 {
-					j.Location = memcachedtest.Start(t).Addr()
+					j.Location = []string{memcachedtest.Start(t).Addr()}
 					j.SocketTimeout = "10s" // the machine may be busy
 				} else {
-					j.Location = t.Name()
+					j.Location = []string{t.Name()}
 				}
 				s := start(t, c.processes, j).wait(t, nil)
 				s.check(t, nil)
@@ -247,7 +247,7 @@ func TestStress_Mutants(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			j := job{
 				Backend: c.engine, Groups: c.groups, Operations: 4000, Clients: 6,
-				Location: memcachedtest.Start(t).Addr(), SocketTimeout: "10s",
+				Location: []string{memcachedtest.Start(t).Addr()}, SocketTimeout: "10s",
 			}
 			s := start(t, 4, j).wait(t, nil)
 			found := findStale(s.history)

@@ -25,7 +25,7 @@ import (
 // A job is what a worker process is told to do.
 type job struct {
 	Backend       string
-	Location      string
+	Location      []string
 	SocketTimeout string // empty: the backend's own
 	Groups        bool   // whether the entries are in groups
 	Operations    int64  // of all workers together
@@ -71,9 +71,9 @@ func work(text string) error {
 	if err != nil {
 		return err
 	}
-	settings := backends.Settings{Backend: j.Backend, Location: []string{j.Location}}
+	settings := backends.Settings{Backend: j.Backend, Location: j.Location}
 	if j.SocketTimeout != "" {
-		settings.Options = map[string]any{"operation_timeout": j.SocketTimeout}
+		settings.Options = map[string]any{"operation_timeout": j.SocketTimeout, "probe_interval": "20ms"}
 	}
 	if err := backends.Configure(backends.Config{"default": settings}); err != nil {
 		return err

@@ -30,9 +30,10 @@ type conn struct {
 	client     *memcache.Client
 	generation uint64 // of the pool that it was taken from
 
-	reused      bool // the operation runs on a connection that others had before it
-	unconnected bool // it couldn't connect
-	received    int  // bytes of the reply so far
+	reused      bool      // the operation runs on a connection that others had before it
+	unconnected bool      // it couldn't connect
+	received    int       // bytes of the reply so far
+	ended       time.Time // about when the last operation was
 	reply       reply
 
 	// What follows is shared with abort, which runs whenever the context ends.
@@ -55,13 +56,16 @@ func newConn(s *server) *conn {
 
 // run lets f use the client for one operation, which has to end by the deadline, and at once
 // when ctx does. What the client panics with, on a reply that it can't read, is an error.
-func (c *conn) run(ctx context.Context, op operation, deadline time.Time, f func(*client) error) (err error) {
-	end := c.begin(ctx, op, deadline)
+func (c *conn) run(ctx context.Context, op operation, now, deadline time.Time, f func(*client) error) (err error) {
+	stop := c.begin(ctx, op, now, deadline)
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("unreadable reply: %v", p)
 		}
-		end()
+		if stop != nil {
+			stop()
+		}
+		c.ended = now
 		// The client closes the connection after most of the errors that make the next reply
 		// uncertain, but not after a panic, when the reply was for another key, or when more
 		// came than one reply.
@@ -75,9 +79,9 @@ func (c *conn) run(ctx context.Context, op operation, deadline time.Time, f func
 	return err
 }
 
-// begin starts an operation that has to end by the deadline, and at once when ctx does. The
-// function it returns ends the operation.
-func (c *conn) begin(ctx context.Context, op operation, deadline time.Time) (end func()) {
+// begin starts an operation that has to end by the deadline, and at once when ctx does. What
+// it returns, unless nil, ends that.
+func (c *conn) begin(ctx context.Context, op operation, now, deadline time.Time) (stop func() bool) {
 	c.mu.Lock()
 	c.operation++
 	c.aborted = false
@@ -85,21 +89,25 @@ func (c *conn) begin(ctx context.Context, op operation, deadline time.Time) (end
 	operation, w := c.operation, c.wire
 	c.mu.Unlock()
 
-	if w != nil && !alive(w.socket) {
+	if w != nil && (!op.idempotent || now.Sub(c.ended) > restless) && !alive(w.socket) {
 		c.close()
 		w = nil
 	}
 	c.reused, c.unconnected, c.received = w != nil, false, 0
 	c.reply = reply{line: c.reply.line[:0], values: op.values, last: op.success}
 	if w != nil {
-		c.arm(w, time.Now(), 0)
+		c.arm(w, now, 0)
 	}
 	if ctx.Done() == nil {
-		return func() {}
+		return nil
 	}
-	stop := context.AfterFunc(ctx, func() { c.abort(operation) })
-	return func() { stop() }
+	return context.AfterFunc(ctx, func() { c.abort(operation) })
 }
+
+// restless is how soon after an operation an idempotent one may begin without a look at the
+// connection: it will be tried again if that has died, and there was hardly time for a stray
+// reply.
+const restless = time.Millisecond
 
 // abort makes the operation fail, if it is still the one under way.
 func (c *conn) abort(operation uint64) {

@@ -18,6 +18,8 @@ type fault struct {
 	what   string // the operation
 	server string
 	kind   kind
+	hard   bool      // there is no use in trying again soon
+	began  time.Time // when the operation did
 	err    error
 }
 

@@ -22,14 +22,17 @@ import (
 //	      so that no caller pays for it; when one is answered, and the invalidations that
 //	      wait are carried out (see replay.go), the server is up.
 //
-// gobreaker counts the faults, and leaves out those of operations that began before the last
-// change. Only probes are let through while it isn't closed.
+// The faults of operations that were under way together are one fault: a server, or a machine, that
+// stands still for a moment is not down. So are those of operations that began before the server
+// was up again none. gobreaker counts the others. It is told of successes only after a fault, so that
+// they cost nothing as a rule.
 
 // health is guarded by the server's mu.
 type health struct {
 	isDown  bool
 	tripped chan struct{} // closed when the server goes down, so that nobody waits for a connection
 	since   time.Time
+	counted time.Time // when the last fault was
 	lastErr *fault
 	queue   queue
 	watcher *watcher
@@ -43,6 +46,29 @@ func (s *server) newBreaker() *gobreaker.CircuitBreaker[struct{}] {
 		IsExcluded:    func(err error) bool { f, ok := err.(*fault); return ok && f.kind <= cancelled },
 		OnStateChange: func(_ string, _, to gobreaker.State) { s.turn(to) },
 	})
+}
+
+// report tells the breaker how an operation ended.
+func (s *server) report(err error) {
+	f, failed := err.(*fault)
+	failed = failed && f.kind != refused
+	if failed && !s.counts(f) || !failed && !s.shaky.Load() || s.barred.Load() {
+		return
+	}
+	s.shaky.Store(failed)
+	s.hard.Store(failed && f.hard)
+	s.breaker.Execute(func() (struct{}, error) { return struct{}{}, err })
+}
+
+// counts tells whether a fault says something new about the server.
+func (s *server) counts(f *fault) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.kind <= cancelled || f.began.Before(s.since) || f.began.Before(s.counted) && !f.hard {
+		return false
+	}
+	s.counted = time.Now()
+	return true
 }
 
 // turn follows the breaker. It runs under the breaker's lock.
@@ -66,7 +92,7 @@ func (s *server) turn(to gobreaker.State) {
 		s.mu.Lock()
 		s.isDown, s.since = false, time.Now()
 		s.tripped = make(chan struct{})
-		s.hard.Store(false)
+		s.shaky.Store(false)
 		s.bar()
 		s.mu.Unlock()
 	}

@@ -32,7 +32,8 @@ type server struct {
 	// barred is true while nothing but probes is to be sent: see health.go.
 	barred  atomic.Bool
 	breaker *gobreaker.CircuitBreaker[struct{}]
-	hard    atomic.Bool // the fault that the breaker is about to be told of is a hard one
+	shaky   atomic.Bool // the last that the breaker was told is a fault
+	hard    atomic.Bool // it is a hard one
 
 	mu         sync.Mutex
 	idle       []*conn // the one used last comes last, and is used next
@@ -83,9 +84,9 @@ func (s *server) do(ctx context.Context, op operation, f func(*client) error) er
 	if s.barred.Load() {
 		return s.refuse(op)
 	}
-	_, err := s.breaker.Execute(func() (struct{}, error) { return struct{}{}, s.try(ctx, op, f) })
-	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
-		return s.refuse(op)
+	err := s.try(ctx, op, f)
+	if err != nil || s.shaky.Load() {
+		s.report(err)
 	}
 	return err
 }
@@ -97,23 +98,28 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 	if err != nil {
 		return s.fault(op, takeKind(err), err)
 	}
-	err = c.run(ctx, op, deadline, f)
+	err = c.run(ctx, op, began, deadline, f)
 	if err != nil && op.idempotent && c.stale(err) && ended(ctx) == nil {
 		s.retries.Add(1)
-		err = c.run(ctx, op, deadline, f)
+		err = c.run(ctx, op, time.Now(), deadline, f)
 	}
+	unconnected := c.unconnected
 	s.give(c)
 	if err == nil || answer(err) {
 		return err
 	}
-	if cause := ended(ctx); cause != nil {
-		return s.fault(op, s.endKind(cause, began), cause)
+	var bad *fault
+	switch cause := ended(ctx); {
+	case cause != nil:
+		bad = s.fault(op, s.endKind(cause, began), cause)
+	case unconnected:
+		bad = s.fault(op, connect, err)
+		bad.hard = !timedOut(err)
+	default:
+		bad = s.fault(op, kindOf(err), err)
 	}
-	s.hard.Store(c.unconnected && !timedOut(err))
-	if c.unconnected {
-		return s.fault(op, connect, err)
-	}
-	return s.fault(op, kindOf(err), err)
+	bad.began = began
+	return bad
 }
 
 // endKind is the kind of fault when the caller's context ended with cause. A server that leaves

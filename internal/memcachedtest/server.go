@@ -13,6 +13,7 @@ package memcachedtest
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -36,7 +37,8 @@ type Server struct {
 	args    []string // beside the address
 	network string
 	addr    string
-	process *exec.Cmd // nil while stopped
+	tls     *tls.Config // nil: without TLS
+	process *exec.Cmd   // nil while stopped
 	output  *bytes.Buffer
 }
 
@@ -55,6 +57,23 @@ func Start(tb testing.TB, args ...string) *Server {
 	}
 	tb.Fatalf("memcachedtest: %v", err)
 	return nil
+}
+
+// StartTLS starts a server that speaks TLS, with a new certificate for 127.0.0.1. ca is the path of a
+// PEM file with what the certificate can be checked with.
+func StartTLS(tb testing.TB, args ...string) (s *Server, ca string) {
+	tb.Helper()
+	cert, key := writeCertificate(tb)
+	args = append([]string{"-Z", "-o", "ssl_chain_cert=" + cert + ",ssl_key=" + key}, args...)
+	s = &Server{tb: tb, program: program(tb), args: args, network: "tcp", addr: freePort(tb)}
+	s.tls = &tls.Config{InsecureSkipVerify: true}
+	if err := s.start(); err != nil {
+		if strings.Contains(err.Error(), "does not support TLS") {
+			tb.Skip("memcachedtest: this memcached was built without TLS")
+		}
+		tb.Fatalf("memcachedtest: %v", err)
+	}
+	return s, cert
 }
 
 // StartUnix starts a server on a unix socket, whose path is its Addr.
@@ -235,6 +254,9 @@ func (s *Server) ask(command string) ([]string, error) {
 	}
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(deadline))
+	if s.tls != nil {
+		nc = tls.Client(nc, s.tls)
+	}
 	if _, err := fmt.Fprintf(nc, "%s\r\n", command); err != nil {
 		return nil, err
 	}
