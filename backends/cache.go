@@ -41,6 +41,7 @@ type Cache struct {
 	lease         time.Duration
 	discards      bool
 	flights       flights
+	disowned      disowned
 	faults        limiter
 	notices       limiter
 }
