@@ -81,7 +81,7 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 		ok, err = c.engine.CompareAndSwap(ctx, key.stored, held.item(), l.life(&held))
 	}
 	if err != nil {
-		l.disown(ctx)
+		l.disown()
 		return nil, false, err
 	}
 	if !ok {
@@ -97,17 +97,19 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 // or the caller's context ended before it came. Were the token left there, all would wait for a
 // computation that there isn't. This process knows such tokens; for the others they are taken
 // away. The store may carry out late what it was told, so they are looked for more than once.
-func (l *lease) disown(ctx context.Context) {
+func (l *lease) disown() {
 	l.cache.disowned.add(l.token, time.Now())
-	go func() {
+	l.cache.background.run(func(ctx context.Context) {
 		for _, after := range [...]time.Duration{0, 100 * time.Millisecond, time.Second} {
-			time.Sleep(after)
-			if held, _ := l.lay(context.WithoutCancel(ctx), nil, 0); held {
+			if sleep(ctx, after) != nil {
+				return
+			}
+			if held, _ := l.lay(ctx, nil, 0); held {
 				break
 			}
 		}
 		l.cache.closeAgain()
-	}()
+	})
 }
 
 // nothing returns an entry that counts for nobody.
@@ -171,7 +173,7 @@ func (l *lease) settle(ctx context.Context, e *entry, keep time.Duration) (held 
 	l.end()
 	held, err = l.lay(ctx, e, keep)
 	if err != nil && !errors.Is(err, cacheutils.ErrTooLarge) { // which leaves nothing of it
-		l.disown(ctx)
+		l.disown()
 	}
 	return held, err
 }

@@ -78,7 +78,7 @@ func (c *Cache) assess(ctx context.Context, key Key, item engine.Item, generatio
 	case e.check != key.check:
 		f.err = undecodable("it belongs to another key with the same hash")
 		return f, nil
-	case e.empty && e.holder != token{} && !c.disowned.has(e.holder):
+	case e.empty && e.holder != token{} && !c.disowned.has(e.holder, time.Now()):
 		f.state = leased
 		return f, nil
 	case e.empty:
