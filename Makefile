@@ -4,6 +4,7 @@
 # make fuzz   every fuzz target, FUZZTIME each: a time, or a number of inputs such as 20000x
 # make bench  benchmarks, BENCHTIME each; those beside other libraries are in bench/
 # make stress the search for old values, STRESSOPS operations; the tests do some thousands
+# make soak   every fault of servers and network, in the long form, with times held to their bars
 # make stampede      stampedes of 16 processes, with the latencies held to their bars
 # make test-django   groups shared with a Django project (installs Django and pymemcache)
 # make questions     five questions to this library and its peers; the table goes into README.md
@@ -15,7 +16,7 @@ STRESSOPS   ?= 1000000
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
 
-.PHONY: test lint cover fuzz bench stress stampede test-django questions tools
+.PHONY: test lint cover fuzz bench stress soak stampede test-django questions tools
 
 test: tools
 	$(SERVERS) go test -race ./...
@@ -56,6 +57,9 @@ bench: tools
 
 stress: tools
 	cd stress && $(SERVERS) go test -run Stress -stress.ops=$(STRESSOPS) -timeout 120m -v ./...
+
+soak: tools
+	CACHEUTILS_LONG=1 $(SERVERS) go test -run Fault -timeout 30m -v ./...
 
 stampede: tools
 	CACHEUTILS_LONG=1 $(SERVERS) go test -run TestStampede -v ./decorators

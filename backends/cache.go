@@ -42,6 +42,8 @@ type Cache struct {
 	lease         time.Duration
 	discards      bool
 	flights       flights
+	disowned      disowned
+	background    background
 	faults        limiter
 	notices       limiter
 }
@@ -396,9 +398,16 @@ func (c *Cache) Clear(ctx context.Context) error {
 	return nil
 }
 
-// Close releases connections, goroutines and memory. It can be called again, and a Cache
-// that is used after Close opens what it needs anew.
+// Close releases connections, goroutines and memory; computations that are under way end as
+// ever, and the last one releases what they needed. It can be called again, and a Cache that is
+// used after Close opens what it needs anew.
 func (c *Cache) Close() error {
+	c.flights.close()
+	c.background.close()
+	return c.closeEngine()
+}
+
+func (c *Cache) closeEngine() error {
 	if err := c.engine.Close(); err != nil {
 		return fmt.Errorf("backends: close %q: %w", c.name, err)
 	}

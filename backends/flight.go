@@ -28,6 +28,7 @@ type flights struct {
 	table   map[string]*flight // what a caller that finds nothing joins
 	aloft   int                // flights that have not landed, on the table or not
 	retired bool               // the Cache was replaced
+	closing bool               // it was closed while flights were aloft
 }
 
 // A flight is one computation of one key's value.
@@ -140,11 +141,24 @@ func (f *flights) retire() {
 	f.retired = true
 }
 
-// deserted tells whether the Cache was replaced and has no flights any more.
+// close is for a Cache that was closed.
+func (f *flights) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closing = f.aloft > 0
+}
+
+// deserted tells whether the Cache was replaced or closed, and since then has had no more flights
+// for the first time.
 func (f *flights) deserted() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.retired && f.aloft == 0
+	if f.aloft > 0 {
+		return false
+	}
+	closing := f.closing
+	f.closing = false
+	return f.retired || closing
 }
 
 // takeOff ends the flight: from here on nobody joins it. It returns how many callers wait for

@@ -3,11 +3,14 @@ package backends
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/cacheutils/cacheutils"
 )
 
 // A lease is the right to compute a key's value and to store it, among all processes. It is a
@@ -78,7 +81,7 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 		ok, err = c.engine.CompareAndSwap(ctx, key.stored, held.item(), l.life(&held))
 	}
 	if err != nil {
-		go l.disown(context.WithoutCancel(ctx))
+		l.disown()
 		return nil, false, err
 	}
 	if !ok {
@@ -90,18 +93,23 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 	return l, true, nil
 }
 
-// disown is for a lease of which nobody knows whether it was taken: the answer was lost, or the
-// caller's context ended before it came. Were the token left there, all processes would wait for a
-// computation that there isn't. The store may carry out late what it was told, so it is looked
-// for more than once.
-func (l *lease) disown(ctx context.Context) {
-	for _, after := range [...]time.Duration{0, 100 * time.Millisecond, time.Second} {
-		time.Sleep(after)
-		if held, _ := l.settle(ctx, nil, 0); held {
-			break
+// disown is for a lease of which nobody knows whether it lies on the key's entry: an answer was lost,
+// or the caller's context ended before it came. Were the token left there, all would wait for a
+// computation that there isn't. This process knows such tokens; for the others they are taken
+// away. The store may carry out late what it was told, so they are looked for more than once.
+func (l *lease) disown() {
+	l.cache.disowned.add(l.token, time.Now())
+	l.cache.background.run(func(ctx context.Context) {
+		for _, after := range [...]time.Duration{0, 100 * time.Millisecond, time.Second} {
+			if sleep(ctx, after) != nil {
+				return
+			}
+			if held, _ := l.lay(ctx, nil, 0); held {
+				break
+			}
 		}
-	}
-	l.cache.closeAgain()
+		l.cache.closeAgain()
+	})
 }
 
 // nothing returns an entry that counts for nobody.
@@ -170,6 +178,15 @@ func (l *lease) end() {
 // was stored.
 func (l *lease) settle(ctx context.Context, e *entry, keep time.Duration) (held bool, err error) {
 	l.end()
+	held, err = l.lay(ctx, e, keep)
+	if err != nil && !errors.Is(err, cacheutils.ErrTooLarge) { // which leaves nothing of it
+		l.disown()
+	}
+	return held, err
+}
+
+// lay puts e, or what the token lay on, in the place of what the token lies on.
+func (l *lease) lay(ctx context.Context, e *entry, keep time.Duration) (held bool, err error) {
 	f, err := l.cache.read(ctx, l.key)
 	if err != nil {
 		return false, err

@@ -130,7 +130,7 @@ func (c *Cache) assess(ctx context.Context, f *finding, key *Key, item engine.It
 	case e.check != key.check:
 		f.err = undecodable("it belongs to another key with the same hash")
 		return nil
-	case e.empty && e.holder != token{}:
+	case e.empty && e.holder != token{} && !c.disowned.has(e.holder, time.Now()):
 		f.state = leased
 		return nil
 	case e.empty && !e.absent:

@@ -98,6 +98,6 @@ func (c *Cache) land(fl *flight) {
 // has opened again what Configure closed.
 func (c *Cache) closeAgain() {
 	if c.flights.deserted() {
-		_ = c.Close()
+		_ = c.closeEngine()
 	}
 }
