@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -42,6 +43,7 @@ type Cache struct {
 	discards      bool
 	flights       flights
 	disowned      disowned
+	closes        atomic.Uint64 // calls of Close
 	faults        limiter
 	notices       limiter
 }
@@ -404,6 +406,7 @@ func (c *Cache) Clear(ctx context.Context) error {
 // Close releases connections, goroutines and memory. It can be called again, and a Cache
 // that is used after Close opens what it needs anew.
 func (c *Cache) Close() error {
+	c.closes.Add(1)
 	if err := c.engine.Close(); err != nil {
 		return fmt.Errorf("backends: close %q: %w", c.name, err)
 	}

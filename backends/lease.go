@@ -99,12 +99,20 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 // away. The store may carry out late what it was told, so they are looked for more than once.
 func (l *lease) disown(ctx context.Context) {
 	l.cache.disowned.add(l.token, time.Now())
+	closes := l.cache.closes.Load()
+	isClosed := func() bool { return l.cache.closes.Load() != closes }
 	go func() {
 		for _, after := range [...]time.Duration{0, 100 * time.Millisecond, time.Second} {
 			time.Sleep(after)
+			if isClosed() {
+				break
+			}
 			if held, _ := l.lay(context.WithoutCancel(ctx), nil, 0); held {
 				break
 			}
+		}
+		if isClosed() {
+			_ = l.cache.engine.Close() // what was opened again meanwhile
 		}
 		l.cache.closeAgain()
 	}()
