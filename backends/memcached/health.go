@@ -120,11 +120,12 @@ type watcher struct {
 	done chan struct{}
 }
 
-// watch starts a watcher, which sends its first probe after that time, unless there is one.
+// watch starts a watcher, which sends its first probe after that time, unless there is one, or the
+// engine is closed: what was under way then may still fail.
 func (s *server) watch(first time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.watcher != nil || !s.barred.Load() {
+	if s.watcher != nil || !s.barred.Load() || s.closed.Load() {
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())

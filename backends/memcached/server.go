@@ -31,6 +31,7 @@ type server struct {
 
 	// barred is true while nothing but probes is to be sent: see health.go.
 	barred  atomic.Bool
+	closed  atomic.Bool // and not used since
 	breaker *gobreaker.CircuitBreaker[struct{}]
 	shaky   atomic.Bool // the last that the breaker was told is a fault
 	hard    atomic.Bool // it is a hard one
@@ -78,6 +79,9 @@ type operation struct {
 // *fault.
 func (s *server) do(ctx context.Context, op operation, f func(*client) error) error {
 	s.operations.Add(1)
+	if s.closed.Load() {
+		s.closed.Store(false)
+	}
 	if err := ctx.Err(); err != nil {
 		return s.fault(op, cancelled, err)
 	}
@@ -238,6 +242,7 @@ func (s *server) drop() {
 
 // close drops the connections, stops to look after the server and forgets what waits for it.
 func (s *server) close() {
+	s.closed.Store(true)
 	s.unwatch()
 	s.drop()
 	s.tooLarge.Store(int64(s.maxItemSize) + 1) // whoever answers next may take more
