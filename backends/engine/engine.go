@@ -24,6 +24,10 @@ type Item struct {
 	// Flags travel with the value, as in memcached's protocol.
 	Flags uint32
 
+	// Brief says that the item is for seconds: it marks that a value is being computed. An engine
+	// that bounds its memory need not count it, or make room for it.
+	Brief bool
+
 	// Cost is the size of the item in bytes, its key not included, for engines that bound
 	// their memory.
 	Cost int

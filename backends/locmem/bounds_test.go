@@ -229,3 +229,38 @@ func TestHitRatio(t *testing.T) {
 		t.Errorf("hits: %.1f %%, fewer than LRU's %.1f %%", 100*ratio, 100*lruRatio)
 	}
 }
+
+// A large entry doesn't push out what was set just before, in a store that was half empty until then.
+func TestLastSetIsThere_BeforeALargeOne(t *testing.T) {
+	m := openBounded(t, 1000, 1<<20)
+	for round := range 50 {
+		m.Clear(ctx)
+		for i := range 400 {
+			key := fmt.Sprint("popular", i)
+			m.Set(ctx, key, engine.Item{Value: make([]byte, 500)}, time.Hour)
+			m.Get(ctx, key)
+			m.Get(ctx, key)
+		}
+		last := fmt.Sprint("last", round)
+		m.Set(ctx, last, engine.Item{Value: make([]byte, 100)}, time.Hour)
+		for i := range 2 {
+			m.Set(ctx, fmt.Sprint("large", i), engine.Item{Value: make([]byte, 800<<10)}, time.Hour)
+			m.store().cache().CleanUp()
+		}
+		if _, err := m.Get(ctx, last); err != nil {
+			t.Fatalf("round %d: what was set before two large entries is gone", round)
+		}
+	}
+}
+
+// What a store was written over and over again doesn't count as what it holds.
+func TestWrittenIsMeasured(t *testing.T) {
+	m := openBounded(t, 1000, 1<<30)
+	for i := range 20_000 {
+		m.Set(ctx, fmt.Sprint("k", i%100), engine.Item{Value: []byte("v")}, time.Hour)
+	}
+	s := m.store()
+	if half := s.bounds.Load().rest() / 2; s.written.Load() > half*5/4 {
+		t.Errorf("it counts %d as written while it holds %d", s.written.Load(), s.cache().WeightedSize())
+	}
+}

@@ -25,7 +25,7 @@ type entry struct {
 	// the moment when the entry it replaces would have expired.
 	timeout time.Duration
 
-	newest bool // it is one of store.newest, and weighs nothing
+	weightless bool // it is one of store.newest, or brief
 }
 
 const keepExpiry time.Duration = 0
@@ -40,6 +40,8 @@ type store struct {
 	references int // guarded by stores
 	bounds     atomic.Pointer[bounds]
 	newest     newest
+	written    atomic.Uint64 // at least the weight that the store holds
+	measured   atomic.Uint64 // written when that was last found to be true
 	writes     atomic.Uint64 // the number of writes so far, each of which takes one as its CAS
 
 	started atomic.Pointer[cache] // nil until the store is used
@@ -68,7 +70,7 @@ func (s *store) cache() *cache {
 	c := otter.Must(&otter.Options[string, *entry]{
 		MaximumWeight: s.bounds.Load().rest(),
 		Weigher: func(key string, e *entry) uint32 {
-			if e.newest {
+			if e.weightless {
 				return 0
 			}
 			return s.bounds.Load().weight(e.cost())
@@ -97,9 +99,16 @@ func (s *store) entry(key string, item engine.Item, timeout time.Duration) *entr
 
 // same is entry for an item that stays the same write.
 func (s *store) same(key string, item engine.Item, timeout time.Duration) *entry {
+	e := &entry{key: key, item: item, timeout: timeout, weightless: item.Brief}
+	if item.Brief {
+		return e
+	}
 	b := s.bounds.Load()
-	newest := uint64(b.weight(cost(key, item))) <= b.newestWeight()
-	return &entry{key: key, item: item, timeout: timeout, newest: newest}
+	weight := uint64(b.weight(cost(key, item)))
+	if !s.hasRoom(b, weight) {
+		e.weightless = weight <= b.newestWeight()
+	}
+	return e
 }
 
 func (s *store) set(key string, item engine.Item, timeout time.Duration) error {
@@ -107,6 +116,7 @@ func (s *store) set(key string, item engine.Item, timeout time.Duration) error {
 		s.delete(key)
 		return err
 	}
+	s.prepare(key, item)
 	e := s.entry(key, item, timeout)
 	s.cache().Set(key, e)
 	s.keep(e)
@@ -120,6 +130,7 @@ func (s *store) add(key string, item engine.Item, timeout time.Duration) (bool, 
 		}
 		return false, err
 	}
+	s.prepare(key, item)
 	e := s.entry(key, item, timeout)
 	_, added := s.cache().SetIfAbsent(key, e)
 	if added {
@@ -130,6 +141,7 @@ func (s *store) add(key string, item engine.Item, timeout time.Duration) (bool, 
 
 func (s *store) compareAndSwap(key string, item engine.Item, timeout time.Duration) (bool, error) {
 	tooLarge := s.tooLarge(key, item)
+	s.prepare(key, item)
 	swapped := false
 	var written *entry
 	s.cache().Compute(key, func(old *entry, found bool) (*entry, otter.ComputeOp) {
@@ -238,6 +250,8 @@ func (s *store) resize(w wanted) {
 		return
 	}
 	s.bounds.Store(&b)
+	s.measured.Store(0)
+	s.written.Store(math.MaxUint64 / 2) // to be measured
 	c := s.started.Load()
 	if c == nil {
 		return
