@@ -51,14 +51,16 @@ var fragmentImports = map[string]string{
 
 // fragmentNames are declarations of what fragments use without declaring it.
 var fragmentNames = map[string]string{
-	"City":     `type City struct{ ID int; Name string }`,
-	"LoadCity": `var LoadCity, cities = decorators.Cached(loadCity)`,
-	"cities":   `var LoadCity, cities = decorators.Cached(loadCity)`,
-	"loadCity": `func loadCity(ctx context.Context, id int, lang string) (City, error) { return City{}, nil }`,
-	"ctx":      `var ctx = context.Background()`,
-	"db":       `var db *sql.DB`,
-	"text":     `var text []byte`,
-	"city":     `var city City`,
+	"City":       `type City struct{ ID int; Name string }`,
+	"LoadCity":   `var LoadCity, cities = decorators.Cached(loadCity)`,
+	"cities":     `var LoadCity, cities = decorators.Cached(loadCity)`,
+	"LoadCities": `var LoadCities, someCities = decorators.CachedMany(func(ctx context.Context, ids []int) (map[int]City, error) { return nil, nil })`,
+	"someCities": `var LoadCities, someCities = decorators.CachedMany(func(ctx context.Context, ids []int) (map[int]City, error) { return nil, nil })`,
+	"loadCity":   `func loadCity(ctx context.Context, id int, lang string) (City, error) { return City{}, nil }`,
+	"ctx":        `var ctx = context.Background()`,
+	"db":         `var db *sql.DB`,
+	"text":       `var text []byte`,
+	"city":       `var city City`,
 }
 
 // A block is what stands between ``` and ```.

@@ -3,6 +3,7 @@ package backends
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,7 +47,9 @@ func (c *Cache) LookMany(ctx context.Context, keys []Key, task *Task) (values []
 	for i := range keys {
 		stored[i] = keys[i].stored
 	}
-	items, err := c.engine.GetMany(ctx, c.withGroups(stored, keys))
+	looking, cancel := c.hurry(ctx)
+	items, err := c.engine.GetMany(looking, c.withGroups(stored, keys))
+	cancel()
 	for i := range keys {
 		var f finding
 		failed := err
@@ -270,6 +273,7 @@ func (s *seat) run(ctx context.Context) Result {
 // lead runs the computation for all seats, on the goroutine of the first. The computations of
 // the others wait for this one's, which is noted: one that asks for any of them waits for itself.
 func (s *seat) lead(seats []*seat) {
+	slices.SortFunc(seats, func(a, b *seat) int { return a.index - b.index })
 	indices := make([]int, len(seats))
 	for i, other := range seats {
 		indices[i] = other.index

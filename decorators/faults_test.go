@@ -308,3 +308,26 @@ func otherProcess(t *testing.T, addr, do string) {
 		fmt.Println("answer:", cache.InvalidateGroup(context.Background(), "g"))
 	}
 }
+
+// A server that hangs doesn't take the time that a caller with a close deadline has for the function.
+func TestLaw1_ShortDeadline(t *testing.T) {
+	server := cachetest.Memcached(t)
+	Load, _ := decorators.Cached1(func(ctx context.Context, id int) (int, error) { return id, ctx.Err() })
+	Many, _ := decorators.CachedMany(func(ctx context.Context, ids []int) (map[int]int, error) {
+		return map[int]int{ids[0]: ids[0]}, ctx.Err()
+	})
+	server.Pause()
+	defer server.Resume()
+	for i := range 2 {
+		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		if got, err := Load(ctx, i); got != i || err != nil {
+			t.Errorf("got %d, %v", got, err)
+		}
+		cancel()
+		ctx, cancel = context.WithTimeout(context.Background(), 200*time.Millisecond)
+		if got, err := Many(ctx, []int{i}); got[i] != i || err != nil {
+			t.Errorf("many: got %v, %v", got, err)
+		}
+		cancel()
+	}
+}
