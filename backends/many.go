@@ -16,7 +16,7 @@ import (
 //	open     each key is on its way; it is decided when it gets to its computation, finds that
 //	         another flight or process computes it, or has its result
 //	decided  all keys are: those that got to their computation run it once, for all of them, on
-//	         the goroutine of the first
+//	         the goroutine of one of them
 //
 // A key that gets to its computation later, since whoever computed it gave up, computes alone.
 // At most maxAtOnce keys at a time ask the engine for something.
@@ -270,7 +270,7 @@ func (s *seat) run(ctx context.Context) Result {
 	return s.result
 }
 
-// lead runs the computation for all seats, on the goroutine of the first. The computations of
+// lead runs the computation for all seats, in the order of their keys, on this one's goroutine. The computations of
 // the others wait for this one's, which is noted: one that asks for any of them waits for itself.
 func (s *seat) lead(seats []*seat) {
 	slices.SortFunc(seats, func(a, b *seat) int { return a.index - b.index })
@@ -281,7 +281,7 @@ func (s *seat) lead(seats []*seat) {
 			defer waits.leave(other.flight, s.flight)
 		}
 	}
-	ctx, cancel := whileAny(seats)
+	ctx, cancel := s.whileAny(seats)
 	defer cancel()
 	var results []Result
 	var e endings
@@ -298,15 +298,15 @@ func (s *seat) lead(seats []*seat) {
 	e.catch(func() { results = s.batch.compute(ctx, indices) })
 }
 
-// whileAny returns a context with the values of the first seat's which ends when the contexts
-// of all seats have.
-func whileAny(seats []*seat) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(seats[0].ctx))
+// whileAny returns a context with the values of the seat's which ends when the contexts of all
+// seats have.
+func (s *seat) whileAny(seats []*seat) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
 	var left atomic.Int64
 	left.Store(int64(len(seats)))
 	stops := make([]func() bool, len(seats))
-	for i, s := range seats {
-		stops[i] = context.AfterFunc(s.ctx, func() {
+	for i, other := range seats {
+		stops[i] = context.AfterFunc(other.ctx, func() {
 			if left.Add(-1) == 0 {
 				cancel()
 			}
