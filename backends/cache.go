@@ -42,6 +42,7 @@ type Cache struct {
 	lease         time.Duration
 	discards      bool
 	flights       flights
+	renewals      renewals
 	faults        limiter
 	notices       limiter
 }
