@@ -44,6 +44,7 @@ type Cache struct {
 	flights       flights
 	disowned      disowned
 	background    background
+	renewals      renewals
 	faults        limiter
 	notices       limiter
 }

@@ -194,9 +194,9 @@ func (f *flights) isAbandoned(fl *flight) bool {
 	return fl.abandoned
 }
 
-// run does the flight's work and lands it; between the two is land. It never panics, and doesn't
+// run does the work of a flight of c and lands it. It never panics, and doesn't
 // return when the computation ended its goroutine, but the flight lands.
-func (fl *flight) run(ctx context.Context, work func(context.Context), land func()) {
+func (fl *flight) run(ctx context.Context, c *Cache, work func(context.Context)) {
 	returned := false
 	g := goroutine.Current()
 	outer := running.swap(g, fl)
@@ -209,7 +209,7 @@ func (fl *flight) run(ctx context.Context, work func(context.Context), land func
 				fl.exited = true
 			}
 		}
-		land()
+		c.land(fl)
 		close(fl.landed)
 	}()
 	work(context.WithValue(ctx, flightKey{}, fl))

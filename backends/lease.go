@@ -40,8 +40,12 @@ type lease struct {
 	fails bool // it could not be computed anew
 
 	mu    sync.Mutex // held while the lease is renewed, so that settle doesn't race with that
-	timer *time.Timer
 	ended bool
+
+	// Guarded by renewals.mu.
+	queued        bool
+	due           time.Time // when it is renewed next
+	before, after *lease    // in renewals
 }
 
 // A token is one holder's alone.
@@ -74,7 +78,8 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 		held = f.entry
 	}
 	held.cas = f.entry.cas
-	l.putOn(&held)
+	now := time.Now()
+	l.putOn(&held, now)
 	if f.state == absent {
 		ok, err = c.engine.Add(ctx, key.stored, held.item(), l.life(&held))
 	} else {
@@ -87,9 +92,7 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 	if !ok {
 		return nil, false, nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.timer = time.AfterFunc(c.lease/3, l.renew)
+	c.renewals.add(l, now)
 	return l, true, nil
 }
 
@@ -125,8 +128,8 @@ func (c *Cache) nothing(key Key) entry {
 type noValue struct{}
 
 // putOn puts the token on e, for the lease's life from now.
-func (l *lease) putOn(e *entry) {
-	e.holder, e.heldUntil = l.token, time.Now().Add(l.cache.lease).UnixMilli()
+func (l *lease) putOn(e *entry, now time.Time) {
+	e.holder, e.heldUntil = l.token, now.Add(l.cache.lease).UnixMilli()
 }
 
 // life returns how long the engine keeps an entry with the token. A store that counts in
@@ -143,7 +146,9 @@ func (l *lease) life(e *entry) time.Duration {
 
 // renew runs every third of the lease's life.
 func (l *lease) renew() {
-	l.mu.Lock()
+	if !l.mu.TryLock() {
+		return // it is being renewed, or settled
+	}
 	defer l.mu.Unlock()
 	if l.ended {
 		return
@@ -151,16 +156,16 @@ func (l *lease) renew() {
 	ctx := context.Background()
 	f, err := l.cache.read(ctx, l.key)
 	if err == nil && f.entry.holder != l.token {
+		l.cache.renewals.remove(l)
 		return // it is lost, which store will find out
 	}
 	if err == nil {
-		l.putOn(&f.entry)
+		l.putOn(&f.entry, time.Now())
 		_, err = l.cache.engine.CompareAndSwap(ctx, l.key.stored, f.entry.item(), l.life(&f.entry))
 	}
 	if err != nil {
 		l.cache.fault("renew the lease on "+l.key.text, err)
 	}
-	l.timer.Reset(l.cache.lease / 3)
 }
 
 // end stops the renewing.
@@ -168,9 +173,7 @@ func (l *lease) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
-	if l.timer != nil {
-		l.timer.Stop()
-	}
+	l.cache.renewals.remove(l)
 }
 
 // settle ends the lease with e, or with nothing if e is nil, which then is what the token lay

@@ -34,7 +34,9 @@ const DefaultStale time.Duration = -1 << 63
 // errors. shared says that callers only read the values that Fetch returns: they then all
 // get the same one, and an engine that holds live values keeps it as it is.
 func NewTask(name string, t reflect.Type, shared bool) *Task {
-	return &Task{Stale: DefaultStale, name: name, typ: codec.Of(t), shared: shared}
+	task := &Task{Stale: DefaultStale, name: name, typ: codec.Of(t), shared: shared}
+	task.Stats.Hits.spread()
+	return task
 }
 
 // Err returns nil if there are engines that can store the task's values. Otherwise the error

@@ -13,9 +13,8 @@ func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)
 	if parent := callersFlight(ctx); parent != nil && waits.enter(parent, fl) {
 		defer waits.leave(parent, fl)
 	}
-	land := func() { c.land(fl) }
 	if ctx.Done() == nil {
-		fl.run(ctx, work, land)
+		fl.run(ctx, c, work)
 		fl.rethrow()
 		return fl.result
 	}
@@ -23,7 +22,7 @@ func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)
 	fl.cancel = cancel
 	go func() {
 		defer cancel()
-		fl.run(working, work, land)
+		fl.run(working, c, work)
 	}()
 	if !c.await(ctx, fl) {
 		return Result{Err: ctx.Err()}

@@ -31,7 +31,9 @@ func (p *plan) look(ctx context.Context, values []reflect.Value, fields unsafe.P
 	} else {
 		err = p.noKey(err)
 	}
-	buffers.Put(buf)
+	if cap(*buf) <= maxBuffer {
+		buffers.Put(buf)
+	}
 	return box, miss, err
 }
 

@@ -68,6 +68,9 @@ func (p *plan) reflected(a *arguments) []reflect.Value {
 	return values
 }
 
+// maxBuffer is how large a buffer for keys may be that is kept for other calls.
+const maxBuffer = 64 << 10
+
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // appendKey appends the text of the key for the arguments. Prefix and version are the backend's

@@ -35,7 +35,7 @@ func (t *typed[A, R]) miss(ctx context.Context, args A, miss *backends.Miss, err
 }
 
 func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
-	a := arguments{ctx: ctx, fields: t.place(&args)}
+	a := arguments{ctx: ctx, fields: unsafe.Pointer(&args)}
 	cache, key, err := t.locate(&a)
 	if err != nil {
 		return t.miss(ctx, args, nil, err)
@@ -44,21 +44,21 @@ func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
 }
 
 func (t *typed[A, R]) requireCache(ctx context.Context, args A) (R, error) {
-	a := arguments{ctx: ctx, fields: t.place(&args)}
+	a := arguments{ctx: ctx, fields: unsafe.Pointer(&args)}
 	box, err := t.cached(&a)
 	return t.results(backends.Result{Value: box, Err: err})
 }
 
 func (t *typed[A, R]) invalidateFor(ctx context.Context, args A) error {
-	return t.invalidate(&arguments{ctx: ctx, fields: t.place(&args)})
+	return t.invalidate(&arguments{ctx: ctx, fields: unsafe.Pointer(&args)})
 }
 
 func (t *typed[A, R]) keyFor(args A) (string, error) {
-	return t.cacheKey(&arguments{ctx: context.Background(), fields: t.place(&args)})
+	return t.cacheKey(&arguments{ctx: context.Background(), fields: unsafe.Pointer(&args)})
 }
 
 func (t *typed[A, R]) setFor(ctx context.Context, args A, result R) error {
-	return t.set(&arguments{ctx: ctx, fields: t.place(&args)}, &result)
+	return t.set(&arguments{ctx: ctx, fields: unsafe.Pointer(&args)}, &result)
 }
 
 // computation returns what runs the function for the arguments of a call under ctx.
@@ -80,7 +80,8 @@ func (t *typed[A, R]) results(r backends.Result) (result R, err error) {
 }
 
 // place returns the address of args or, if the key's making might keep that, of a copy. The address
-// is hidden from the compiler, which would else move args to the heap.
+// is hidden from the compiler, which would else move args to the heap: the caller has to have a use
+// for args after the last one of the address, as for a miss, so that they stay what they are until then.
 func (t *typed[A, R]) place(args *A) unsafe.Pointer {
 	if t.inPlace {
 		return hidden(unsafe.Pointer(args))

@@ -203,7 +203,7 @@ func TestTyped_Handle(t *testing.T) {
 			t.Error(err)
 		}
 		expect(10)(F(ctx))
-		expect(10)(F(nil)) //lint:ignore SA1012 it counts as no context
+		expect(10)(F(nil)) // a nil counts as no context
 		if err := h.Invalidate(ctx); err != nil {
 			t.Error(err)
 		}

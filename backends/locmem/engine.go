@@ -15,7 +15,7 @@
 // When a store is full, entries that are used seldom and were not used lately leave it
 // (W-TinyLFU). The few that were written last stay in any case, unless they take more than a
 // hundredth of max_cost; such a large one may have to be set several times before it stays
-// in a full store.
+// in a full store. Marks of computations under way don't count.
 package locmem
 
 import (

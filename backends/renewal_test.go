@@ -1,0 +1,94 @@
+package backends
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func leasing(t *testing.T) *Cache {
+	t.Helper()
+	c, err := newCache("leases", Settings{
+		Backend: "locmem", Location: []string{t.Name()}, Options: map[string]any{"lease": "90ms"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func mustTake(t *testing.T, c *Cache, key string) *lease {
+	t.Helper()
+	l, ok, err := c.take(context.Background(), c.Key(key), finding{}, false)
+	if !ok || err != nil {
+		t.Fatalf("take %s: %v, %v", key, ok, err)
+	}
+	return l
+}
+
+// Each lease is renewed a third of its life after it was taken, whatever others do meanwhile, and as
+// long as it is held.
+func TestRenewals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := leasing(t)
+		heldUntil := func(key string) int64 {
+			f, err := c.read(context.Background(), c.Key(key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return f.entry.heldUntil
+		}
+		var leases []*lease
+		for i := range 5 {
+			leases = append(leases, mustTake(t, c, fmt.Sprint("k", i)))
+			time.Sleep(10 * time.Millisecond)
+		}
+		leases[1].settle(context.Background(), nil, 0)
+		leases[4].settle(context.Background(), nil, 0)
+		for range 10 {
+			time.Sleep(45 * time.Millisecond)
+			synctest.Wait()
+			for i, l := range leases {
+				c.renewals.mu.Lock()
+				queued := l.queued
+				c.renewals.mu.Unlock()
+				left := heldUntil(fmt.Sprint("k", i)) - time.Now().UnixMilli()
+				if held := i != 1 && i != 4; held && (left < 60 || left > 90) || queued != held {
+					t.Errorf("lease %d: %d ms are left, on the list %v", i, left, queued)
+				}
+			}
+		}
+		for _, l := range leases {
+			l.settle(context.Background(), nil, 0)
+		}
+		c.renewals.mu.Lock()
+		defer c.renewals.mu.Unlock()
+		if c.renewals.first != nil || c.renewals.last != nil {
+			t.Error("there are leases on the list that nobody holds")
+		}
+	})
+}
+
+// A timer that was set in a bubble which has ended never goes off.
+func TestRenewals_AfterABubble(t *testing.T) {
+	c := leasing(t)
+	c.engine.Get(context.Background(), "k") // starts the store's goroutines
+	var first *lease
+	synctest.Test(t, func(t *testing.T) { first = mustTake(t, c, "in the bubble") })
+	defer first.end()
+	l := mustTake(t, c, "after it")
+	defer l.end()
+	f, _ := c.read(context.Background(), l.key)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		now, err := c.read(context.Background(), l.key)
+		if err == nil && now.entry.holder == l.token && now.entry.heldUntil > f.entry.heldUntil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it was not renewed: %+v, %v", now.entry.label, err)
+		}
+	}
+}
