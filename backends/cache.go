@@ -66,7 +66,7 @@ func (c *Cache) GetKey(ctx context.Context, key Key, into any, opts ...Option) e
 	if err != nil {
 		return err
 	}
-	p, err := c.lookup(ctx, key.in(c.operation(opts).groups), codec.Of(v.Type()), false)
+	p, err := c.lookup(ctx, key.also(c.operation(opts).groups), codec.Of(v.Type()), false)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,8 @@ func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Op
 
 // oneOfMany returns a pointer to the value of one key of a multi-get, which ended with err.
 func (c *Cache) oneOfMany(ctx context.Context, key Key, t *codec.Type, items map[string]engine.Item, err error) (p any, ok bool) {
-	f, assessErr := c.assessMany(ctx, key, items)
+	var f finding
+	assessErr := c.assessMany(ctx, &f, &key, items)
 	if assessErr == nil && f.state == fresh {
 		p, f.err = f.entry.value(key, t)
 		if f.err == nil {
@@ -170,7 +171,7 @@ func (c *Cache) Set(ctx context.Context, key string, value any, opts ...Option) 
 // SetKey is Set for a Key.
 func (c *Cache) SetKey(ctx context.Context, key Key, value any, opts ...Option) error {
 	o := c.operation(opts)
-	return c.setPlain(ctx, key.in(o.groups), value, o.timeout)
+	return c.setPlain(ctx, key.also(o.groups), value, o.timeout)
 }
 
 func (c *Cache) setPlain(ctx context.Context, key Key, value any, timeout time.Duration) error {

@@ -125,21 +125,21 @@ func (e *entry) item() engine.Item {
 	return item
 }
 
-// parse returns the entry that item is. A frame that is damaged is an error that matches
+// parse fills in e, which is zero, from item. A frame that is damaged is an error that matches
 // ErrUndecodable; the entry then still has what it takes to replace it.
-func parse(item engine.Item) (entry, error) {
-	e := entry{flags: item.Flags, live: item.Live, cost: item.Cost, cas: item.CAS}
+func (e *entry) parse(item engine.Item) error {
+	e.flags, e.live, e.cost, e.cas = item.Flags, item.Live, item.Cost, item.CAS
 	if l, ok := item.Live.(*labelled); ok {
 		e.label, e.live = l.label, l.value
 	}
 	if item.Live != nil {
-		return e, nil
+		return nil
 	}
 	if item.Flags != flagsFrame {
 		e.body = item.Value
-		return e, nil
+		return nil
 	}
-	return e, e.parseFrame(item.Value)
+	return e.parseFrame(item.Value)
 }
 
 // holdsLive tells whether values of t are kept as they are.
@@ -162,7 +162,7 @@ func (e *entry) value(key Key, t *codec.Type) (any, error) {
 	if e.check != key.check {
 		return nil, undecodable("it belongs to another key with the same hash")
 	}
-	if e.live != nil && reflect.TypeOf(e.live).Elem() == t.Type() {
+	if e.live != nil && reflect.TypeOf(e.live) == t.Pointer() {
 		return e.live, nil
 	}
 	p := reflect.New(t.Type())

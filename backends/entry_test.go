@@ -23,7 +23,8 @@ var bytesOnly = &Cache{head: ":1:", version: "1", compressAbove: compressAbove}
 
 // openItem returns a pointer to the value of the type in item.
 func openItem(key Key, t reflect.Type, item engine.Item) (any, error) {
-	e, err := parse(item)
+	var e entry
+	err := e.parse(item)
 	if err != nil {
 		return nil, err
 	}

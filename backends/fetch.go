@@ -26,33 +26,63 @@ import (
 // runtime.Goexit ends them all. Err is ErrRecursion when the caller is itself part of the
 // computation that it asks for.
 func (c *Cache) Fetch(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
-	started := c.flights.now()
-	f, err := c.read(ctx, key)
-	if err != nil {
-		task.Stats.Misses.Add(1)
-		if ctx.Err() == nil {
-			c.taskFault(task, "look for a result of ", err)
-		}
-		return c.compute(ctx, key, task, compute, started, nil)
+	value, miss := c.Look(ctx, key, task)
+	if miss == nil {
+		return Result{Value: value}
 	}
-	if f.state == fresh || f.state == stale {
-		value, err := f.entry.value(key, task.typ)
-		if err == nil && f.state == fresh {
+	return miss.Fetch(ctx, compute)
+}
+
+// Look is the first step of Fetch: it returns the fresh value under key, or a Miss, with which to
+// go on.
+func (c *Cache) Look(ctx context.Context, key Key, task *Task) (value any, miss *Miss) {
+	started := c.flights.now()
+	var f finding
+	err := c.readInto(ctx, &f, &key)
+	if err == nil && (f.state == fresh || f.state == stale) {
+		value, f.err = f.entry.value(key, task.typ)
+		if f.err == nil && f.state == fresh {
 			task.Stats.Hits.Add(1)
 			c.debug(logging.Hit, key, 0)
-			return Result{Value: value}
+			return value, nil
 		}
-		if err == nil {
-			return c.refresh(ctx, key, task, compute, f, value)
+		if f.err != nil {
+			f.state = dead
 		}
-		f.state, f.err = dead, err
 	}
-	task.Stats.Misses.Add(1)
-	c.debug(logging.Miss, key, 0)
+	return nil, &Miss{cache: c, key: key.clone(), task: task, started: started, finding: f, err: err, old: value}
+}
+
+// A Miss is a look that found no fresh value.
+type Miss struct {
+	cache   *Cache
+	key     Key
+	task    *Task
+	started uint64 // the tick of the look
+	finding finding
+	err     error // could not look
+	old     any   // of a stale finding
+}
+
+// Fetch is the rest of Cache.Fetch.
+func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) Result {
+	c, f := m.cache, &m.finding
+	if m.err != nil {
+		m.task.Stats.Misses.Add(1)
+		if ctx.Err() == nil {
+			c.taskFault(m.task, "look for a result of ", m.err)
+		}
+		return c.compute(ctx, m.key, m.task, compute, m.started, nil)
+	}
+	if f.state == stale {
+		return c.refresh(ctx, m.key, m.task, compute, *f, m.old)
+	}
+	m.task.Stats.Misses.Add(1)
+	c.debug(logging.Miss, m.key, 0)
 	if f.err != nil {
-		c.taskFault(task, "look for a result of ", f.err)
+		c.taskFault(m.task, "look for a result of ", f.err)
 	}
-	return c.compute(ctx, key, task, compute, started, &f)
+	return c.compute(ctx, m.key, m.task, compute, m.started, f)
 }
 
 // taskFault counts and logs a fault that the task's caller doesn't see.

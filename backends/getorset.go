@@ -27,7 +27,7 @@ func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func
 // GetOrSetKey is GetOrSet for a Key.
 func (c *Cache) GetOrSetKey(ctx context.Context, key Key, into any, compute func(context.Context) (any, error), opts ...Option) error {
 	o := c.operation(opts)
-	return c.getOrSet(ctx, key.in(o.groups), into, compute, o.timeout)
+	return c.getOrSet(ctx, key.also(o.groups), into, compute, o.timeout)
 }
 
 func (c *Cache) getOrSet(ctx context.Context, key Key, into any, compute func(context.Context) (any, error), timeout time.Duration) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends/engine"
@@ -26,6 +27,7 @@ type Key struct {
 	text   string // before prefix and version
 	stored string // as the engine knows it
 	groups []string
+	in     *Groups // the same groups, where somebody has them already
 	check  keyCheck
 }
 
@@ -33,10 +35,66 @@ type Key struct {
 // into the entry: md5, whose sum makes shortened keys differ, can be made to collide.
 type keyCheck [16]byte
 
-// in returns the key for an entry in the groups, too.
-func (k Key) in(groups []string) Key {
+// also returns the key for an entry in the groups, too.
+func (k Key) also(groups []string) Key {
 	if len(groups) > 0 {
-		k.groups = unique(append(slices.Clip(k.groups), groups...))
+		k.groups, k.in = unique(append(slices.Clip(k.groups), groups...)), nil
+	}
+	return k
+}
+
+// groupKeys returns the keys of the key's groups.
+func (c *Cache) groupKeys(key *Key) []string {
+	if key.in != nil || len(key.groups) == 0 {
+		return key.in.keysOrNone()
+	}
+	return c.Groups(key.groups...).keys
+}
+
+// Groups are the groups that entries of one Cache are in. Make them once for many keys.
+type Groups struct{ names, keys []string }
+
+// Groups returns the groups of those names.
+func (c *Cache) Groups(names ...string) *Groups {
+	g := &Groups{names: unique(names)}
+	for _, name := range g.names {
+		g.keys = append(g.keys, c.groupKey(name))
+	}
+	return g
+}
+
+func (g *Groups) keysOrNone() []string {
+	if g == nil {
+		return nil
+	}
+	return g.keys
+}
+
+// AppendHead appends what stands before the text of every key, for Lookup.
+func (c *Cache) AppendHead(b []byte) []byte { return append(b, c.head...) }
+
+// Lookup returns Key for a text that has been appended to AppendHead. The key is part of b's memory
+// where it can be, and then only good for Look, until b is changed. groups may be nil.
+func (c *Cache) Lookup(b []byte, groups *Groups) Key {
+	stored := unsafe.String(unsafe.SliceData(b), len(b))
+	k := Key{text: stored[len(c.head):], stored: stored}
+	if c.keyFunction != nil || cachekey.Sanitize(k.text, maxKey-len(c.head)) != k.text {
+		k = c.Key(strings.Clone(k.text))
+	}
+	if groups != nil {
+		k.groups, k.in = groups.names, groups
+	}
+	return k
+}
+
+// clone returns the key with memory of its own.
+func (k Key) clone() Key {
+	head, shares := strings.CutSuffix(k.stored, k.text)
+	k.stored = strings.Clone(k.stored)
+	if shares {
+		k.text = k.stored[len(head):]
+	} else {
+		k.text = strings.Clone(k.text)
 	}
 	return k
 }
@@ -58,7 +116,7 @@ func (c *Cache) Key(text string, groups ...string) Key {
 		sum := sha256.Sum256([]byte(text))
 		copy(k.check[:], sum[:])
 	}
-	return k.in(groups)
+	return k.also(groups)
 }
 
 // plainKey returns the key for text as it is, or an error if the engine can't take it. Where

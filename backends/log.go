@@ -1,6 +1,7 @@
 package backends
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 // debug logs what an operation found or did. Nothing is made unless somebody reads it.
 func (c *Cache) debug(action logging.Action, key Key, size int) {
 	if logging.Enabled(logging.LevelDebug) {
-		logging.Log(logging.LevelDebug, logging.Event{Action: action, Backend: c.name, Key: key.text, Size: size})
+		logging.Log(logging.LevelDebug, logging.Event{Action: action, Backend: c.name, Key: strings.Clone(key.text), Size: size})
 	}
 }
 

@@ -31,76 +31,140 @@ type finding struct {
 }
 
 // read looks for key's entry and for the generations of its groups.
-func (c *Cache) read(ctx context.Context, key Key) (finding, error) {
+func (c *Cache) read(ctx context.Context, key Key) (f finding, err error) {
+	err = c.readInto(ctx, &f, &key)
+	return f, err
+}
+
+// readInto is read for a finding that is zero.
+func (c *Cache) readInto(ctx context.Context, f *finding, key *Key) error {
+	if len(key.groups) > 0 && !c.live {
+		return c.readMany(ctx, f, key)
+	}
+	item, err := c.engine.Get(ctx, key.stored)
+	there := err == nil
+	if err != nil && !errors.Is(err, cacheutils.ErrCacheMiss) {
+		return fmt.Errorf("backends: get %q: %w", key.text, err)
+	}
 	if len(key.groups) == 0 {
-		item, err := c.engine.Get(ctx, key.stored)
-		if errors.Is(err, cacheutils.ErrCacheMiss) {
-			return finding{}, nil
-		}
-		if err != nil {
-			return finding{}, fmt.Errorf("backends: get %q: %w", key.text, err)
-		}
-		return c.assess(ctx, key, item, nil)
+		return c.assess(ctx, f, key, item, there, nil)
 	}
-	keys := make([]string, 1, 1+len(key.groups))
-	keys[0] = key.stored
-	for _, group := range key.groups {
-		keys = append(keys, c.groupKey(group))
+	return c.readGroups(ctx, f, key, item, there)
+}
+
+// readGroups goes on for an engine in this process's memory, where a look costs no round trip.
+func (c *Cache) readGroups(ctx context.Context, f *finding, key *Key, item engine.Item, there bool) error {
+	var few [8][]byte
+	ids := few[:0]
+	for _, groupKey := range c.groupKeys(key) {
+		group, err := c.engine.Get(ctx, groupKey)
+		if err != nil && !errors.Is(err, cacheutils.ErrCacheMiss) {
+			return fmt.Errorf("backends: get the groups of %q: %w", key.text, err)
+		}
+		ids = append(ids, group.Value)
 	}
+	return c.assess(ctx, f, key, item, there, ids)
+}
+
+// readMany asks for all in one multi-get.
+func (c *Cache) readMany(ctx context.Context, f *finding, key *Key) error {
+	groupKeys := c.groupKeys(key)
+	keys := append(make([]string, 0, 1+len(groupKeys)), key.stored)
+	keys = append(keys, groupKeys...)
 	items, err := c.engine.GetMany(ctx, keys)
 	if err != nil && len(items) < len(keys) {
-		return finding{}, fmt.Errorf("backends: get %q and its groups: %w", key.text, err)
+		return fmt.Errorf("backends: get %q and its groups: %w", key.text, err)
 	}
-	return c.assessMany(ctx, key, items)
+	return c.assessMany(ctx, f, key, items)
 }
 
 // assessMany is assess for an entry and its groups among items.
-func (c *Cache) assessMany(ctx context.Context, key Key, items map[string]engine.Item) (finding, error) {
-	generations := make([]generation, len(key.groups))
-	for i, group := range key.groups {
-		generations[i] = generation{group, string(items[c.groupKey(group)].Value)}
+func (c *Cache) assessMany(ctx context.Context, f *finding, key *Key, items map[string]engine.Item) error {
+	var few [8][]byte
+	ids := few[:0]
+	for _, groupKey := range c.groupKeys(key) {
+		ids = append(ids, items[groupKey].Value)
 	}
-	item, ok := items[key.stored]
-	if !ok {
-		return finding{generations: generations}, nil
-	}
-	return c.assess(ctx, key, item, generations)
+	item, there := items[key.stored]
+	return c.assess(ctx, f, key, item, there, ids)
 }
 
-// assess tells what item is worth, the key's groups having these generations.
-func (c *Cache) assess(ctx context.Context, key Key, item engine.Item, generations []generation) (finding, error) {
-	e, err := parse(item)
-	f := finding{entry: e, generations: generations, state: dead}
+// assess tells what item is worth, if it is there, and the key's groups hold these ids.
+func (c *Cache) assess(ctx context.Context, f *finding, key *Key, item engine.Item, there bool, ids [][]byte) error {
+	if there {
+		f.state = dead
+		f.err = f.entry.parse(item)
+	}
+	same := f.err == nil && areGenerations(f.entry.groups, key.groups, ids)
+	if same {
+		f.generations = f.entry.groups
+	} else {
+		f.generations = generationsOf(key.groups, ids)
+	}
+	e := &f.entry
 	switch {
-	case err != nil:
-		f.err = err
-		return f, nil
+	case !there || f.err != nil:
+		return nil
 	case e.check != key.check:
 		f.err = undecodable("it belongs to another key with the same hash")
-		return f, nil
+		return nil
 	case e.empty && e.holder != token{}:
 		f.state = leased
-		return f, nil
+		return nil
 	case e.empty:
-		return f, nil
+		return nil
 	}
-	alive, err := c.groupsMatch(ctx, e.groups, generations)
-	if err != nil || !alive {
-		return f, err
+	if !same {
+		alive, err := c.groupsMatch(ctx, e.groups, f.generations)
+		if err != nil || !alive {
+			return err
+		}
+	}
+	f.state = e.age()
+	return nil
+}
+
+// age returns what an entry whose value counts is worth by the time of day.
+func (e *entry) age() state {
+	if e.freshUntil == 0 && e.holder == (token{}) {
+		return fresh // until the engine drops it
 	}
 	now := time.Now().UnixMilli()
 	gone := e.goneAt != 0 && now >= e.goneAt
 	switch {
 	case gone && e.holder != token{}:
-		f.state = leased // the engine keeps it for the token only
+		return leased // the engine keeps it for the token only
 	case gone && e.freshUntil != 0:
-		// The engine's clock is not as fine as the time that a stale value may be served for.
+		return dead // the engine's clock is not as fine as the time that a stale value may be served for
 	case e.freshUntil != 0 && now >= e.freshUntil:
-		f.state = stale
+		return stale
 	default:
-		f.state = fresh
+		return fresh
 	}
-	return f, nil
+}
+
+// areGenerations tells whether had are the groups of those names, in that order, with those ids.
+func areGenerations(had []generation, names []string, ids [][]byte) bool {
+	if len(had) != len(names) {
+		return false
+	}
+	for i := range had {
+		if had[i].group != names[i] || had[i].id != string(ids[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func generationsOf(names []string, ids [][]byte) []generation {
+	if len(names) == 0 {
+		return nil
+	}
+	generations := make([]generation, len(names))
+	for i, name := range names {
+		generations[i] = generation{name, string(ids[i])}
+	}
+	return generations
 }
 
 // groupsMatch tells whether an entry in the groups had counts, for a reader who asked for the

@@ -26,6 +26,7 @@ type node struct {
 	full  string
 
 	none     bool // values may be None
+	inPlace  bool // body keeps nothing of its pointer, and hands it to nobody else's code
 	asText   bool // the type has a text of its own: its kind doesn't say how it is rendered
 	fallback form // behind an interface, which values are rendered bare
 
@@ -79,14 +80,14 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 	}
 	if body := ownText(t); body != nil {
 		c.flat = c.flat && t == timeType // no other is known to let go of the pointer
-		n.asText, n.body = true, body
+		n.asText, n.inPlace, n.body = true, t == timeType, body
 		if t != bigIntType {
 			n.named, n.name = true, escapeName(t.String())
 		}
 		return n, nil
 	}
 	if body := scalarBody(t.Kind()); body != nil {
-		n.body = body
+		n.inPlace, n.body = true, body
 		return n, nil
 	}
 	var err error
@@ -94,13 +95,13 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 	case reflect.Struct:
 		err = c.structNode(n, countedFields(t), at)
 	case reflect.Pointer:
-		c.flat, n.none = false, true
+		c.flat, n.none, n.inPlace = false, true, true
 		n.elem, err = c.node(t.Elem(), at)
 		n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
 			return n.appendPointer(dst, *(*unsafe.Pointer)(p), w)
 		}
 	case reflect.Slice:
-		c.flat, n.none = false, true
+		c.flat, n.none, n.inPlace = false, true, true
 		n.elem, err = c.node(t.Elem(), at.step("[]"))
 		n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
 			// Whatever the element type, a slice's header is laid out as that of a []byte.
@@ -109,6 +110,7 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 		}
 	case reflect.Array:
 		n.elem, err = c.node(t.Elem(), at.step("[]"))
+		n.inPlace = n.elem.inPlace
 		n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
 			return n.appendList(dst, p, t.Len(), w)
 		}
@@ -121,7 +123,7 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 			return n.appendMap(dst, reflect.NewAt(t, p).Elem(), w)
 		}
 	case reflect.Interface:
-		c.flat, n.none = false, true
+		c.flat, n.none, n.inPlace = false, true, t.NumMethod() == 0
 		n.body = n.interfaceBody()
 	default:
 		err = &TypeError{Root: at.root, Path: at.String(), Type: t}
@@ -162,6 +164,7 @@ func (c *compiler) structNode(n *node, fields []int, at trail) error {
 		n.name = "struct"
 	}
 	parts := make([]part, 0, len(fields))
+	n.inPlace = true
 	intro := "{"
 	for _, i := range fields {
 		f := n.typ.Field(i)
@@ -173,6 +176,7 @@ func (c *compiler) structNode(n *node, fields []int, at trail) error {
 			return err
 		}
 		parts = append(parts, part{intro + f.Name + "=", f.Offset, elem})
+		n.inPlace = n.inPlace && elem.inPlace
 		intro = ","
 	}
 	if len(parts) == 0 {

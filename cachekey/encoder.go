@@ -74,6 +74,11 @@ func (e *Encoder) AppendPointer(dst []byte, p unsafe.Pointer) ([]byte, error) {
 	return e.root.append(dst, p, walk{})
 }
 
+// InPlace reports whether AppendPointer keeps nothing of the pointer that it is given, and hands it
+// to no method of the value's type: the pointer may then be to a variable on the stack that
+// the compiler doesn't know to be referred to. What the variable itself points at is not meant.
+func (e *Encoder) InPlace() bool { return e.root.inPlace }
+
 // A scope is the set of encoders that share one set of attributes. The encoders of types met
 // behind interfaces are compiled in the scope of the interface's encoder.
 type scope struct {

@@ -38,12 +38,41 @@ func Sanitize(key string, max int) string {
 
 // isLegal reports whether memcached takes key, its length aside.
 func isLegal(key string) bool {
+	i := 0
+	for ; i+8 <= len(key) && areGraphic(word(key[i:])); i += 8 {
+	}
+	for rest := key[i:]; i < len(key); i++ {
+		if c := key[i]; c >= utf8.RuneSelf {
+			return areLegalBytes(rest) && utf8.ValidString(rest)
+		} else if !isLegalByte(c) {
+			return false
+		}
+	}
+	return key != ""
+}
+
+func areLegalBytes(key string) bool {
 	for i := range len(key) {
 		if !isLegalByte(key[i]) {
 			return false
 		}
 	}
-	return key != "" && utf8.ValidString(key)
+	return true
+}
+
+// word returns the first eight bytes of s, the first one lowest.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// areGraphic reports whether all eight bytes of w are from '!' to '~'. The sum sets the top bit of
+// each byte that is 0x7f, and the difference of each that is below '!', or of one above such
+// a byte; neither carries over from bytes that are as they should be.
+func areGraphic(w uint64) bool {
+	const ones = 0x0101010101010101
+	return (w|(w+ones)|(w-ones*'!'))&(ones*0x80) == 0
 }
 
 func isLegalByte(c byte) bool { return c > ' ' && c != 0x7f }

@@ -14,9 +14,30 @@ const hexDigits = "0123456789abcdef"
 // It loses nothing. What begins with a backslash is one rune, or one byte where it is a surrogate,
 // which no rune is; everything else stands for itself.
 func appendString(dst []byte, s string) []byte {
+	if isPlain(s) {
+		return append(append(append(dst, '\''), s...), '\'')
+	}
 	quote := quoteFor(s)
 	return append(appendEscaped(append(dst, quote), s, quote), quote)
 }
+
+// isPlain reports whether s is rendered as it is, between single quotes.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if !plain[s[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+// plain has the bytes that stand for themselves whatever the quote.
+var plain = func() (bytes [256]bool) {
+	for c := '!'; c <= '~'; c++ {
+		bytes[c] = c != '\'' && c != '"' && c != '\\'
+	}
+	return bytes
+}()
 
 // appendEscaped renders what stands between the quotes.
 func appendEscaped(dst []byte, s string, quote byte) []byte {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"slices"
 
-	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 )
 
@@ -58,108 +58,63 @@ func makeFunc[F any](p *plan, call func([]reflect.Value) []reflect.Value) F {
 	return reflect.MakeFunc(p.fn.Type(), call).Interface().(F)
 }
 
-// call is what happens in a call of a decorated function.
-func (p *plan) call(args []reflect.Value) []reflect.Value {
-	cache, key, err := p.locate(args)
-	if err != nil {
-		p.fault(err)
-		return p.runUncached(args)
+// call is a call of a decorated function.
+func (p *plan) call(values []reflect.Value) []reflect.Value {
+	a := p.ofValues(values)
+	box, miss, err := p.look(&a)
+	switch {
+	case box != nil:
+		return p.hit(box, values)
+	case err != nil:
+		return p.goRound(err, values)
 	}
-	ctx := p.context(args)
-	r := cache.Fetch(ctx, key, p.task, func(ctx context.Context) backends.Result {
-		return p.compute(ctx, args)
-	})
-	return p.results(r, args)
+	return p.results(miss.Fetch(a.context(), p.computation(values)), values)
 }
 
-func (p *plan) forceRecalc(args []reflect.Value) []reflect.Value {
-	cache, key, err := p.locate(args)
+func (p *plan) forceRecalc(values []reflect.Value) []reflect.Value {
+	a := p.ofValues(values)
+	cache, key, err := p.locate(&a)
 	if err != nil {
-		p.fault(err)
-		return p.runUncached(args)
+		return p.goRound(err, values)
 	}
-	r := cache.Force(p.context(args), key, p.task, func(ctx context.Context) backends.Result {
-		return p.compute(ctx, args)
-	})
-	return p.results(r, args)
+	return p.results(cache.Force(a.context(), key, p.task, p.computation(values)), values)
 }
 
-func (p *plan) requireCache(args []reflect.Value) []reflect.Value {
-	value, err := p.cached(args)
+func (p *plan) requireCache(values []reflect.Value) []reflect.Value {
+	a := p.ofValues(values)
+	box, err := p.cached(&a)
 	if err != nil {
 		return p.fail(err)
 	}
-	return p.unbox(value, nil)
+	return p.unbox(box, nil)
 }
 
-func (p *plan) cached(args []reflect.Value) (any, error) {
-	cache, key, err := p.locate(args)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
-	}
-	return cache.FetchCached(p.context(args), key, p.task)
-}
-
-// locate returns the backend and the key for args.
-func (p *plan) locate(args []reflect.Value) (*backends.Cache, backends.Key, error) {
-	cache, err := p.backend.Cache()
-	if err != nil {
-		return nil, backends.Key{}, fmt.Errorf("decorators: %s: %w", p.name, err)
-	}
-	text, err := p.key(args)
-	if err != nil {
-		return nil, backends.Key{}, fmt.Errorf("decorators: the key of %s: %w", p.name, err)
-	}
-	return cache, cache.Key(text, p.groupsFor(args)...), nil
-}
-
-// context returns the context among args, or one that never ends.
-func (p *plan) context(args []reflect.Value) context.Context {
-	if p.contextIndex >= 0 {
-		if ctx, ok := args[p.contextIndex].Interface().(context.Context); ok {
-			return ctx
+// computation returns what runs the function and says what is to be done with its results.
+func (p *plan) computation(values []reflect.Value) func(context.Context) backends.Result {
+	return func(ctx context.Context) backends.Result {
+		if p.contextIndex >= 0 && !values[p.contextIndex].IsNil() {
+			values = slices.Clone(values)
+			values[p.contextIndex] = reflect.ValueOf(&ctx).Elem()
 		}
+		results := callWith(p.fn, values)
+		return p.judge(p.box(results), p.failure(results))
 	}
-	return context.Background()
 }
 
-// compute runs the function under ctx and says what is to be done with its results.
-func (p *plan) compute(ctx context.Context, args []reflect.Value) backends.Result {
-	if p.contextIndex >= 0 && !args[p.contextIndex].IsNil() {
-		args = append([]reflect.Value(nil), args...)
-		args[p.contextIndex] = reflect.ValueOf(&ctx).Elem()
-	}
-	results := p.run(args)
-	r := backends.Result{Value: p.box(results), Err: p.failure(results)}
-	if r.Err != nil {
-		return r
-	}
-	values := results[:p.values]
-	r.Discard = p.isNil(values) || p.isLeftOut(values)
-	if !r.Discard {
-		r.Timeout = p.timeoutFor(values)
-	}
-	return r
-}
-
-// runUncached is a call that the cache has no part in.
-func (p *plan) runUncached(args []reflect.Value) []reflect.Value {
-	p.task.Stats.Computations.Add(1)
-	return p.run(args)
-}
-
-// run calls the function itself.
-func (p *plan) run(args []reflect.Value) []reflect.Value {
-	return callWith(p.fn, args)
+// goRound is a call that the cache has no part in, because of err.
+func (p *plan) goRound(err error, values []reflect.Value) []reflect.Value {
+	p.uncached(err)
+	return callWith(p.fn, values)
 }
 
 // results are what a call returns for r.
-func (p *plan) results(r backends.Result, args []reflect.Value) []reflect.Value {
+func (p *plan) results(r backends.Result, values []reflect.Value) []reflect.Value {
 	if r.Value != nil {
 		return p.unbox(r.Value, r.Err)
 	}
-	if !p.carriesErrors && p.context(args).Err() != nil {
-		return p.runUncached(args)
+	if a := p.ofValues(values); !p.carriesErrors && a.context().Err() != nil {
+		p.task.Stats.Computations.Add(1)
+		return callWith(p.fn, values)
 	}
 	return p.fail(r.Err)
 }

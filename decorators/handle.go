@@ -34,15 +34,8 @@ func (h *Handle[F]) Invalidate(args ...any) error {
 	if err != nil {
 		return err
 	}
-	cache, key, err := p.locate(values)
-	if err != nil {
-		return err
-	}
-	if _, err := cache.DeleteKey(p.context(values), key); err != nil {
-		return fmt.Errorf("decorators: invalidate %s: %w", p.name, err)
-	}
-	p.task.Stats.Invalidations.Add(1)
-	return nil
+	a := p.ofValues(values)
+	return p.invalidate(&a)
 }
 
 // CacheKey returns the key for args, without the backend's prefix and version.
@@ -51,11 +44,8 @@ func (h *Handle[F]) CacheKey(args ...any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, key, err := h.plan.locate(values)
-	if err != nil {
-		return "", err
-	}
-	return key.String(), nil
+	a := h.plan.ofValues(values)
+	return h.plan.cacheKey(&a)
 }
 
 // Set stores results for args as if the function had returned them, without its trailing
@@ -71,14 +61,8 @@ func (h *Handle[F]) Set(args []any, results ...any) error {
 	if err != nil {
 		return err
 	}
-	cache, key, err := p.locate(values)
-	if err != nil {
-		return err
-	}
-	if err := cache.Put(p.context(values), key, p.task, p.box(stored), p.timeoutFor(stored)); err != nil {
-		return fmt.Errorf("decorators: set %s: %w", p.name, err)
-	}
-	return nil
+	a := p.ofValues(values)
+	return p.set(&a, p.box(stored))
 }
 
 // Name returns the function's name in keys: the part before the arguments.

@@ -24,10 +24,14 @@ func (p *plan) planResults(o *options) {
 	if last := t.Out(p.values - 1); isError(last) {
 		p.values--
 		p.errorType = last
+		p.noError = reflect.Zero(last)
 		p.carriesErrors = last == errorType
 	}
 	p.boxType = boxTypeOf(t, p.values)
-	p.cacheNil = o.cacheNil
+	switch t.Out(0).Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Func, reflect.Chan:
+		p.nilIsNone = p.values == 1 && !o.cacheNil
+	}
 	p.hasTimeout, p.timeout = o.hasTimeout, o.timeout
 	p.jitter = o.jitter
 	if o.jitter < 0 || o.jitter > 1 || o.jitter != o.jitter {
@@ -91,14 +95,26 @@ func (p *plan) box(results []reflect.Value) any {
 	return b.Interface()
 }
 
+// hit is unbox for a box that a call has found at once: nobody else has the call's arguments, so
+// that the results can take their place.
+func (p *plan) hit(box any, arguments []reflect.Value) []reflect.Value {
+	n := p.fn.Type().NumOut()
+	if n > len(arguments) {
+		return p.unbox(box, nil)
+	}
+	return p.unboxInto(arguments[:n], box, nil)
+}
+
 // unbox returns the function's results for a box, nil for zero values, and an error.
 func (p *plan) unbox(box any, err error) []reflect.Value {
-	t := p.fn.Type()
-	out := make([]reflect.Value, t.NumOut())
+	return p.unboxInto(make([]reflect.Value, p.fn.Type().NumOut()), box, err)
+}
+
+func (p *plan) unboxInto(out []reflect.Value, box any, err error) []reflect.Value {
 	switch {
 	case box == nil:
 		for i := range p.values {
-			out[i] = reflect.Zero(t.Out(i))
+			out[i] = reflect.Zero(p.fn.Type().Out(i))
 		}
 	case p.values == 1:
 		out[0] = reflect.ValueOf(box).Elem()
@@ -108,11 +124,13 @@ func (p *plan) unbox(box any, err error) []reflect.Value {
 			out[i] = b.Field(i)
 		}
 	}
-	if p.errorType != nil {
+	switch {
+	case p.errorType == nil:
+	case err == nil:
+		out[p.values] = p.noError
+	default:
 		e := reflect.New(p.errorType).Elem()
-		if err != nil {
-			e.Set(reflect.ValueOf(err))
-		}
+		e.Set(reflect.ValueOf(err))
 		out[p.values] = e
 	}
 	return out
@@ -126,37 +144,32 @@ func (p *plan) failure(results []reflect.Value) error {
 	return results[p.values].Interface().(error)
 }
 
-// isNil tells whether values are a nil that is the sole result and not to be stored.
-func (p *plan) isNil(values []reflect.Value) bool {
-	if p.cacheNil || len(values) != 1 {
-		return false
+// judge says what is to be done with a box that was computed, or with the error.
+func (p *plan) judge(box any, err error) backends.Result {
+	r := backends.Result{Value: box, Err: err}
+	if err != nil {
+		return r
 	}
-	switch values[0].Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Func, reflect.Chan:
-		return values[0].IsNil()
-	default:
-		return false
+	r.Discard = p.nilIsNone && reflect.ValueOf(box).Elem().IsNil() ||
+		p.unless.IsValid() && p.callResultFunc(p.unless, box).Bool()
+	if !r.Discard {
+		r.Timeout = p.timeoutFor(box)
 	}
-}
-
-func (p *plan) isLeftOut(values []reflect.Value) bool {
-	return p.unless.IsValid() && p.callResultFunc(p.unless, values).Bool()
+	return r
 }
 
 // callResultFunc calls the function of an option for the results of a success.
-func (p *plan) callResultFunc(fn reflect.Value, values []reflect.Value) reflect.Value {
-	if fn.Type().NumIn() > len(values) {
-		values = append(values[:len(values):len(values)], reflect.Zero(p.errorType))
-	}
-	return fn.Call(values)[0]
+func (p *plan) callResultFunc(fn reflect.Value, box any) reflect.Value {
+	results := p.unbox(box, nil)
+	return fn.Call(results[:fn.Type().NumIn()])[0]
 }
 
-// timeoutFor returns how long values are to be stored.
-func (p *plan) timeoutFor(values []reflect.Value) time.Duration {
+// timeoutFor returns how long a box is to be stored.
+func (p *plan) timeoutFor(box any) time.Duration {
 	d := backends.DefaultTimeout
 	switch {
 	case p.timeoutOf.IsValid():
-		d = time.Duration(p.callResultFunc(p.timeoutOf, values).Int())
+		d = time.Duration(p.callResultFunc(p.timeoutOf, box).Int())
 	case p.hasTimeout:
 		d = p.timeout
 	}

@@ -13,6 +13,7 @@ import (
 // changes afterwards, so it may be used by any number of goroutines.
 type Type struct {
 	rtype  reflect.Type
+	ptr    reflect.Type
 	form   form
 	elem   *Type   // of arrays, slices, pointers and maps
 	key    *Type   // of maps
@@ -85,6 +86,9 @@ func Lookup(fingerprint uint64) (*Type, bool) {
 // Type returns the Go type.
 func (t *Type) Type() reflect.Type { return t.rtype }
 
+// Pointer returns the type of pointers to values of the type.
+func (t *Type) Pointer() reflect.Type { return t.ptr }
+
 // Err returns nil if values of the type can be encoded exactly. Otherwise it says why not,
 // naming the path to the offending field and its type; it matches ErrUnsupportedValue.
 func (t *Type) Err() error {
@@ -145,7 +149,7 @@ func (c *compiler) of(rt reflect.Type) *Type {
 	if t, ok := c.met[rt]; ok {
 		return t
 	}
-	t := &Type{rtype: rt}
+	t := &Type{rtype: rt, ptr: reflect.PointerTo(rt)}
 	t.mem, _ = memory(rt)
 	c.met[rt] = t
 	c.order = append(c.order, t)

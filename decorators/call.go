@@ -1,0 +1,104 @@
+package decorators
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// What happens in a call, whichever way its arguments come in and its results go out: it looks for
+// its results in the cache, and if they aren't there, goes on with the miss and a computation.
+// Results travel as a box, see results.go.
+
+// look returns the box of the results for the arguments, or the miss, or an error if the cache
+// can't be asked. What it returns may be others' too: copy it, don't change it.
+func (p *plan) look(a *arguments) (box any, miss *backends.Miss, err error) {
+	cache, err := p.backend.Cache()
+	if err != nil {
+		return nil, nil, fmt.Errorf("decorators: %s: %w", p.name, err)
+	}
+	buf := buffers.Get().(*[]byte)
+	*buf, err = p.appendKey(cache.AppendHead((*buf)[:0]), a)
+	if err == nil {
+		box, miss = cache.Look(a.context(), cache.Lookup(*buf, p.groupsFor(cache, a)), p.task)
+	} else {
+		err = p.noKey(err)
+	}
+	buffers.Put(buf)
+	return box, miss, err
+}
+
+// locate returns the backend and the key for the arguments.
+func (p *plan) locate(a *arguments) (*backends.Cache, backends.Key, error) {
+	cache, err := p.backend.Cache()
+	if err != nil {
+		return nil, backends.Key{}, fmt.Errorf("decorators: %s: %w", p.name, err)
+	}
+	text, err := p.appendKey(cache.AppendHead(nil), a)
+	if err != nil {
+		return nil, backends.Key{}, p.noKey(err)
+	}
+	return cache, cache.Lookup(text, p.groupsFor(cache, a)), nil
+}
+
+func (p *plan) noKey(err error) error {
+	return fmt.Errorf("decorators: the key of %s: %w", p.name, err)
+}
+
+// cached returns the box of what is cached for the arguments, or an error that matches
+// ErrNoCachedValue.
+func (p *plan) cached(a *arguments) (any, error) {
+	cache, key, err := p.locate(a)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
+	}
+	return cache.FetchCached(a.context(), key, p.task)
+}
+
+// uncached notes that a call goes round the cache, and why.
+func (p *plan) uncached(err error) {
+	p.task.Stats.Errors.Add(1)
+	p.task.Stats.Computations.Add(1)
+	level := logging.LevelWarn
+	if errors.Is(err, cacheutils.ErrUnknownBackend) {
+		level = logging.LevelError
+	}
+	logging.Log(level, logging.Event{Action: logging.Fault, Text: fmt.Sprintf("call %s without the cache", p.name), Err: err})
+}
+
+// invalidate is Handle.Invalidate.
+func (p *plan) invalidate(a *arguments) error {
+	cache, key, err := p.locate(a)
+	if err != nil {
+		return err
+	}
+	if _, err := cache.DeleteKey(a.context(), key); err != nil {
+		return fmt.Errorf("decorators: invalidate %s: %w", p.name, err)
+	}
+	p.task.Stats.Invalidations.Add(1)
+	return nil
+}
+
+// cacheKey is Handle.CacheKey.
+func (p *plan) cacheKey(a *arguments) (string, error) {
+	_, key, err := p.locate(a)
+	if err != nil {
+		return "", err
+	}
+	return key.String(), nil
+}
+
+// set is Handle.Set.
+func (p *plan) set(a *arguments, box any) error {
+	cache, key, err := p.locate(a)
+	if err != nil {
+		return err
+	}
+	if err := cache.Put(a.context(), key, p.task, box, p.timeoutFor(box)); err != nil {
+		return fmt.Errorf("decorators: set %s: %w", p.name, err)
+	}
+	return nil
+}
