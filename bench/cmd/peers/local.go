@@ -41,21 +41,29 @@ type id struct {
 
 func text(number int64, lang string) string { return fmt.Sprintf("place:%d:%s", number, lang) }
 
-// ours are compared with every peer. The first is what tables show where they show one only.
+// ours are compared with every peer.
 func ours[V any]() []contender[V] {
 	return []contender[V]{
-		{"Cached", func(fn load[V]) (load[V], error) {
-			cached, _ := decorators.Cached(fn, key[V]("cached"))
+		{typed, func(fn load[V]) (load[V], error) {
+			cached, _ := decorators.Cached2(fn, key[V]("typed"))
+			return cached, nil
+		}},
+		{reflected, func(fn load[V]) (load[V], error) {
+			cached, _ := decorators.Cached(fn, key[V]("reflected"))
 			return cached, nil
 		}},
 		{shared, func(fn load[V]) (load[V], error) {
-			cached, _ := decorators.Cached(fn, key[V]("shared"), decorators.Shared())
+			cached, _ := decorators.Cached2(fn, key[V]("shared"), decorators.Shared())
 			return cached, nil
 		}},
 	}
 }
 
-const shared = "Cached, Shared()"
+const (
+	typed     = "Cached2"
+	reflected = "Cached"
+	shared    = "Cached2, Shared()"
+)
 
 // key is a key for a decorated function of results of type V.
 func key[V any](name string) decorators.Option {

@@ -48,9 +48,11 @@ func remoteOurs(groups []string) []remote {
 		}
 		return all
 	}
-	cached, handle := decorators.Cached(load[place](loadPlace), options("cached")...)
+	cached2, handle2 := decorators.Cached2(loadPlace, options("typed")...)
+	cached, handle := decorators.Cached(load[place](loadPlace), options("reflected")...)
 	return []remote{
-		{"Cached", cached, func() (string, error) { return handle.CacheKey(ctx, hotID, "it") }},
+		{typed, cached2, func() (string, error) { return handle2.CacheKey(hotID, "it") }},
+		{reflected, cached, func() (string, error) { return handle.CacheKey(ctx, hotID, "it") }},
 	}
 }
 

@@ -8,25 +8,28 @@ import (
 	"github.com/cacheutils/cacheutils/bench/internal/measure"
 )
 
-// short is for README.md: a row for each peer, with the ratios of the first of ours.
+// short is for README.md: a row for each peer, with the ratios of some of the tables.
 func (r *results) short() string {
-	var b strings.Builder
-	hits := r.find(small, hitAlone)
 	columns := []struct{ title, value, way, ours string }{
-		{small + ", " + hitAlone, small, hitAlone, hits.ours[0]},
-		{"in parallel", small, hitTogether, hits.ours[0]},
-		{oneInHundred, small, oneInHundred, hits.ours[0]},
-		{missAlone, small, missAlone, hits.ours[0]},
-		{list + ", " + hitAlone, list, hitAlone, hits.ours[0]},
-		{"with `Shared()`", list, hitAlone, shared},
+		{code(typed) + ", " + hitAlone, small, hitAlone, typed},
+		{code(reflected) + ", " + hitAlone, small, hitAlone, reflected},
+		{code(typed) + ", " + hitTogether, small, hitTogether, typed},
+		{code(typed) + ", " + oneInHundred, small, oneInHundred, typed},
+		{code(typed) + ", " + missAlone, small, missAlone, typed},
+		{code(typed) + ", a hit of " + list, list, hitAlone, typed},
+		{"the same with `Shared()`", list, hitAlone, shared},
 	}
+	var b strings.Builder
 	b.WriteString("| | ns | B | allocs |")
 	for _, c := range columns {
 		b.WriteString(" " + c.title + " |")
 	}
 	b.WriteString("\n|---|" + strings.Repeat("---:|", 3+len(columns)) + "\n")
+	hits := r.find(small, hitAlone)
 	for i, name := range hits.ours {
-		fmt.Fprintf(&b, "| **cacheutils, %s** | %s |%s\n", code(name), hits.mine(i), strings.Repeat(" |", len(columns)))
+		if name != shared {
+			fmt.Fprintf(&b, "| **cacheutils, %s** | %s |%s\n", code(name), hits.mine(i), strings.Repeat(" |", len(columns)))
+		}
 	}
 	for i, peer := range hits.rows {
 		fmt.Fprintf(&b, "| %s | %s |", peer.peer, peer.cost)
@@ -36,11 +39,11 @@ func (r *results) short() string {
 		}
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "\n%s. ns, B and allocs are those of a hit of %s; the other figures are %s / peer.\n",
-		r.machine, small, code(hits.ours[0]))
-	b.WriteString("\n" + r.notes)
+	fmt.Fprintf(&b, "\nA hit of %s takes that many ns, B and allocs. The other columns are how many times as long ours takes,\n"+
+		"for %s unless they say something else. %s.\n", small, small, r.machine)
+	b.WriteString("\nWhat one gets for it:\n\n" + r.notes)
 	if len(r.remote) > 0 {
-		b.WriteString("\n" + r.remoteTable())
+		b.WriteString("\nA hit of " + small + " on memcached, beside the calls of the client alone:\n\n" + r.remoteTable())
 	}
 	return b.String()
 }
@@ -75,7 +78,7 @@ func (r *results) long() string {
 
 func (r *results) remoteTable() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| a hit on memcached | ns | B | allocs | beside the client's | ns | B | allocs | ours / it | %d goroutines |\n",
+	fmt.Fprintf(&b, "| ours | ns | B | allocs | the client's | ns | B | allocs | ours / it | with %d goroutines |\n",
 		remoteGoroutines)
 	b.WriteString("|---|---:|---:|---:|---|---:|---:|---:|---:|---:|\n")
 	for _, p := range r.remote {
