@@ -140,7 +140,7 @@ func (s *scale) byEntries() (plot, error) {
 		err = c.Clear(ctx)
 	}
 	return plot{
-		name: "entries", title: "Entries: time", x: "entries", unit: nanoseconds,
+		name: "entries", title: "Entries: time", x: "entries", y: "time per call", unit: nanoseconds,
 		about: "A hit on a small struct in memory by one goroutine, with a key picked at random, beside otter with a key by fmt.Sprintf.",
 		ticks: hits.ticks, lines: hits.lines,
 	}, err
@@ -154,7 +154,7 @@ func (s *scale) byEntryMemory() (plot, error) {
 	last := len(raw.values) - 1
 	ours, other := s.perEntry.lines[0], s.perEntry.lines[1]
 	return plot{
-		name: "entry-memory", title: "Entries: memory", x: "entries", unit: byteCount,
+		name: "entry-memory", title: "Entries: memory", x: "entries", y: "heap per entry", unit: byteCount,
 		about: "The growth of the heap by each of these entries, their keys included, beside the size of the struct.",
 		found: fmt.Sprintf("With %s of them an entry of %s takes %s, and one of %s %s.", s.perEntry.ticks[last],
 			ours.name, byteCount(ours.values[last]), other.name, byteCount(other.values[last])),
@@ -289,7 +289,7 @@ func (s *scale) byGoroutines() (plot, error) {
 		}
 	}
 	return plot{
-		name: "goroutines", title: "Goroutines", x: "goroutines", unit: nanoseconds,
+		name: "goroutines", title: "Goroutines", x: "goroutines", y: "time per call", unit: nanoseconds,
 		about: "All goroutines ask for one key that is there: the time that passes, divided by the number of calls.",
 		ticks: p.ticks, lines: p.lines,
 	}, nil
@@ -325,7 +325,7 @@ func (s *scale) byGroups() (plot, error) {
 		p.add(strconv.Itoa(n), names(subjects), s.measureAll(subjects))
 	}
 	return plot{
-		name: "groups", title: "Groups", x: "groups of the entry", unit: nanoseconds,
+		name: "groups", title: "Groups", x: "groups of the entry", y: "time per call", unit: nanoseconds,
 		about: "A hit by one goroutine on an entry in that many groups, and on memcached beside the client's GetMulti of as many keys, which is one round trip too.",
 		ticks: p.ticks, lines: p.lines,
 	}, nil
@@ -406,9 +406,6 @@ func (s *scale) bySize() (plot, error) {
 			}})
 			return nil
 		}
-		if err := add("locmem, Shared()", decorators.Shared()); err != nil {
-			return plot{}, err
-		}
 		for _, backend := range s.backends() {
 			if err := add(backend.title, decorators.Backend(backend.name)); err != nil {
 				return plot{}, err
@@ -427,10 +424,13 @@ func (s *scale) bySize() (plot, error) {
 				}
 			}})
 		}
+		if err := add("locmem, Shared()", decorators.Shared()); err != nil {
+			return plot{}, err
+		}
 		p.add(sizeName(size), names(subjects), s.measureAll(subjects))
 	}
 	return plot{
-		name: "size", title: "Size of values: time", x: "size of the value", unit: nanoseconds,
+		name: "size", title: "Size of values: time", x: "size of the value", y: "time per call", unit: nanoseconds,
 		about: "A hit by one goroutine on a struct with a []byte of that size, random so that it doesn't compress; each caller gets a copy, unless with Shared().",
 		ticks: p.ticks, lines: p.lines,
 	}, nil
@@ -466,7 +466,7 @@ func (s *scale) bySizeMemory() (plot, error) {
 	last := len(p.ticks) - 1
 	more := func(i int) float64 { return p.lines[0].values[i] - p.lines[2].values[i] }
 	return plot{
-		name: "memory", title: "Size of values: memory", x: "size of the value", unit: byteCount,
+		name: "memory", title: "Size of values: memory", x: "size of the value", y: "heap per entry", unit: byteCount,
 		about: "The growth of the heap by each entry in memory with a []byte of that size, its key included, beside the struct and its bytes.",
 		found: fmt.Sprintf("An entry takes %s more than a value of %s, and %.1f %% more than one of %s.", byteCount(more(0)),
 			p.ticks[0], 100*more(last)/p.lines[2].values[last], p.ticks[last]),

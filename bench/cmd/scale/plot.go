@@ -16,7 +16,7 @@ type plot struct {
 	title string
 	about string // what is measured, in one sentence
 	found string // what came out, in another; if empty, how much each line grows
-	x     string // what the axis counts
+	x, y  string // what the axes count
 	ticks []string
 	unit  unit
 	lines []line
@@ -61,7 +61,7 @@ func short(v float64) string {
 const (
 	width, height = 760, 380
 	left, right   = 70, 190
-	top, bottom   = 20, 56
+	top, bottom   = 36, 56
 )
 
 // colours differ in lightness as well, on a light and on a dark page.
@@ -95,6 +95,7 @@ text { font: 13px sans-serif; fill: #3b424b }
 		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x(i), height-bottom+20, tick)
 	}
 	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle">%s</text>`+"\n", (left+width-right)/2, height-12, html.EscapeString(p.x))
+	fmt.Fprintf(&b, `<text x="%d" y="16">%s</text>`+"\n", 8, html.EscapeString(p.y))
 	places := p.labels(y)
 	for i, l := range p.lines {
 		colour := colours[i%len(colours)]
