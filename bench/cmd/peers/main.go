@@ -31,8 +31,8 @@ func main() {
 		readme    = flag.String("readme", "../README.md", "the `file` with the table of the five questions")
 		write     = flag.String("write", "", "a `file` to put the short form in")
 		docs      = flag.String("docs", "", "a `file` to put all tables in")
-		rounds    = flag.Int("rounds", 9, "how often each pair is measured")
-		benchtime = flag.String("benchtime", "50ms", "how long one measurement is")
+		rounds    = flag.Int("rounds", 7, "how often each pair is measured")
+		benchtime = flag.String("benchtime", "20ms", "how long one measurement is")
 		short     = flag.Bool("short", false, "one round of 10 calls")
 	)
 	flag.Parse()
@@ -155,6 +155,7 @@ func measureValue[V any](r *results, value string, fn load[V], more ...way[V]) e
 		{oneInHundred, mixed[V]},
 	}
 	for _, w := range append(ways, more...) {
+		fmt.Fprintf(os.Stderr, "peers: %s, %s\n", value, w.name)
 		t := table{value: value, way: w.name}
 		var mine []subject
 		for i, c := range ours[V]() {
@@ -170,6 +171,7 @@ func measureValue[V any](r *results, value string, fn load[V], more ...way[V]) e
 }
 
 func (r *results) measureRemote(addr string) error {
+	fmt.Fprintln(os.Stderr, "peers: on memcached")
 	pairs, err := remotePairs(addr)
 	for _, p := range pairs {
 		pair := func(bench func(load[place]) benchmark) row {
