@@ -64,7 +64,7 @@ const (
 	top, bottom   = 36, 56
 )
 
-// colours differ in lightness as well, on a light and on a dark page.
+// colours, and those of the texts, can be read on a light and on a dark page.
 var colours = []string{"#2f81d6", "#d9711c", "#2a9d6f", "#b455b8", "#8a8f98"}
 
 // svg draws the plot.
@@ -74,9 +74,8 @@ func (p plot) svg() string {
 		width, height, width, height)
 	fmt.Fprintf(&b, "<title>%s</title>\n<desc>%s</desc>\n", html.EscapeString(p.title), html.EscapeString(p.about))
 	b.WriteString(`<style>
-text { font: 13px sans-serif; fill: #3b424b }
+text { font: 13px sans-serif; fill: #757c86 }
 .grid { stroke: #8a8f98; stroke-opacity: .3 }
-@media (prefers-color-scheme: dark) { text { fill: #c3c9d1 } }
 </style>
 `)
 	low, high := p.bounds()
