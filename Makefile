@@ -2,7 +2,10 @@
 # make lint   gofmt, go vet, staticcheck
 # make cover  the tests without -race, and how much of the code they run
 # make fuzz   every fuzz target, FUZZTIME each: a time, or a number of inputs such as 20000x
-# make bench  benchmarks, BENCHTIME each; those beside other libraries are in bench/
+# make bench  benchmarks, BENCHTIME each, and what calls cost beside other libraries: the tables go
+#             into README.md and docs/performance.md, unless BENCHTIME is a number such as 10x
+# make peers  the tables alone
+# make scale  how costs grow: the plots go into docs/
 # make stress the search for old values, STRESSOPS operations; the tests do some thousands
 # make soak   every fault of servers and network, in the long form, with times held to their bars
 # make stampede      stampedes of 16 processes, with the latencies held to their bars
@@ -13,10 +16,11 @@ SHELL       := /bin/bash
 FUZZTIME    ?= 2m
 BENCHTIME   ?= 1s
 STRESSOPS   ?= 1000000
+PEERS       := -write ../README.md -docs ../docs/performance.md
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
 
-.PHONY: test lint cover fuzz bench stress soak stampede test-django questions tools
+.PHONY: test lint cover fuzz bench peers scale stress soak stampede test-django questions tools
 
 test: tools
 	$(SERVERS) go test -race ./...
@@ -54,6 +58,14 @@ fuzz:
 bench: tools
 	$(SERVERS) go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 	cd bench && $(SERVERS) go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	cd bench && go run ./cmd/peers $(if $(filter %x,$(BENCHTIME)),-short,$(PEERS))
+	$(if $(filter %x,$(BENCHTIME)),cd bench && go run ./cmd/scale -short)
+
+peers: tools
+	cd bench && go run ./cmd/peers $(PEERS)
+
+scale: tools
+	cd bench && go run ./cmd/scale -docs ../docs/performance.md
 
 stress: tools
 	cd stress && $(SERVERS) go test -run Stress -stress.ops=$(STRESSOPS) -timeout 120m -v ./...

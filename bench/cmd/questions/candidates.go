@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
 	"time"
 
 	"github.com/1mb-dev/obcache-go/v2/pkg/obcache"
@@ -20,6 +17,7 @@ import (
 	"github.com/viccon/sturdyc"
 
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/bench/internal/memcached"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/fivequestions"
 )
@@ -70,7 +68,7 @@ func openOurs(settings backends.Settings) (fivequestions.Cache, func(), error) {
 }
 
 func openOursOnMemcached(backend string) (fivequestions.Cache, func(), error) {
-	addr, stop, err := startMemcached()
+	addr, stop, err := memcached.Start()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,38 +82,6 @@ func (c *ours) Load(ctx context.Context, key string, compute fivequestions.Compu
 }
 
 func (c *ours) Invalidate(ctx context.Context, key string) error { return c.h.Invalidate(ctx, key) }
-
-// startMemcached starts a server on a free port.
-func startMemcached() (addr string, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
-	}
-	addr = l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(addr)
-	args := []string{"-l", "127.0.0.1", "-p", port, "-U", "0"}
-	if os.Getuid() == 0 {
-		args = append(args, "-u", "root")
-	}
-	cmd := exec.Command("memcached", args...)
-	if err := cmd.Start(); err != nil {
-		return "", nil, err
-	}
-	stop = func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	}
-	for range 500 {
-		if conn, err := net.Dial("tcp", addr); err == nil {
-			conn.Close()
-			return addr, stop, nil
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	stop()
-	return "", nil, fmt.Errorf("memcached on %s doesn't answer", addr)
-}
 
 // otterCache loads with Cache.Get.
 type otterCache struct{ *otter.Cache[string, string] }

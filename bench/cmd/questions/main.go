@@ -18,11 +18,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/cacheutils/cacheutils/bench/internal/report"
 	"github.com/cacheutils/cacheutils/internal/fivequestions"
 )
 
@@ -49,30 +49,7 @@ func run(file string) error {
 		fmt.Print(text)
 		return nil
 	}
-	old, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	next, err := replace(string(old), text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	return os.WriteFile(file, []byte(next), 0o644)
-}
-
-const (
-	beginMark = "<!-- questions -->"
-	endMark   = "<!-- /questions -->"
-)
-
-// replace puts text between the markers of doc.
-func replace(doc, text string) (string, error) {
-	before, rest, ok := strings.Cut(doc, beginMark)
-	_, after, ended := strings.Cut(rest, endMark)
-	if !ok || !ended {
-		return "", fmt.Errorf("there is no %s with a %s after it", beginMark, endMark)
-	}
-	return before + beginMark + "\n" + text + endMark + after, nil
+	return report.Write(file, "questions", text)
 }
 
 // table asks every candidate every question and makes a row of the answers of each.
@@ -159,26 +136,5 @@ func (c candidate) title() string {
 	if c.module == "" {
 		return "**" + c.label + "**"
 	}
-	title := strings.TrimPrefix(c.module, "github.com/")
-	if i := strings.LastIndex(title, "/v"); i >= 0 {
-		title = title[:i]
-	}
-	return title + " " + strings.TrimPrefix(version(c.module), "v")
-}
-
-// version returns the version of a module that is linked in here.
-func version(module string) string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "?"
-	}
-	for _, dep := range info.Deps {
-		if dep.Path == module {
-			if dep.Replace != nil {
-				dep = dep.Replace
-			}
-			return dep.Version
-		}
-	}
-	return "?"
+	return report.Name(c.module) + " " + report.Version(c.module)
 }
