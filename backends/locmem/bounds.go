@@ -37,7 +37,7 @@ func (w wanted) over(b bounds) bounds {
 
 // unit is how many bytes a weight of 1 stands for.
 func (b bounds) unit() uint64 {
-	return uint64(b.cost)/(math.MaxUint32+1) + 1
+	return uint64(b.cost)/math.MaxUint32 + 1
 }
 
 // least is what an entry weighs at least.
