@@ -40,6 +40,7 @@ type Cache struct {
 	groupVersion  string
 	stale         time.Duration // how long values are served past their timeout
 	lease         time.Duration
+	each          engine.EachGetter // the engine, if it is one
 	discards      bool
 	flights       flights
 	disowned      disowned

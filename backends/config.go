@@ -293,6 +293,7 @@ func newCache(name string, s Settings) (*Cache, error) {
 		c.live = h.HoldsLive()
 		c.living, _ = e.(liveGetter)
 	}
+	c.each, _ = e.(engine.EachGetter)
 	if d, ok := e.(engine.Discarder); ok {
 		c.discards = d.Discards()
 	}

@@ -1,6 +1,9 @@
 package backends
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // A frame is, in this order: two bytes that say that it is one, a byte of bits, the
 // fingerprint of the value's type, what the bits say is on the label, and the payload, which
@@ -99,12 +102,7 @@ func (e *entry) parseFrame(frame []byte) error {
 		if n == 0 || n > maxGroups {
 			return undecodable("it has %d groups", n)
 		}
-		for range n {
-			e.groups = append(e.groups, generation{group: r.text(), id: r.text()})
-			if r.cut {
-				break
-			}
-		}
+		e.groups = r.generations(int(n))
 	}
 	if bits&bitHeld != 0 {
 		copy(e.holder[:], r.bytes(len(e.holder)))
@@ -162,11 +160,26 @@ func (r *reader) pass(size int) {
 	r.rest = r.rest[size:]
 }
 
-func (r *reader) text() string {
-	n := r.uvarint()
-	if n > uint64(len(r.rest)) {
-		r.cut, r.rest = true, nil
-		return ""
+// generations reads n groups. Their texts share one string.
+func (r *reader) generations(n int) []generation {
+	texts := r.rest
+	for range 2 * n {
+		r.bytes(int(min(r.uvarint(), math.MaxInt)))
 	}
-	return string(r.bytes(int(n)))
+	if r.cut {
+		return nil
+	}
+	all := string(texts[:len(texts)-len(r.rest)])
+	next := func() string {
+		length, size := binary.Uvarint(texts)
+		end := size + int(length)
+		text := all[size:end]
+		texts, all = texts[end:], all[end:]
+		return text
+	}
+	groups := make([]generation, n)
+	for i := range groups {
+		groups[i] = generation{group: next(), id: next()}
+	}
+	return groups
 }

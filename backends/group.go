@@ -86,14 +86,13 @@ func (c *Cache) generations(ctx context.Context, groups []string) ([]generation,
 	for i, group := range groups {
 		keys[i] = c.groupKey(group)
 	}
-	items, err := c.engine.GetMany(ctx, keys)
+	got, err := c.getEach(ctx, keys)
 	found := make([]generation, len(groups))
 	for i, group := range groups {
-		item, ok := items[keys[i]]
-		if !ok && err != nil {
+		if !got[i].there && err != nil {
 			return nil, fmt.Errorf("backends: read the generation of group %q: %w", group, err)
 		}
-		found[i] = generation{group, string(item.Value)}
+		found[i] = generation{group, string(got[i].item.Value)}
 	}
 	return found, nil
 }

@@ -43,58 +43,51 @@ func (c *Cache) LookMany(ctx context.Context, keys []Key, task *Task) (values []
 		}
 		return values, misses
 	}
-	stored := make([]string, len(keys), len(keys)+8)
-	for i := range keys {
-		stored[i] = keys[i].stored
-	}
+	asked, places := c.askFor(keys)
 	looking, cancel := c.hurry(ctx)
-	items, err := c.engine.GetMany(looking, c.withGroups(stored, keys))
+	got, err := c.getEach(looking, asked)
 	cancel()
+	var few [8][]byte
 	for i := range keys {
 		var f finding
+		complete, ids := got[i].there, few[:0]
+		for _, groupKey := range c.groupKeys(&keys[i]) {
+			group := got[places[groupKey]]
+			complete = complete && group.there
+			ids = append(ids, group.item.Value)
+		}
 		failed := err
-		if err == nil || c.areAll(&keys[i], items) {
-			failed = c.assessMany(ctx, &f, &keys[i], items)
+		if err == nil || complete {
+			failed = c.assess(ctx, &f, &keys[i], got[i].item, got[i].there, ids)
 		}
 		values[i], misses[i] = c.found(&f, failed, &keys[i], task, started)
 	}
 	return values, misses
 }
 
-// withGroups appends the keys of the groups of keys to stored, each once.
-func (c *Cache) withGroups(stored []string, keys []Key) []string {
-	var seen map[string]bool
+// askFor returns what to ask the engine for: the keys, and after them those of their groups, each
+// once, whose places it returns, too.
+func (c *Cache) askFor(keys []Key) (asked []string, places map[string]int) {
+	asked = make([]string, len(keys), len(keys)+8)
 	var last *Groups // of most lists all keys are in the same groups
 	for i := range keys {
 		key := &keys[i]
+		asked[i] = key.stored
 		if len(key.groups) == 0 || key.in != nil && key.in == last {
 			continue
 		}
 		last = key.in
 		for _, groupKey := range c.groupKeys(key) {
-			if seen == nil {
-				seen = make(map[string]bool)
+			if places == nil {
+				places = make(map[string]int)
 			}
-			if !seen[groupKey] {
-				seen[groupKey] = true
-				stored = append(stored, groupKey)
+			if _, known := places[groupKey]; !known {
+				places[groupKey] = len(asked)
+				asked = append(asked, groupKey)
 			}
 		}
 	}
-	return stored
-}
-
-// areAll tells whether the entry of key and all of its groups are among items.
-func (c *Cache) areAll(key *Key, items map[string]Item) bool {
-	if _, ok := items[key.stored]; !ok {
-		return false
-	}
-	for _, groupKey := range c.groupKeys(key) {
-		if _, ok := items[groupKey]; !ok {
-			return false
-		}
-	}
-	return true
+	return asked, places
 }
 
 // Old returns the value past its timeout that a miss has found, or nil.

@@ -93,11 +93,36 @@ func (c *Cache) readMany(ctx context.Context, f *finding, key *Key) error {
 	groupKeys := c.groupKeys(key)
 	keys := append(make([]string, 0, 1+len(groupKeys)), key.stored)
 	keys = append(keys, groupKeys...)
-	items, err := c.engine.GetMany(ctx, keys)
-	if err != nil && len(items) < len(keys) {
+	got, err := c.getEach(ctx, keys)
+	if err != nil && slices.ContainsFunc(got, func(a answer) bool { return !a.there }) {
 		return fmt.Errorf("backends: get %q and its groups: %w", key.text, err)
 	}
-	return c.assessMany(ctx, f, key, items)
+	var few [8][]byte
+	ids := few[:0]
+	for i := range groupKeys {
+		ids = append(ids, got[1+i].item.Value)
+	}
+	return c.assess(ctx, f, key, got[0].item, got[0].there, ids)
+}
+
+// An answer is what a multi-get has for one key.
+type answer struct {
+	item  engine.Item
+	there bool
+}
+
+// getEach is a multi-get, with what there is for each of the keys, also when there is an error.
+func (c *Cache) getEach(ctx context.Context, keys []string) ([]answer, error) {
+	all := make([]answer, len(keys))
+	if c.each != nil {
+		err := c.each.GetEach(ctx, keys, func(i int, item engine.Item) { all[i] = answer{item, true} })
+		return all, err
+	}
+	items, err := c.engine.GetMany(ctx, keys)
+	for i, key := range keys {
+		all[i].item, all[i].there = items[key]
+	}
+	return all, err
 }
 
 // assessMany is assess for an entry and its groups among items.

@@ -92,6 +92,15 @@ type LiveHolder interface {
 	HoldsLive() bool
 }
 
+// An EachGetter is an engine whose multi-get can do without a map, which costs a part of what a hit
+// does.
+type EachGetter interface {
+	// GetEach is GetMany that calls each, never twice at the same time, for those items that
+	// there are, with the index of their key. A key that is given twice may be given an item
+	// twice.
+	GetEach(ctx context.Context, keys []string, each func(i int, item Item)) error
+}
+
 // A Discarder is an engine that stores nothing, if Discards is true. What it says of add and
 // compare-and-swap then means nothing, and nobody asks it for leases.
 type Discarder interface {

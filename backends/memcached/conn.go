@@ -47,7 +47,7 @@ type conn struct {
 
 func newConn(s *server) *conn {
 	c := &conn{server: s}
-	c.client = memcache.NewFromSelector(only(s.address))
+	c.client = memcache.NewFromSelector(only{s.address})
 	c.client.MaxIdleConns = 1
 	c.client.Timeout = s.operation
 	c.client.DialContext = c.dial

@@ -3,8 +3,8 @@ package memcached
 import (
 	"bytes"
 	"context"
-	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/bradfitz/gomemcache/memcache"
@@ -44,44 +44,17 @@ func (m *memcached) Get(ctx context.Context, key string) (engine.Item, error) {
 	return item(got), nil
 }
 
-// GetMany asks every server at once, for 1000 keys at a time.
+// GetMany is GetEach for keys of which each is asked for once.
 func (m *memcached) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
 	keys = once(keys)
 	found := make(map[string]engine.Item, len(keys))
-	for _, key := range keys {
-		if err := checkKey(key); err != nil {
-			return found, err
-		}
-	}
-	if len(keys) == 0 {
-		return found, nil
-	}
-	var mu sync.Mutex // guards found
-	err := onEach(m.servers.spread(keys), func(s *server, keys []string) error {
-		for batch := range slices.Chunk(keys, perRequest) {
-			var got map[string]*memcache.Item
-			err := s.do(ctx, operation{"get many", true, len(batch), ""}, func(c *client) (err error) {
-				got, err = getMulti(c, batch)
-				return err
-			})
-			mu.Lock()
-			for key, one := range got {
-				found[key] = item(one)
-			}
-			mu.Unlock()
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := m.GetEach(ctx, keys, func(i int, item engine.Item) { found[strings.Clone(keys[i])] = item })
 	return found, err
 }
 
-// once returns long lists of keys without repetitions. In short ones they cost less than to look
-// for them.
+// once returns keys without repetitions.
 func once(keys []string) []string {
-	if len(keys) <= 32 {
+	if len(keys) < 2 {
 		return keys
 	}
 	seen := make(map[string]bool, len(keys))
@@ -92,9 +65,58 @@ func once(keys []string) []string {
 	})
 }
 
-// getMulti drops what was not asked for. The keys of the result are the reply's own strings.
-func getMulti(c *client, keys []string) (map[string]*memcache.Item, error) {
-	got, err := c.GetMulti(keys)
+// GetEach asks every server at once, for 1000 keys at a time.
+func (m *memcached) GetEach(ctx context.Context, keys []string, each func(i int, item engine.Item)) error {
+	for _, key := range keys {
+		if err := checkKey(key); err != nil {
+			return err
+		}
+	}
+	if len(m.servers) == 1 && len(keys) <= perRequest {
+		return m.servers[0].getEach(ctx, keys, each)
+	}
+	var mu sync.Mutex
+	return onEach(m.servers.spread(keys), func(s *server, indices []int) error {
+		for batch := range slices.Chunk(indices, perRequest) {
+			asked := make([]string, len(batch))
+			for i, index := range batch {
+				asked[i] = keys[index]
+			}
+			err := s.getEach(ctx, asked, func(i int, item engine.Item) {
+				mu.Lock()
+				defer mu.Unlock()
+				each(batch[i], item)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// getEach is one multi-get. It leaves out what was not asked for, which is an error.
+func (s *server) getEach(ctx context.Context, keys []string, each func(i int, item engine.Item)) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	var got map[string]*memcache.Item
+	err := s.do(ctx, operation{"get many", true, len(keys), ""}, func(c *client) (err error) {
+		if got, err = c.GetMulti(keys); err == nil {
+			err = onlyThese(keys, got)
+		}
+		return err
+	})
+	for i, key := range keys {
+		if it := got[key]; it != nil {
+			each(i, item(it))
+		}
+	}
+	return err
+}
+
+// onlyThese returns an error if got has another key than these.
+func onlyThese(keys []string, got map[string]*memcache.Item) error {
 	asked := 0
 	for _, key := range keys {
 		if got[key] != nil {
@@ -102,16 +124,14 @@ func getMulti(c *client, keys []string) (map[string]*memcache.Item, error) {
 		}
 	}
 	if asked == len(got) {
-		return got, err
+		return nil
 	}
-	maps.DeleteFunc(got, func(key string, _ *memcache.Item) bool {
-		if slices.Contains(keys, key) {
-			return false
+	for key := range got {
+		if !slices.Contains(keys, key) {
+			return foreign(key)
 		}
-		err = foreign(key)
-		return true
-	})
-	return got, err
+	}
+	return nil // one was asked for twice
 }
 
 // item takes what memcached returned. A decrement to a number with fewer digits leaves spaces

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strconv"
 )
 
 // A reply follows the bytes of one reply on their way to the client, for what the client
@@ -68,12 +67,8 @@ func (r *reply) endLine(line []byte, max int) error {
 		r.odd = r.last != "" && string(line) != r.last
 		return nil
 	}
-	fields := bytes.Fields(line)
-	if len(fields) < 4 {
-		return fmt.Errorf("unreadable reply: %q", line)
-	}
-	size, err := strconv.ParseUint(string(fields[3]), 10, 32)
-	if err != nil {
+	size, ok := valueSize(line)
+	if !ok {
 		return fmt.Errorf("unreadable reply: %q", line)
 	}
 	if r.values--; r.values < 0 {
@@ -84,4 +79,23 @@ func (r *reply) endLine(line []byte, max int) error {
 	}
 	r.value = int(size) + len("\r\n")
 	return nil
+}
+
+// valueSize returns the fourth word of the line of a value, which is its size.
+func valueSize(line []byte) (size uint64, ok bool) {
+	for range 3 {
+		line = bytes.TrimLeft(line, " \r")
+		if i := bytes.IndexByte(line, ' '); i >= 0 {
+			line = line[i:]
+		} else {
+			return 0, false
+		}
+	}
+	line = bytes.TrimLeft(line, " ")
+	digits := 0
+	for ; digits < len(line) && '0' <= line[digits] && line[digits] <= '9' && digits < 10; digits++ {
+		size = size*10 + uint64(line[digits]-'0')
+	}
+	ends := digits == len(line) || line[digits] == ' ' || line[digits] == '\r'
+	return size, digits > 0 && ends
 }

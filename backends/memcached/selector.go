@@ -60,15 +60,12 @@ func appendKey(b []byte, key string) []byte {
 	return b
 }
 
-// spread returns the keys by server.
-func (s servers) spread(keys []string) map[*server][]string {
-	if len(s) == 1 {
-		return map[*server][]string{s[0]: keys}
-	}
-	by := make(map[*server][]string, len(s))
-	for _, key := range keys {
+// spread returns the indices of the keys by server.
+func (s servers) spread(keys []string) map[*server][]int {
+	by := make(map[*server][]int, len(s))
+	for i, key := range keys {
 		one := s.of(key)
-		by[one] = append(by[one], key)
+		by[one] = append(by[one], i)
 	}
 	return by
 }
@@ -89,10 +86,10 @@ func sorted(byAddress map[address]*server) servers {
 }
 
 // only is the selector of a client that talks to one server.
-type only address
+type only struct{ addr net.Addr }
 
 var _ memcache.ServerSelector = only{}
 
-func (o only) PickServer(string) (net.Addr, error) { return address(o), nil }
+func (o only) PickServer(string) (net.Addr, error) { return o.addr, nil }
 
-func (o only) Each(f func(net.Addr) error) error { return f(address(o)) }
+func (o only) Each(f func(net.Addr) error) error { return f(o.addr) }
