@@ -21,6 +21,7 @@ import (
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/cachetest"
 	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/logging"
 )
 
 // A table is a source of rows by id, which notes what it is asked for.
@@ -527,5 +528,30 @@ func TestCachedMany_Misuse(t *testing.T) {
 			}()
 			misuse()
 		}()
+	}
+}
+
+// A CachedMany and a Cached1 of one name are meant to share entries, but not with different types.
+func TestCachedMany_SameName(t *testing.T) {
+	notices := func(decorate func()) int {
+		var sink recorder
+		logging.SetSink(&sink)
+		defer logging.SetSink(nil)
+		decorate()
+		return len(sink.events())
+	}
+	many := func() { decorators.CachedMany(newTable().load, decorators.Key(t.Name())) }
+	if n := notices(many); n != 0 {
+		t.Errorf("%d notices of the first", n)
+	}
+	if n := notices(func() {
+		decorators.Cached1(func(context.Context, int64) (string, error) { return "", nil }, decorators.Key(t.Name()))
+	}); n != 0 {
+		t.Errorf("%d notices of a Cached1 of the same type", n)
+	}
+	if n := notices(func() {
+		decorators.Cached1(func(context.Context, int64) (int, error) { return 0, nil }, decorators.Key(t.Name()))
+	}); n == 0 {
+		t.Error("no notice of another type")
 	}
 }

@@ -92,7 +92,7 @@ func newPlanAs(fn reflect.Value, typ reflect.Type, place string, opts []Option) 
 	p.planType(&o)
 	remove := decorated.Add(decorated.Function{
 		Name: p.name, Place: place, Backend: o.backend,
-		Type: p.boxType, Shared: o.shared, Value: identity(fn),
+		Type: p.boxType, Shared: o.shared, Many: p.typ != fn.Type(), Value: identity(fn),
 	})
 	runtime.AddCleanup(p, func(remove func()) { remove() }, remove)
 	return p

@@ -20,7 +20,17 @@ type Function struct {
 	Backend string       // name of its backend
 	Type    reflect.Type // of its results
 	Shared  bool         // its callers may all have the same value
+	Many    bool         // it is called for many keys at once
 	Value   uintptr      // tells func values apart; it keeps nothing alive
+}
+
+// key is what at most one function has. A function of many keys may have the name of one of one key,
+// to share its entries.
+func (f Function) key() string { return fmt.Sprintf("%s\x00%s\x00%t", f.Backend, f.Name, f.Many) }
+
+// shares tells whether f is meant to have the entries of other, which has the same name.
+func (f Function) shares(other Function) bool {
+	return f.Value == other.Value || f.Many != other.Many && f.Type == other.Type
 }
 
 var functions = struct {
@@ -36,9 +46,9 @@ type entry struct {
 
 // Add notes f and returns what takes it off the list again. If another func value was
 // decorated under the same name for the same backend, that is logged, once for each name:
-// the two share their entries.
+// the two share their entries. One of them may be of many keys, if their types agree.
 func Add(f Function) (remove func()) {
-	key := f.Backend + "\x00" + f.Name
+	key := f.key()
 	functions.Lock()
 	defer functions.Unlock()
 	e, ok := functions.byName[key]
@@ -47,9 +57,13 @@ func Add(f Function) (remove func()) {
 		functions.byName[key] = e
 	}
 	e.added++
-	if e.Value != f.Value && !e.warned {
-		e.warned = true
-		warn(e.Function, f)
+	twin := f
+	twin.Many = !f.Many
+	for _, other := range []*entry{e, functions.byName[twin.key()]} {
+		if other != nil && !f.shares(other.Function) && !other.warned {
+			other.warned = true
+			warn(other.Function, f)
+		}
 	}
 	return func() {
 		functions.Lock()

@@ -75,6 +75,7 @@ func peers[V any]() []contender[V] {
 		{bareMakeFunc, cachedByMakeFunc[V]},
 		{otterByHand, cachedByHand[V]},
 		{otterLoading, cachedByOtter[V]},
+		{otterSprintf, cachedByOtterText[V]},
 		{obcacheWrap, cachedByObcache[V]},
 		{gofnextCacheFn, cachedByGofnext[V]},
 		{sturdycFetch, cachedBySturdyc[V]},
@@ -121,6 +122,18 @@ func cachedByOtter[V any](fn load[V]) (load[V], error) {
 	loader := otter.LoaderFunc[id, V](func(ctx context.Context, k id) (V, error) { return fn(ctx, k.number, k.lang) })
 	return func(ctx context.Context, number int64, lang string) (V, error) {
 		return cache.Get(ctx, id{number, lang}, loader)
+	}, err
+}
+
+func cachedByOtterText[V any](fn load[V]) (load[V], error) {
+	cache, err := otter.New(&otter.Options[string, V]{
+		MaximumSize:      capacity,
+		ExpiryCalculator: otter.ExpiryWriting[string, V](timeout),
+	})
+	return func(ctx context.Context, number int64, lang string) (V, error) {
+		return cache.Get(ctx, text(number, lang), otter.LoaderFunc[string, V](func(ctx context.Context, _ string) (V, error) {
+			return fn(ctx, number, lang)
+		}))
 	}, err
 }
 

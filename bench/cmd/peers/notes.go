@@ -13,6 +13,7 @@ const (
 	bareMakeFunc    = "bare reflect.MakeFunc"
 	otterByHand     = "%s, GetIfPresent and Set by hand"
 	otterLoading    = "%s, loading Get"
+	otterSprintf    = "%s, loading Get, its key text"
 	obcacheWrap     = "%s, Wrap"
 	gofnextCacheFn  = "%s, CacheFn2Err"
 	sturdycFetch    = "%s, GetOrFetch"
@@ -46,6 +47,7 @@ var notes = []note{
 	{bareMakeFunc, "", sharing, "no cache", "none", "the floor for a wrapper by reflection"},
 	{otterByHand, "github.com/maypok86/otter/v2", sharing, oneEach, sprintf, ""},
 	{otterLoading, "github.com/maypok86/otter/v2", sharing, oneForAll, structKey, ""},
+	{otterSprintf, "github.com/maypok86/otter/v2", sharing, oneForAll, sprintf, ""},
 	{obcacheWrap, "github.com/1mb-dev/obcache-go/v2", sharing, oneForAll, arguments, "two functions of one cache share keys"},
 	{gofnextCacheFn, "github.com/ahuigo/gofnext", sharing, oneForAll, arguments, "grows without bound; the context left out by hand"},
 	{sturdycFetch, "github.com/viccon/sturdyc", sharing, oneForAll, sprintf, ""},

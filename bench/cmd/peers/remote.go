@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"time"
+	"unsafe"
 
 	"github.com/bradfitz/gomemcache/memcache"
 
 	"github.com/cacheutils/cacheutils/decorators"
+	"github.com/cacheutils/cacheutils/internal/codec"
 )
 
 // What a hit takes on a memcached, beside the least that the same round trips take.
@@ -108,10 +111,89 @@ func remotePairs(addr string) ([]remotePair, error) {
 	return append(pairs, many...), err
 }
 
-// manyPairs compares a decorated function over a list of 100 ids with GetMulti and JSON. There is
-// no such function yet.
+// manyPairs compares a decorated function over a list of 100 ids, all of them hits, with GetMulti
+// and the same codec, and with as many calls for one id.
 func manyPairs(client *memcache.Client) ([]remotePair, error) {
-	return nil, nil
+	ctx := context.Background()
+	ids := make([]int64, 100)
+	for i := range ids {
+		ids[i] = int64(i)
+	}
+	same := []decorators.Option{decorators.Key("many"), decorators.Backend("memcached")}
+	many, _ := decorators.CachedMany(func(ctx context.Context, ids []int64) (map[int64]place, error) {
+		found := make(map[int64]place, len(ids))
+		for _, id := range ids {
+			found[id], _ = loadPlace(ctx, id, "it")
+		}
+		return found, nil
+	}, same...)
+	one, _ := decorators.Cached1(func(ctx context.Context, id int64) (place, error) { return loadPlace(ctx, id, "it") }, same...)
+	all := func(ctx context.Context, _ int64, _ string) (place, error) {
+		found, err := many(ctx, ids)
+		if err == nil && len(found) != len(ids) {
+			err = fmt.Errorf("%d of %d results", len(found), len(ids))
+		}
+		return place{}, err
+	}
+	if _, err := all(ctx, 0, ""); err != nil {
+		return nil, err
+	}
+	byHand, err := getMultiAndCodec(client, ids)
+	if err != nil {
+		return nil, err
+	}
+	oneByOne := func(ctx context.Context, _ int64, _ string) (place, error) {
+		for _, id := range ids {
+			if _, err := one(ctx, id); err != nil {
+				return place{}, err
+			}
+		}
+		return place{}, nil
+	}
+	const ours = "CachedMany of 100 keys"
+	return []remotePair{
+		{ours, "GetMulti of 100 and the same codec", all, byHand},
+		{ours, "100 calls of Cached1", all, oneByOne},
+	}, nil
+}
+
+// getMultiAndCodec is what CachedMany can't do without.
+func getMultiAndCodec(client *memcache.Client, ids []int64) (load[place], error) {
+	typ := codec.Of(reflect.TypeFor[place]())
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = fmt.Sprint("many:", id)
+		value, err := loadPlace(context.Background(), id, "it")
+		if err != nil {
+			return nil, err
+		}
+		encoded, err := typ.Append(nil, unsafe.Pointer(&value))
+		if err != nil {
+			return nil, err
+		}
+		if err := client.Set(&memcache.Item{Key: keys[i], Value: encoded}); err != nil {
+			return nil, err
+		}
+	}
+	return func(context.Context, int64, string) (place, error) {
+		items, err := client.GetMulti(keys)
+		if err != nil {
+			return place{}, err
+		}
+		found := make(map[int64]place, len(ids))
+		for i, id := range ids {
+			item := items[keys[i]]
+			if item == nil {
+				return place{}, fmt.Errorf("%s is missing", keys[i])
+			}
+			var value place
+			if err := typ.Decode(item.Value, unsafe.Pointer(&value)); err != nil {
+				return place{}, err
+			}
+			found[id] = value
+		}
+		return place{}, nil
+	}, nil
 }
 
 // rawGets is one round trip for each of the keys.
