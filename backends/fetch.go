@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"time"
-	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/codec"
@@ -41,12 +40,12 @@ func (c *Cache) Fetch(ctx context.Context, key Key, task *Task, compute func(con
 // allocates nothing.
 func (c *Cache) Look(ctx context.Context, text []byte, groups *Groups, task *Task) (value any, miss *Miss) {
 	started := c.flights.now()
-	if groups != nil || !c.fits(text) {
+	if groups != nil || !c.fits(borrowed(text)) {
 		key := c.borrowedKey(text, groups)
 		return c.look(ctx, &key, task, started)
 	}
 	if c.living != nil && ctx.Err() == nil {
-		live, there := c.living.GetLive(unsafe.String(unsafe.SliceData(text), len(text)))
+		live, there := c.living.GetLive(borrowed(text))
 		if value := asItIs(live, task.typ); value != nil {
 			task.Stats.Hits.Add(1)
 			if logging.Enabled(logging.LevelDebug) {
@@ -55,7 +54,7 @@ func (c *Cache) Look(ctx context.Context, text []byte, groups *Groups, task *Tas
 			return value, nil
 		}
 		if !there {
-			return nil, &Miss{cache: c, key: c.KeyOf(text, nil), task: task, started: started, finding: &nothingThere}
+			return nil, &Miss{cache: c, key: c.borrowedKey(text, nil).clone(), task: task, started: started, finding: &nothingThere}
 		}
 	}
 	key := c.borrowedKey(text, nil)

@@ -75,15 +75,9 @@ func (c *Cache) AppendHead(b []byte) []byte { return append(b, c.head...) }
 
 // KeyOf is Key for a text that was appended to AppendHead: a name and arguments as package cachekey
 // renders them, which have no characters that memcached refuses and don't end like a shortened
-// key. It keeps nothing of text. groups may be nil.
-func (c *Cache) KeyOf(text []byte, groups *Groups) Key {
-	return c.borrowedKey(text, groups).clone()
-}
-
-// borrowedKey is KeyOf, but the key may share the memory of text.
-func (c *Cache) borrowedKey(text []byte, groups *Groups) Key {
-	stored := unsafe.String(unsafe.SliceData(text), len(text))
-	k := Key{text: stored[len(c.head):], stored: stored}
+// key. groups may be nil.
+func (c *Cache) KeyOf(text string, groups *Groups) Key {
+	k := Key{text: text[len(c.head):], stored: text}
 	if !c.fits(text) {
 		k = c.Key(strings.Clone(k.text))
 	}
@@ -93,8 +87,15 @@ func (c *Cache) borrowedKey(text []byte, groups *Groups) Key {
 	return k
 }
 
+// borrowedKey is KeyOf for a text that others change later: the key, too, may be used only until
+// then.
+func (c *Cache) borrowedKey(text []byte, groups *Groups) Key { return c.KeyOf(borrowed(text), groups) }
+
+// borrowed returns text as a string that shares its memory.
+func borrowed(text []byte) string { return unsafe.String(unsafe.SliceData(text), len(text)) }
+
 // fits tells whether text is a key as it is stored.
-func (c *Cache) fits(text []byte) bool { return len(text) <= maxKey && c.keyFunction == nil }
+func (c *Cache) fits(text string) bool { return len(text) <= maxKey && c.keyFunction == nil }
 
 // clone returns the key with memory of its own.
 func (k Key) clone() Key {

@@ -47,7 +47,7 @@ func (p *plan) locate(a *arguments) (*backends.Cache, backends.Key, error) {
 	if err != nil {
 		return nil, backends.Key{}, p.noKey(err)
 	}
-	return cache, cache.KeyOf(text, p.groupsFor(cache, a)), nil
+	return cache, cache.KeyOf(string(text), p.groupsFor(cache, a)), nil
 }
 
 func (p *plan) noKey(err error) error {

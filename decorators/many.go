@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
@@ -177,17 +178,34 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K) (*backends.Cache, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("decorators: %s: %w", m.name, err)
 	}
-	entries := make([]backends.Key, len(keys))
-	var text []byte
+	// The texts of all keys share one string.
+	var texts []byte
+	ends := make([]int, len(keys))
+	var a arguments
 	for i, key := range keys {
-		args := args1[K]{key}
-		a := arguments{ctx: ctx, fields: m.place(&args)}
-		if text, err = m.appendKey(cache.AppendHead(text[:0]), &a); err != nil {
+		m.argument(&a, ctx, key)
+		if texts, err = m.appendKey(cache.AppendHead(texts), &a); err != nil {
 			return nil, nil, m.noKey(err)
 		}
-		entries[i] = cache.KeyOf(text, m.groupsFor(cache, &a))
+		ends[i] = len(texts)
+	}
+	entries := make([]backends.Key, len(keys))
+	all, begin := string(texts), 0
+	for i, end := range ends {
+		m.argument(&a, ctx, keys[i])
+		entries[i] = cache.KeyOf(all[begin:end], m.groupsFor(cache, &a))
+		begin = end
 	}
 	return cache, entries, nil
+}
+
+// argument makes a the arguments for one key, in the place of those for another, if nobody may have
+// kept a pointer to these.
+func (m *many[K, V]) argument(a *arguments, ctx context.Context, key K) {
+	if a.fields == nil || !m.inPlace {
+		a.ctx, a.fields = ctx, unsafe.Pointer(new(args1[K]))
+	}
+	(*args1[K])(a.fields).A = key
 }
 
 // hits returns the results that were found, by key, and how many were not.

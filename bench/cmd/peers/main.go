@@ -34,6 +34,7 @@ func main() {
 		rounds    = flag.Int("rounds", 7, "how often each pair is measured")
 		benchtime = flag.String("benchtime", "20ms", "how long one measurement is")
 		short     = flag.Bool("short", false, "one round of 10 calls")
+		remote    = flag.Bool("remote", false, "print the table of memcached and nothing else")
 	)
 	flag.Parse()
 	if *short {
@@ -43,13 +44,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(2)
 	}
-	if err := run(*readme, *write, *docs, *rounds); err != nil {
+	if err := run(*readme, *write, *docs, *rounds, *remote); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}
 }
 
-func run(readme, write, docs string, rounds int) error {
+func run(readme, write, docs string, rounds int, remote bool) error {
 	config := backends.Config{"default": {
 		Backend: "locmem", Timeout: timeout, Options: map[string]any{"max_entries": capacity, "max_cost": 4 << 30},
 	}}
@@ -72,13 +73,17 @@ func run(readme, write, docs string, rounds int) error {
 		return err
 	}
 	r := results{machine: report.Machine(), rounds: rounds, notes: notesTable(string(questions))}
-	if err := r.measureLocal(); err != nil {
-		return err
-	}
 	if addr != "" {
 		if err := r.measureRemote(addr); err != nil {
 			return err
 		}
+	}
+	if remote {
+		fmt.Print(r.remoteTable())
+		return nil
+	}
+	if err := r.measureLocal(); err != nil {
+		return err
 	}
 	if write != "" {
 		if err := report.Write(write, "peers", r.short()); err != nil {
