@@ -27,6 +27,9 @@
 // one computation, in all processes that use the same server. A cache that is down, slow or full changes no result: the
 // call computes. Invalidate, which can't do its work then, returns the error.
 //
+// Cached0 to Cached3 do the same without reflection, for functions of a context and that many
+// arguments. CachedMany is for functions of many keys at once, of which each is cached by itself.
+//
 // # Groups
 //
 // decorators.Group puts results into groups, and one call drops what is in a group, in all

@@ -12,7 +12,8 @@
 // what stands for the arguments in keys.
 //
 // [Cached2] and its like are for functions of a context and up to three arguments that return a
-// result and an error. They do the same without reflection.
+// result and an error. They do the same without reflection. [CachedMany] is for a function that has
+// results for many keys at once, each of which is cached by itself.
 //
 // What a call does, and what it promises, is in the doc of Cached. Backends are configured in
 // package backends, keys are described in package cachekey, and package logging shows what
