@@ -395,13 +395,15 @@ func cancellable(t *testing.T) context.Context {
 	return ctx
 }
 
+type nameKey struct{}
+
 // A caller whose context ends gets its error; the function's context ends when the last has left.
 func TestLaw9_CachedMany(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		ended := make(chan struct{})
 		started := make(chan struct{})
 		Load, _ := decorators.CachedMany(func(ctx context.Context, ids []int64) (map[int64]string, error) {
-			if ctx.Value("name") != "value" {
+			if ctx.Value(nameKey{}) != "value" {
 				t.Error("the context lost its values")
 			}
 			close(started)
@@ -409,7 +411,7 @@ func TestLaw9_CachedMany(t *testing.T) {
 			close(ended)
 			return nil, ctx.Err()
 		}, decorators.Key("TestLaw9_CachedMany"+t.Name()))
-		ctx, cancel := context.WithCancel(context.WithValue(context.Background(), "name", "value"))
+		ctx, cancel := context.WithCancel(context.WithValue(context.Background(), nameKey{}, "value"))
 		go func() {
 			<-started
 			cancel()
