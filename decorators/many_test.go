@@ -210,6 +210,28 @@ func TestCachedMany_Absent(t *testing.T) {
 	})
 }
 
+// That there is nothing for a key takes room like a result: keys that somebody makes up don't fill the memory.
+func TestCachedMany_AbsentIsBounded(t *testing.T) {
+	ctx := context.Background()
+	const bound = 100
+	cachetest.Configure(t, backends.Config{"default": {
+		Backend: "locmem", Location: []string{t.Name()}, Options: map[string]any{"max_entries": bound},
+	}})
+	Load, load := decorators.CachedMany(newTable().load, decorators.Absent(time.Hour))
+	known := 0
+	for id := range int64(20 * bound) {
+		Load(ctx, []int64{id})
+	}
+	for id := range int64(20 * bound) {
+		if _, err := load.RequireCache(ctx, []int64{id}); err == nil {
+			known++
+		}
+	}
+	if known == 0 || known > 2*bound { // those that are on their way out are counted, too
+		t.Errorf("%d absent keys are known, want about %d", known, bound)
+	}
+}
+
 // Each key has the groups that GroupsOf says for it.
 func TestCachedMany_Groups(t *testing.T) {
 	ctx := context.Background()
