@@ -71,6 +71,10 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 			}
 			next.state = dead
 		}
+		if next.nothing && fl.task.Many {
+			fl.result, fl.valid = Result{Absent: true}, tick
+			return
+		}
 		f = &next
 	}
 }

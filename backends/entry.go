@@ -110,7 +110,7 @@ func (c *Cache) sealPlain(key Key, t *codec.Type, p any) (entry, error) {
 
 // item returns what the engine is given for the entry.
 func (e *entry) item() engine.Item {
-	item := engine.Item{Live: e.live, Flags: e.flags, Brief: e.empty, Cost: e.cost, CAS: e.cas}
+	item := engine.Item{Live: e.live, Flags: e.flags, Brief: e.empty && !e.absent, Cost: e.cost, CAS: e.cas}
 	switch {
 	case e.live != nil:
 		if !e.label.plain() {

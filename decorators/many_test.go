@@ -210,6 +210,67 @@ func TestCachedMany_Absent(t *testing.T) {
 	})
 }
 
+// That there is nothing for a key takes room like a result: keys that somebody makes up don't fill the memory.
+func TestCachedMany_AbsentIsBounded(t *testing.T) {
+	ctx := context.Background()
+	const bound = 100
+	cachetest.Configure(t, backends.Config{"default": {
+		Backend: "locmem", Location: []string{t.Name()}, Options: map[string]any{"max_entries": bound},
+	}})
+	Load, load := decorators.CachedMany(newTable().load, decorators.Absent(time.Hour))
+	known := 0
+	for id := range int64(20 * bound) {
+		Load(ctx, []int64{id})
+	}
+	for id := range int64(20 * bound) {
+		if _, err := load.RequireCache(ctx, []int64{id}); err == nil {
+			known++
+		}
+	}
+	if known == 0 || known > 2*bound { // those that are on their way out are counted, too
+		t.Errorf("%d absent keys are known, want about %d", known, bound)
+	}
+}
+
+// A caller who waits for another process is told that there is nothing, as it would be told a result.
+func TestLaw4_CachedManyAbsent(t *testing.T) {
+	ctx := context.Background()
+	cachetest.Configure(t, backends.Config{
+		"here": {Backend: "locmem", Location: []string{t.Name()}}, "there": {Backend: "locmem", Location: []string{t.Name()}},
+	})
+	var calls atomic.Int32
+	started, finish := make(chan struct{}), make(chan struct{})
+	decorate := func(backend string) (func(context.Context, []int64) (map[int64]string, error), *decorators.HandleMany[int64, string]) {
+		return decorators.CachedMany(func(ctx context.Context, ids []int64) (map[int64]string, error) {
+			if calls.Add(1) == 1 {
+				close(started)
+				<-finish
+			}
+			return map[int64]string{1: "row 1"}, nil
+		}, decorators.Key(t.Name()), decorators.Backend(backend), decorators.Absent(time.Hour))
+	}
+	Here, _ := decorate("here")
+	There, there := decorate("there")
+	var all sync.WaitGroup
+	all.Go(func() {
+		got, err := Here(ctx, []int64{1, 2})
+		wantMany(t, "who computes", got, err, 1)
+	})
+	<-started
+	all.Go(func() {
+		got, err := There(ctx, []int64{1, 2})
+		wantMany(t, "who waits", got, err, 1)
+	})
+	for there.Stats().Waits < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	close(finish)
+	all.Wait()
+	if n := calls.Load(); n != 1 {
+		t.Errorf("%d calls of the function", n)
+	}
+}
+
 // Each key has the groups that GroupsOf says for it.
 func TestCachedMany_Groups(t *testing.T) {
 	ctx := context.Background()
