@@ -165,23 +165,24 @@ func (c *Cache) together(ctx context.Context, indices []int, compute ComputeMany
 	if fl := callersFlight(ctx); fl != nil { // the goroutines don't tell
 		ctx = context.WithValue(ctx, flightKey{}, fl)
 	}
-	b := &batch{compute: compute, undecided: len(indices), engine: make(chan struct{}, maxAtOnce)}
-	var all sync.WaitGroup
+	b := &batch{ctx: ctx, compute: compute, undecided: len(indices), engine: make(chan struct{}, maxAtOnce)}
 	var ends endings
 	for _, i := range indices {
 		b.engine <- struct{}{}
 		s := &seat{batch: b, index: i, called: make(chan []*seat, 1), done: make(chan struct{})}
-		all.Go(func() {
+		b.callers.Go(func() {
 			defer s.decide()
 			ends.catch(func() { fetch(context.WithValue(ctx, seatKey{}, s), i, s.run) })
 		})
 	}
-	all.Wait()
+	b.callers.Wait()
 	ends.rethrow()
 }
 
 // A batch is a computation for several keys.
 type batch struct {
+	ctx     context.Context // of the caller
+	callers sync.WaitGroup  // has the caller's goroutines, one for each key
 	compute ComputeMany
 	engine  chan struct{} // a token for each key that uses the engine
 
@@ -192,9 +193,10 @@ type batch struct {
 
 // A seat is one key in a batch.
 type seat struct {
-	batch   *batch
-	index   int
-	decided sync.Once
+	batch     *batch
+	index     int
+	decided   sync.Once
+	isDecided atomic.Bool // and has given back the token that it was given first
 
 	flight *flight         // that computes it
 	ctx    context.Context // of the flight
@@ -220,6 +222,7 @@ func (s *seat) decide() {
 	s.decided.Do(func() {
 		b := s.batch
 		<-b.engine
+		s.isDecided.Store(true)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.undecided--
@@ -235,6 +238,7 @@ func (s *seat) sit() bool {
 	s.decided.Do(func() {
 		b := s.batch
 		<-b.engine
+		s.isDecided.Store(true)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.seated = append(b.seated, s)
@@ -252,6 +256,9 @@ func (s *seat) run(ctx context.Context) Result {
 	s.ctx = ctx
 	s.flight, _ = ctx.Value(flightKey{}).(*flight)
 	if !s.sit() {
+		if err := ctx.Err(); err != nil { // all have left, which decided it
+			return Result{Err: err}
+		}
 		return s.batch.compute(ctx, []int{s.index})[0]
 	}
 	select {
@@ -263,32 +270,42 @@ func (s *seat) run(ctx context.Context) Result {
 	return s.result
 }
 
-// lead runs the computation for all seats, in the order of their keys, on this one's goroutine. The computations of
-// the others wait for this one's, which is noted: one that asks for any of them waits for itself.
+// lead runs the computation for all seats, in the order of their keys, on this one's goroutine. Keys that nobody waits
+// for any more are left out. The computations of the others wait for this one's, which is noted: one that asks for any
+// of them waits for itself.
 func (s *seat) lead(seats []*seat) {
 	slices.SortFunc(seats, func(a, b *seat) int { return a.index - b.index })
-	indices := make([]int, len(seats))
-	for i, other := range seats {
-		indices[i] = other.index
+	if s.batch.ctx.Err() != nil {
+		s.batch.callers.Wait() // they leave one by one: then it shows for which keys others stay
+	}
+	var wanted []*seat
+	var indices []int
+	for _, other := range seats {
+		if other.result.Err = other.ctx.Err(); other.result.Err == nil {
+			wanted, indices = append(wanted, other), append(indices, other.index)
+		}
 		if other != s && waits.enter(other.flight, s.flight) {
 			defer waits.leave(other.flight, s.flight)
 		}
 	}
-	ctx, cancel := s.whileAny(seats)
+	ctx, cancel := s.whileAny(wanted)
 	defer cancel()
-	var results []Result
 	var e endings
 	defer func() { // also when the function ends the goroutine
-		for i, other := range seats {
-			if results != nil {
-				other.result = results[i]
-			}
+		for _, other := range seats {
 			if other.ending = e.first; other != s {
 				close(other.done)
 			}
 		}
 	}()
-	e.catch(func() { results = s.batch.compute(ctx, indices) })
+	if len(wanted) == 0 {
+		return
+	}
+	e.catch(func() {
+		for i, result := range s.batch.compute(ctx, indices) {
+			wanted[i].result = result
+		}
+	})
 }
 
 // whileAny returns a context with the values of the seat's which ends when the contexts of all
@@ -313,11 +330,11 @@ func (s *seat) whileAny(seats []*seat) (context.Context, context.CancelFunc) {
 	}
 }
 
-// atOnce waits until the key of ctx, if it is one of several, may use the engine. The function that
-// it returns lets the next.
+// atOnce waits until the key of ctx, if it is one of several and decided, may use the engine. The function that
+// it returns lets the next. Before it is decided a key may use it anyway.
 func atOnce(ctx context.Context) (next func()) {
 	s, ok := ctx.Value(seatKey{}).(*seat)
-	if !ok {
+	if !ok || !s.isDecided.Load() {
 		return func() {}
 	}
 	s.batch.engine <- struct{}{}
