@@ -107,7 +107,7 @@ func (c *Cache) FetchMisses(ctx context.Context, misses []*Miss, results []Resul
 	})
 }
 
-// ForceMany is Force for several keys, which differ.
+// ForceMany is Force for several keys, which differ. Keys that share memory are not kept.
 func (c *Cache) ForceMany(ctx context.Context, keys []Key, task *Task, compute ComputeMany) []Result {
 	all := make([]int, len(keys))
 	for i := range all {
@@ -115,7 +115,7 @@ func (c *Cache) ForceMany(ctx context.Context, keys []Key, task *Task, compute C
 	}
 	results := make([]Result, len(keys))
 	c.together(ctx, all, compute, func(ctx context.Context, i int, compute func(context.Context) Result) {
-		results[i] = c.Force(ctx, keys[i], task, compute)
+		results[i] = c.Force(ctx, keys[i].clone(), task, compute)
 	})
 	return results
 }
@@ -128,17 +128,17 @@ func (c *Cache) DeleteKeys(ctx context.Context, keys []Key) error {
 	return errors.Join(errs...)
 }
 
-// PutMany is Put for several keys, as DeleteKeys.
+// PutMany is Put for several keys, as DeleteKeys. Keys that share memory are not kept.
 func (c *Cache) PutMany(ctx context.Context, keys []Key, task *Task, value func(i int) (value any, timeout time.Duration)) error {
 	errs := make([]error, len(keys))
 	each(len(keys), func(i int) {
 		v, timeout := value(i)
-		errs[i] = c.Put(ctx, keys[i], task, v, timeout)
+		errs[i] = c.Put(ctx, keys[i].clone(), task, v, timeout)
 	})
 	return errors.Join(errs...)
 }
 
-// each runs f for 0 to n-1, maxAtOnce at a time.
+// each runs f for 0 to n-1, maxAtOnce at a time. It panics, or ends its goroutine, as one of them did.
 func each(n int, f func(i int)) {
 	if n == 1 {
 		f(0)
@@ -146,14 +146,18 @@ func each(n int, f func(i int)) {
 	}
 	var next atomic.Int64
 	var all sync.WaitGroup
+	var ends endings
 	for range min(n, maxAtOnce) {
 		all.Go(func() {
-			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				f(int(i))
-			}
+			ends.catch(func() {
+				for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+					f(int(i))
+				}
+			})
 		})
 	}
 	all.Wait()
+	ends.rethrow()
 }
 
 // together runs fetch for each of the indices at once, with a computation that they share. It

@@ -400,6 +400,18 @@ func TestLaw2_CachedMany(t *testing.T) {
 	})
 }
 
+// A panic in an option's function reaches the caller of Set, as it does for one key.
+func TestLaw5_CachedManySet(t *testing.T) {
+	cachetest.Locmem(t)
+	_, load := decorators.CachedMany(newTable().load, decorators.TimeoutOf(func(string) time.Duration { panic("boom") }))
+	defer func() {
+		if p := recover(); !strings.Contains(fmt.Sprint(p), "boom") {
+			t.Errorf("got %v", p)
+		}
+	}()
+	load.Set(context.Background(), map[int64]string{1: "row 1", 2: "row 2"})
+}
+
 // Errors come with the results there are, and are not stored; panics reach the caller.
 func TestLaw5_CachedMany(t *testing.T) {
 	ctx := context.Background()
