@@ -90,8 +90,19 @@ func (c *Cache) askFor(keys []Key) (asked []string, places map[string]int) {
 	return asked, places
 }
 
-// Old returns the value past its timeout that a miss has found, or nil.
-func (m *Miss) Old() any { return m.old }
+// Cached is the end of FetchCached for what Look has found instead: it returns the value past its timeout,
+// or nil, and why the cache could not be asked or its entry not be read, or nil.
+func (m *Miss) Cached() (old any, err error) {
+	if m.old != nil {
+		m.task.Stats.Hits.Add(1)
+		return m.old, nil
+	}
+	m.task.Stats.Misses.Add(1)
+	if m.err != nil {
+		return nil, m.err
+	}
+	return nil, m.finding.err
+}
 
 // FetchMisses is Miss.Fetch for those of misses that aren't nil, which LookMany has returned. It
 // fills in their results, by index; compute runs once for all that nobody else computes.

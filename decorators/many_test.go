@@ -578,10 +578,26 @@ func TestLaw1_CachedMany(t *testing.T) {
 	if err := load.Invalidate(ctx, 1, 2); err == nil {
 		t.Error("Invalidate reports no error")
 	}
+	if _, err := load.RequireCache(ctx, []int64{1}); !errors.Is(err, cacheutils.ErrNoCachedValue) || !errors.Is(err, cacheutils.ErrServerDown) {
+		t.Errorf("RequireCache: %v, want why", err)
+	}
+	if s := load.Stats(); s.Misses != 4 {
+		t.Errorf("%+v, want as many misses as keys were asked for", s)
+	}
 	cachetest.Configure(t, backends.Config{})
 	Nowhere, _ := decorators.CachedMany(rows.load, decorators.Key("nowhere"), decorators.Backend("none"))
+	rows.was()
 	got, err = Nowhere(ctx, []int64{1, 1})
 	wantMany(t, "unknown backend", got, err, 1)
+	wantAsked(t, "unknown backend", rows, []int64{1})
+	got, err = Nowhere(ctx, nil)
+	wantMany(t, "unknown backend, no keys", got, err)
+	wantAsked(t, "unknown backend, no keys", rows)
+	More, _ := decorators.CachedMany(func(context.Context, []int64) (map[int64]string, error) {
+		return map[int64]string{1: "row 1", 2: "row 2"}, nil
+	}, decorators.Key("more"), decorators.Backend("none"))
+	got, err = More(ctx, []int64{1})
+	wantMany(t, "unknown backend, more than was asked for", got, err, 1)
 }
 
 func TestCachedMany_Misuse(t *testing.T) {
