@@ -38,10 +38,11 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 	}
 	for n := 0; ; n++ {
 		if f.state != leased {
+			done := atOnce(ctx)
 			l, ok, err := c.take(ctx, fl.key, *f, false)
+			done()
 			if err != nil {
-				c.taskFault(fl.task, "take the lease for ", err)
-				c.runWithoutLease(ctx, fl, compute)
+				c.unreachable(ctx, fl, "take the lease for ", err, compute)
 				return
 			}
 			if ok {
@@ -52,15 +53,16 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 			fl.task.Stats.Waits.Add(1)
 			decided(ctx)
 			if err := sleep(ctx, pollDelay(n-1)); err != nil {
-				fl.result, fl.valid = Result{Err: err}, 0
+				fl.giveUp(err)
 				return
 			}
 		}
 		tick := c.flights.tick()
+		done := atOnce(ctx)
 		next, err := c.read(ctx, fl.key)
+		done()
 		if err != nil {
-			c.taskFault(fl.task, "look for a result of ", err)
-			c.runWithoutLease(ctx, fl, compute)
+			c.unreachable(ctx, fl, "look for a result of ", err, compute)
 			return
 		}
 		if next.state == fresh || next.state == stale {
@@ -77,6 +79,17 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 		}
 		f = &next
 	}
+}
+
+// unreachable goes on without the lease after an error of the server, which may be no more than that
+// everybody who waited has left.
+func (c *Cache) unreachable(ctx context.Context, fl *flight, doing string, err error, compute func(context.Context) Result) {
+	if gone := ctx.Err(); gone != nil {
+		fl.giveUp(gone)
+		return
+	}
+	c.taskFault(fl.task, doing, err)
+	c.runWithoutLease(ctx, fl, compute)
 }
 
 // runWithoutLease is for when the server can't be reached. Who can't reach it either and joins gets
@@ -97,7 +110,9 @@ func (c *Cache) runWithLease(ctx context.Context, fl *flight, compute func(conte
 	returned := false
 	defer func() {
 		if !returned { // a panic, or runtime.Goexit
+			done := atOnce(ctx)
 			c.release(fl, l)
+			done()
 			fl.valid = always
 		}
 	}()
@@ -106,10 +121,7 @@ func (c *Cache) runWithLease(ctx context.Context, fl *flight, compute func(conte
 	fl.result = compute(ctx)
 	returned = true
 	tick := c.flights.tick()
-	next := atOnce(ctx)
-	held := c.settle(context.WithoutCancel(ctx), fl, l)
-	next()
-	if held {
+	if c.settle(context.WithoutCancel(ctx), fl, l) {
 		fl.valid = tick
 	}
 	if fl.result.Err != nil {
@@ -120,6 +132,7 @@ func (c *Cache) runWithLease(ctx context.Context, fl *flight, compute func(conte
 // settle stores the flight's result, or gives the lease back when it is not to be stored. It
 // tells whether the lease was held and the groups had not changed.
 func (c *Cache) settle(ctx context.Context, fl *flight, l *lease) (held bool) {
+	defer atOnce(ctx)()
 	r := &fl.result
 	timeout := r.Timeout
 	if timeout == DefaultTimeout {

@@ -236,6 +236,8 @@ const forceTries = 10
 func (c *Cache) runForced(ctx context.Context, fl *flight, compute func(context.Context) Result) {
 	if l := c.steal(ctx, fl); l != nil {
 		c.runWithLease(ctx, fl, compute, l)
+	} else if err := ctx.Err(); err != nil {
+		fl.giveUp(err)
 	} else {
 		c.runWithoutLease(ctx, fl, compute)
 	}
@@ -259,7 +261,9 @@ func (c *Cache) steal(ctx context.Context, fl *flight) *lease {
 			}
 		}
 		if err != nil {
-			c.taskFault(fl.task, "take the lease for ", err)
+			if ctx.Err() == nil {
+				c.taskFault(fl.task, "take the lease for ", err)
+			}
 			return nil
 		}
 	}
@@ -268,6 +272,7 @@ func (c *Cache) steal(ctx context.Context, fl *flight) *lease {
 
 // dropOlder deletes what is under the flight's key.
 func (c *Cache) dropOlder(ctx context.Context, fl *flight) {
+	defer atOnce(ctx)()
 	if _, err := c.engine.Delete(ctx, fl.key.stored); err != nil {
 		c.taskFault(fl.task, "delete an old result of ", c.replayDelete(fl.key.stored, err))
 	}

@@ -194,6 +194,9 @@ func (f *flights) isAbandoned(fl *flight) bool {
 	return fl.abandoned
 }
 
+// giveUp makes the error of the flight's context its outcome, for nobody: all who waited have left.
+func (fl *flight) giveUp(err error) { fl.result, fl.valid = Result{Err: err}, 0 }
+
 // run does the work of a flight of c and lands it. It never panics, and doesn't
 // return when the computation ended its goroutine, but the flight lands.
 func (fl *flight) run(ctx context.Context, c *Cache, work func(context.Context)) {

@@ -90,8 +90,19 @@ func (c *Cache) askFor(keys []Key) (asked []string, places map[string]int) {
 	return asked, places
 }
 
-// Old returns the value past its timeout that a miss has found, or nil.
-func (m *Miss) Old() any { return m.old }
+// Cached is the end of FetchCached for what Look has found instead: it returns the value past its timeout,
+// or nil, and why the cache could not be asked or its entry not be read, or nil.
+func (m *Miss) Cached() (old any, err error) {
+	if m.old != nil {
+		m.task.Stats.Hits.Add(1)
+		return m.old, nil
+	}
+	m.task.Stats.Misses.Add(1)
+	if m.err != nil {
+		return nil, m.err
+	}
+	return nil, m.finding.err
+}
 
 // FetchMisses is Miss.Fetch for those of misses that aren't nil, which LookMany has returned. It
 // fills in their results, by index; compute runs once for all that nobody else computes.
@@ -107,7 +118,7 @@ func (c *Cache) FetchMisses(ctx context.Context, misses []*Miss, results []Resul
 	})
 }
 
-// ForceMany is Force for several keys, which differ.
+// ForceMany is Force for several keys, which differ. Keys that share memory are not kept.
 func (c *Cache) ForceMany(ctx context.Context, keys []Key, task *Task, compute ComputeMany) []Result {
 	all := make([]int, len(keys))
 	for i := range all {
@@ -115,7 +126,7 @@ func (c *Cache) ForceMany(ctx context.Context, keys []Key, task *Task, compute C
 	}
 	results := make([]Result, len(keys))
 	c.together(ctx, all, compute, func(ctx context.Context, i int, compute func(context.Context) Result) {
-		results[i] = c.Force(ctx, keys[i], task, compute)
+		results[i] = c.Force(ctx, keys[i].clone(), task, compute)
 	})
 	return results
 }
@@ -128,17 +139,17 @@ func (c *Cache) DeleteKeys(ctx context.Context, keys []Key) error {
 	return errors.Join(errs...)
 }
 
-// PutMany is Put for several keys, as DeleteKeys.
+// PutMany is Put for several keys, as DeleteKeys. Keys that share memory are not kept.
 func (c *Cache) PutMany(ctx context.Context, keys []Key, task *Task, value func(i int) (value any, timeout time.Duration)) error {
 	errs := make([]error, len(keys))
 	each(len(keys), func(i int) {
 		v, timeout := value(i)
-		errs[i] = c.Put(ctx, keys[i], task, v, timeout)
+		errs[i] = c.Put(ctx, keys[i].clone(), task, v, timeout)
 	})
 	return errors.Join(errs...)
 }
 
-// each runs f for 0 to n-1, maxAtOnce at a time.
+// each runs f for 0 to n-1, maxAtOnce at a time. It panics, or ends its goroutine, as one of them did.
 func each(n int, f func(i int)) {
 	if n == 1 {
 		f(0)
@@ -146,14 +157,18 @@ func each(n int, f func(i int)) {
 	}
 	var next atomic.Int64
 	var all sync.WaitGroup
+	var ends endings
 	for range min(n, maxAtOnce) {
 		all.Go(func() {
-			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				f(int(i))
-			}
+			ends.catch(func() {
+				for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+					f(int(i))
+				}
+			})
 		})
 	}
 	all.Wait()
+	ends.rethrow()
 }
 
 // together runs fetch for each of the indices at once, with a computation that they share. It
@@ -165,23 +180,24 @@ func (c *Cache) together(ctx context.Context, indices []int, compute ComputeMany
 	if fl := callersFlight(ctx); fl != nil { // the goroutines don't tell
 		ctx = context.WithValue(ctx, flightKey{}, fl)
 	}
-	b := &batch{compute: compute, undecided: len(indices), engine: make(chan struct{}, maxAtOnce)}
-	var all sync.WaitGroup
+	b := &batch{ctx: ctx, compute: compute, undecided: len(indices), engine: make(chan struct{}, maxAtOnce)}
 	var ends endings
 	for _, i := range indices {
 		b.engine <- struct{}{}
 		s := &seat{batch: b, index: i, called: make(chan []*seat, 1), done: make(chan struct{})}
-		all.Go(func() {
+		b.callers.Go(func() {
 			defer s.decide()
 			ends.catch(func() { fetch(context.WithValue(ctx, seatKey{}, s), i, s.run) })
 		})
 	}
-	all.Wait()
+	b.callers.Wait()
 	ends.rethrow()
 }
 
 // A batch is a computation for several keys.
 type batch struct {
+	ctx     context.Context // of the caller
+	callers sync.WaitGroup  // has the caller's goroutines, one for each key
 	compute ComputeMany
 	engine  chan struct{} // a token for each key that uses the engine
 
@@ -192,9 +208,10 @@ type batch struct {
 
 // A seat is one key in a batch.
 type seat struct {
-	batch   *batch
-	index   int
-	decided sync.Once
+	batch     *batch
+	index     int
+	decided   sync.Once
+	isDecided atomic.Bool // and has given back the token that it was given first
 
 	flight *flight         // that computes it
 	ctx    context.Context // of the flight
@@ -220,6 +237,7 @@ func (s *seat) decide() {
 	s.decided.Do(func() {
 		b := s.batch
 		<-b.engine
+		s.isDecided.Store(true)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.undecided--
@@ -235,6 +253,7 @@ func (s *seat) sit() bool {
 	s.decided.Do(func() {
 		b := s.batch
 		<-b.engine
+		s.isDecided.Store(true)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.seated = append(b.seated, s)
@@ -252,6 +271,9 @@ func (s *seat) run(ctx context.Context) Result {
 	s.ctx = ctx
 	s.flight, _ = ctx.Value(flightKey{}).(*flight)
 	if !s.sit() {
+		if err := ctx.Err(); err != nil { // all have left, which decided it
+			return Result{Err: err}
+		}
 		return s.batch.compute(ctx, []int{s.index})[0]
 	}
 	select {
@@ -263,32 +285,42 @@ func (s *seat) run(ctx context.Context) Result {
 	return s.result
 }
 
-// lead runs the computation for all seats, in the order of their keys, on this one's goroutine. The computations of
-// the others wait for this one's, which is noted: one that asks for any of them waits for itself.
+// lead runs the computation for all seats, in the order of their keys, on this one's goroutine. Keys that nobody waits
+// for any more are left out. The computations of the others wait for this one's, which is noted: one that asks for any
+// of them waits for itself.
 func (s *seat) lead(seats []*seat) {
 	slices.SortFunc(seats, func(a, b *seat) int { return a.index - b.index })
-	indices := make([]int, len(seats))
-	for i, other := range seats {
-		indices[i] = other.index
+	if s.batch.ctx.Err() != nil {
+		s.batch.callers.Wait() // they leave one by one: then it shows for which keys others stay
+	}
+	var wanted []*seat
+	var indices []int
+	for _, other := range seats {
+		if other.result.Err = other.ctx.Err(); other.result.Err == nil {
+			wanted, indices = append(wanted, other), append(indices, other.index)
+		}
 		if other != s && waits.enter(other.flight, s.flight) {
 			defer waits.leave(other.flight, s.flight)
 		}
 	}
-	ctx, cancel := s.whileAny(seats)
+	ctx, cancel := s.whileAny(wanted)
 	defer cancel()
-	var results []Result
 	var e endings
 	defer func() { // also when the function ends the goroutine
-		for i, other := range seats {
-			if results != nil {
-				other.result = results[i]
-			}
+		for _, other := range seats {
 			if other.ending = e.first; other != s {
 				close(other.done)
 			}
 		}
 	}()
-	e.catch(func() { results = s.batch.compute(ctx, indices) })
+	if len(wanted) == 0 {
+		return
+	}
+	e.catch(func() {
+		for i, result := range s.batch.compute(ctx, indices) {
+			wanted[i].result = result
+		}
+	})
 }
 
 // whileAny returns a context with the values of the seat's which ends when the contexts of all
@@ -313,11 +345,11 @@ func (s *seat) whileAny(seats []*seat) (context.Context, context.CancelFunc) {
 	}
 }
 
-// atOnce waits until the key of ctx, if it is one of several, may use the engine. The function that
-// it returns lets the next.
+// atOnce waits until the key of ctx, if it is one of several and decided, may use the engine. The function that
+// it returns lets the next. Before it is decided a key may use it anyway.
 func atOnce(ctx context.Context) (next func()) {
 	s, ok := ctx.Value(seatKey{}).(*seat)
-	if !ok {
+	if !ok || !s.isDecided.Load() {
 		return func() {}
 	}
 	s.batch.engine <- struct{}{}

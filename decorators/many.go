@@ -87,12 +87,13 @@ type many[K comparable, V any] struct {
 }
 
 func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
-	given := keys
+	if len(keys) == 0 {
+		return map[K]V{}, nil
+	}
 	keys = distinct(keys)
 	cache, entries, err := m.locateAll(ctx, keys)
 	if err != nil {
-		m.uncached(err)
-		return m.fn(ctx, given)
+		return m.goRound(ctx, keys, err)
 	}
 	a := arguments{ctx: ctx}
 	values, misses := cache.LookMany(a.context(), entries, m.task)
@@ -106,16 +107,30 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 }
 
 func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error) {
-	given := keys
+	if len(keys) == 0 {
+		return map[K]V{}, nil
+	}
 	keys = distinct(keys)
 	cache, entries, err := m.locateAll(ctx, keys)
 	if err != nil {
-		m.uncached(err)
-		return m.fn(ctx, given)
+		return m.goRound(ctx, keys, err)
 	}
 	a := arguments{ctx: ctx}
 	found := make(map[K]V, len(keys))
 	return found, m.collect(found, keys, cache.ForceMany(a.context(), entries, m.task, m.computation(ctx, keys)))
+}
+
+// goRound is a call that the cache has no part in, because of err. It returns what it would with the cache.
+func (m *many[K, V]) goRound(ctx context.Context, keys []K, err error) (map[K]V, error) {
+	m.uncached(err)
+	answers, err := m.fn(ctx, slices.Clone(keys))
+	found := make(map[K]V, len(keys))
+	for _, key := range keys {
+		if answer, ok := answers[key]; ok {
+			found[key] = answer
+		}
+	}
+	return found, err
 }
 
 func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error) {
@@ -128,18 +143,26 @@ func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error
 	values, misses := cache.LookMany(a.context(), entries, m.task)
 	lacking := 0
 	for i, miss := range misses {
-		if miss != nil {
-			values[i] = miss.Old()
+		if miss == nil {
+			continue
 		}
-		if values[i] == nil {
+		var why error
+		if values[i], why = miss.Cached(); values[i] == nil {
 			lacking++
+		}
+		if err == nil {
+			err = why
 		}
 	}
 	found, _ := m.hits(keys, values)
-	if lacking > 0 {
+	switch {
+	case lacking == 0:
+		return found, nil
+	case err == nil:
 		return found, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.name, lacking, len(keys))
+	default:
+		return found, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.name, lacking, len(keys), err)
 	}
-	return found, nil
 }
 
 func (m *many[K, V]) invalidateAll(ctx context.Context, keys []K) error {
@@ -192,7 +215,9 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K) (*backends.Cache, 
 	entries := make([]backends.Key, len(keys))
 	all, begin := string(texts), 0
 	for i, end := range ends {
-		m.argument(&a, ctx, keys[i])
+		if m.groupsOf.IsValid() {
+			m.argument(&a, ctx, keys[i])
+		}
 		entries[i] = cache.KeyOf(all[begin:end], m.groupsFor(cache, &a))
 		begin = end
 	}

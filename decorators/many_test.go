@@ -11,12 +11,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/cachetest"
@@ -74,7 +76,8 @@ func wantMany(t *testing.T, what string, got map[int64]string, err error, ids ..
 
 func wantAsked(t *testing.T, what string, table *table, want ...[]int64) {
 	t.Helper()
-	if diff := cmp.Diff(want, table.was()); diff != "" && len(want) > 0 || diff != "" && len(want) == 0 && !strings.Contains(diff, "nil") {
+	asked := table.was()
+	if diff := cmp.Diff(want, asked); diff != "" && len(want)+len(asked) > 0 {
 		t.Errorf("%s: the function was asked for (-want +got):\n%s", what, diff)
 	}
 }
@@ -397,6 +400,18 @@ func TestLaw2_CachedMany(t *testing.T) {
 	})
 }
 
+// A panic in an option's function reaches the caller of Set, as it does for one key.
+func TestLaw5_CachedManySet(t *testing.T) {
+	cachetest.Locmem(t)
+	_, load := decorators.CachedMany(newTable().load, decorators.TimeoutOf(func(string) time.Duration { panic("boom") }))
+	defer func() {
+		if p := recover(); !strings.Contains(fmt.Sprint(p), "boom") {
+			t.Errorf("got %v", p)
+		}
+	}()
+	load.Set(context.Background(), map[int64]string{1: "row 1", 2: "row 2"})
+}
+
 // Errors come with the results there are, and are not stored; panics reach the caller.
 func TestLaw5_CachedMany(t *testing.T) {
 	ctx := context.Background()
@@ -565,10 +580,26 @@ func TestLaw1_CachedMany(t *testing.T) {
 	if err := load.Invalidate(ctx, 1, 2); err == nil {
 		t.Error("Invalidate reports no error")
 	}
+	if _, err := load.RequireCache(ctx, []int64{1}); !errors.Is(err, cacheutils.ErrNoCachedValue) || !errors.Is(err, cacheutils.ErrServerDown) {
+		t.Errorf("RequireCache: %v, want why", err)
+	}
+	if s := load.Stats(); s.Misses != 4 {
+		t.Errorf("%+v, want as many misses as keys were asked for", s)
+	}
 	cachetest.Configure(t, backends.Config{})
 	Nowhere, _ := decorators.CachedMany(rows.load, decorators.Key("nowhere"), decorators.Backend("none"))
+	rows.was()
 	got, err = Nowhere(ctx, []int64{1, 1})
 	wantMany(t, "unknown backend", got, err, 1)
+	wantAsked(t, "unknown backend", rows, []int64{1})
+	got, err = Nowhere(ctx, nil)
+	wantMany(t, "unknown backend, no keys", got, err)
+	wantAsked(t, "unknown backend, no keys", rows)
+	More, _ := decorators.CachedMany(func(context.Context, []int64) (map[int64]string, error) {
+		return map[int64]string{1: "row 1", 2: "row 2"}, nil
+	}, decorators.Key("more"), decorators.Backend("none"))
+	got, err = More(ctx, []int64{1})
+	wantMany(t, "unknown backend, more than was asked for", got, err, 1)
 }
 
 func TestCachedMany_Misuse(t *testing.T) {
@@ -617,4 +648,88 @@ func TestCachedMany_SameName(t *testing.T) {
 	}); n == 0 {
 		t.Error("no notice of another type")
 	}
+}
+
+// hanging is an engine whose add doesn't answer for some keys until the caller gives up.
+type hanging struct{ backends.Engine }
+
+// hangs tells for which keys that is; it is set once a test.
+var hangs atomic.Pointer[func(key string) bool]
+
+func (h hanging) Add(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+	if hang := hangs.Load(); hang != nil && (*hang)(key) {
+		<-ctx.Done()
+		return false, ctx.Err()
+	}
+	return h.Engine.Add(ctx, key, item, timeout)
+}
+
+var registerHanging = sync.OnceFunc(func() {
+	backends.Register("hanging", func(s backends.Settings) (backends.Engine, error) {
+		e, err := locmem.Open(s)
+		return hanging{e}, err
+	})
+})
+
+func hangFor(t *testing.T, hang func(key string) bool) {
+	t.Helper()
+	registerHanging()
+	hangs.Store(&hang)
+	t.Cleanup(func() { hangs.Store(nil) })
+	cachetest.Configure(t, backends.Config{"default": {Backend: "hanging", Location: []string{t.Name()}}})
+}
+
+// Once the caller has left, the function is not called for nobody: neither for keys that were still on
+// their way to it, nor for those that waited for them.
+func TestLaw9_CachedManyForNobody(t *testing.T) {
+	for name, hang := range map[string]func(string) bool{
+		"all keys on their way": func(string) bool { return true },
+		"one key on its way":    func(key string) bool { return strings.HasSuffix(key, "((7,))") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hangFor(t, hang)
+				rows := newTable(1, 2, 3, 7)
+				Load, load := decorators.CachedMany(rows.load, decorators.Key("nobody"))
+				for what, call := range map[string]func(context.Context, []int64) (map[int64]string, error){"call": Load, "ForceRecalc": load.ForceRecalc} {
+					ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+					if got, err := call(ctx, []int64{1, 2, 3, 7}); !errors.Is(err, context.DeadlineExceeded) || len(got) != 0 {
+						t.Errorf("%s: got %v, %v", what, got, err)
+					}
+					cancel()
+					synctest.Wait()
+					wantAsked(t, what+" after the caller has left", rows)
+					time.Sleep(2 * time.Second) // what was left of leases ends
+				}
+				if s := load.Stats(); s.Errors != 0 {
+					t.Errorf("that a caller leaves is no fault: %+v", s)
+				}
+			})
+		})
+	}
+}
+
+// A key that somebody else waits for is computed, and no other, when the caller of all has left.
+func TestLaw9_CachedManyForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangFor(t, func(key string) bool { return strings.HasSuffix(key, "((7,))") })
+		rows := newTable(1, 2, 3, 7)
+		Load, _ := decorators.CachedMany(rows.load, decorators.Key("others"))
+		ctx, cancel := context.WithCancel(context.Background())
+		var all sync.WaitGroup
+		all.Go(func() {
+			if _, err := Load(ctx, []int64{1, 2, 3, 7}); !errors.Is(err, context.Canceled) {
+				t.Errorf("who left got %v", err)
+			}
+		})
+		synctest.Wait()
+		all.Go(func() {
+			got, err := Load(context.Background(), []int64{2})
+			wantMany(t, "who stayed", got, err, 2)
+		})
+		synctest.Wait()
+		cancel()
+		all.Wait()
+		wantAsked(t, "after all", rows, []int64{2})
+	})
 }
