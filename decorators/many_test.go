@@ -274,6 +274,35 @@ func TestLaw4_CachedManyAbsent(t *testing.T) {
 	}
 }
 
+// What is remembered as absent together isn't forgotten together either.
+func TestCachedMany_AbsentJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cachetest.Locmem(t)
+		Load, load := decorators.CachedMany(newTable().load, decorators.Absent(time.Hour), decorators.Jitter(0.5))
+		ids := make([]int64, 200)
+		for i := range ids {
+			ids[i] = int64(i)
+		}
+		Load(t.Context(), ids)
+		known := func() (n int) {
+			for _, id := range ids {
+				if _, err := load.RequireCache(t.Context(), []int64{id}); err == nil {
+					n++
+				}
+			}
+			return n
+		}
+		time.Sleep(30*time.Minute - time.Second)
+		if n := known(); n != len(ids) {
+			t.Errorf("before half an hour %d are known", n)
+		}
+		time.Sleep(15 * time.Minute)
+		if n := known(); n < 50 || n > 150 {
+			t.Errorf("in the middle of the spread %d of %d are known", n, len(ids))
+		}
+	})
+}
+
 // Each key has the groups that GroupsOf says for it.
 func TestCachedMany_Groups(t *testing.T) {
 	ctx := context.Background()
