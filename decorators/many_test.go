@@ -652,7 +652,8 @@ func TestCachedMany_Misuse(t *testing.T) {
 	}
 }
 
-// A CachedMany and a Cached1 of one name are meant to share entries, but not with different types.
+// A CachedMany and a Cached1 of one name are meant to share entries, but not with different types, and not
+// with callers who change what others only read.
 func TestCachedMany_SameName(t *testing.T) {
 	notices := func(decorate func()) int {
 		var sink recorder
@@ -674,6 +675,12 @@ func TestCachedMany_SameName(t *testing.T) {
 		decorators.Cached1(func(context.Context, int64) (int, error) { return 0, nil }, decorators.Key(t.Name()))
 	}); n == 0 {
 		t.Error("no notice of another type")
+	}
+	if n := notices(func() {
+		decorators.CachedMany(newTable().load, decorators.Key(t.Name()+"2"))
+		decorators.Cached1(func(context.Context, int64) (string, error) { return "", nil }, decorators.Key(t.Name()+"2"), decorators.Shared())
+	}); n == 0 {
+		t.Error("no notice of one that is Shared")
 	}
 }
 
