@@ -265,7 +265,7 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K) backends.Compute
 			if answer, ok := answers[key]; ok {
 				results[i] = m.judge(&answer, err)
 			} else {
-				results[i] = backends.Result{Err: err, Absent: err == nil, Timeout: m.absent}
+				results[i] = backends.Result{Err: err, Absent: err == nil, Timeout: m.jittered(m.absent)}
 			}
 		}
 		return results

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strconv"
@@ -272,6 +273,35 @@ func TestLaw4_CachedManyAbsent(t *testing.T) {
 	if n := calls.Load(); n != 1 {
 		t.Errorf("%d calls of the function", n)
 	}
+}
+
+// What is remembered as absent together isn't forgotten together either.
+func TestCachedMany_AbsentJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cachetest.Locmem(t)
+		Load, load := decorators.CachedMany(newTable().load, decorators.Absent(time.Hour), decorators.Jitter(0.5))
+		ids := make([]int64, 200)
+		for i := range ids {
+			ids[i] = int64(i)
+		}
+		Load(t.Context(), ids)
+		known := func() (n int) {
+			for _, id := range ids {
+				if _, err := load.RequireCache(t.Context(), []int64{id}); err == nil {
+					n++
+				}
+			}
+			return n
+		}
+		time.Sleep(30*time.Minute - time.Second)
+		if n := known(); n != len(ids) {
+			t.Errorf("before half an hour %d are known", n)
+		}
+		time.Sleep(15 * time.Minute)
+		if n := known(); n < 50 || n > 150 {
+			t.Errorf("in the middle of the spread %d of %d are known", n, len(ids))
+		}
+	})
 }
 
 // Each key has the groups that GroupsOf says for it.
@@ -625,7 +655,8 @@ func TestCachedMany_Misuse(t *testing.T) {
 	}
 }
 
-// A CachedMany and a Cached1 of one name are meant to share entries, but not with different types.
+// A CachedMany and a Cached1 of one name are meant to share entries, but not with different types, and not
+// with callers who change what others only read.
 func TestCachedMany_SameName(t *testing.T) {
 	notices := func(decorate func()) int {
 		var sink recorder
@@ -647,6 +678,12 @@ func TestCachedMany_SameName(t *testing.T) {
 		decorators.Cached1(func(context.Context, int64) (int, error) { return 0, nil }, decorators.Key(t.Name()))
 	}); n == 0 {
 		t.Error("no notice of another type")
+	}
+	if n := notices(func() {
+		decorators.CachedMany(newTable().load, decorators.Key(t.Name()+"2"))
+		decorators.Cached1(func(context.Context, int64) (string, error) { return "", nil }, decorators.Key(t.Name()+"2"), decorators.Shared())
+	}); n == 0 {
+		t.Error("no notice of one that is Shared")
 	}
 }
 
@@ -732,4 +769,69 @@ func TestLaw9_CachedManyForOthers(t *testing.T) {
 		all.Wait()
 		wantAsked(t, "after all", rows, []int64{2})
 	})
+}
+
+type texter struct{ a, b int }
+
+func (x *texter) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%d/%d", x.a, x.b), nil }
+
+type embedder struct {
+	texter
+	N int
+}
+
+// A key is the same text for each way to decorate the function.
+func sameKeys[K comparable](t *testing.T, keys ...K) {
+	t.Helper()
+	ctx := context.Background()
+	opts := []decorators.Option{decorators.Key("same"), decorators.Ignore[uint8]()}
+	_, many := decorators.CachedMany(func(context.Context, []K) (map[K]int, error) { return nil, nil }, decorators.Key("same"))
+	_, one := decorators.Cached1(func(context.Context, K) (int, error) { return 0, nil }, decorators.Key("same"))
+	_, two := decorators.Cached2(func(context.Context, uint8, K) (int, error) { return 0, nil }, opts...)
+	_, three := decorators.Cached3(func(context.Context, uint8, K, uint8) (int, error) { return 0, nil }, opts...)
+	_, reflected := decorators.Cached(func(context.Context, K) (int, error) { return 0, nil }, decorators.Key("same"))
+	for _, key := range keys {
+		want, err := reflected.CacheKey(ctx, key)
+		if err != nil {
+			t.Error(err)
+		}
+		for how, make := range map[string]func() (string, error){
+			"CachedMany": func() (string, error) { return many.CacheKey(key) },
+			"Cached1":    func() (string, error) { return one.CacheKey(key) },
+			"Cached2":    func() (string, error) { return two.CacheKey(1, key) },
+			"Cached3":    func() (string, error) { return three.CacheKey(1, key, 2) },
+			"nil context": func() (string, error) {
+				var none context.Context
+				return reflected.CacheKey(none, key)
+			},
+		} {
+			if got, err := make(); got != want || err != nil {
+				t.Errorf("%T(%v): %s gives %s, %v, want %s", key, key, how, got, err, want)
+			}
+		}
+	}
+}
+
+func TestLaw3_CachedMany(t *testing.T) {
+	cachetest.Locmem(t)
+	n := 5
+	at := time.Unix(5, 0).UTC()
+	sameKeys[any](t, nil, 1, int64(1), "a b", texter{1, 2}, &texter{1, 2}, (*texter)(nil), embedder{texter{1, 2}, 3},
+		math.NaN(), float32(0.1), complex64(1), [2]any{1, "b"}, &n, at, time.UTC, time.Second, struct{}{})
+	sameKeys(t, texter{1, 2})
+	sameKeys(t, &texter{1, 2}, nil)
+	sameKeys(t, embedder{texter{1, 2}, 3})
+	sameKeys(t, math.NaN(), 0, math.Copysign(0, -1))
+	sameKeys(t, time.Second)
+	sameKeys(t, "it's \"x\" \xff \u00a0")
+	sameKeys[fmt.Stringer](t, nil, time.Second, at)
+	sameKeys(t, [3]byte{1, 2, 200})
+	sameKeys(t, [2]texter{{1, 2}, {3, 4}})
+	sameKeys(t, struct {
+		A any
+		B *int
+		c [2]string
+	}{A: texter{1, 2}, B: &n, c: [2]string{"x", " "}})
+	sameKeys(t, at, time.Time{})
+	sameKeys(t, struct{}{})
 }

@@ -53,7 +53,8 @@ func TimeoutOf(fn any) Option {
 }
 
 // Jitter makes each timeout shorter by up to that fraction of it, at random, so that entries
-// which were stored together don't expire together. It is from 0 to 1; Forever stays.
+// which were stored together don't expire together, those of Absent too. It is from 0 to 1;
+// Forever stays.
 func Jitter(fraction float64) Option {
 	return func(o *options) { o.jitter = fraction }
 }

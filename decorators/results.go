@@ -172,6 +172,11 @@ func (p *plan) timeoutFor(box any) time.Duration {
 	case p.hasTimeout:
 		d = p.timeout
 	}
+	return p.jittered(d)
+}
+
+// jittered returns d, or less, as Jitter says.
+func (p *plan) jittered(d time.Duration) time.Duration {
 	if p.jitter == 0 || d == cacheutils.Forever {
 		return d
 	}

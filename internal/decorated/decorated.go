@@ -28,9 +28,10 @@ type Function struct {
 // to share its entries.
 func (f Function) key() string { return fmt.Sprintf("%s\x00%s\x00%t", f.Backend, f.Name, f.Many) }
 
-// shares tells whether f is meant to have the entries of other, which has the same name.
+// shares tells whether f is meant to have the entries of other, which has the same name. What one that is
+// Shared has stored isn't for callers of the other to change.
 func (f Function) shares(other Function) bool {
-	return f.Value == other.Value || f.Many != other.Many && f.Type == other.Type
+	return f.Shared == other.Shared && (f.Value == other.Value || f.Many != other.Many && f.Type == other.Type)
 }
 
 var functions = struct {
@@ -46,7 +47,8 @@ type entry struct {
 
 // Add notes f and returns what takes it off the list again. If another func value was
 // decorated under the same name for the same backend, that is logged, once for each name:
-// the two share their entries. One of them may be of many keys, if their types agree.
+// the two share their entries. One of them may be of many keys, if their types agree and both or
+// none are Shared.
 func Add(f Function) (remove func()) {
 	key := f.key()
 	functions.Lock()
