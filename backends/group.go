@@ -64,7 +64,7 @@ func (c *Cache) InvalidateGroup(ctx context.Context, groups ...string) error {
 func (c *Cache) renewGroup(ctx context.Context, group string) error {
 	key, item := c.groupKey(group), generationItem(uuid.NewString())
 	if err := c.engine.Set(ctx, key, item, cacheutils.Forever); err != nil {
-		err = c.replaySet(key, item, err)
+		err = c.replayDelete(key, err) // not the same item again: it may have been stored, and replaced since
 		return fmt.Errorf("backends: invalidate group %q: %w", group, err)
 	}
 	if logging.Enabled(logging.LevelDebug) {

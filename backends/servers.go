@@ -49,18 +49,10 @@ func (c *Cache) Ping(ctx context.Context) error {
 	return nil
 }
 
-// replayDelete has the removal of a key, which failed with err, carried out later, if the
-// backend does that.
+// replayDelete has a key removed later, which could not be removed, or given a group's new generation, for
+// that err, if the backend does so.
 func (c *Cache) replayDelete(stored string, err error) error {
 	if r, ok := c.engine.(engine.Replayer); ok && r.ReplayDelete(stored) {
-		return fmt.Errorf("%w: %w", cacheutils.ErrQueued, err)
-	}
-	return err
-}
-
-// replaySet is replayDelete for an item that is to be stored for ever.
-func (c *Cache) replaySet(stored string, item Item, err error) error {
-	if r, ok := c.engine.(engine.Replayer); ok && r.ReplaySet(stored, item) {
 		return fmt.Errorf("%w: %w", cacheutils.ErrQueued, err)
 	}
 	return err

@@ -45,14 +45,10 @@ type ServerEngine interface {
 	Ping(ctx context.Context) map[string]error
 }
 
-// A Replayer is an engine that can carry out later what did not reach its server. The calls are
-// for a key whose removal, or whose new item, has failed.
+// A Replayer is an engine that can carry out later what did not reach its server.
 type Replayer interface {
-	// ReplayDelete queues the removal of key and returns true, or returns false if the engine
-	// isn't to queue or its queue is full. Until it is carried out, operations on the key's
-	// server fail.
+	// ReplayDelete queues the removal of key, where a removal has failed, or the storing of a group's
+	// new generation, and returns true. It returns false if the engine isn't to queue or its queue
+	// is full. Until it is carried out, operations on the key's server fail.
 	ReplayDelete(key string) bool
-
-	// ReplaySet is ReplayDelete for an item that is to be stored for ever.
-	ReplaySet(key string, item Item) bool
 }

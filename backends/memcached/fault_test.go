@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -503,5 +504,30 @@ func TestTogether(t *testing.T) {
 	mustSet(t, e, "k", text("again"))
 	if got := value(e, "k"); got != "again" {
 		t.Errorf("after Close: %s", got)
+	}
+}
+
+// A set whose answer is lost may have been carried out. It isn't sent again: what others have stored
+// or invalidated since would be overwritten with what was there before that.
+func TestSet_IsSentOnce(t *testing.T) {
+	var sets atomic.Int64
+	addr := serve(t, func(nc net.Conn) {
+		for lines := bufio.NewScanner(nc); lines.Scan(); {
+			switch {
+			case strings.HasPrefix(lines.Text(), "gets "):
+				io.WriteString(nc, "END\r\n")
+			case strings.HasPrefix(lines.Text(), "set "):
+				lines.Scan()
+				if sets.Add(1) == 1 {
+					return
+				}
+				io.WriteString(nc, "STORED\r\n")
+			}
+		}
+	})
+	e := open(t, nil, addr)
+	e.Get(ctx, "k") // so that the connection has been used before
+	if err := e.Set(ctx, "k", text("v"), time.Minute); err == nil || sets.Load() != 1 {
+		t.Errorf("got %v after %d sets, want an error after one", err, sets.Load())
 	}
 }

@@ -1,32 +1,25 @@
 package memcached
 
-import (
-	"context"
-
-	"github.com/cacheutils/cacheutils/backends/engine"
-)
+import "context"
 
 // With invalidation_replay, an invalidation that failed waits in its server's queue, and the server
 // counts as down until it is carried out. So this process gets nothing from the server that
 // it has invalidated. Others may, as long as they reach the server and this process doesn't; and
 // the end of the process, or Close, loses the queue.
 
-// A queue has by key what is to be done on a server.
-type queue map[string]*replay
+// Replaying is removing, also of a group, whose entries end with its key: the generation that couldn't
+// be stored may be there all the same, have entries by then, and have been replaced by another
+// process. To store it once more would bring those entries back.
 
-// A replay is the removal of a key, or an item for it. Each is a pointer of its own, so that an
-// invalidation that comes while an earlier one of its key is carried out isn't lost.
-type replay struct {
-	item *engine.Item // nil: remove
-}
+// A queue has the keys to remove from a server. Each removal is a pointer of its own, so that one that
+// is asked for while an earlier one of its key is carried out isn't lost.
+type queue map[string]*removal
 
-func (m *memcached) ReplayDelete(key string) bool { return m.servers.of(key).enqueue(key, nil) }
+type removal struct{ key string }
 
-func (m *memcached) ReplaySet(key string, item engine.Item) bool {
-	return m.servers.of(key).enqueue(key, &item)
-}
+func (m *memcached) ReplayDelete(key string) bool { return m.servers.of(key).enqueue(key) }
 
-func (s *server) enqueue(key string, item *engine.Item) bool {
+func (s *server) enqueue(key string) bool {
 	s.mu.Lock()
 	_, known := s.queue[key]
 	if len(s.queue) >= s.maxQueued && !known {
@@ -36,7 +29,7 @@ func (s *server) enqueue(key string, item *engine.Item) bool {
 	if s.queue == nil {
 		s.queue = make(queue)
 	}
-	s.queue[key] = &replay{item}
+	s.queue[key] = &removal{key}
 	s.bar()
 	s.mu.Unlock()
 	s.watch(0)
@@ -46,44 +39,34 @@ func (s *server) enqueue(key string, item *engine.Item) bool {
 // replay carries out what is in the queue, until it is empty or a fault occurs.
 func (s *server) replay(ctx context.Context) error {
 	for {
-		key, r := s.next()
+		r := s.next()
 		if r == nil {
 			return nil
 		}
-		if err := r.carryOut(ctx, s, key); err != nil {
+		err := s.try(ctx, deletion, func(c *client) error { return c.Delete(r.key) })
+		if err != nil && !answer(err) {
 			return err
 		}
 		s.replayed.Add(1)
-		s.done(key, r)
+		s.done(r)
 	}
 }
 
-func (s *server) next() (string, *replay) {
+func (s *server) next() *removal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, r := range s.queue {
-		return key, r
+	for _, r := range s.queue {
+		return r
 	}
-	return "", nil
+	return nil
 }
 
 // done takes r out of the queue, unless another one has taken its place.
-func (s *server) done(key string, r *replay) {
+func (s *server) done(r *removal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.queue[key] == r {
-		delete(s.queue, key)
+	if s.queue[r.key] == r {
+		delete(s.queue, r.key)
 	}
 	s.bar()
-}
-
-func (r *replay) carryOut(ctx context.Context, s *server, key string) error {
-	if r.item == nil {
-		err := s.try(ctx, deletion, func(c *client) error { return c.Delete(key) })
-		if answer(err) {
-			return nil
-		}
-		return err
-	}
-	return s.try(ctx, set.operation, func(c *client) error { return c.Set(itemFor(key, *r.item, never)) })
 }

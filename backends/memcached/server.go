@@ -98,11 +98,11 @@ func (s *server) do(ctx context.Context, op operation, f func(*client) error) er
 func (s *server) try(ctx context.Context, op operation, f func(*client) error) error {
 	began := time.Now()
 	deadline := began.Add(s.operation)
-	c, err := s.take(ctx, deadline)
+	c, taken, err := s.take(ctx, began, deadline)
 	if err != nil {
 		return s.fault(op, takeKind(err), err)
 	}
-	err = c.run(ctx, op, began, deadline, f)
+	err = c.run(ctx, op, taken, deadline, f)
 	if err != nil && op.idempotent && c.stale(err) && ended(ctx) == nil {
 		s.retries.Add(1)
 		err = c.run(ctx, op, time.Now(), deadline, f)
@@ -115,7 +115,9 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 	var bad *fault
 	switch cause := ended(ctx); {
 	case cause != nil:
-		bad = s.fault(op, s.endKind(cause, began), cause)
+		bad = s.fault(op, s.endKind(cause, taken), cause)
+	case timedOut(err) && taken != began && deadline.Sub(taken) < s.read/3:
+		bad = s.fault(op, busy, fmt.Errorf("%w, after %v of waiting for a connection", err, taken.Sub(began)))
 	case unconnected:
 		bad = s.fault(op, connect, err)
 		bad.hard = !timedOut(err)
@@ -126,10 +128,11 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 	return bad
 }
 
-// endKind is the kind of fault when the caller's context ended with cause. A server that leaves
-// a caller without an answer until its deadline is slow, unless the deadline was very close.
-func (s *server) endKind(cause error, began time.Time) kind {
-	if cause == context.DeadlineExceeded && time.Since(began) >= s.read/3 {
+// endKind is the kind of fault when the caller's context ended with cause, and the connection was taken
+// then. A server that leaves a caller without an answer until its deadline is slow, unless the
+// deadline was very close.
+func (s *server) endKind(cause error, taken time.Time) kind {
+	if cause == context.DeadlineExceeded && time.Since(taken) >= s.read/3 {
 		return timeout
 	}
 	return cancelled
@@ -165,29 +168,32 @@ func takeKind(err error) kind {
 	}
 }
 
-// take returns a connection that is nobody else's.
-func (s *server) take(ctx context.Context, deadline time.Time) (*conn, error) {
+// take returns a connection that is nobody else's, and when it was taken, which is at once, unless
+// there was none.
+func (s *server) take(ctx context.Context, began, deadline time.Time) (c *conn, taken time.Time, err error) {
+	taken = began
 	select {
 	case s.slots <- struct{}{}:
 	default:
-		if err := s.wait(ctx, deadline); err != nil {
-			return nil, err
+		if err := s.wait(ctx, began, deadline); err != nil {
+			return nil, taken, err
 		}
+		taken = time.Now()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if last := len(s.idle) - 1; last >= 0 {
-		c := s.idle[last]
+		c = s.idle[last]
 		s.idle = s.idle[:last]
-		return c, nil
+		return c, taken, nil
 	}
-	c := newConn(s)
+	c = newConn(s)
 	c.generation = s.generation
-	return c, nil
+	return c, taken, nil
 }
 
 // wait waits for a connection to become free, unless the server goes down meanwhile.
-func (s *server) wait(ctx context.Context, deadline time.Time) error {
+func (s *server) wait(ctx context.Context, began, deadline time.Time) error {
 	defer s.waiting.Add(-1)
 	if s.waiting.Add(1) > int64(s.maxWaiting) {
 		return fmt.Errorf("%w: max_waiting is %d", errWaiting, s.maxWaiting)
@@ -195,7 +201,6 @@ func (s *server) wait(ctx context.Context, deadline time.Time) error {
 	s.mu.Lock()
 	tripped := s.health.tripped
 	s.mu.Unlock()
-	began := time.Now()
 	timer := time.NewTimer(deadline.Sub(began))
 	defer timer.Stop()
 	defer func() {

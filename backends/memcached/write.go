@@ -14,15 +14,17 @@ import (
 	"github.com/cacheutils/cacheutils/backends/engine"
 )
 
-// A verb is a way to store an item. Only set is idempotent: had a lost reply to an add or a
-// compare-and-swap been "stored", the second try would be told that it came too late.
+// A verb is a way to store an item. None is idempotent. Had a lost reply to an add or a
+// compare-and-swap been "stored", the second try would be told that it came too late; and a
+// second set would overwrite what others have stored since the first, so that what they have
+// invalidated could come back.
 type verb struct {
 	operation
 	send func(*client, *memcache.Item) error
 }
 
 var (
-	set = verb{operation{"set", true, 0, "STORED\r"}, (*client).Set}
+	set = verb{operation{"set", false, 0, "STORED\r"}, (*client).Set}
 	add = verb{operation{"add", false, 0, "STORED\r"}, (*client).Add}
 	cas = verb{operation{"compare-and-swap", false, 0, "STORED\r"}, (*client).CompareAndSwap}
 
@@ -32,7 +34,8 @@ var (
 	clearing = operation{"clear", true, 0, "OK\r"}
 )
 
-// Set doesn't send an item of which it knows that the server will refuse it.
+// Set doesn't send an item of which it knows that the server will refuse it. It returns an error when
+// its reply is lost; whether the item was stored is then unknown.
 func (m *memcached) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
 	stored, err := m.store(ctx, set, key, item, timeout)
 	if err == nil && !stored {
