@@ -205,6 +205,7 @@ func (c *conn) arm(w *wire, now time.Time, more int) {
 // SetDeadline does nothing: the operation has one deadline, whatever the client thinks.
 func (w *wire) SetDeadline(time.Time) error { return nil }
 
+// Close doesn't take leave under TLS: a server that hangs has no room for that, and crypto/tls gives it 5 s.
 func (w *wire) Close() error {
 	c := w.owner
 	c.mu.Lock()
@@ -213,7 +214,7 @@ func (w *wire) Close() error {
 	}
 	c.mu.Unlock()
 	w.closed.Do(func() { c.server.open.Add(-1) })
-	return w.Conn.Close()
+	return w.socket.Close()
 }
 
 // stale tells whether the operation failed with err because the connection had died while it
