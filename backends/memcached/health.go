@@ -147,9 +147,13 @@ func (s *server) attend(ctx context.Context, w *watcher, wait time.Duration) {
 			s.announce(began)
 			return
 		}
-		wait = s.probe*3/4 + rand.N(s.probe/4+1) // so that processes don't probe at the same moment
+		wait = s.untilProbe()
 	}
 }
+
+// untilProbe is how long to wait for the next probe, a little less than probe_interval, so that processes
+// don't probe at the same moment.
+func (s *server) untilProbe() time.Duration { return s.probe - rand.N(s.probe/4+1) }
 
 // examine sends a probe, and then what waits for the server.
 func (s *server) examine(ctx context.Context) error {
