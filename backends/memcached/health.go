@@ -31,8 +31,8 @@ import (
 type health struct {
 	isDown  bool
 	tripped chan struct{} // closed when the server goes down, so that nobody waits for a connection
-	since   time.Time
-	counted time.Time // when the last fault was
+	since   time.Time     // when barred changed last
+	counted time.Time     // when the last fault was
 	lastErr *fault
 	queue   queue
 	watcher *watcher
@@ -78,7 +78,7 @@ func (s *server) turn(to gobreaker.State) {
 		s.mu.Lock()
 		began := !s.isDown
 		if began {
-			s.isDown, s.since = true, time.Now()
+			s.isDown = true
 			close(s.tripped)
 			s.trips.Add(1)
 			s.bar()
@@ -90,28 +90,45 @@ func (s *server) turn(to gobreaker.State) {
 		}
 	case gobreaker.StateClosed:
 		s.mu.Lock()
-		s.isDown, s.since = false, time.Now()
+		s.isDown = false
 		s.tripped = make(chan struct{})
 		s.shaky.Store(false)
+		s.hard.Store(false)
 		s.bar()
 		s.mu.Unlock()
 	}
 }
 
 // bar says whether operations are refused. The caller holds s.mu.
-func (s *server) bar() { s.barred.Store(s.isDown || len(s.queue) > 0) }
+func (s *server) bar() {
+	if barred := s.isDown || len(s.queue) > 0; barred != s.barred.Load() {
+		s.barred.Store(barred)
+		s.since = time.Now()
+	}
+}
 
 // refuse is for an operation on a server that is down.
 func (s *server) refuse(op operation) error {
 	s.watch(0) // nobody does after a Close
 	s.mu.Lock()
-	why := s.health.lastErr
-	s.mu.Unlock()
-	err := cacheutils.ErrServerDown
-	if why != nil {
-		err = fmt.Errorf("%w: %s: %w", cacheutils.ErrServerDown, why.what, why.err)
+	why, waiting := s.health.lastErr, len(s.queue)
+	if s.isDown {
+		waiting = 0
 	}
-	return s.fault(op, down, err)
+	s.mu.Unlock()
+	switch {
+	case waiting > 0:
+		return s.behind(op, waiting)
+	case why != nil:
+		return s.fault(op, down, fmt.Errorf("%w: %s: %w", cacheutils.ErrServerDown, why.what, why.err))
+	default:
+		return s.fault(op, down, cacheutils.ErrServerDown)
+	}
+}
+
+// behind is for an operation on a server on which invalidations wait to be carried out first.
+func (s *server) behind(op operation, waiting int) error {
+	return s.fault(op, down, fmt.Errorf("%w: %d invalidations wait to be carried out", cacheutils.ErrServerDown, waiting))
 }
 
 // A watcher is a goroutine that sends probes to a server that is down.
@@ -248,7 +265,7 @@ func (s *server) ping(ctx context.Context) error {
 	s.mu.Unlock()
 	if waiting > 0 {
 		s.watch(0)
-		return s.fault(operation{name: "ping"}, down, fmt.Errorf("%w: %d invalidations wait to be carried out", cacheutils.ErrServerDown, waiting))
+		return s.behind(operation{name: "ping"}, waiting)
 	}
 	return nil
 }
