@@ -1,11 +1,15 @@
 package memcached
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"fmt"
+	"io"
 	"net"
 	"net/http/httptest"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,5 +59,69 @@ func TestTLS_Full(t *testing.T) {
 	err = e.Set(context.Background(), "k", engine.Item{Value: make([]byte, 100<<10)}, time.Minute)
 	if took := time.Since(start); err == nil || took > 2*time.Second {
 		t.Errorf("set: %v after %v", err, took)
+	}
+}
+
+// joined is a connection whose writes go out together, before the next read.
+type joined struct {
+	net.Conn
+	out []byte
+}
+
+func (j *joined) Write(p []byte) (int, error) {
+	j.out = append(j.out, p...)
+	return len(p), nil
+}
+
+func (j *joined) Read(p []byte) (int, error) {
+	if _, err := j.Conn.Write(j.out); err != nil {
+		return 0, err
+	}
+	j.out = nil
+	return j.Conn.Read(p)
+}
+
+// A second answer that comes with the first, but in a TLS record of its own, is none to the next operation.
+func TestTLS_AnswersTwice(t *testing.T) {
+	peer := httptest.NewTLSServer(nil)
+	defer peer.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var version atomic.Int64
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer nc.Close()
+				secure := tls.Server(&joined{Conn: nc}, peer.TLS)
+				for lines := bufio.NewScanner(secure); lines.Scan(); {
+					reply := fmt.Sprintf("VALUE k 0 1 1\r\n%d\r\nEND\r\n", version.Load())
+					io.WriteString(secure, reply)
+					io.WriteString(secure, reply)
+				}
+			}()
+		}
+	}()
+	e, err := Open(engine.Settings{Location: []string{l.Addr().String()}, Options: map[string]any{
+		"tls": &tls.Config{InsecureSkipVerify: true}, "operation_timeout": "5s",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for i := range 5 {
+		version.Store(int64(i))
+		if got, err := e.Get(context.Background(), "k"); err == nil && string(got.Value) != fmt.Sprint(i) {
+			t.Errorf("got %q, want %d", got.Value, i)
+		} else if err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * restless)
 	}
 }
