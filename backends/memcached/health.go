@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+	"weak"
 
 	"github.com/sony/gobreaker/v2"
 
@@ -148,17 +149,22 @@ func (s *server) watch(first time.Duration) {
 	ctx, stop := context.WithCancel(context.Background())
 	w := &watcher{stop, make(chan struct{})}
 	s.watcher = w
-	go func() {
-		defer close(w.done)
-		s.attend(ctx, w, first)
-	}()
+	go w.attend(ctx, weak.Make(s), first)
 }
 
-// attend sends probes until the server is up, or ctx ends.
-func (s *server) attend(ctx context.Context, w *watcher, wait time.Duration) {
+// attend sends probes until the server is up, or ctx ends, or nobody has the engine any more: an
+// operation on one that has just been closed may have begun to watch over it again.
+func (w *watcher) attend(ctx context.Context, watched weak.Pointer[server], wait time.Duration) {
+	defer close(w.done)
 	began := time.Now()
-	s.announce(time.Time{})
+	if s := watched.Value(); s != nil {
+		s.announce(time.Time{})
+	}
 	for pause(ctx, wait) {
+		s := watched.Value()
+		if s == nil {
+			return
+		}
 		_, err := s.breaker.Execute(func() (struct{}, error) { return struct{}{}, s.examine(ctx) })
 		if err == nil && s.dismiss(w) {
 			s.announce(began)
