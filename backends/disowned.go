@@ -12,8 +12,8 @@ import (
 type disowned struct {
 	mu       sync.Mutex
 	tokens   map[token]bool
-	older    map[token]bool // those from before tokens was begun
-	turnover time.Time      // when tokens become older
+	older    map[token]bool // those of the time before
+	turnover time.Time      // when tokens become older, and the older ones are forgotten
 }
 
 const disownedFor = time.Minute
@@ -23,7 +23,7 @@ func (d *disowned) add(t token, now time.Time) {
 	defer d.mu.Unlock()
 	d.forget(now)
 	if d.tokens == nil {
-		d.tokens, d.turnover = make(map[token]bool), now.Add(disownedFor)
+		d.tokens = make(map[token]bool)
 	}
 	d.tokens[t] = true
 }
@@ -36,12 +36,13 @@ func (d *disowned) has(t token, now time.Time) bool {
 }
 
 func (d *disowned) forget(now time.Time) {
-	if d.tokens == nil || now.Before(d.turnover) {
-		return
+	switch {
+	case now.Before(d.turnover):
+	case now.Before(d.turnover.Add(disownedFor)):
+		d.tokens, d.older = nil, d.tokens
+		d.turnover = d.turnover.Add(disownedFor)
+	default:
+		d.tokens, d.older = nil, nil
+		d.turnover = now.Add(disownedFor)
 	}
-	d.older = d.tokens
-	if now.After(d.turnover.Add(disownedFor)) {
-		d.older = nil
-	}
-	d.tokens = nil
 }

@@ -19,7 +19,7 @@ type Server struct {
 	Waiting int // callers who wait for a connection
 	Queued  int // invalidations that wait until it is back
 
-	Operations uint64        // attempts to do something on it, those that failed at once included
+	Operations uint64        // attempts to do something on it, those that failed at once included, probes and pings not
 	Dials      uint64        // connections opened, or tried to
 	Retries    uint64        // operations tried again on a new connection
 	Waits      uint64        // operations that had to wait for a connection
@@ -31,7 +31,8 @@ type Server struct {
 	// down), "busy" (no connection became free in time, or too many callers wait for one),
 	// "cancelled" (the caller's context ended), "connect", "timeout", "closed" (by the other side,
 	// before the reply was complete), "garbage" (a reply that makes no sense), "refused" (the
-	// server answered that it failed). A kind that never occurred is missing.
+	// server answered that it failed, or with more than is read). Probes and pings that failed are
+	// counted here, too. A kind that never occurred is missing.
 	Errors map[string]uint64
 }
 

@@ -2,8 +2,10 @@ package memcached
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -69,7 +71,7 @@ func (c *conn) run(ctx context.Context, op operation, now, deadline time.Time, f
 		// The client closes the connection after most of the errors that make the next reply
 		// uncertain, but not after a panic, when the reply was for another key, or when more
 		// came than one reply.
-		if err != nil && !answer(err) || c.reply.stray {
+		if err != nil && !answer(err) || c.reply.stray || c.wire != nil && c.wire.hasMore() {
 			c.close()
 		}
 	}()
@@ -185,6 +187,18 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// hasMore tells whether TLS has a record that it has received and not handed out, which no look at the
+// socket shows.
+func (w *wire) hasMore() bool {
+	if w.Conn == w.socket {
+		return false
+	}
+	var one [1]byte
+	w.Conn.SetReadDeadline(past) // so that it receives nothing
+	_, err := w.Conn.Read(one[:])
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
 // arm gives the server time to send the next bytes: its read timeout, but not longer than the
 // operation has, whose own time is prolonged by so many timeouts.
 func (c *conn) arm(w *wire, now time.Time, more int) {
@@ -205,6 +219,7 @@ func (c *conn) arm(w *wire, now time.Time, more int) {
 // SetDeadline does nothing: the operation has one deadline, whatever the client thinks.
 func (w *wire) SetDeadline(time.Time) error { return nil }
 
+// Close doesn't take leave under TLS: a server that hangs has no room for that, and crypto/tls gives it 5 s.
 func (w *wire) Close() error {
 	c := w.owner
 	c.mu.Lock()
@@ -213,7 +228,7 @@ func (w *wire) Close() error {
 	}
 	c.mu.Unlock()
 	w.closed.Do(func() { c.server.open.Add(-1) })
-	return w.Conn.Close()
+	return w.socket.Close()
 }
 
 // stale tells whether the operation failed with err because the connection had died while it

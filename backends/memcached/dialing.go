@@ -40,8 +40,9 @@ func (d *dialing) dial(ctx context.Context, network, address string) (nc, socket
 	config := d.tls
 	if config.ServerName == "" && !config.InsecureSkipVerify {
 		config = config.Clone()
-		if config.ServerName, _, err = net.SplitHostPort(address); err != nil {
-			config.ServerName = "localhost" // a unix socket
+		config.ServerName = "localhost"
+		if network != "unix" {
+			config.ServerName, _, _ = net.SplitHostPort(address)
 		}
 	}
 	secure := tls.Client(socket, config)
@@ -59,7 +60,7 @@ func readTLS(r *options.Reader) (*tls.Config, error) {
 			return config.Clone(), nil
 		}
 	}
-	on := r.Bool("tls", r.Given("tls_ca") || r.Given("tls_cert") || r.Given("tls_server_name"))
+	on := r.Bool("tls", r.Given("tls_ca") || r.Given("tls_cert") || r.Given("tls_key") || r.Given("tls_server_name"))
 	ca, cert, key := r.String("tls_ca", ""), r.String("tls_cert", ""), r.String("tls_key", "")
 	name := r.String("tls_server_name", "")
 	if !on {

@@ -66,7 +66,10 @@ import (
 	"github.com/cacheutils/cacheutils/internal/options"
 )
 
-const defaultMaxItemSize = 1 << 20
+const (
+	defaultMaxItemSize = 1 << 20
+	maxItemSize        = 1 << 30 // memcached's -I allows no more
+)
 
 // memcached is an engine.
 type memcached struct {
@@ -111,12 +114,12 @@ func readLimits(r *options.Reader) limits {
 	operation := r.Duration("operation_timeout", 250*time.Millisecond)
 	return limits{
 		operation:   operation,
-		connect:     r.Duration("connect_timeout", operation*3/5),
-		read:        r.Duration("read_timeout", operation*3/5),
+		connect:     r.Duration("connect_timeout", operation/5*3),
+		read:        r.Duration("read_timeout", operation/5*3),
 		maxConns:    maxConns,
 		maxIdle:     r.Positive("max_idle_conns", maxConns),
 		maxWaiting:  r.NonNegativeInt("max_waiting", 16384),
-		maxItemSize: r.Positive("max_item_size", defaultMaxItemSize),
+		maxItemSize: min(r.Positive("max_item_size", defaultMaxItemSize), maxItemSize),
 		failures:    r.Positive("breaker_failures", 3),
 		probe:       r.Duration("probe_interval", 500*time.Millisecond),
 		maxQueued:   r.NonNegativeInt("invalidation_replay", 0),

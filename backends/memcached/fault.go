@@ -39,7 +39,7 @@ const (
 	timeout
 	closed  // by the other side, before the reply was complete
 	garbage // the reply makes no sense
-	refused // the server answered that it can't
+	refused // the server answered that it can't, or with more than is read
 	kinds
 )
 
@@ -57,6 +57,8 @@ func kindOf(err error) kind {
 		return timeout
 	case closedByServer(err):
 		return closed
+	case errors.Is(err, errOversize):
+		return refused
 	case strings.Contains(text, `"SERVER_ERROR `), strings.Contains(text, `"CLIENT_ERROR `), strings.HasPrefix(text, "memcache: client error: "):
 		return refused
 	default:
@@ -75,6 +77,16 @@ func timedOut(err error) bool {
 	var connecting *memcache.ConnectTimeoutError
 	var network net.Error
 	return errors.As(err, &connecting) || errors.As(err, &network) && network.Timeout()
+}
+
+// ours tells whether a dial failed for what this process, or its machine, lacks.
+func ours(err error) bool {
+	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS} {
+		if errors.Is(err, lack) {
+			return true
+		}
+	}
+	return false
 }
 
 // ended returns the context's error. A dial ends by the context's deadline a little before the

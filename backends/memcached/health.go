@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+	"weak"
 
 	"github.com/sony/gobreaker/v2"
 
@@ -31,8 +32,8 @@ import (
 type health struct {
 	isDown  bool
 	tripped chan struct{} // closed when the server goes down, so that nobody waits for a connection
-	since   time.Time
-	counted time.Time // when the last fault was
+	since   time.Time     // when barred changed last
+	counted time.Time     // when the last fault was
 	lastErr *fault
 	queue   queue
 	watcher *watcher
@@ -78,7 +79,7 @@ func (s *server) turn(to gobreaker.State) {
 		s.mu.Lock()
 		began := !s.isDown
 		if began {
-			s.isDown, s.since = true, time.Now()
+			s.isDown = true
 			close(s.tripped)
 			s.trips.Add(1)
 			s.bar()
@@ -90,28 +91,45 @@ func (s *server) turn(to gobreaker.State) {
 		}
 	case gobreaker.StateClosed:
 		s.mu.Lock()
-		s.isDown, s.since = false, time.Now()
+		s.isDown = false
 		s.tripped = make(chan struct{})
 		s.shaky.Store(false)
+		s.hard.Store(false)
 		s.bar()
 		s.mu.Unlock()
 	}
 }
 
 // bar says whether operations are refused. The caller holds s.mu.
-func (s *server) bar() { s.barred.Store(s.isDown || len(s.queue) > 0) }
+func (s *server) bar() {
+	if barred := s.isDown || len(s.queue) > 0; barred != s.barred.Load() {
+		s.barred.Store(barred)
+		s.since = time.Now()
+	}
+}
 
 // refuse is for an operation on a server that is down.
 func (s *server) refuse(op operation) error {
 	s.watch(0) // nobody does after a Close
 	s.mu.Lock()
-	why := s.health.lastErr
-	s.mu.Unlock()
-	err := cacheutils.ErrServerDown
-	if why != nil {
-		err = fmt.Errorf("%w: %s: %w", cacheutils.ErrServerDown, why.what, why.err)
+	why, waiting := s.health.lastErr, len(s.queue)
+	if s.isDown {
+		waiting = 0
 	}
-	return s.fault(op, down, err)
+	s.mu.Unlock()
+	switch {
+	case waiting > 0:
+		return s.behind(op, waiting)
+	case why != nil:
+		return s.fault(op, down, fmt.Errorf("%w: %s: %w", cacheutils.ErrServerDown, why.what, why.err))
+	default:
+		return s.fault(op, down, cacheutils.ErrServerDown)
+	}
+}
+
+// behind is for an operation on a server on which invalidations wait to be carried out first.
+func (s *server) behind(op operation, waiting int) error {
+	return s.fault(op, down, fmt.Errorf("%w: %d invalidations wait to be carried out", cacheutils.ErrServerDown, waiting))
 }
 
 // A watcher is a goroutine that sends probes to a server that is down.
@@ -131,25 +149,34 @@ func (s *server) watch(first time.Duration) {
 	ctx, stop := context.WithCancel(context.Background())
 	w := &watcher{stop, make(chan struct{})}
 	s.watcher = w
-	go func() {
-		defer close(w.done)
-		s.attend(ctx, w, first)
-	}()
+	go w.attend(ctx, weak.Make(s), first)
 }
 
-// attend sends probes until the server is up, or ctx ends.
-func (s *server) attend(ctx context.Context, w *watcher, wait time.Duration) {
+// attend sends probes until the server is up, or ctx ends, or nobody has the engine any more: an
+// operation on one that has just been closed may have begun to watch over it again.
+func (w *watcher) attend(ctx context.Context, watched weak.Pointer[server], wait time.Duration) {
+	defer close(w.done)
 	began := time.Now()
-	s.announce(time.Time{})
+	if s := watched.Value(); s != nil {
+		s.announce(time.Time{})
+	}
 	for pause(ctx, wait) {
+		s := watched.Value()
+		if s == nil {
+			return
+		}
 		_, err := s.breaker.Execute(func() (struct{}, error) { return struct{}{}, s.examine(ctx) })
 		if err == nil && s.dismiss(w) {
 			s.announce(began)
 			return
 		}
-		wait = s.probe*3/4 + rand.N(s.probe/4+1) // so that processes don't probe at the same moment
+		wait = s.untilProbe()
 	}
 }
+
+// untilProbe is how long to wait for the next probe, a little less than probe_interval, so that processes
+// don't probe at the same moment.
+func (s *server) untilProbe() time.Duration { return s.probe - rand.N(s.probe/4+1) }
 
 // examine sends a probe, and then what waits for the server.
 func (s *server) examine(ctx context.Context) error {
@@ -244,7 +271,7 @@ func (s *server) ping(ctx context.Context) error {
 	s.mu.Unlock()
 	if waiting > 0 {
 		s.watch(0)
-		return s.fault(operation{name: "ping"}, down, fmt.Errorf("%w: %d invalidations wait to be carried out", cacheutils.ErrServerDown, waiting))
+		return s.behind(operation{name: "ping"}, waiting)
 	}
 	return nil
 }

@@ -227,3 +227,29 @@ func TestTLS(t *testing.T) {
 		t.Error("without TLS: no error")
 	}
 }
+
+// While nothing but invalidations keeps a server from being asked, that is what the errors say, and the
+// time since when is known.
+func TestReplay_Says(t *testing.T) {
+	addr := slow(t, 100*time.Millisecond) // its probes fail, at first for want of time
+	e := open(t, map[string]any{"invalidation_replay": 1, "breaker_failures": 1000, "operation_timeout": "50ms"}, addr)
+	e.(engine.Replayer).ReplayDelete("k")
+	_, err := e.Get(ctx, "k")
+	if !errors.Is(err, cacheutils.ErrServerDown) || !strings.Contains(err.Error(), "1 invalidations wait") {
+		t.Errorf("get: %v, want one that says what is waited for", err)
+	}
+	if s := describe(t, e, addr); !s.Down || s.Since.IsZero() {
+		t.Errorf("got %+v", s)
+	}
+}
+
+// Nothing is queued on an engine that was closed and isn't used since: nobody would carry it out.
+func TestReplay_Closed(t *testing.T) {
+	server := memcachedtest.Start(t)
+	e := open(t, map[string]any{"invalidation_replay": 10}, server.Addr())
+	e.Close()
+	if e.(engine.Replayer).ReplayDelete("k") {
+		t.Error("it is queued")
+	}
+	mustSet(t, e, "k", text("v"))
+}

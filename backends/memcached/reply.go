@@ -21,6 +21,9 @@ type reply struct {
 	stray  bool   // bytes came after the end
 }
 
+// errOversize says that the server has a value which is not read.
+var errOversize = errors.New("value is larger than max_item_size")
+
 // valuePrefix begins the line of a value.
 var valuePrefix = []byte("VALUE ")
 
@@ -75,7 +78,7 @@ func (r *reply) endLine(line []byte, max int) error {
 		return errors.New("more values than were asked for")
 	}
 	if size > uint64(max) {
-		return fmt.Errorf("a value of %d bytes, more than max_item_size, which is %d", size, max)
+		return fmt.Errorf("%w: %d bytes, max_item_size is %d", errOversize, size, max)
 	}
 	r.value = int(size) + len("\r\n")
 	return nil

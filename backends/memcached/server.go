@@ -120,7 +120,7 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 		bad = s.fault(op, busy, fmt.Errorf("%w, after %v of waiting for a connection", err, taken.Sub(began)))
 	case unconnected:
 		bad = s.fault(op, connect, err)
-		bad.hard = !timedOut(err)
+		bad.hard = !timedOut(err) && !ours(err)
 	default:
 		bad = s.fault(op, kindOf(err), err)
 	}

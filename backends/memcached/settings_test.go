@@ -10,6 +10,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/internal/options"
 )
 
 func TestLocations(t *testing.T) { // C94
@@ -52,6 +53,36 @@ func TestWrongSettings(t *testing.T) { // C97
 		if _, err := Open(s); !errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A key without a certificate is a mistake, and no reason to go on without TLS.
+func TestTLSKeyAlone(t *testing.T) {
+	for name, options := range map[string]map[string]any{
+		"tls_cert and tls_key": {"tls_key": "key.pem"},
+		"tls_ca":               {"tls_ca": "ca.pem"},
+	} {
+		if _, err := Open(engine.Settings{Options: options}); !errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v: got %v, want an error that names %s", options, err, name)
+		}
+	}
+}
+
+// Long times are as good as none.
+func TestLongTimes(t *testing.T) {
+	const long = 100 * 365 * 24 * time.Hour
+	for _, operation := range []time.Duration{time.Second, long, 2 * long, math.MaxInt64} {
+		l := readLimits(options.Read("memcached", map[string]any{"operation_timeout": operation}))
+		if l.connect <= 0 || l.read <= 0 || l.connect > operation || l.read > operation {
+			t.Errorf("operation_timeout %v: connect_timeout is %v, read_timeout %v", operation, l.connect, l.read)
+		}
+		s := newServer(address{}, limits{probe: operation})
+		if got := s.untilProbe(); got < operation/2 || got > operation {
+			t.Errorf("probe_interval %v: probed after %v", operation, got)
+		}
+	}
+	if s := newServer(address{}, readLimits(options.Read("memcached", map[string]any{"max_item_size": math.MaxInt}))); s.tooLarge.Load() <= 0 {
+		t.Errorf("with the largest max_item_size, %d bytes are too large", s.tooLarge.Load())
 	}
 }
 

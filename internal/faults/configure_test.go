@@ -5,6 +5,7 @@ package faults_test
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -132,4 +133,37 @@ func keyOn(t *testing.T, list *memcache.ServerList, addr string) string {
 	}
 	t.Fatalf("no key on %s", addr)
 	return ""
+}
+
+// A server that was down when Configure replaced its backend is probed no more, though operations
+// were under way.
+func TestFault_ConfigureWhileDown(t *testing.T) {
+	server := memcachedtest.Start(t)
+	server.Stop()
+	configure(t, nil, server.Addr())
+	ref := backends.NewRef("default")
+	var done atomic.Bool
+	var callers sync.WaitGroup
+	for range 4 {
+		callers.Go(func() {
+			for !done.Load() {
+				if c, err := ref.Cache(); err == nil {
+					c.Delete(ctx, "k")
+				}
+			}
+		})
+	}
+	for range 100 {
+		configure(t, nil, server.Addr())
+		time.Sleep(time.Millisecond)
+	}
+	done.Store(true)
+	callers.Wait()
+	backends.Configure(nil)
+	ref.Cache()
+	eventually(t, "nobody probes", func() bool {
+		runtime.GC()
+		stacks := make([]byte, 1<<20)
+		return !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), ".attend(")
+	})
 }
