@@ -202,7 +202,8 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K) (*backends.Cache, 
 		return nil, nil, fmt.Errorf("decorators: %s: %w", m.name, err)
 	}
 	// The texts of all keys share one string.
-	var texts []byte
+	const usual = 80 // bytes of a key
+	texts := make([]byte, 0, usual*len(keys))
 	ends := make([]int, len(keys))
 	var a arguments
 	for i, key := range keys {

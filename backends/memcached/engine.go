@@ -20,7 +20,7 @@
 //	                     that have arrived.
 //	connect_timeout      how long dialling may take, TLS included; three fifths of operation_timeout
 //	                     unless given
-//	read_timeout         how long the server may be silent while a reply is due; three fifths of
+//	read_timeout         how long the server may be silent, from when a request is sent; three fifths of
 //	                     operation_timeout unless given
 //	max_conns            how many connections to each server may be open; 64 unless given. Further
 //	                     callers wait for one.
