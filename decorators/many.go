@@ -95,14 +95,13 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 	if err != nil {
 		return m.goRound(ctx, keys, err)
 	}
-	a := arguments{ctx: ctx}
-	values, misses := cache.LookMany(a.context(), entries, m.task)
+	values, misses := cache.LookMany(orBackground(ctx), entries, m.task)
 	found, missing := m.hits(keys, values)
 	if missing == 0 {
 		return found, nil
 	}
 	results := make([]backends.Result, len(keys))
-	cache.FetchMisses(a.context(), misses, results, m.computation(ctx, keys))
+	cache.FetchMisses(orBackground(ctx), misses, results, m.computation(ctx, keys))
 	return found, m.collect(found, keys, results)
 }
 
@@ -115,9 +114,8 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 	if err != nil {
 		return m.goRound(ctx, keys, err)
 	}
-	a := arguments{ctx: ctx}
 	found := make(map[K]V, len(keys))
-	return found, m.collect(found, keys, cache.ForceMany(a.context(), entries, m.task, m.computation(ctx, keys)))
+	return found, m.collect(found, keys, cache.ForceMany(orBackground(ctx), entries, m.task, m.computation(ctx, keys)))
 }
 
 // goRound is a call that the cache has no part in, because of err. It returns what it would with the cache.
@@ -139,8 +137,7 @@ func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error
 	if err != nil {
 		return map[K]V{}, fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
 	}
-	a := arguments{ctx: ctx}
-	values, misses := cache.LookMany(a.context(), entries, m.task)
+	values, misses := cache.LookMany(orBackground(ctx), entries, m.task)
 	lacking := 0
 	for i, miss := range misses {
 		if miss == nil {
@@ -170,8 +167,7 @@ func (m *many[K, V]) invalidateAll(ctx context.Context, keys []K) error {
 	if err != nil {
 		return err
 	}
-	a := arguments{ctx: ctx}
-	if err := cache.DeleteKeys(a.context(), entries); err != nil {
+	if err := cache.DeleteKeys(orBackground(ctx), entries); err != nil {
 		return fmt.Errorf("decorators: invalidate %s: %w", m.name, err)
 	}
 	m.task.Stats.Invalidations.Add(uint64(len(entries)))
@@ -187,8 +183,7 @@ func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
 	if err != nil {
 		return err
 	}
-	a := arguments{ctx: ctx}
-	err = cache.PutMany(a.context(), entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(boxes[i]) })
+	err = cache.PutMany(orBackground(ctx), entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(boxes[i]) })
 	if err != nil {
 		return fmt.Errorf("decorators: set %s: %w", m.name, err)
 	}

@@ -333,26 +333,11 @@ func TestManyCallers(t *testing.T) {
 // script is a server that answers each line it reads with reply.
 func script(t *testing.T, reply string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer nc.Close()
-				for lines := bufio.NewScanner(nc); lines.Scan(); {
-					io.WriteString(nc, reply)
-				}
-			}()
+	return serve(t, func(nc net.Conn) {
+		for lines := bufio.NewScanner(nc); lines.Scan(); {
+			io.WriteString(nc, reply)
 		}
-	}()
-	return l.Addr().String()
+	})
 }
 
 // No reply makes an operation panic or return what was not asked for.
@@ -387,28 +372,14 @@ func TestUnreadableReplies(t *testing.T) {
 
 // A reply that arrives in drops takes the caller no longer than one that doesn't arrive.
 func TestTrickle(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer nc.Close()
-				for err := error(nil); err == nil; time.Sleep(30 * time.Millisecond) {
-					_, err = io.WriteString(nc, "VALUE k 0 1 5\r\nx\r\n")
-				}
-			}()
+	addr := serve(t, func(nc net.Conn) {
+		for err := error(nil); err == nil; time.Sleep(30 * time.Millisecond) {
+			_, err = io.WriteString(nc, "VALUE k 0 1 5\r\nx\r\n")
 		}
-	}()
-	e := open(t, map[string]any{"operation_timeout": "100ms"}, l.Addr().String())
+	})
+	e := open(t, map[string]any{"operation_timeout": "100ms"}, addr)
 	start := time.Now()
-	_, err = e.Get(ctx, "k")
+	_, err := e.Get(ctx, "k")
 	if took := time.Since(start); err == nil || took > 300*time.Millisecond {
 		t.Errorf("get: %v after %v", err, took)
 	}
@@ -419,34 +390,20 @@ func TestTrickle(t *testing.T) {
 func TestAnswersTwice(t *testing.T) {
 	for _, delay := range []time.Duration{0, 2 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			go func() {
-				for {
-					nc, err := l.Accept()
-					if err != nil {
-						return
+			addr := serve(t, func(nc net.Conn) {
+				for lines := bufio.NewScanner(nc); lines.Scan(); {
+					key := strings.TrimPrefix(lines.Text(), "gets ")
+					reply := fmt.Sprintf("VALUE %s 0 %d 1\r\n%s\r\nEND\r\n", key, len(key), key)
+					if delay == 0 {
+						io.WriteString(nc, reply+reply)
+						continue
 					}
-					go func() {
-						defer nc.Close()
-						for lines := bufio.NewScanner(nc); lines.Scan(); {
-							key := strings.TrimPrefix(lines.Text(), "gets ")
-							reply := fmt.Sprintf("VALUE %s 0 %d 1\r\n%s\r\nEND\r\n", key, len(key), key)
-							if delay == 0 {
-								io.WriteString(nc, reply+reply)
-								continue
-							}
-							io.WriteString(nc, reply)
-							time.Sleep(delay)
-							io.WriteString(nc, reply)
-						}
-					}()
+					io.WriteString(nc, reply)
+					time.Sleep(delay)
+					io.WriteString(nc, reply)
 				}
-			}()
-			e := open(t, nil, l.Addr().String())
+			})
+			e := open(t, nil, addr)
 			for i := range 50 {
 				got, want := value(e, fmt.Sprint("k", i)), fmt.Sprint("k", i)
 				if failed := strings.HasPrefix(got, "error: "); got != want && (!failed || delay == 0) {
