@@ -455,8 +455,16 @@ func TestTogether(t *testing.T) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
 	}
-	if n := sum(t, "curr_connections", a, b); n > 2*3 {
-		t.Errorf("%d connections after Close", n)
+	for _, server := range []*memcachedtest.Server{a, b} {
+		if n := describe(t, e, server.Addr()).Open; n != 0 {
+			t.Errorf("%d connections to %s after Close", n, server.Addr())
+		}
+	}
+	// The servers see the connections end a moment later.
+	for end := time.Now().Add(5 * time.Second); sum(t, "curr_connections", a, b) > 2*3; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d connections after Close", sum(t, "curr_connections", a, b))
+		}
 	}
 	mustSet(t, e, "k", text("again"))
 	if got := value(e, "k"); got != "again" {
