@@ -29,7 +29,7 @@ type Cache struct {
 	name          string
 	engine        engine.Engine
 	live          bool
-	living        liveGetter // the engine, where it is one
+	living        engine.Sighter // the engine, where it is one
 	checkKey      func(string) error
 	timeout       time.Duration
 	prefix        string

@@ -291,7 +291,7 @@ func newCache(name string, s Settings) (*Cache, error) {
 	}
 	if h, ok := e.(engine.LiveHolder); ok {
 		c.live = h.HoldsLive()
-		c.living, _ = e.(liveGetter)
+		c.living, _ = e.(engine.Sighter)
 	}
 	c.each, _ = e.(engine.EachGetter)
 	if d, ok := e.(engine.Discarder); ok {

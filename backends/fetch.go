@@ -61,13 +61,6 @@ func (c *Cache) Look(ctx context.Context, text []byte, groups *Groups, task *Tas
 	return c.look(ctx, &key, task, started)
 }
 
-// A liveGetter is an engine that gets live values without the items around them.
-type liveGetter interface {
-	// GetLive returns the live value under key, if it is one, and tells whether there is an item.
-	// It keeps nothing of key.
-	GetLive(key string) (live any, there bool)
-}
-
 // asItIs returns the value of what was stored if it counts whatever the time and the groups are.
 func asItIs(live any, t *codec.Type) any {
 	l, ok := live.(*labelled)

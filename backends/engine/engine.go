@@ -92,6 +92,25 @@ type LiveHolder interface {
 	HoldsLive() bool
 }
 
+// A Sighter is a LiveHolder that shows live values without the items around them.
+type Sighter interface {
+	// GetLive returns the live value under key, if it is one, and tells whether there is an item.
+	// It keeps nothing of key.
+	GetLive(key string) (live any, there bool)
+
+	// Sight returns a sight of the item under key, or nil if there is none or it has no live
+	// value. It keeps nothing of key.
+	Sight(key string) Sight
+}
+
+// A Sight is of one item. Whoever keeps it can see whether the item is what is stored, without
+// a look under its key. It doesn't keep the item in memory, nor from eviction.
+type Sight interface {
+	// Live returns the item's live value as long as a look would have found that, and nil ever
+	// after. It ends before what replaces the item can be seen.
+	Live() any
+}
+
 // An EachGetter is an engine whose multi-get can do without a map, which costs a part of what a hit
 // does.
 type EachGetter interface {

@@ -111,6 +111,14 @@ func (m *memory) GetLive(key string) (live any, there bool) {
 	return e.item.Live, true
 }
 
+// Sight returns a sight of the item under key, or nil if it has no live value. It keeps nothing of key.
+func (m *memory) Sight(key string) engine.Sight {
+	if sight := m.store().sight(key); sight != nil {
+		return sight
+	}
+	return nil
+}
+
 func (m *memory) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

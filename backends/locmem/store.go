@@ -26,6 +26,8 @@ type entry struct {
 	timeout time.Duration
 
 	weightless bool // it is one of store.newest, or brief
+
+	seen atomic.Pointer[sight] // nil: nobody keeps it in sight
 }
 
 const keepExpiry time.Duration = 0
@@ -78,6 +80,7 @@ func (s *store) cache() *cache {
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *entry]) time.Duration {
 			return e.Value.timeout
 		}),
+		OnAtomicDeletion: func(e otter.DeletionEvent[string, *entry]) { e.Value.leave() },
 	})
 	if s.over {
 		c.StopAllGoroutines()
