@@ -419,7 +419,7 @@ func TestReadmeOptions(t *testing.T) {
 			delete(inTable, option)
 		}
 	}
-	for _, option := range []string{"compress_above", "stale", "lease"} {
+	for _, option := range []string{"compress_above", "stale", "lease", "store_later"} {
 		if inTable[option] == "all" {
 			delete(inTable, option)
 		}

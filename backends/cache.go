@@ -82,7 +82,7 @@ func (c *Cache) GetKey(ctx context.Context, key Key, into any, opts ...Option) e
 // lookup returns a pointer to the value under key, which is not to be changed; with old that
 // may be a stale one.
 func (c *Cache) lookup(ctx context.Context, key Key, t *codec.Type, old bool) (any, error) {
-	f, err := c.read(ctx, key)
+	f, err := c.readStored(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -383,7 +383,7 @@ func (c *Cache) Has(ctx context.Context, key string, opts ...Option) (bool, erro
 }
 
 func (c *Cache) has(ctx context.Context, key Key) (bool, error) {
-	f, err := c.read(ctx, key)
+	f, err := c.readStored(ctx, key)
 	return f.state == fresh, err
 }
 
@@ -400,9 +400,10 @@ func (c *Cache) Clear(ctx context.Context) error {
 	return nil
 }
 
-// Close releases connections, goroutines and memory; computations that are under way end as
-// ever, and the last one releases what they needed. It can be called again, and a Cache that is
-// used after Close opens what it needs anew.
+// Close releases connections, goroutines and memory. It waits for results that are being stored, see
+// the option store_later; computations that are under way end as ever, and the last one releases
+// what they needed. It can be called again, and a Cache that is used after Close opens what it
+// needs anew.
 func (c *Cache) Close() error {
 	c.flights.close()
 	c.background.close()

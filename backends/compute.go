@@ -107,6 +107,33 @@ func (c *Cache) runWithoutLease(ctx context.Context, fl *flight, compute func(co
 // runWithLease computes and stores. The result is for those who had started before the
 // computation, and if it was still valid when it was stored, for all who have joined.
 func (c *Cache) runWithLease(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) {
+	began, e, keep := c.computeWithLease(ctx, fl, compute, l)
+	tick := c.flights.tick()
+	settle := func() {
+		fl.valid = began
+		if c.settle(context.WithoutCancel(ctx), fl, l, e, keep) {
+			fl.valid = tick
+		}
+		if fl.result.Err != nil {
+			fl.valid = always
+		}
+	}
+	if e == nil || fl.computed == nil || !c.flights.putOff() {
+		settle()
+		return
+	}
+	fl.began = began
+	c.background.run(func(context.Context) {
+		defer c.flights.caughtUp()
+		settle()
+		c.land(fl)
+	})
+	close(fl.computed)
+}
+
+// computeWithLease computes. It returns the tick at which that began, and what to end the lease with,
+// see lease.settle. Nobody needs the value that the result points at after that.
+func (c *Cache) computeWithLease(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) (began uint64, e *entry, keep time.Duration) {
 	returned := false
 	defer func() {
 		if !returned { // a panic, or runtime.Goexit
@@ -116,49 +143,21 @@ func (c *Cache) runWithLease(ctx context.Context, fl *flight, compute func(conte
 			fl.valid = always
 		}
 	}()
-	fl.valid = c.flights.tick()
+	began = c.flights.tick()
 	fl.task.Stats.Computations.Add(1)
 	fl.result = compute(ctx)
 	returned = true
-	tick := c.flights.tick()
-	if c.settle(context.WithoutCancel(ctx), fl, l) {
-		fl.valid = tick
-	}
-	if fl.result.Err != nil {
-		fl.valid = always
-	}
+	e, keep = c.sealResult(fl, l)
+	return began, e, keep
 }
 
-// settle stores the flight's result, or gives the lease back when it is not to be stored. It
-// tells whether the lease was held and the groups had not changed.
-func (c *Cache) settle(ctx context.Context, fl *flight, l *lease) (held bool) {
+// settle ends the lease with e, which the engine is to keep for that long, or gives it back if e is
+// nil. It tells whether the lease was held and the groups had not changed.
+func (c *Cache) settle(ctx context.Context, fl *flight, l *lease, e *entry, keep time.Duration) (held bool) {
 	defer atOnce(ctx)()
-	r := &fl.result
-	timeout := r.Timeout
-	if timeout == DefaultTimeout {
-		timeout = c.timeout
-	}
-	if r.Err != nil || c.flights.isAbandoned(fl) {
+	if e == nil {
 		return c.release(fl, l)
 	}
-	if r.Discard || timeout <= 0 {
-		l.drops = true
-		return c.release(fl, l)
-	}
-	if r.Absent {
-		return c.storeAbsence(ctx, fl, l, timeout)
-	}
-	e, ok := c.sealResult(fl)
-	if !ok {
-		l.drops = true
-		return c.release(fl, l)
-	}
-	e.groups = l.groups
-	return c.settleWith(ctx, fl, l, &e, e.stamp(timeout, c.staleOf(fl.task)))
-}
-
-// settleWith ends the lease with e, which the engine is to keep for that long.
-func (c *Cache) settleWith(ctx context.Context, fl *flight, l *lease, e *entry, keep time.Duration) (held bool) {
 	held, err := l.settle(ctx, e, keep)
 	switch {
 	case err != nil:
@@ -196,9 +195,37 @@ func (c *Cache) useStored(ctx context.Context, fl *flight) {
 	}
 }
 
-// sealResult makes the entry for the flight's result. A value that can't be encoded is not
-// stored, which is logged and goes no further.
-func (c *Cache) sealResult(fl *flight) (e entry, ok bool) {
+// sealResult makes the entry for the flight's result and tells how long the engine is to keep it. It
+// returns nil when nothing is to be stored.
+func (c *Cache) sealResult(fl *flight, l *lease) (*entry, time.Duration) {
+	r := &fl.result
+	timeout := r.Timeout
+	if timeout == DefaultTimeout {
+		timeout = c.timeout
+	}
+	if r.Err != nil || c.flights.isAbandoned(fl) {
+		return nil, 0
+	}
+	if r.Discard || timeout <= 0 {
+		l.drops = true
+		return nil, 0
+	}
+	if r.Absent {
+		e := c.absence(fl.key, l.groups)
+		return &e, e.stamp(timeout, 0)
+	}
+	e, ok := c.sealValue(fl)
+	if !ok {
+		l.drops = true
+		return nil, 0
+	}
+	e.groups = l.groups
+	return &e, e.stamp(timeout, c.staleOf(fl.task))
+}
+
+// sealValue makes the entry for the value of the flight's result. A value that can't be encoded is
+// not stored, which is logged and goes no further.
+func (c *Cache) sealValue(fl *flight) (e entry, ok bool) {
 	t, p := fl.task.typ, fl.result.Value
 	var err error
 	switch {

@@ -293,6 +293,9 @@ func newCache(name string, s Settings) (*Cache, error) {
 		c.live = h.HoldsLive()
 		c.living, _ = e.(engine.Sighter)
 	}
+	if own.storeLater && !c.live {
+		c.flights.later = make(chan struct{}, maxLater)
+	}
 	c.each, _ = e.(engine.EachGetter)
 	if d, ok := e.(engine.Discarder); ok {
 		c.discards = d.Discards()
@@ -317,6 +320,7 @@ type cacheOptions struct {
 	compressAbove int
 	stale         time.Duration
 	lease         time.Duration
+	storeLater    bool
 }
 
 // splitOptions reads the options that hold for every engine and returns the others.
@@ -325,7 +329,7 @@ func splitOptions(given map[string]any, grouped bool) (own cacheOptions, rest ma
 	rest = make(map[string]any)
 	for name, value := range given {
 		switch strings.ToLower(name) {
-		case "compress_above", "stale", "lease":
+		case "compress_above", "stale", "lease", "store_later":
 			mine[name] = value
 		default:
 			rest[name] = value
@@ -338,6 +342,7 @@ func splitOptions(given map[string]any, grouped bool) (own cacheOptions, rest ma
 	}
 	own.stale = r.NonNegative("stale", own.stale)
 	own.lease = r.Duration("lease", defaultLease)
+	own.storeLater = r.Bool("store_later", false)
 	return own, rest, r.Err()
 }
 

@@ -19,6 +19,8 @@
 //	                the function says (0; 30 seconds for group)
 //	lease           how long others wait, and a second more, for what a process computes that
 //	                has died (5 seconds)
+//	store_later     whether a call that has computed returns before the result is stored (false);
+//	                for programs that run on, and call Close before they end
 //
 // # Values
 //

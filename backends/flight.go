@@ -21,8 +21,12 @@ import (
 // An outcome is for the callers who started before it was known to be valid, see outcome.valid.
 // The others start again. A flight whose callers have all left has its context cancelled;
 // it stays on the table, so that the next caller starts anew only once it has ended.
+//
+// Where it takes round trips to store a result, callers who started before the computation have it
+// earlier, and the flight lands in the background. Whoever asks meanwhile waits for that.
 type flights struct {
 	clock atomic.Uint64 // ticks order what happens in this process
+	later chan struct{} // has a token for each result that was handed out and is being stored; nil: none is
 
 	mu      sync.Mutex
 	table   map[string]*flight // what a caller that finds nothing joins
@@ -37,6 +41,11 @@ type flight struct {
 	task   *Task
 	cancel context.CancelFunc // ends the computation's context
 	landed chan struct{}      // closed when outcome is complete
+
+	// computed is closed when the result is known and only has to be stored. It is for callers who
+	// started before began, the tick of the computation. Nil where nothing is handed out early.
+	computed chan struct{}
+	began    uint64 // written before computed is closed, read after; 0 if it never is
 
 	// Guarded by flights.mu.
 	callers   int    // who still wait for the outcome
@@ -75,7 +84,8 @@ func (f *flights) now() uint64 { return f.clock.Load() }
 func (f *flights) tick() uint64 { return f.clock.Add(1) }
 
 // join returns the flight under way for key, or a new one that the caller has to run.
-// With force it is always a new one, which takes the place of the other on the table.
+// With force it is always a new one, which takes the place of the other on the table, and whose
+// result is stored when it is handed out.
 func (f *flights) join(key Key, task *Task, force bool) (fl *flight, leads bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -84,6 +94,9 @@ func (f *flights) join(key Key, task *Task, force bool) (fl *flight, leads bool)
 		return fl, false
 	}
 	fl = &flight{key: key, task: task, callers: 1, landed: make(chan struct{})}
+	if f.later != nil && !force && !task.plain {
+		fl.computed = make(chan struct{})
+	}
 	if f.table == nil {
 		f.table = make(map[string]*flight)
 	}
@@ -179,19 +192,60 @@ func (f *flights) isFor(fl *flight, key Key, started uint64, looked bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case fl.abandoned, started >= fl.valid, fl.voided != 0 && started >= fl.voided:
+	case fl.abandoned, fl.voided != 0 && started >= fl.voided:
+		return false
+	case started < fl.began: // it may not have landed yet
+	case started >= fl.valid:
 		return false
 	case fl.unseen != 0 && looked && started >= fl.unseen:
 		return false
-	default: // an invalidation of other groups would not have shown
-		return slices.Equal(fl.key.groups, key.groups)
 	}
+	return slices.Equal(fl.key.groups, key.groups) // an invalidation of other groups would not have shown
 }
 
 func (f *flights) isAbandoned(fl *flight) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return fl.abandoned
+}
+
+// maxLater bounds how many results of a Cache wait to be stored after they were handed out. Callers
+// whose results would be more wait as well.
+const maxLater = 256
+
+// putOff tells whether one more result may be stored later, which caughtUp ends.
+func (f *flights) putOff() bool {
+	select {
+	case f.later <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (f *flights) caughtUp() { <-f.later }
+
+// storing returns the flight of key whose result was handed out and is being stored, or nil.
+func (f *flights) storing(key Key) *flight {
+	if f.later == nil {
+		return nil
+	}
+	f.mu.Lock()
+	fl := f.table[key.stored]
+	f.mu.Unlock()
+	if fl == nil || !fl.isComputed() {
+		return nil
+	}
+	return fl
+}
+
+func (fl *flight) isComputed() bool {
+	select {
+	case <-fl.computed:
+		return true
+	default:
+		return false
+	}
 }
 
 // giveUp makes the error of the flight's context its outcome, for nobody: all who waited have left.
@@ -212,8 +266,9 @@ func (fl *flight) run(ctx context.Context, c *Cache, work func(context.Context))
 				fl.exited = true
 			}
 		}
-		c.land(fl)
-		close(fl.landed)
+		if fl.began == 0 {
+			c.land(fl)
+		}
 	}()
 	work(context.WithValue(ctx, flightKey{}, fl))
 	returned = true

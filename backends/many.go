@@ -90,9 +90,17 @@ func (c *Cache) askFor(keys []Key) (asked []string, places map[string]int) {
 	return asked, places
 }
 
-// Cached is the end of FetchCached for what Look has found instead: it returns the value past its timeout,
-// or nil, and why the cache could not be asked or its entry not be read, or nil.
-func (m *Miss) Cached() (old any, err error) {
+// Cached is the end of FetchCached for what Look has found instead: it returns the value past its timeout, or
+// the one that was about to be stored, or nil, and why the cache could not be asked or its entry not be read, or nil.
+func (m *Miss) Cached(ctx context.Context) (old any, err error) {
+	if m.err == nil && m.finding.state == leased && m.cache.flights.later != nil {
+		f, err := m.cache.readStored(ctx, m.key)
+		value, again := m.cache.found(&f, err, &m.key, m.task, m.started)
+		if again == nil {
+			return value, nil
+		}
+		m = again
+	}
 	if m.old != nil {
 		m.task.Stats.Hits.Add(1)
 		return m.old, nil
@@ -356,9 +364,9 @@ func atOnce(ctx context.Context) (next func()) {
 	return func() { <-s.batch.engine }
 }
 
-// storeAbsence stores that there is nothing for the flight's key.
-func (c *Cache) storeAbsence(ctx context.Context, fl *flight, l *lease, timeout time.Duration) (held bool) {
-	e := c.nothing(fl.key)
-	e.absent, e.groups = true, l.groups
-	return c.settleWith(ctx, fl, l, &e, e.stamp(timeout, 0))
+// absence returns the entry that says that there is nothing for the key.
+func (c *Cache) absence(key Key, groups []generation) entry {
+	e := c.nothing(key)
+	e.absent, e.groups = true, groups
+	return e
 }

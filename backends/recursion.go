@@ -71,13 +71,16 @@ func (g *waitGraph) reaches(from, to *flight, seen map[*flight]bool) bool {
 }
 
 // callersFlight returns the flight in whose computation the caller runs, or nil. A flight
-// that has landed waits for nobody, whatever goroutines its computation left behind.
+// that has computed or landed waits for nobody, whatever goroutines its computation left behind.
 func callersFlight(ctx context.Context) *flight {
 	fl, _ := ctx.Value(flightKey{}).(*flight)
 	if fl == nil {
 		fl = running.flightOf(goroutine.Current())
 	}
 	if fl == nil {
+		return nil
+	}
+	if fl.isComputed() {
 		return nil
 	}
 	select {

@@ -24,15 +24,15 @@ func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)
 		defer cancel()
 		fl.run(working, c, work)
 	}()
-	if !c.await(ctx, fl) {
+	if !c.await(ctx, fl, 0) {
 		return Result{Err: ctx.Err()}
 	}
 	fl.rethrow()
 	return fl.result
 }
 
-// wait is for callers who have joined a flight. ok is false when its outcome is not for
-// them, see isFor, or of no use to them: they start again.
+// wait is for callers who have joined a flight. ok is false when its outcome is not for them, or of no
+// use to them: then it has landed, and they start again.
 func (c *Cache) wait(ctx context.Context, fl *flight, key Key, task *Task, started uint64, looked bool) (r Result, ok bool) {
 	if parent := callersFlight(ctx); parent != nil {
 		if !waits.enter(parent, fl) {
@@ -41,9 +41,18 @@ func (c *Cache) wait(ctx context.Context, fl *flight, key Key, task *Task, start
 		}
 		defer waits.leave(parent, fl)
 	}
-	if !c.await(ctx, fl) {
+	if !c.await(ctx, fl, started) {
 		return Result{Err: ctx.Err()}, true
 	}
+	r, ok = c.outcomeFor(fl, key, task, started, looked)
+	if !ok && !c.await(ctx, fl, always) {
+		return Result{Err: ctx.Err()}, true
+	}
+	return r, ok
+}
+
+// outcomeFor returns the outcome of fl to a caller who waited for it, see isFor.
+func (c *Cache) outcomeFor(fl *flight, key Key, task *Task, started uint64, looked bool) (r Result, ok bool) {
 	if !c.flights.isFor(fl, key, started, looked) {
 		return Result{}, false
 	}
@@ -54,15 +63,37 @@ func (c *Cache) wait(ctx context.Context, fl *flight, key Key, task *Task, start
 	return c.share(fl)
 }
 
-// await returns true when the flight has landed, and false when ctx ended before.
-func (c *Cache) await(ctx context.Context, fl *flight) bool {
-	select {
-	case <-fl.landed:
-		return true
-	case <-ctx.Done():
-		c.flights.leave(fl)
-		return false
+// await returns true when the flight has landed, or has a result for a caller who started at that
+// tick, and false when ctx ended before.
+func (c *Cache) await(ctx context.Context, fl *flight, started uint64) bool {
+	computed := fl.computed
+	for {
+		select {
+		case <-computed:
+			if started < fl.began {
+				return true
+			}
+			computed = nil
+		case <-fl.landed:
+			return true
+		case <-ctx.Done():
+			c.flights.leave(fl)
+			return false
+		}
 	}
+}
+
+// readStored is read for those who expect to find what a call has returned: if that is being stored, they
+// wait for it.
+func (c *Cache) readStored(ctx context.Context, key Key) (finding, error) {
+	if fl := c.flights.storing(key); fl != nil {
+		select {
+		case <-fl.landed:
+		case <-ctx.Done():
+			return finding{}, ctx.Err()
+		}
+	}
+	return c.read(ctx, key)
 }
 
 // share returns a result that a caller who joined may have. ok is false when there is no way
@@ -84,13 +115,14 @@ func (c *Cache) share(fl *flight) (r Result, ok bool) {
 	return r, true
 }
 
-// land takes the flight off the table and prepares what those who wait for it need.
+// land takes the flight off the table, prepares what those who wait for it need, and lets them have it.
 func (c *Cache) land(fl *flight) {
 	callers := c.flights.takeOff(fl)
 	if callers > 1 && fl.result.Value != nil && fl.payload == nil && !fl.task.shared && !fl.task.typ.Shareable() {
 		c.encode(fl)
 	}
 	c.closeAgain()
+	close(fl.landed)
 }
 
 // closeAgain closes a Cache that was replaced and has nothing under way any more: what ended last

@@ -13,6 +13,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/cachetest"
+	"github.com/cacheutils/cacheutils/internal/memcachedtest"
 )
 
 type place struct {
@@ -65,6 +66,14 @@ func BenchmarkCall(b *testing.B) {
 		benchmarkMisses(b, cached2(), 1)
 	})
 	b.Run("miss/memcached/Cached2", func(b *testing.B) { benchmarkMisses(b, onMemcached(b, cached2), 1) })
+	for name, later := range map[string]bool{"stored": false, "later": true} {
+		b.Run("paced/memcached/Cached2/"+name, func(b *testing.B) {
+			cachetest.Configure(b, backends.Config{"default": {
+				Backend: "memcached", Location: []string{memcachedtest.Start(b).Addr()}, Options: map[string]any{"store_later": later},
+			}})
+			benchmarkPacedMisses(b, cached2())
+		})
+	}
 }
 
 // benchmarkHit asks for what is there.
@@ -111,6 +120,19 @@ func benchmarkMisses(b *testing.B, load caller, every int64) {
 			load(ctx, id, "it")
 		}
 	})
+}
+
+// benchmarkPacedMisses reports what a caller waits for a miss when there is time between one and the next.
+func benchmarkPacedMisses(b *testing.B, load caller) {
+	ctx := context.Background()
+	var waited time.Duration
+	for id := int64(0); b.Loop(); id++ {
+		started := time.Now()
+		load(ctx, id, "it")
+		waited += time.Since(started)
+		time.Sleep(500 * time.Microsecond)
+	}
+	b.ReportMetric(float64(waited.Nanoseconds())/float64(b.N), "ns/call")
 }
 
 func bareMakeFunc() caller {

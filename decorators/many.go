@@ -144,7 +144,7 @@ func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error
 			continue
 		}
 		var why error
-		if values[i], why = miss.Cached(); values[i] == nil {
+		if values[i], why = miss.Cached(orBackground(ctx)); values[i] == nil {
 			lacking++
 		}
 		if err == nil {

@@ -187,20 +187,26 @@ func TestStress(t *testing.T) {
 		backend   string
 		processes int
 		clients   int
+		later     bool
 		part      float64
 	}{
-		{"memcached", 4, 6, 0.15},
-		{"group", 4, 6, 0.15},
-		{"group+" + slow, 5, 12, 0.1},
-		{"locmem", 1, 24, 0.1},
+		{"memcached", 4, 6, false, 0.1},
+		{"memcached", 4, 6, true, 0.08},
+		{"group", 4, 6, false, 0.1},
+		{"group+" + slow, 5, 12, false, 0.08},
+		{"group+" + slow, 5, 12, true, 0.06},
+		{"locmem", 1, 24, false, 0.08},
 	} {
 		for _, groups := range []bool{false, true} {
 			name := c.backend
+			if c.later {
+				name += "/later"
+			}
 			if groups {
 				name += "/groups"
 			}
 			t.Run(name, func(t *testing.T) {
-				j := job{Backend: c.backend, Groups: groups, Operations: share(c.part, 1000), Clients: c.clients}
+				j := job{Backend: c.backend, StoreLater: c.later, Groups: groups, Operations: share(c.part, 1000), Clients: c.clients}
 				if c.processes > 1 {
 					j.Location = []string{memcachedtest.Start(t).Addr()}
 					j.SocketTimeout = "10s" // the machine may be busy

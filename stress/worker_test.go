@@ -27,6 +27,7 @@ type job struct {
 	Backend       string
 	Location      []string
 	SocketTimeout string // empty: the backend's own
+	StoreLater    bool   // the option
 	Groups        bool   // whether the entries are in groups
 	Operations    int64  // of all workers together
 	Process       int
@@ -71,9 +72,9 @@ func work(text string) error {
 	if err != nil {
 		return err
 	}
-	settings := backends.Settings{Backend: j.Backend, Location: j.Location}
+	settings := backends.Settings{Backend: j.Backend, Location: j.Location, Options: map[string]any{"store_later": j.StoreLater}}
 	if j.SocketTimeout != "" {
-		settings.Options = map[string]any{"operation_timeout": j.SocketTimeout, "probe_interval": "20ms"}
+		settings.Options["operation_timeout"], settings.Options["probe_interval"] = j.SocketTimeout, "20ms"
 	}
 	if err := backends.Configure(backends.Config{"default": settings}); err != nil {
 		return err
