@@ -18,7 +18,8 @@ func (c *Cache) compute(ctx context.Context, key Key, task *Task, compute func(c
 		}
 		fl, leads := c.flights.join(key, task, false)
 		if leads {
-			return c.lead(ctx, fl, func(ctx context.Context) { c.work(ctx, fl, compute, f) })
+			found := f // which doesn't change any more, and so stays where it is
+			return c.lead(ctx, fl, func(ctx context.Context) { c.work(ctx, fl, compute, found) })
 		}
 		task.Stats.Joins.Add(1)
 		decided(ctx)
@@ -107,33 +108,36 @@ func (c *Cache) runWithoutLease(ctx context.Context, fl *flight, compute func(co
 // runWithLease computes and stores. The result is for those who had started before the
 // computation, and if it was still valid when it was stored, for all who have joined.
 func (c *Cache) runWithLease(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) {
-	began, e, keep := c.computeWithLease(ctx, fl, compute, l)
-	tick := c.flights.tick()
-	settle := func() {
-		fl.valid = began
-		if c.settle(context.WithoutCancel(ctx), fl, l, e, keep) {
-			fl.valid = tick
-		}
-		if fl.result.Err != nil {
-			fl.valid = always
-		}
-	}
-	if e == nil || fl.computed == nil || !c.flights.putOff() {
-		settle()
+	fl.valid = c.computeWithLease(ctx, fl, compute, l)
+	s := c.conclude(fl, l)
+	if s.stores && fl.computed != nil && c.flights.putOff() {
+		c.settleLater(unending(ctx), fl, l, s)
 		return
 	}
-	fl.began = began
+	c.settle(unending(ctx), fl, l, &s)
+}
+
+// settleLater hands out the result, settles in the background, and lands the flight.
+func (c *Cache) settleLater(ctx context.Context, fl *flight, l *lease, s settlement) {
+	fl.began = fl.valid
 	c.background.run(func(context.Context) {
 		defer c.flights.caughtUp()
-		settle()
+		c.settle(ctx, fl, l, &s)
 		c.land(fl)
 	})
 	close(fl.computed)
 }
 
-// computeWithLease computes. It returns the tick at which that began, and what to end the lease with,
-// see lease.settle. Nobody needs the value that the result points at after that.
-func (c *Cache) computeWithLease(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) (began uint64, e *entry, keep time.Duration) {
+// unending returns ctx without its end.
+func unending(ctx context.Context) context.Context {
+	if ctx.Done() == nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
+}
+
+// computeWithLease computes, and returns the tick at which that began.
+func (c *Cache) computeWithLease(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) (began uint64) {
 	returned := false
 	defer func() {
 		if !returned { // a panic, or runtime.Goexit
@@ -147,25 +151,45 @@ func (c *Cache) computeWithLease(ctx context.Context, fl *flight, compute func(c
 	fl.task.Stats.Computations.Add(1)
 	fl.result = compute(ctx)
 	returned = true
-	e, keep = c.sealResult(fl, l)
-	return began, e, keep
+	return began
 }
 
-// settle ends the lease with e, which the engine is to keep for that long, or gives it back if e is
-// nil. It tells whether the lease was held and the groups had not changed.
-func (c *Cache) settle(ctx context.Context, fl *flight, l *lease, e *entry, keep time.Duration) (held bool) {
+// A settlement is what a lease is to end with.
+type settlement struct {
+	stores bool          // the entry, else the lease is given back
+	entry  entry         // has all that it needs of the result
+	keep   time.Duration // how long the engine is to keep it
+	tick   uint64        // after the computation: if the lease is held now, the result is for those who started before
+}
+
+// settle ends the lease. If that was held and the groups have not changed, the outcome is for all who
+// started before the settlement's tick.
+func (c *Cache) settle(ctx context.Context, fl *flight, l *lease, s *settlement) {
 	defer atOnce(ctx)()
-	if e == nil {
-		return c.release(fl, l)
+	held := false
+	if s.stores {
+		held = c.storeWith(ctx, fl, l, s)
+	} else {
+		held = c.release(fl, l)
 	}
-	held, err := l.settle(ctx, e, keep)
+	if held {
+		fl.valid = s.tick
+	}
+	if fl.result.Err != nil {
+		fl.valid = always
+	}
+}
+
+// storeWith stores the settlement's entry, and tells whether it did.
+func (c *Cache) storeWith(ctx context.Context, fl *flight, l *lease, s *settlement) (held bool) {
+	held, err := l.settle(ctx, &s.entry, s.keep)
 	switch {
 	case err != nil:
 		c.taskFault(fl.task, "store a result of ", err)
 	case held:
 		fl.stored = true
 		fl.task.Stats.Stores.Add(1)
-		c.debug(logging.Set, &fl.key, e.cost)
+		c.debug(logging.Set, &fl.key, s.entry.cost)
 	default:
 		fl.task.Stats.Refusals.Add(1)
 		if fl.task.plain {
@@ -195,37 +219,35 @@ func (c *Cache) useStored(ctx context.Context, fl *flight) {
 	}
 }
 
-// sealResult makes the entry for the flight's result and tells how long the engine is to keep it. It
-// returns nil when nothing is to be stored.
-func (c *Cache) sealResult(fl *flight, l *lease) (*entry, time.Duration) {
+// conclude says what the lease is to end with after the flight's result.
+func (c *Cache) conclude(fl *flight, l *lease) (s settlement) {
 	r := &fl.result
 	timeout := r.Timeout
 	if timeout == DefaultTimeout {
 		timeout = c.timeout
 	}
-	if r.Err != nil || c.flights.isAbandoned(fl) {
-		return nil, 0
-	}
-	if r.Discard || timeout <= 0 {
+	stale := c.staleOf(fl.task)
+	switch {
+	case r.Err != nil || c.flights.isAbandoned(fl):
+	case r.Discard || timeout <= 0:
 		l.drops = true
-		return nil, 0
+	case r.Absent:
+		s.entry, s.stores, stale = c.absence(fl.key), true, 0
+	default:
+		s.entry, s.stores = c.sealResult(fl)
+		l.drops = !s.stores
 	}
-	if r.Absent {
-		e := c.absence(fl.key, l.groups)
-		return &e, e.stamp(timeout, 0)
+	if s.stores {
+		s.entry.groups = l.groups
+		s.keep = s.entry.stamp(timeout, stale)
 	}
-	e, ok := c.sealValue(fl)
-	if !ok {
-		l.drops = true
-		return nil, 0
-	}
-	e.groups = l.groups
-	return &e, e.stamp(timeout, c.staleOf(fl.task))
+	s.tick = c.flights.tick()
+	return s
 }
 
-// sealValue makes the entry for the value of the flight's result. A value that can't be encoded is
+// sealResult makes the entry for the value of the flight's result. A value that can't be encoded is
 // not stored, which is logged and goes no further.
-func (c *Cache) sealValue(fl *flight) (e entry, ok bool) {
+func (c *Cache) sealResult(fl *flight) (e entry, ok bool) {
 	t, p := fl.task.typ, fl.result.Value
 	var err error
 	switch {

@@ -235,7 +235,7 @@ func (c *Cache) runForced(ctx context.Context, fl *flight, compute func(context.
 		c.runWithoutLease(ctx, fl, compute)
 	}
 	if fl.result.Err == nil && !fl.stored && !c.flights.isAbandoned(fl) {
-		c.dropOlder(context.WithoutCancel(ctx), fl)
+		c.dropOlder(unending(ctx), fl)
 	}
 }
 

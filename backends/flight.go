@@ -40,7 +40,7 @@ type flight struct {
 	key    Key
 	task   *Task
 	cancel context.CancelFunc // ends the computation's context
-	landed chan struct{}      // closed when outcome is complete
+	landed atomic.Bool        // outcome is complete
 
 	// computed is closed when the result is known and only has to be stored. It is for callers who
 	// started before began, the tick of the computation. Nil where nothing is handed out early.
@@ -48,11 +48,12 @@ type flight struct {
 	began    uint64 // written before computed is closed, read after; 0 if it never is
 
 	// Guarded by flights.mu.
-	callers   int    // who still wait for the outcome
-	abandoned bool   // there was a moment when nobody waited; its result counts for nobody
-	voided    uint64 // not 0: a tick, at which one of its groups was invalidated in this process
+	callers   int           // who still wait for the outcome
+	landing   chan struct{} // closed when the flight lands; nil: nobody waits for that, see lands
+	abandoned bool          // there was a moment when nobody waited; its result counts for nobody
+	voided    uint64        // not 0: a tick, at which one of its groups was invalidated in this process
 
-	outcome // written before landed is closed, read after
+	outcome // written before landed is set, read after
 }
 
 // An outcome is how a computation ended.
@@ -93,7 +94,7 @@ func (f *flights) join(key Key, task *Task, force bool) (fl *flight, leads bool)
 		fl.callers++
 		return fl, false
 	}
-	fl = &flight{key: key, task: task, callers: 1, landed: make(chan struct{})}
+	fl = &flight{key: key, task: task, callers: 1}
 	if f.later != nil && !force && !task.plain {
 		fl.computed = make(chan struct{})
 	}
@@ -172,6 +173,29 @@ func (f *flights) deserted() bool {
 	closing := f.closing
 	f.closing = false
 	return f.retired || closing
+}
+
+// lands returns a channel that is closed when the flight lands.
+func (f *flights) lands(fl *flight) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fl.landing == nil {
+		fl.landing = make(chan struct{})
+		if fl.landed.Load() {
+			close(fl.landing)
+		}
+	}
+	return fl.landing
+}
+
+// land lets those have the outcome who wait for it.
+func (f *flights) land(fl *flight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fl.landed.Store(true)
+	if fl.landing != nil {
+		close(fl.landing)
+	}
 }
 
 // takeOff ends the flight: from here on nobody joins it. It returns how many callers wait for

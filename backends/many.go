@@ -365,8 +365,8 @@ func atOnce(ctx context.Context) (next func()) {
 }
 
 // absence returns the entry that says that there is nothing for the key.
-func (c *Cache) absence(key Key, groups []generation) entry {
+func (c *Cache) absence(key Key) entry {
 	e := c.nothing(key)
-	e.absent, e.groups = true, groups
+	e.absent = true
 	return e
 }

@@ -80,15 +80,10 @@ func callersFlight(ctx context.Context) *flight {
 	if fl == nil {
 		return nil
 	}
-	if fl.isComputed() {
+	if fl.isComputed() || fl.landed.Load() {
 		return nil
 	}
-	select {
-	case <-fl.landed:
-		return nil
-	default:
-		return fl
-	}
+	return fl
 }
 
 // running has the flights that compute, the innermost by goroutine.

@@ -66,7 +66,7 @@ func (c *Cache) outcomeFor(fl *flight, key Key, task *Task, started uint64, look
 // await returns true when the flight has landed, or has a result for a caller who started at that
 // tick, and false when ctx ended before.
 func (c *Cache) await(ctx context.Context, fl *flight, started uint64) bool {
-	computed := fl.computed
+	computed, landed := fl.computed, c.flights.lands(fl)
 	for {
 		select {
 		case <-computed:
@@ -74,7 +74,7 @@ func (c *Cache) await(ctx context.Context, fl *flight, started uint64) bool {
 				return true
 			}
 			computed = nil
-		case <-fl.landed:
+		case <-landed:
 			return true
 		case <-ctx.Done():
 			c.flights.leave(fl)
@@ -88,7 +88,7 @@ func (c *Cache) await(ctx context.Context, fl *flight, started uint64) bool {
 func (c *Cache) readStored(ctx context.Context, key Key) (finding, error) {
 	if fl := c.flights.storing(key); fl != nil {
 		select {
-		case <-fl.landed:
+		case <-c.flights.lands(fl):
 		case <-ctx.Done():
 			return finding{}, ctx.Err()
 		}
@@ -122,7 +122,7 @@ func (c *Cache) land(fl *flight) {
 		c.encode(fl)
 	}
 	c.closeAgain()
-	close(fl.landed)
+	c.flights.land(fl)
 }
 
 // closeAgain closes a Cache that was replaced and has nothing under way any more: what ended last
