@@ -33,46 +33,84 @@ type ComputeMany func(ctx context.Context, missing []int) []Result
 var Absent any = new(struct{ absent byte })
 
 // LookMany is Look for several keys, which differ: it looks for all of them in one round trip to
-// each server. For each key it returns a value or a Miss.
-func (c *Cache) LookMany(ctx context.Context, keys []Key, task *Task) (values []any, misses []*Miss) {
+// each server. Each key's fresh value, or Absent, is handed to hit, in the order of keys; the misses are
+// returned by index, or nil if there are none. A value that has to be decoded is decoded into
+// box(i), which points at a zero of the task's type that nobody else has. Nothing of keys is kept.
+func (c *Cache) LookMany(ctx context.Context, keys []Key, task *Task, box func(i int) any, hit func(i int, value any)) (misses []*Miss) {
 	started := c.flights.now()
-	values, misses = make([]any, len(keys)), make([]*Miss, len(keys))
+	missed := func(i int, miss *Miss) {
+		if misses == nil {
+			misses = make([]*Miss, len(keys))
+		}
+		misses[i] = miss
+	}
 	if c.live {
 		for i := range keys {
-			values[i], misses[i] = c.look(ctx, &keys[i], task, started)
+			if value, miss := c.look(ctx, &keys[i], task, started); miss == nil {
+				hit(i, value)
+			} else {
+				missed(i, miss)
+			}
 		}
-		return values, misses
+		return misses
 	}
-	asked, places := c.askFor(keys)
+	q := queries.Get().(*query)
+	defer q.free()
+	places := q.askFor(c, keys)
 	looking, cancel := c.hurry(ctx)
-	got, err := c.getEach(looking, asked)
+	err := c.getInto(looking, q.asked, q.got)
 	cancel()
-	var few [8][]byte
+	hits := uint64(0)
 	for i := range keys {
 		var f finding
-		complete, ids := got[i].there, few[:0]
-		for _, groupKey := range c.groupKeys(&keys[i]) {
-			group := got[places[groupKey]]
-			complete = complete && group.there
-			ids = append(ids, group.item.Value)
+		failed := q.assess(ctx, c, &f, &keys[i], i, places, err)
+		var into any
+		if failed == nil && f.state == fresh {
+			into = box(i)
 		}
-		failed := err
-		if err == nil || complete {
-			failed = c.assess(ctx, &f, &keys[i], got[i].item, got[i].there, ids)
+		if value := c.hit(&f, failed, &keys[i], task, into); value != nil {
+			hits++
+			hit(i, value)
+		} else {
+			missed(i, c.missed(f, failed, &keys[i], task, started))
 		}
-		values[i], misses[i] = c.found(&f, failed, &keys[i], task, started)
 	}
-	return values, misses
+	task.Stats.Hits.Add(hits)
+	return misses
 }
 
-// askFor returns what to ask the engine for: the keys, and after them those of their groups, each
-// once, whose places it returns, too.
-func (c *Cache) askFor(keys []Key) (asked []string, places map[string]int) {
-	asked = make([]string, len(keys), len(keys)+8)
+// A query is what the engine is asked for at once, and its answers. It is used again, since it is
+// the larger part of the memory that a look for many keys takes.
+type query struct {
+	asked []string
+	got   []answer
+}
+
+var queries = sync.Pool{New: func() any { return new(query) }}
+
+// maxQuery is for how many keys a query may have been that is kept for others.
+const maxQuery = 1000
+
+// free lets others use q.
+func (q *query) free() {
+	if cap(q.got) > maxQuery {
+		return
+	}
+	clear(q.asked)
+	clear(q.got)
+	queries.Put(q)
+}
+
+// askFor makes q ask for the keys, and after them for those of their groups, each once, whose places it
+// returns.
+func (q *query) askFor(c *Cache, keys []Key) (places map[string]int) {
+	q.asked = slices.Grow(q.asked[:0], len(keys)+8)
+	for i := range keys {
+		q.asked = append(q.asked, keys[i].stored)
+	}
 	var last *Groups // of most lists all keys are in the same groups
 	for i := range keys {
 		key := &keys[i]
-		asked[i] = key.stored
 		if len(key.groups) == 0 || key.in != nil && key.in == last {
 			continue
 		}
@@ -82,12 +120,29 @@ func (c *Cache) askFor(keys []Key) (asked []string, places map[string]int) {
 				places = make(map[string]int)
 			}
 			if _, known := places[groupKey]; !known {
-				places[groupKey] = len(asked)
-				asked = append(asked, groupKey)
+				places[groupKey] = len(q.asked)
+				q.asked = append(q.asked, groupKey)
 			}
 		}
 	}
-	return asked, places
+	q.got = slices.Grow(q.got[:0], len(q.asked))[:len(q.asked)]
+	return places
+}
+
+// assess is Cache.assess for the key with index i, after the engine has answered with err. That counts if it
+// may be why something isn't there.
+func (q *query) assess(ctx context.Context, c *Cache, f *finding, key *Key, i int, places map[string]int, err error) error {
+	var few [8][]byte
+	complete, ids := q.got[i].there, few[:0]
+	for _, groupKey := range c.groupKeys(key) {
+		group := &q.got[places[groupKey]]
+		complete = complete && group.there
+		ids = append(ids, group.item.Value)
+	}
+	if err != nil && !complete {
+		return err
+	}
+	return c.assess(ctx, f, key, q.got[i].item, q.got[i].there, ids)
 }
 
 // Cached is the end of FetchCached for what Look has found instead: it returns the value past its timeout,
