@@ -54,16 +54,14 @@ func (c *Cache) LookMany(ctx context.Context, keys []Key, task *Task, box func(i
 		}
 		return misses
 	}
-	q := queries.Get().(*query)
-	defer q.free()
-	places := q.askFor(c, keys)
 	looking, cancel := c.hurry(ctx)
-	err := c.getInto(looking, q.asked, q.got)
+	q, err := c.ask(looking, keys)
 	cancel()
+	defer q.free()
 	hits := uint64(0)
 	for i := range keys {
 		var f finding
-		failed := q.assess(ctx, c, &f, &keys[i], i, places, err)
+		failed := q.assess(ctx, c, &f, &keys[i], i, err)
 		var into any
 		if failed == nil && f.state == fresh {
 			into = box(i)
@@ -82,29 +80,32 @@ func (c *Cache) LookMany(ctx context.Context, keys []Key, task *Task, box func(i
 // A query is what the engine is asked for at once, and its answers. It is used again, since it is
 // the larger part of the memory that a look for many keys takes.
 type query struct {
-	asked []string
-	got   []answer
+	asked  []string       // the keys, and after them those of their groups, each once
+	places map[string]int // of the groups' keys
+	got    []answer
 }
 
-var queries = sync.Pool{New: func() any { return new(query) }}
+var queries = sync.Pool{New: func() any { return &query{places: make(map[string]int)} }}
 
 // maxQuery is for how many keys a query may have been that is kept for others.
 const maxQuery = 1000
 
 // free lets others use q.
 func (q *query) free() {
-	if cap(q.got) > maxQuery {
+	if len(q.got) > maxQuery {
 		return
 	}
 	clear(q.asked)
+	clear(q.places)
 	clear(q.got)
 	queries.Put(q)
 }
 
-// askFor makes q ask for the keys, and after them for those of their groups, each once, whose places it
-// returns.
-func (q *query) askFor(c *Cache, keys []Key) (places map[string]int) {
-	q.asked = slices.Grow(q.asked[:0], len(keys)+8)
+// ask asks the engine for the keys and their groups, in one round trip to each server. The query is
+// to be freed, also when there is an error.
+func (c *Cache) ask(ctx context.Context, keys []Key) (*query, error) {
+	q := queries.Get().(*query)
+	q.asked = slices.Grow(q.asked[:0], len(keys))
 	for i := range keys {
 		q.asked = append(q.asked, keys[i].stored)
 	}
@@ -116,26 +117,23 @@ func (q *query) askFor(c *Cache, keys []Key) (places map[string]int) {
 		}
 		last = key.in
 		for _, groupKey := range c.groupKeys(key) {
-			if places == nil {
-				places = make(map[string]int)
-			}
-			if _, known := places[groupKey]; !known {
-				places[groupKey] = len(q.asked)
+			if _, known := q.places[groupKey]; !known {
+				q.places[groupKey] = len(q.asked)
 				q.asked = append(q.asked, groupKey)
 			}
 		}
 	}
 	q.got = slices.Grow(q.got[:0], len(q.asked))[:len(q.asked)]
-	return places
+	return q, c.getInto(ctx, q.asked, q.got)
 }
 
-// assess is Cache.assess for the key with index i, after the engine has answered with err. That counts if it
+// assess is Cache.assess for the key with index i, where ask has returned err. That counts if it
 // may be why something isn't there.
-func (q *query) assess(ctx context.Context, c *Cache, f *finding, key *Key, i int, places map[string]int, err error) error {
+func (q *query) assess(ctx context.Context, c *Cache, f *finding, key *Key, i int, err error) error {
 	var few [8][]byte
 	complete, ids := q.got[i].there, few[:0]
 	for _, groupKey := range c.groupKeys(key) {
-		group := &q.got[places[groupKey]]
+		group := &q.got[q.places[groupKey]]
 		complete = complete && group.there
 		ids = append(ids, group.item.Value)
 	}

@@ -129,17 +129,6 @@ func (c *Cache) getInto(ctx context.Context, keys []string, got []answer) error 
 	return err
 }
 
-// assessMany is assess for an entry and its groups among items.
-func (c *Cache) assessMany(ctx context.Context, f *finding, key *Key, items map[string]engine.Item) error {
-	var few [8][]byte
-	ids := few[:0]
-	for _, groupKey := range c.groupKeys(key) {
-		ids = append(ids, items[groupKey].Value)
-	}
-	item, there := items[key.stored]
-	return c.assess(ctx, f, key, item, there, ids)
-}
-
 // assess tells what item is worth, if it is there, and the key's groups hold these ids.
 func (c *Cache) assess(ctx context.Context, f *finding, key *Key, item engine.Item, there bool, ids [][]byte) error {
 	if there {
