@@ -227,3 +227,60 @@ func TestLaw1_CachedManyOneOfTwoDown(t *testing.T) {
 	wantMany(t, "one of two servers", got, err, ids...)
 	wantAsked(t, "one of two servers", rows, lacking)
 }
+
+// A vague is a number whose key is its last digit.
+type vague int
+
+func (v vague) MarshalText() ([]byte, error) { return fmt.Append(nil, int(v)%10), nil }
+
+// Keys with one text share an entry, which is stored however they are computed.
+func TestCachedMany_OneText(t *testing.T) {
+	ctx := context.Background()
+	cachetest.Each(t, func(t *testing.T) {
+		Load, load := decorators.CachedMany(func(ctx context.Context, keys []vague) (map[vague]record, error) {
+			all := map[vague]record{}
+			for _, key := range keys {
+				all[key] = record{ID: int64(key), Tags: []string{"a"}}
+			}
+			return all, nil
+		}, decorators.Key("TestCachedMany_OneText"))
+		keys := []vague{1, 11, 2, 21}
+		for what, call := range map[string]func() (map[vague]record, error){
+			"Load":        func() (map[vague]record, error) { return Load(ctx, keys) },
+			"ForceRecalc": func() (map[vague]record, error) { return load.ForceRecalc(ctx, keys) },
+			"Set": func() (map[vague]record, error) {
+				all := map[vague]record{1: {ID: 1}, 11: {ID: 11}, 2: {ID: 2}, 21: {ID: 21}}
+				return all, load.Set(ctx, all)
+			},
+		} {
+			if err := load.Invalidate(ctx, keys...); err != nil {
+				t.Fatal(err)
+			}
+			got, err := call()
+			if err != nil || len(got) != len(keys) {
+				t.Errorf("%s: %v, %v", what, got, err)
+			}
+			for _, key := range keys {
+				if r, ok := got[key]; !ok || r.ID%10 != int64(key)%10 {
+					t.Errorf("%s: %d has %v", what, key, r)
+				}
+			}
+			if what != "Set" {
+				got[1].Tags[0] = "changed"
+				if got[11].Tags[0] != "a" || got[21].Tags[0] != "a" {
+					t.Errorf("%s: results share memory: %v", what, got)
+				}
+			}
+			stored, err := load.RequireCache(ctx, keys)
+			if err != nil || len(stored) != len(keys) {
+				t.Errorf("after %s: %v, %v", what, stored, err)
+			}
+			if stored[1].ID != stored[11].ID || stored[1].ID != stored[21].ID || stored[2].ID != 2 {
+				t.Errorf("after %s: %v", what, stored)
+			}
+		}
+		if s := load.Stats(); s.Errors != 0 || s.Refusals != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
