@@ -118,19 +118,18 @@ func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Op
 	if err != nil {
 		return err
 	}
-	stored := make([]string, len(ks), len(ks)+len(o.groups))
-	for i, k := range ks {
-		stored[i] = k.stored
+	if len(o.groups) > 0 {
+		groups := c.Groups(o.groups...)
+		for i := range ks {
+			ks[i].groups, ks[i].in = groups.names, groups
+		}
 	}
-	for _, group := range o.groups {
-		stored = append(stored, c.groupKey(group))
-	}
-	items, err := c.engine.GetMany(ctx, stored)
+	q, err := c.ask(ctx, ks)
+	defer q.free()
 	t := codec.Of(m.Type().Elem())
-	for _, k := range ks {
-		p, ok := c.oneOfMany(ctx, k, t, items, err)
-		if ok {
-			m.SetMapIndex(reflect.ValueOf(k.text).Convert(m.Type().Key()), reflect.ValueOf(p).Elem())
+	for i := range ks {
+		if p, ok := c.oneOfMany(ctx, q, i, &ks[i], t, err); ok {
+			m.SetMapIndex(reflect.ValueOf(ks[i].text).Convert(m.Type().Key()), reflect.ValueOf(p).Elem())
 		}
 	}
 	if err != nil {
@@ -139,24 +138,25 @@ func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Op
 	return nil
 }
 
-// oneOfMany returns a pointer to the value of one key of a multi-get, which ended with err.
-func (c *Cache) oneOfMany(ctx context.Context, key Key, t *codec.Type, items map[string]engine.Item, err error) (p any, ok bool) {
+// oneOfMany returns a pointer to the value of the key with index i, where ask has returned err, of which the caller is told.
+func (c *Cache) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *codec.Type, err error) (p any, ok bool) {
 	var f finding
-	assessErr := c.assessMany(ctx, &f, &key, items)
-	if assessErr == nil && f.state == fresh {
-		p, f.err = f.entry.value(&key, t)
+	failed := q.assess(ctx, c, &f, key, i, err)
+	if failed == nil && f.state == fresh {
+		p, f.err = f.entry.value(key, t)
 		if f.err == nil {
-			c.debug(logging.Hit, &key, 0)
+			c.debug(logging.Hit, key, 0)
 			return p, true
 		}
 	}
 	switch {
-	case assessErr != nil:
-		c.fault("look for "+key.text, assessErr)
 	case f.err != nil:
 		c.fault("decode the entry of "+key.text, f.err)
-	case err == nil:
-		c.debug(logging.Miss, &key, 0)
+	case err != nil:
+	case failed != nil:
+		c.fault("look for "+key.text, failed)
+	default:
+		c.debug(logging.Miss, key, 0)
 	}
 	return nil, false
 }

@@ -159,18 +159,26 @@ var integers = map[reflect.Kind]reflect.Type{
 // value returns a pointer to the entry's value of type t. For a live value that is the pointer
 // that was stored: its value is to be copied, not changed. An entry that holds anything else
 // is an error that matches ErrUndecodable.
-func (e *entry) value(key *Key, t *codec.Type) (any, error) {
+func (e *entry) value(key *Key, t *codec.Type) (any, error) { return e.valueIn(nil, key, t) }
+
+// valueIn is value for a value that goes into box, a pointer to a zero t, unless that is nil or the value is live.
+// After an error there may be anything in box.
+func (e *entry) valueIn(box any, key *Key, t *codec.Type) (any, error) {
 	if e.check != key.check {
 		return nil, undecodable("it belongs to another key with the same hash")
 	}
 	if e.live != nil && reflect.TypeOf(e.live) == t.Pointer() {
 		return e.live, nil
 	}
-	p := reflect.New(t.Type())
+	p := reflect.ValueOf(box)
+	if box == nil {
+		p = reflect.New(t.Type())
+		box = p.Interface()
+	}
 	if err := e.valueInto(t, p); err != nil {
 		return nil, err
 	}
-	return p.Interface(), nil
+	return box, nil
 }
 
 func (e *entry) valueInto(t *codec.Type, p reflect.Value) error {

@@ -102,30 +102,38 @@ func (c *Cache) hurry(ctx context.Context) (looking context.Context, cancel cont
 
 // found returns what Look does for a finding, or for the error of a read.
 func (c *Cache) found(f *finding, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
+	if value := c.hit(f, err, key, task, nil); value != nil {
+		task.Stats.Hits.Add(1)
+		return value, nil
+	}
+	return nil, c.missed(*f, err, key, task, started)
+}
+
+// hit returns the value of a finding that is fresh, which is decoded into box unless that is nil, or nil.
+// Who calls it counts.
+func (c *Cache) hit(f *finding, err error, key *Key, task *Task, box any) any {
 	if err == nil && f.state == fresh {
-		if value, err := f.entry.value(key, task.typ); err == nil {
-			task.Stats.Hits.Add(1)
+		if value, err := f.entry.valueIn(box, key, task.typ); err == nil {
 			c.debug(logging.Hit, key, 0)
-			return value, nil
+			return value
 		}
 	}
 	if f.nothing && task.Many {
-		task.Stats.Hits.Add(1)
 		c.debug(logging.Hit, key, 0)
-		return Absent, nil
+		return Absent
 	}
-	return c.missed(*f, err, key, task, started)
+	return nil
 }
 
 // missed returns the miss for a finding, or for the error of a read.
-func (c *Cache) missed(f finding, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
+func (c *Cache) missed(f finding, err error, key *Key, task *Task, started uint64) *Miss {
 	m := &Miss{cache: c, key: key.clone(), task: task, started: started, finding: &f, err: err}
 	if err == nil && (f.state == fresh || f.state == stale) {
 		if m.old, f.err = f.entry.value(key, task.typ); f.err != nil {
 			f.state = dead
 		}
 	}
-	return nil, m
+	return m
 }
 
 // nothingThere is what is found where there is nothing, and nobody changes.

@@ -33,66 +33,54 @@ type ComputeMany func(ctx context.Context, missing []int) []Result
 var Absent any = new(struct{ absent byte })
 
 // LookMany is Look for several keys, which differ: it looks for all of them in one round trip to
-// each server. For each key it returns a value or a Miss.
-func (c *Cache) LookMany(ctx context.Context, keys []Key, task *Task) (values []any, misses []*Miss) {
+// each server. Each key's fresh value, or Absent, is handed to hit, in the order of keys; the misses are
+// returned by index, or nil if there are none. A value that has to be decoded is decoded into
+// box(i), which points at a zero of the task's type that nobody else has. Nothing of keys is kept.
+func (c *Cache) LookMany(ctx context.Context, keys []Key, task *Task, box func(i int) any, hit func(i int, value any)) (misses []*Miss) {
 	started := c.flights.now()
-	values, misses = make([]any, len(keys)), make([]*Miss, len(keys))
+	missed := func(i int, miss *Miss) {
+		if misses == nil {
+			misses = make([]*Miss, len(keys))
+		}
+		misses[i] = miss
+	}
 	if c.live {
 		for i := range keys {
-			values[i], misses[i] = c.look(ctx, &keys[i], task, started)
+			if value, miss := c.look(ctx, &keys[i], task, started); miss == nil {
+				hit(i, value)
+			} else {
+				missed(i, miss)
+			}
 		}
-		return values, misses
+		return misses
 	}
-	asked, places := c.askFor(keys)
 	looking, cancel := c.hurry(ctx)
-	got, err := c.getEach(looking, asked)
+	q, err := c.ask(looking, keys)
 	cancel()
-	var few [8][]byte
+	defer q.free()
+	hits := uint64(0)
 	for i := range keys {
 		var f finding
-		complete, ids := got[i].there, few[:0]
-		for _, groupKey := range c.groupKeys(&keys[i]) {
-			group := got[places[groupKey]]
-			complete = complete && group.there
-			ids = append(ids, group.item.Value)
+		failed := q.assess(ctx, c, &f, &keys[i], i, err)
+		var into any
+		if failed == nil && f.state == fresh {
+			into = box(i)
 		}
-		failed := err
-		if err == nil || complete {
-			failed = c.assess(ctx, &f, &keys[i], got[i].item, got[i].there, ids)
-		}
-		values[i], misses[i] = c.found(&f, failed, &keys[i], task, started)
-	}
-	return values, misses
-}
-
-// askFor returns what to ask the engine for: the keys, and after them those of their groups, each
-// once, whose places it returns, too.
-func (c *Cache) askFor(keys []Key) (asked []string, places map[string]int) {
-	asked = make([]string, len(keys), len(keys)+8)
-	var last *Groups // of most lists all keys are in the same groups
-	for i := range keys {
-		key := &keys[i]
-		asked[i] = key.stored
-		if len(key.groups) == 0 || key.in != nil && key.in == last {
-			continue
-		}
-		last = key.in
-		for _, groupKey := range c.groupKeys(key) {
-			if places == nil {
-				places = make(map[string]int)
-			}
-			if _, known := places[groupKey]; !known {
-				places[groupKey] = len(asked)
-				asked = append(asked, groupKey)
-			}
+		if value := c.hit(&f, failed, &keys[i], task, into); value != nil {
+			hits++
+			hit(i, value)
+		} else {
+			missed(i, c.missed(f, failed, &keys[i], task, started))
 		}
 	}
-	return asked, places
+	task.Stats.Hits.Add(hits)
+	return misses
 }
 
-// Cached is the end of FetchCached for what Look has found instead: it returns the value past its timeout, or
-// the one that was about to be stored, or nil, and why the cache could not be asked or its entry not be read, or nil.
-func (m *Miss) Cached(ctx context.Context) (old any, err error) {
+// Cached is the end of FetchCached for what Look has found instead: it returns the value past its
+// timeout, or the one, or Absent, that was about to be stored, or nil, and why the cache could not
+// be asked or its entry not be read, or nil.
+func (m *Miss) Cached(ctx context.Context) (value any, err error) {
 	if m.err == nil && m.finding.state == leased && m.cache.flights.later != nil {
 		f, err := m.cache.readStored(ctx, m.key)
 		value, again := m.cache.found(&f, err, &m.key, m.task, m.started)
@@ -126,17 +114,36 @@ func (c *Cache) FetchMisses(ctx context.Context, misses []*Miss, results []Resul
 	})
 }
 
-// ForceMany is Force for several keys, which differ. Keys that share memory are not kept.
+// ForceMany is Force for several keys. Where some are one, they are forced one after the other: at once, each
+// would keep the other's result from being stored. Keys that share memory are not kept.
 func (c *Cache) ForceMany(ctx context.Context, keys []Key, task *Task, compute ComputeMany) []Result {
-	all := make([]int, len(keys))
-	for i := range all {
-		all[i] = i
+	left := make([]int, len(keys))
+	for i := range left {
+		left[i] = i
 	}
 	results := make([]Result, len(keys))
-	c.together(ctx, all, compute, func(ctx context.Context, i int, compute func(context.Context) Result) {
-		results[i] = c.Force(ctx, keys[i].clone(), task, compute)
-	})
+	for len(left) > 0 {
+		var now []int
+		now, left = apart(keys, left)
+		c.together(ctx, now, compute, func(ctx context.Context, i int, compute func(context.Context) Result) {
+			results[i] = c.Force(ctx, keys[i].clone(), task, compute)
+		})
+	}
 	return results
+}
+
+// apart parts indices into those of keys that differ, and the others.
+func apart(keys []Key, indices []int) (differ, others []int) {
+	seen := make(map[string]bool, len(indices))
+	for _, i := range indices {
+		if stored := keys[i].stored; seen[stored] {
+			others = append(others, i)
+		} else {
+			seen[stored] = true
+			differ = append(differ, i)
+		}
+	}
+	return differ, others
 }
 
 // DeleteKeys is DeleteKey for several keys. It tries all of them, many at a time, and returns the

@@ -113,27 +113,20 @@ type answer struct {
 
 // getEach is a multi-get, with what there is for each of the keys, also when there is an error.
 func (c *Cache) getEach(ctx context.Context, keys []string) ([]answer, error) {
-	all := make([]answer, len(keys))
+	got := make([]answer, len(keys))
+	return got, c.getInto(ctx, keys, got)
+}
+
+// getInto is getEach that fills in got, which is zero and as long as keys.
+func (c *Cache) getInto(ctx context.Context, keys []string, got []answer) error {
 	if c.each != nil {
-		err := c.each.GetEach(ctx, keys, func(i int, item engine.Item) { all[i] = answer{item, true} })
-		return all, err
+		return c.each.GetEach(ctx, keys, func(i int, item engine.Item) { got[i] = answer{item, true} })
 	}
 	items, err := c.engine.GetMany(ctx, keys)
 	for i, key := range keys {
-		all[i].item, all[i].there = items[key]
+		got[i].item, got[i].there = items[key]
 	}
-	return all, err
-}
-
-// assessMany is assess for an entry and its groups among items.
-func (c *Cache) assessMany(ctx context.Context, f *finding, key *Key, items map[string]engine.Item) error {
-	var few [8][]byte
-	ids := few[:0]
-	for _, groupKey := range c.groupKeys(key) {
-		ids = append(ids, items[groupKey].Value)
-	}
-	item, there := items[key.stored]
-	return c.assess(ctx, f, key, item, there, ids)
+	return err
 }
 
 // assess tells what item is worth, if it is there, and the key's groups hold these ids.

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -91,13 +92,11 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 		return map[K]V{}, nil
 	}
 	keys = distinct(keys)
-	cache, entries, err := m.locateAll(ctx, keys)
+	cache, found, misses, err := m.lookAll(ctx, keys)
 	if err != nil {
 		return m.goRound(ctx, keys, err)
 	}
-	values, misses := cache.LookMany(orBackground(ctx), entries, m.task)
-	found, missing := m.hits(keys, values)
-	if missing == 0 {
+	if misses == nil {
 		return found, nil
 	}
 	results := make([]backends.Result, len(keys))
@@ -105,17 +104,41 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 	return found, m.collect(found, keys, results)
 }
 
+// lookAll returns the results that are cached, by key, and the misses, by index, or nil if there are none.
+func (m *many[K, V]) lookAll(ctx context.Context, keys []K) (cache *backends.Cache, found map[K]V, misses []*backends.Miss, err error) {
+	l := listings.Get().(*listing)
+	defer l.free()
+	if cache, err = m.locateAll(ctx, keys, l); err != nil {
+		return nil, nil, nil, err
+	}
+	found = make(map[K]V, len(keys))
+	var boxes []V
+	box := func(i int) any {
+		if boxes == nil {
+			boxes = make([]V, len(keys))
+		}
+		return &boxes[i]
+	}
+	misses = cache.LookMany(orBackground(ctx), l.entries, m.task, box, func(i int, value any) {
+		if value != backends.Absent {
+			found[keys[i]] = *value.(*V)
+		}
+	})
+	return cache, found, misses, nil
+}
+
 func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error) {
 	if len(keys) == 0 {
 		return map[K]V{}, nil
 	}
 	keys = distinct(keys)
-	cache, entries, err := m.locateAll(ctx, keys)
+	var l listing
+	cache, err := m.locateAll(ctx, keys, &l)
 	if err != nil {
 		return m.goRound(ctx, keys, err)
 	}
 	found := make(map[K]V, len(keys))
-	return found, m.collect(found, keys, cache.ForceMany(orBackground(ctx), entries, m.task, m.computation(ctx, keys)))
+	return found, m.collect(found, keys, cache.ForceMany(orBackground(ctx), l.entries, m.task, m.computation(ctx, keys)))
 }
 
 // goRound is a call that the cache has no part in, because of err. It returns what it would with the cache.
@@ -133,25 +156,27 @@ func (m *many[K, V]) goRound(ctx context.Context, keys []K, err error) (map[K]V,
 
 func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error) {
 	keys = distinct(keys)
-	cache, entries, err := m.locateAll(ctx, keys)
+	_, found, misses, err := m.lookAll(ctx, keys)
 	if err != nil {
 		return map[K]V{}, fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
 	}
-	values, misses := cache.LookMany(orBackground(ctx), entries, m.task)
 	lacking := 0
 	for i, miss := range misses {
 		if miss == nil {
 			continue
 		}
-		var why error
-		if values[i], why = miss.Cached(orBackground(ctx)); values[i] == nil {
+		value, why := miss.Cached(orBackground(ctx))
+		switch value {
+		case nil:
 			lacking++
+		case backends.Absent:
+		default:
+			found[keys[i]] = *value.(*V)
 		}
 		if err == nil {
 			err = why
 		}
 	}
-	found, _ := m.hits(keys, values)
 	switch {
 	case lacking == 0:
 		return found, nil
@@ -163,14 +188,15 @@ func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error
 }
 
 func (m *many[K, V]) invalidateAll(ctx context.Context, keys []K) error {
-	cache, entries, err := m.locateAll(ctx, distinct(keys))
+	var l listing
+	cache, err := m.locateAll(ctx, distinct(keys), &l)
 	if err != nil {
 		return err
 	}
-	if err := cache.DeleteKeys(orBackground(ctx), entries); err != nil {
+	if err := cache.DeleteKeys(orBackground(ctx), l.entries); err != nil {
 		return fmt.Errorf("decorators: invalidate %s: %w", m.name, err)
 	}
-	m.task.Stats.Invalidations.Add(uint64(len(entries)))
+	m.task.Stats.Invalidations.Add(uint64(len(l.entries)))
 	return nil
 }
 
@@ -179,45 +205,66 @@ func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
 	for key, result := range results {
 		keys, boxes = append(keys, key), append(boxes, &result)
 	}
-	cache, entries, err := m.locateAll(ctx, keys)
+	var l listing
+	cache, err := m.locateAll(ctx, keys, &l)
 	if err != nil {
 		return err
 	}
-	err = cache.PutMany(orBackground(ctx), entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(boxes[i]) })
+	err = cache.PutMany(orBackground(ctx), l.entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(boxes[i]) })
 	if err != nil {
 		return fmt.Errorf("decorators: set %s: %w", m.name, err)
 	}
 	return nil
 }
 
-// locateAll returns the backend and the entries' keys.
-func (m *many[K, V]) locateAll(ctx context.Context, keys []K) (*backends.Cache, []backends.Key, error) {
+// A listing is the entries' keys of one call. Their texts share the memory of one slice.
+type listing struct {
+	texts   []byte
+	ends    []int // of the texts
+	entries []backends.Key
+}
+
+var listings = sync.Pool{New: func() any { return new(listing) }}
+
+// maxListing is for how many keys a listing may have been that is kept for other calls.
+const maxListing = 1000
+
+// free lets other calls use l, and everything that the entries have in it.
+func (l *listing) free() {
+	if cap(l.texts) <= maxBuffer && cap(l.entries) <= maxListing {
+		clear(l.entries)
+		listings.Put(l)
+	}
+}
+
+// locateAll returns the backend and fills in l.
+func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing) (*backends.Cache, error) {
 	cache, err := m.backend.Cache()
 	if err != nil {
-		return nil, nil, fmt.Errorf("decorators: %s: %w", m.name, err)
+		return nil, fmt.Errorf("decorators: %s: %w", m.name, err)
 	}
-	// The texts of all keys share one string.
 	const usual = 80 // bytes of a key
-	texts := make([]byte, 0, usual*len(keys))
-	ends := make([]int, len(keys))
+	l.texts = slices.Grow(l.texts[:0], usual*len(keys))
+	l.ends = slices.Grow(l.ends[:0], len(keys))
+	l.entries = slices.Grow(l.entries[:0], len(keys))
 	var a arguments
-	for i, key := range keys {
+	for _, key := range keys {
 		m.argument(&a, ctx, key)
-		if texts, err = m.appendKey(cache.AppendHead(texts), &a); err != nil {
-			return nil, nil, m.noKey(err)
+		if l.texts, err = m.appendKey(cache.AppendHead(l.texts), &a); err != nil {
+			return nil, m.noKey(err)
 		}
-		ends[i] = len(texts)
+		l.ends = append(l.ends, len(l.texts))
 	}
-	entries := make([]backends.Key, len(keys))
-	all, begin := string(texts), 0
-	for i, end := range ends {
+	begin := 0
+	for i, end := range l.ends {
 		if m.groupsOf.IsValid() {
 			m.argument(&a, ctx, keys[i])
 		}
-		entries[i] = cache.KeyOf(all[begin:end], m.groupsFor(cache, &a))
+		text := l.texts[begin:end]
+		l.entries = append(l.entries, cache.KeyOf(unsafe.String(unsafe.SliceData(text), len(text)), m.groupsFor(cache, &a)))
 		begin = end
 	}
-	return cache, entries, nil
+	return cache, nil
 }
 
 // argument makes a the arguments for one key, in the place of those for another, if nobody may have
@@ -227,21 +274,6 @@ func (m *many[K, V]) argument(a *arguments, ctx context.Context, key K) {
 		a.ctx, a.fields = ctx, unsafe.Pointer(new(args1[K]))
 	}
 	(*args1[K])(a.fields).A = key
-}
-
-// hits returns the results that were found, by key, and how many were not.
-func (m *many[K, V]) hits(keys []K, values []any) (found map[K]V, missing int) {
-	found = make(map[K]V, len(keys))
-	for i, value := range values {
-		switch value {
-		case nil:
-			missing++
-		case backends.Absent:
-		default:
-			found[keys[i]] = *value.(*V)
-		}
-	}
-	return found, missing
 }
 
 // computation returns what runs the function for some of keys and says what is to be done with

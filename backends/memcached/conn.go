@@ -68,6 +68,7 @@ func (c *conn) run(ctx context.Context, op operation, now, deadline time.Time, f
 			stop()
 		}
 		c.ended = now
+		c.reply.take, c.reply.memory, c.reply.taken.value = nil, nil, nil
 		// The client closes the connection after most of the errors that make the next reply
 		// uncertain, but not after a panic, when the reply was for another key, or when more
 		// came than one reply.
@@ -96,7 +97,7 @@ func (c *conn) begin(ctx context.Context, op operation, now, deadline time.Time)
 		w = nil
 	}
 	c.reused, c.unconnected, c.received = w != nil, false, 0
-	c.reply = reply{line: c.reply.line[:0], values: op.values, last: op.success}
+	c.reply = reply{line: c.reply.line[:0], values: op.values, last: op.success, take: op.take, taken: taken{key: c.reply.taken.key}}
 	if w != nil {
 		c.arm(w, now, 0)
 	}
@@ -174,6 +175,25 @@ type wire struct {
 const perTimeout = 256 << 10
 
 func (w *wire) Read(p []byte) (int, error) {
+	if w.owner.reply.take != nil {
+		return w.readValues(p)
+	}
+	return w.receive(p)
+}
+
+// readValues reads a reply whose values the client doesn't see, and returns what is left of it.
+func (w *wire) readValues(p []byte) (int, error) {
+	r := &w.owner.reply
+	for !r.ended {
+		if _, err := w.receive(p); err != nil && !r.ended {
+			return 0, err
+		}
+	}
+	return copy(p, endOfValues), nil
+}
+
+// receive reads the next bytes of a reply.
+func (w *wire) receive(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	c := w.owner
 	before := c.received / perTimeout

@@ -18,7 +18,10 @@ type client = memcache.Client
 // perRequest is how many keys are asked for in one multi-get.
 const perRequest = 1000
 
-var get = operation{"get", true, 1, ""}
+var get = operation{name: "get", idempotent: true, values: 1}
+
+// endOfValues ends the reply to a get.
+const endOfValues = "END\r\n"
 
 // flagInt marks decimal integers, as Django's client does.
 const flagInt = 2
@@ -41,7 +44,7 @@ func (m *memcached) Get(ctx context.Context, key string) (engine.Item, error) {
 	case err != nil:
 		return engine.Item{}, err
 	}
-	return item(got), nil
+	return item(got.Value, got.Flags, got.CasID), nil
 }
 
 // GetMany is GetEach for keys of which each is asked for once.
@@ -95,51 +98,47 @@ func (m *memcached) GetEach(ctx context.Context, keys []string, each func(i int,
 	})
 }
 
-// getEach is one multi-get. It leaves out what was not asked for, which is an error.
+// getEach is one multi-get. What was not asked for is an error.
 func (s *server) getEach(ctx context.Context, keys []string, each func(i int, item engine.Item)) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	var got map[string]*memcache.Item
-	err := s.do(ctx, operation{"get many", true, len(keys), ""}, func(c *client) (err error) {
-		if got, err = c.GetMulti(keys); err == nil {
-			err = onlyThese(keys, got)
+	next := 0 // what memcached has, it has in the order of the keys
+	op := operation{name: "get many", idempotent: true, values: len(keys), success: "END\r", take: func(t taken) error {
+		i := find(keys, t.key, next)
+		if i < 0 {
+			return foreign(string(t.key))
 		}
+		next = i + 1
+		each(i, item(t.value, t.flags, t.cas))
+		return nil
+	}}
+	return s.do(ctx, op, func(c *client) error {
+		_, err := c.GetMulti(keys)
 		return err
 	})
-	for i, key := range keys {
-		if it := got[key]; it != nil {
-			each(i, item(it))
-		}
-	}
-	return err
 }
 
-// onlyThese returns an error if got has another key than these.
-func onlyThese(keys []string, got map[string]*memcache.Item) error {
-	asked := 0
-	for _, key := range keys {
-		if got[key] != nil {
-			asked++
+// find returns the index of key in keys, from next on and then before that, or -1.
+func find(keys []string, key []byte, next int) int {
+	for i := next; i < len(keys); i++ {
+		if keys[i] == string(key) {
+			return i
 		}
 	}
-	if asked == len(got) {
-		return nil
-	}
-	for key := range got {
-		if !slices.Contains(keys, key) {
-			return foreign(key)
+	for i := range next {
+		if keys[i] == string(key) {
+			return i
 		}
 	}
-	return nil // one was asked for twice
+	return -1
 }
 
-// item takes what memcached returned. A decrement to a number with fewer digits leaves spaces
+// item is what memcached returned. A decrement to a number with fewer digits leaves spaces
 // after it, "9 " for 9, which are no part of an integer.
-func item(it *memcache.Item) engine.Item {
-	value := it.Value
-	if it.Flags == flagInt {
+func item(value []byte, flags uint32, cas uint64) engine.Item {
+	if flags == flagInt {
 		value = bytes.TrimRight(value, " ")
 	}
-	return engine.Item{Value: value, Flags: it.Flags, Cost: len(value), CAS: it.CasID}
+	return engine.Item{Value: value, Flags: flags, Cost: len(value), CAS: cas}
 }

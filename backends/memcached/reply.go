@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // A reply follows the bytes of one reply on their way to the client, for what the client
@@ -11,14 +12,31 @@ import (
 // of values, takes OK for any kind of success, and leaves what comes after the end of the reply
 // to the next operation. Every reply is any number of values, each a line "VALUE key flags size"
 // and so many bytes, and one last line.
+//
+// The values of a multi-get it takes itself, where the client would make a map of them: the client
+// sees a reply without any.
 type reply struct {
 	values int    // how many there may be from here on
+	take   taker  // gets the values, unless it is nil
+	taken  taken  // the value under way
+	memory []byte // for values
 	line   []byte // the line so far
 	value  int    // how many bytes of the value are still to come
 	ended  bool
 	last   string // the last line has to be this for a success, unless it is empty
 	odd    bool   // it was another
 	stray  bool   // bytes came after the end
+}
+
+// A taker gets the values of a reply, in its order, each as soon as it has arrived.
+type taker func(taken) error
+
+// taken is a value that was taken out of a reply. The key is to be used at once.
+type taken struct {
+	key   []byte
+	flags uint32
+	cas   uint64
+	value []byte
 }
 
 // errOversize says that the server has a value which is not read.
@@ -39,14 +57,22 @@ func (r *reply) read(p []byte, max int) error {
 			return nil
 		case r.value > 0:
 			n := min(r.value, len(p))
+			if r.take != nil {
+				if err := r.takePart(p[:n]); err != nil {
+					return err
+				}
+			}
 			r.value -= n
 			p = p[n:]
 		default:
 			end := bytes.IndexByte(p, '\n')
 			if end < 0 {
 				r.line = append(r.line, p[:min(len(p), maxLine)]...)
-				if len(r.line) > maxLine {
+				if len(r.line) >= maxLine {
 					r.line = r.line[:maxLine] // it is no value; the client gives up on it
+					if r.take != nil {
+						return unreadable(r.line)
+					}
 				}
 				return nil
 			}
@@ -68,11 +94,20 @@ func (r *reply) endLine(line []byte, max int) error {
 	if !bytes.HasPrefix(line, valuePrefix) {
 		r.ended = true
 		r.odd = r.last != "" && string(line) != r.last
+		if r.odd && r.take != nil {
+			return unreadable(line)
+		}
 		return nil
 	}
-	size, ok := valueSize(line)
+	var size uint64
+	var ok bool
+	if r.take != nil {
+		size, ok = r.taken.begin(line)
+	} else {
+		size, ok = valueSize(line)
+	}
 	if !ok {
-		return fmt.Errorf("unreadable reply: %q", line)
+		return unreadable(line)
 	}
 	if r.values--; r.values < 0 {
 		return errors.New("more values than were asked for")
@@ -81,8 +116,68 @@ func (r *reply) endLine(line []byte, max int) error {
 		return fmt.Errorf("%w: %d bytes, max_item_size is %d", errOversize, size, max)
 	}
 	r.value = int(size) + len("\r\n")
+	if r.take != nil {
+		r.taken.value = r.room(r.value)[:0]
+	}
 	return nil
 }
+
+func unreadable(line []byte) error { return fmt.Errorf("unreadable reply: %q", line) }
+
+// largestRoom bounds how much memory values share, all of which lives as long as one of them.
+const largestRoom = 16 << 10
+
+// room returns memory for n bytes. The values of a reply share some, as much as if all that may come
+// were as long as this one.
+func (r *reply) room(n int) []byte {
+	if n > len(r.memory) {
+		r.memory = make([]byte, max(n, min(n*(r.values+1), largestRoom)))
+	}
+	room := r.memory[:n]
+	r.memory = r.memory[n:]
+	return room
+}
+
+// takePart takes the next bytes of a value, and of the end of its line.
+func (r *reply) takePart(part []byte) error {
+	t := &r.taken
+	t.value = append(t.value, part...)
+	if len(part) < r.value {
+		return nil
+	}
+	size := len(t.value) - len("\r\n")
+	if string(t.value[size:]) != "\r\n" {
+		return errors.New("unreadable reply: a value doesn't end where it was to")
+	}
+	t.value = t.value[:size:size]
+	return r.take(*t)
+}
+
+// begin reads the line of a value, VALUE key flags size cas, but for the value, whose size it returns.
+func (t *taken) begin(line []byte) (size uint64, ok bool) {
+	line, ok = bytes.CutSuffix(line[len(valuePrefix):], []byte("\r"))
+	key, rest, hasFlags := bytes.Cut(line, space)
+	flags, rest, hasSize := bytes.Cut(rest, space)
+	length, cas, hasCAS := bytes.Cut(rest, space)
+	if !ok || !hasFlags || !hasSize {
+		return 0, false
+	}
+	t.key, t.cas = append(t.key[:0], key...), 0
+	f, err := strconv.ParseUint(string(flags), 10, 32)
+	t.flags = uint32(f)
+	if err != nil {
+		return 0, false
+	}
+	if hasCAS {
+		if t.cas, err = strconv.ParseUint(string(cas), 10, 64); err != nil {
+			return 0, false
+		}
+	}
+	size, err = strconv.ParseUint(string(length), 10, 32)
+	return size, err == nil
+}
+
+var space = []byte(" ")
 
 // valueSize returns the fourth word of the line of a value, which is its size.
 func valueSize(line []byte) (size uint64, ok bool) {

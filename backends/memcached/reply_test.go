@@ -2,6 +2,7 @@ package memcached
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bradfitz/gomemcache/memcache"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -54,10 +56,90 @@ func TestReply(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(reply{}), cmpopts.IgnoreFields(reply{}, "line", "values")); diff != "" {
+				if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(reply{}), cmpopts.IgnoreFields(reply{}, "line", "values", "take", "taken", "memory")); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
 			})
+		}
+	}
+}
+
+// Values that are taken out of a reply are whole, whatever pieces it arrives in, and nothing but END is a reply's end.
+func TestReply_Take(t *testing.T) {
+	type value struct {
+		Key, Value string
+		Flags      uint32
+		CAS        uint64
+	}
+	long := strings.Repeat("x", 900)
+	tests := []struct {
+		name, text string
+		want       []value
+		stray      bool
+		err        string
+	}{
+		{name: "nothing found", text: "END\r\n"},
+		{name: "values", text: "VALUE k 7 5 18446744073709551615\r\nEND\r\n\r\nVALUE l 4294967295 0 2\r\n\r\nEND\r\n",
+			want: []value{{"k", "END\r\n", 7, math.MaxUint64}, {"l", "", math.MaxUint32, 2}}},
+		{name: "without cas", text: "VALUE k 0 1\r\nx\r\nEND\r\n", want: []value{{"k", "x", 0, 0}}},
+		{name: "small and large", text: "VALUE k 0 1 1\r\nx\r\nVALUE l 0 900 1\r\n" + long + "\r\nEND\r\n", want: []value{{"k", "x", 0, 1}, {"l", long, 0, 1}}},
+		{name: "two replies", text: "END\r\nEND\r\n", stray: true},
+		{name: "one value, and no end", text: "VALUE k 0 1 1\r\nx\r\nSERVER_ERROR out of memory\r\n", want: []value{{"k", "x", 0, 1}}, err: `"SERVER_ERROR out of memory`},
+		{name: "half an end", text: "END\n", err: "unreadable"},
+		{name: "a value that is too long", text: "VALUE k 0 1 1\r\nxyEND\r\n", err: "unreadable"},
+		{name: "a value that is too short", text: "VALUE k 0 3 1\r\nx\r\nEND\r\n", err: "unreadable"},
+		{name: "more values than asked for", text: strings.Repeat("VALUE k 0 1\r\nx\r\n", 3), want: []value{{"k", "x", 0, 0}, {"k", "x", 0, 0}}, err: "more values"},
+		{name: "too large", text: "VALUE k 0 1500000000 1\r\n", err: "max_item_size"},
+		{name: "no size", text: "VALUE k 0\r\n", err: "unreadable"},
+		{name: "no number", text: "VALUE k 0 -5 1\r\n", err: "unreadable"},
+		{name: "no flags", text: "VALUE k x 5 1\r\n", err: "unreadable"},
+		{name: "flags of 33 bits", text: "VALUE k 4294967296 5 1\r\n", err: "unreadable"},
+		{name: "no cas", text: "VALUE k 0 5 x\r\n", err: "unreadable"},
+		{name: "a line without end", text: strings.Repeat("x", 2000), err: "unreadable"},
+	}
+	for _, test := range tests {
+		for _, step := range []int{1, 3, len(test.text)} {
+			t.Run(fmt.Sprint(test.name, "/", step), func(t *testing.T) {
+				var got []value
+				r := reply{values: 2, last: "END\r", take: func(v taken) error {
+					got = append(got, value{string(v.key), string(v.value), v.flags, v.cas})
+					return nil
+				}}
+				var err error
+				for text := test.text; len(text) > 0 && err == nil; text = text[min(step, len(text)):] {
+					err = r.read([]byte(text[:min(step, len(text))]), 1000)
+				}
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("values (-want +got):\n%s", diff)
+				}
+				if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+					t.Errorf("got error %v, want %q", err, test.err)
+				}
+				if err == nil && (!r.ended || r.stray != test.stray) {
+					t.Errorf("ended: %t, stray: %t, want true, %t", r.ended, r.stray, test.stray)
+				}
+			})
+		}
+	}
+}
+
+// The values of one reply share memory, and no byte.
+func TestReply_TakeApart(t *testing.T) {
+	var got [][]byte
+	r := reply{values: 50, take: func(v taken) error {
+		got = append(got, v.value)
+		return nil
+	}}
+	for i := range 50 {
+		size := i * i % 700
+		if err := r.read(fmt.Appendf(nil, "VALUE k 0 %d 1\r\n%s\r\n", size, strings.Repeat(string(rune('0'+i)), size)), 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range got {
+		_ = append(got[i], strings.Repeat("!", 800)...)
+		if want := strings.Repeat(string(rune('0'+i)), i*i%700); string(got[i]) != want {
+			t.Errorf("value %d: %q, want %q", i, got[i], want)
 		}
 	}
 }
@@ -187,6 +269,71 @@ func TestFault_RandomReplies(t *testing.T) {
 	t.Logf("%d replies: 0 panics, 0 foreign or short values, %d bytes allocated for each", n, each)
 	if each > 2*defaultMaxItemSize {
 		t.Errorf("%d bytes are allocated for each reply, more than twice the largest item", each)
+	}
+}
+
+// What a multi-get takes out of a reply is what gomemcache reads from it, but for replies that are refused.
+func TestGetEach_ReadsAsTheClientDoes(t *testing.T) {
+	pieces := []string{
+		"VALUE k 0 4 1\r\ngood\r\n", "VALUE l 7 1 18446744073709551615\r\nx\r\n", "VALUE k 0 0 1\r\n\r\n", "VALUE l 1 2\r\n\r\n\r\n", "END\r\n", "END\r\n",
+		"VALUE  k 0 1 1\r\nx\r\n", "VALUE k 0 1  1\r\nx\r\n", "VALUE k 0 1 1 1\r\nx\r\n", "VALUE k 0 01 1\r\nx\r\n", "VALUE k +0 1 1\r\nx\r\n", "VALUE k 0 1 \r\nx\r\n", "\r\n", "x", " ", "1",
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	keys := []string{"k", "l"}
+	accepted := 0
+	for range 20_000 {
+		var text strings.Builder
+		for range 1 + random.IntN(4) {
+			text.WriteString(pieces[random.IntN(len(pieces))])
+		}
+		text.WriteString("END\r\n")
+		connect := func() []byte { return []byte(text.String()) }
+		got := map[string]engine.Item{}
+		if err := scripted(t, connect).GetEach(context.Background(), keys, func(i int, it engine.Item) { got[keys[i]] = it }); err != nil {
+			continue
+		}
+		accepted++
+		client := memcache.New("127.0.0.1:1")
+		client.DialContext = func(context.Context, string, string) (net.Conn, error) { return &script{left: connect()}, nil }
+		items, err := client.GetMulti(keys)
+		want := map[string]engine.Item{}
+		for key, it := range items {
+			want[key] = item(it.Value, it.Flags, it.CasID)
+		}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Fatalf("%q: error %v (-client +taken):\n%s", text.String(), err, diff)
+		}
+	}
+	if accepted < 1000 {
+		t.Errorf("only %d replies are accepted", accepted)
+	}
+}
+
+// A reply in another order than that of the keys, as from a proxy, has all of them.
+func TestGetEach_AnyOrder(t *testing.T) {
+	keys := []string{"a", "b", "c", "d", "e"}
+	e := scripted(t, func() []byte {
+		return []byte("VALUE d 0 1 1\r\nd\r\nVALUE b 0 1 1\r\nb\r\nVALUE e 0 1 1\r\ne\r\nVALUE a 0 1 1\r\na\r\nEND\r\n")
+	})
+	got := map[int]string{}
+	err := e.GetEach(context.Background(), keys, func(i int, item engine.Item) { got[i] = string(item.Value) })
+	if diff := cmp.Diff(map[int]string{0: "a", 1: "b", 3: "d", 4: "e"}, got); diff != "" || err != nil {
+		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// A key that is given twice is asked for twice, and one that wasn't asked for is an error.
+func TestGetEach_Keys(t *testing.T) {
+	e := scripted(t, func() []byte { return []byte("VALUE a 0 1 1\r\nx\r\nVALUE a 0 1 1\r\nx\r\nEND\r\n") })
+	got := map[int]string{}
+	each := func(i int, item engine.Item) { got[i] = string(item.Value) }
+	err := e.GetEach(context.Background(), []string{"a", "b", "a"}, each)
+	if diff := cmp.Diff(map[int]string{0: "x", 2: "x"}, got); diff != "" || err != nil {
+		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	}
+	clear(got)
+	if err := e.GetEach(context.Background(), []string{"b", "c"}, each); !errors.Is(err, errForeign) || len(got) > 0 {
+		t.Errorf("got %v and %v, want that a was not asked for", got, err)
 	}
 }
 

@@ -69,6 +69,7 @@ type operation struct {
 	idempotent bool   // it can be tried again when nobody knows whether it was carried out
 	values     int    // how many values the reply may have
 	success    string // the line that says it was done; empty: gomemcache knows
+	take       taker  // gets the values of the reply, instead of gomemcache, unless it is nil
 }
 
 // do runs one operation on a connection of its own, or refuses to while the server is down. It

@@ -24,14 +24,14 @@ type verb struct {
 }
 
 var (
-	set = verb{operation{"set", false, 0, "STORED\r"}, (*client).Set}
-	add = verb{operation{"add", false, 0, "STORED\r"}, (*client).Add}
-	cas = verb{operation{"compare-and-swap", false, 0, "STORED\r"}, (*client).CompareAndSwap}
+	set = verb{operation{name: "set", success: "STORED\r"}, (*client).Set}
+	add = verb{operation{name: "add", success: "STORED\r"}, (*client).Add}
+	cas = verb{operation{name: "compare-and-swap", success: "STORED\r"}, (*client).CompareAndSwap}
 
-	deletion = operation{"delete", true, 0, "DELETED\r"}
-	touch    = operation{"touch", true, 0, "TOUCHED\r"}
+	deletion = operation{name: "delete", idempotent: true, success: "DELETED\r"}
+	touch    = operation{name: "touch", idempotent: true, success: "TOUCHED\r"}
 	incr     = operation{name: "incr"}
-	clearing = operation{"clear", true, 0, "OK\r"}
+	clearing = operation{name: "clear", idempotent: true, success: "OK\r"}
 )
 
 // Set doesn't send an item of which it knows that the server will refuse it. It returns an error when
