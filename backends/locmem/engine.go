@@ -94,8 +94,8 @@ func (m *memory) Get(ctx context.Context, key string) (engine.Item, error) {
 	if err := ctx.Err(); err != nil {
 		return engine.Item{}, err
 	}
-	e, ok := m.store().get(key)
-	if !ok {
+	e := m.store().get(key)
+	if e == nil {
 		return engine.Item{}, cacheutils.ErrCacheMiss
 	}
 	return e.item, nil
@@ -104,14 +104,15 @@ func (m *memory) Get(ctx context.Context, key string) (engine.Item, error) {
 // GetLive returns the live value of the item under key, if it has one, and tells whether there is
 // an item.
 func (m *memory) GetLive(key string) (live any, there bool) {
-	e, there := m.store().get(key)
-	if !there {
+	e := m.store().get(key)
+	if e == nil {
 		return nil, false
 	}
 	return e.item.Live, true
 }
 
-// Sight returns a sight of the item under key, or nil if it has no live value. It keeps nothing of key.
+// Sight returns a sight of the item under key, or nil if it has no live value, or is brief. It keeps
+// nothing of key.
 func (m *memory) Sight(key string) engine.Sight {
 	if sight := m.store().sight(key); sight != nil {
 		return sight
@@ -126,7 +127,7 @@ func (m *memory) GetMany(ctx context.Context, keys []string) (map[string]engine.
 	s := m.store()
 	found := make(map[string]engine.Item, len(keys))
 	for _, key := range keys {
-		if e, ok := s.get(key); ok {
+		if e := s.get(key); e != nil {
 			found[e.key] = e.item
 		}
 	}

@@ -51,9 +51,6 @@ func (s *store) measure(b *bounds) {
 // keep notes an entry that was just written, and gives the one that was noted longest its weight.
 // Every entry that was written has to be noted once.
 func (s *store) keep(e *entry) {
-	if e == nil || e.item.Brief {
-		return
-	}
 	b := s.bounds.Load()
 	if !e.weightless && uint64(b.weight(e.cost())) > b.newestWeight() {
 		return
@@ -67,6 +64,9 @@ func (s *store) keep(e *entry) {
 // prepare is for a write that is about to begin. If it is too large to be one of the newest, it takes
 // the weight off those, so that it doesn't push them out.
 func (s *store) prepare(key string, item engine.Item) {
+	if item.Brief {
+		return
+	}
 	b := s.bounds.Load()
 	s.measure(b)
 	if uint64(b.weight(cost(key, item))) <= b.newestWeight() {
@@ -77,7 +77,7 @@ func (s *store) prepare(key string, item engine.Item) {
 		if e == nil || e.weightless {
 			continue
 		}
-		light := &entry{key: e.key, item: e.item, timeout: keepExpiry, weightless: true}
+		light := &entry{key: e.key, item: e.item, until: e.until, weightless: true}
 		if s.replace(e, light) && !s.newest.entries[i].CompareAndSwap(e, light) {
 			s.weigh(light)
 		}
@@ -86,7 +86,7 @@ func (s *store) prepare(key string, item engine.Item) {
 
 // weigh writes the entry once more, with its weight, unless it was replaced.
 func (s *store) weigh(e *entry) {
-	s.replace(e, &entry{key: e.key, item: e.item, timeout: keepExpiry})
+	s.replace(e, &entry{key: e.key, item: e.item, until: e.until})
 }
 
 // replace writes next in place of e, unless that was replaced.

@@ -1,8 +1,8 @@
 package locmem
 
 import (
-	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"strconv"
 	"strings"
@@ -16,27 +16,23 @@ import (
 	"github.com/cacheutils/cacheutils/backends/engine"
 )
 
-// An entry is what the cache holds under a key. It is never changed, only replaced.
+// An entry is what is held under a key. It is never changed, only replaced.
 type entry struct {
-	key  string // the cache's own, which outlives the call that wrote it
-	item engine.Item
+	key   string // the store's own, which outlives the call that wrote it
+	item  engine.Item
+	until time.Duration // when it expires
 
-	// timeout is how long the entry lives from the moment it is written. keepExpiry leaves
-	// the moment when the entry it replaces would have expired.
-	timeout time.Duration
-
-	weightless bool // it is one of store.newest, or brief
+	weightless bool // it is one of store.newest
 
 	seen atomic.Pointer[sight] // nil: nobody keeps it in sight
 }
 
-const keepExpiry time.Duration = 0
-
 func (e *entry) cost() int { return cost(e.key, e.item) }
 
-// A store is a cache that the engines of one name share. Each of its operations on a key
-// that reads and writes happens under the lock of the key's bucket, so nothing comes in
-// between; an entry that has expired is absent for all of them.
+func (e *entry) hasExpired() bool { return now() >= e.until }
+
+// A store is a cache that the engines of one name share. Nothing comes in between an operation's
+// look at a key and its write, see marks.go; an entry that has expired is absent for all of them.
 type store struct {
 	name       string
 	references int // guarded by stores
@@ -46,15 +42,19 @@ type store struct {
 	measured   atomic.Uint64 // written when that was last found to be true
 	writes     atomic.Uint64 // the number of writes so far, each of which takes one as its CAS
 
+	seed   maphash.Seed
+	shards [shards]shard
+
 	started atomic.Pointer[cache] // nil until the store is used
-	mu      sync.Mutex            // held by whoever changes what follows, started, or the bounds
+	mu      sync.Mutex            // held by whoever changes what follows, started, or the bounds; locked last
 	over    bool                  // the store was torn down
 }
 
 type cache = otter.Cache[string, *entry]
 
 func newStore(name string) *store {
-	s := &store{name: name}
+	s := &store{name: name, seed: maphash.MakeSeed()}
+	s.forgetMarks()
 	s.bounds.Store(&bounds{entries: defaultMaxEntries, cost: defaultMaxCost})
 	return s
 }
@@ -78,8 +78,9 @@ func (s *store) cache() *cache {
 			return s.bounds.Load().weight(e.cost())
 		},
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *entry]) time.Duration {
-			return e.Value.timeout
+			return left(e.Value.until, time.Duration(e.SnapshotAtNano))
 		}),
+		Clock:            otterClock{},
 		OnAtomicDeletion: func(e otter.DeletionEvent[string, *entry]) { e.Value.leave() },
 	})
 	if s.over {
@@ -89,20 +90,34 @@ func (s *store) cache() *cache {
 	return c
 }
 
-// get allocates nothing and keeps nothing of key.
-func (s *store) get(key string) (*entry, bool) {
-	return s.cache().GetIfPresent(key)
+// get returns the entry under key, or nil. It allocates nothing and keeps nothing of key.
+func (s *store) get(key string) *entry {
+	if e, there := s.cache().GetIfPresent(key); there {
+		return e
+	}
+	sh := s.lock(key)
+	defer sh.Unlock()
+	return s.find(sh, key)
 }
 
-// entry returns the entry of a new write, which has to be handed to keep once it is written.
-func (s *store) entry(key string, item engine.Item, timeout time.Duration) *entry {
+// find is get for whoever has locked the key's shard. To find an entry is not to use it.
+func (s *store) find(sh *shard, key string) *entry {
+	if m := sh.mark(key); m != nil {
+		return m
+	}
+	e, _ := s.cache().GetEntryQuietly(key)
+	return e.Value
+}
+
+// entry returns the entry of a new write.
+func (s *store) entry(key string, item engine.Item, until time.Duration) *entry {
 	item.CAS = s.writes.Add(1)
-	return s.same(key, item, timeout)
+	return s.same(key, item, until)
 }
 
 // same is entry for an item that stays the same write.
-func (s *store) same(key string, item engine.Item, timeout time.Duration) *entry {
-	e := &entry{key: key, item: item, timeout: timeout, weightless: item.Brief}
+func (s *store) same(key string, item engine.Item, until time.Duration) *entry {
+	e := &entry{key: key, item: item, until: until}
 	if item.Brief {
 		return e
 	}
@@ -114,103 +129,112 @@ func (s *store) same(key string, item engine.Item, timeout time.Duration) *entry
 	return e
 }
 
+// write puts e where old is, which find has found. The shard of their key is locked.
+func (s *store) write(sh *shard, old, e *entry) {
+	if !e.item.Brief {
+		s.cache().Set(e.key, e)
+		delete(sh.marks, e.key)
+		s.keep(e)
+		return
+	}
+	if old != nil && !old.item.Brief {
+		s.cache().Invalidate(e.key)
+	}
+	sh.put(e)
+}
+
+// remove removes what is under key, whose shard is locked, and tells whether there was anything.
+func (s *store) remove(sh *shard, key string) bool {
+	if sh.mark(key) != nil {
+		delete(sh.marks, key)
+		return true
+	}
+	_, there := s.cache().Invalidate(key)
+	return there
+}
+
 func (s *store) set(key string, item engine.Item, timeout time.Duration) error {
 	if err := s.tooLarge(key, item); err != nil {
 		s.delete(key)
 		return err
 	}
 	s.prepare(key, item)
-	e := s.entry(key, item, timeout)
-	s.cache().Set(key, e)
-	s.keep(e)
+	sh := s.lock(key)
+	defer sh.Unlock()
+	var old *entry
+	if item.Brief {
+		old = s.find(sh, key)
+	}
+	s.write(sh, old, s.entry(key, item, deadline(timeout)))
 	return nil
 }
 
 func (s *store) add(key string, item engine.Item, timeout time.Duration) (bool, error) {
+	s.prepare(key, item)
+	sh := s.lock(key)
+	defer sh.Unlock()
+	if s.find(sh, key) != nil {
+		return false, nil
+	}
 	if err := s.tooLarge(key, item); err != nil {
-		if _, there := s.cache().GetEntryQuietly(key); there {
-			return false, nil
-		}
 		return false, err
 	}
-	s.prepare(key, item)
-	e := s.entry(key, item, timeout)
-	_, added := s.cache().SetIfAbsent(key, e)
-	if added {
-		s.keep(e)
-	}
-	return added, nil
+	s.write(sh, nil, s.entry(key, item, deadline(timeout)))
+	return true, nil
 }
 
 func (s *store) compareAndSwap(key string, item engine.Item, timeout time.Duration) (bool, error) {
-	tooLarge := s.tooLarge(key, item)
 	s.prepare(key, item)
-	swapped := false
-	var written *entry
-	s.cache().Compute(key, func(old *entry, found bool) (*entry, otter.ComputeOp) {
-		swapped = found && old.item.CAS == item.CAS
-		switch {
-		case !swapped:
-			return old, otter.CancelOp
-		case tooLarge != nil:
-			return old, otter.InvalidateOp
-		default:
-			written = s.entry(key, item, timeout)
-			return written, otter.WriteOp
-		}
-	})
-	s.keep(written)
-	if swapped && tooLarge != nil {
-		return false, tooLarge
+	sh := s.lock(key)
+	defer sh.Unlock()
+	old := s.find(sh, key)
+	if old == nil || old.item.CAS != item.CAS {
+		return false, nil
 	}
-	return swapped, nil
+	if err := s.tooLarge(key, item); err != nil {
+		s.remove(sh, key)
+		return false, err
+	}
+	s.write(sh, old, s.entry(key, item, deadline(timeout)))
+	return true, nil
 }
 
 func (s *store) delete(key string) bool {
-	_, there := s.cache().Invalidate(key)
-	return there
+	sh := s.lock(key)
+	defer sh.Unlock()
+	return s.remove(sh, key)
 }
 
 // touch writes the entry under its own key, because the caller's may be gone when it returns.
 // The item keeps its CAS: it is still the same write.
 func (s *store) touch(key string, timeout time.Duration) bool {
-	e, found := s.cache().GetEntryQuietly(key)
-	if !found {
+	sh := s.lock(key)
+	defer sh.Unlock()
+	old := s.find(sh, key)
+	if old == nil {
 		return false
 	}
-	var written *entry
-	s.cache().ComputeIfPresent(e.Value.key, func(old *entry) (*entry, otter.ComputeOp) {
-		written = s.same(old.key, old.item, timeout)
-		return written, otter.WriteOp
-	})
-	s.keep(written)
-	return written != nil
+	s.write(sh, old, s.same(old.key, old.item, deadline(timeout)))
+	return true
 }
 
-func (s *store) incr(key string, delta int64) (sum int64, err error) {
-	e, found := s.cache().GetEntryQuietly(key)
-	if !found {
+func (s *store) incr(key string, delta int64) (int64, error) {
+	sh := s.lock(key)
+	defer sh.Unlock()
+	old := s.find(sh, key)
+	if old == nil {
 		return 0, cacheutils.ErrCacheMiss
 	}
-	err = cacheutils.ErrCacheMiss
-	var written *entry
-	s.cache().ComputeIfPresent(e.Value.key, func(old *entry) (*entry, otter.ComputeOp) {
-		sum, err = plus(old.item, delta)
-		if err != nil {
-			return old, otter.CancelOp
-		}
-		item := old.item
-		item.Cost -= len(item.Value)
-		item.Value = strconv.AppendInt(nil, sum, 10)
-		item.Cost += len(item.Value)
-		written = s.entry(old.key, item, keepExpiry)
-		return written, otter.WriteOp
-	})
-	s.keep(written)
-	if err != nil && !errors.Is(err, cacheutils.ErrCacheMiss) {
+	sum, err := plus(old.item, delta)
+	if err != nil {
 		return 0, fmt.Errorf("locmem: incr %q: %w", strings.Clone(key), err)
 	}
-	return sum, err
+	item := old.item
+	item.Cost -= len(item.Value)
+	item.Value = strconv.AppendInt(nil, sum, 10)
+	item.Cost += len(item.Value)
+	s.write(sh, old, s.entry(old.key, item, old.until))
+	return sum, nil
 }
 
 // plus returns the item's number plus delta.
@@ -237,8 +261,12 @@ func (s *store) tooLarge(key string, item engine.Item) error {
 }
 
 func (s *store) clear() {
-	s.cache().InvalidateAll()
-	s.forget()
+	c := s.cache()
+	s.locked(func() {
+		s.forgetMarks()
+		c.InvalidateAll()
+		s.forget()
+	})
 }
 
 // resize gives the store the bounds that are wanted. The least weight depends on them, so
@@ -267,7 +295,7 @@ func (s *store) resize(w wanted) {
 			if !b.fits(e.cost()) {
 				return e, otter.InvalidateOp
 			}
-			return &entry{key: e.key, item: e.item, timeout: keepExpiry}, otter.WriteOp
+			return &entry{key: e.key, item: e.item, until: e.until}, otter.WriteOp
 		})
 	}
 	c.SetMaximum(b.rest())
@@ -275,10 +303,11 @@ func (s *store) resize(w wanted) {
 
 func (s *store) tearDown() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.over = true
-	if c := s.started.Load(); c != nil {
+	c := s.started.Load()
+	s.mu.Unlock()
+	if c != nil {
 		c.StopAllGoroutines()
-		c.InvalidateAll()
+		s.clear()
 	}
 }
