@@ -23,12 +23,7 @@ func deadline(timeout time.Duration) time.Duration {
 }
 
 // left is how long it is until then, and at least a nanosecond: for otter, no time is all the time.
-func left(until, now time.Duration) time.Duration {
-	if now < 0 && until > cacheutils.Forever+now {
-		return cacheutils.Forever
-	}
-	return max(until-now, 1)
-}
+func left(until, now time.Duration) time.Duration { return max(until-now, 1) }
 
 // An otterClock is the clock as otter wants it.
 type otterClock struct{}

@@ -9,7 +9,7 @@ import (
 // has the value. In otter it would cost as much as the value does, and make the miss dear. So
 // marks have a table of their own, in shards that each have a lock.
 //
-// What is under a key is in otter, or in the table, or nowhere. Whoever writes holds the lock of
+// What is under a key is in otter, or in the table, or nowhere (but see newest.go). Whoever writes holds the lock of
 // the key's shard from its look at what is there to its last change, so that writers of a key
 // come one after the other. Whoever reads looks into otter first, without a lock. An entry in
 // otter is what is under the key at that moment, since a writer changes it in one step. Where
@@ -25,15 +25,16 @@ import (
 const shards = 64
 
 type shard struct {
-	sync.Mutex
-	marks map[string]*entry // by their key
+	_ [64 - 8 - 8 - 8]byte // what others write is in other cache lines
 
-	// room is how many marks may be put here until the expired ones are removed, which nobody
-	// else does for those that were never taken down. It is as many as were left the last time
-	// or a few more: each mark is looked at about once, and there are at most twice as many as
-	// live, and those few.
+	sync.Mutex
+	marks map[string]record // by their key
+
+	// room is how many marks may be put here until those that have expired are swept out, which
+	// nothing else does to marks that were never taken down. It is then as many as are left, or
+	// a few. So a sweep looks at twice as many as were put since the last one, at most, and there
+	// are never more than twice as many as lived then, and those few.
 	room int
-	_    [64 - 8 - 8 - 8]byte // the next shard's lock is in another cache line
 }
 
 const fewMarks = 32
@@ -45,17 +46,17 @@ func (s *store) lock(key string) *shard {
 	return sh
 }
 
-// mark returns the mark under key, or nil.
-func (sh *shard) mark(key string) *entry {
-	m := sh.marks[key]
-	if m != nil && m.hasExpired() {
+// mark returns the mark under key.
+func (sh *shard) mark(key string) (m record, there bool) {
+	m, there = sh.marks[key]
+	if there && m.hasExpired() {
 		delete(sh.marks, key)
-		return nil
+		return record{}, false
 	}
-	return m
+	return m, there
 }
 
-func (sh *shard) put(m *entry) {
+func (sh *shard) put(m record) {
 	if sh.room == 0 {
 		sh.sweep()
 	}
@@ -65,7 +66,7 @@ func (sh *shard) put(m *entry) {
 
 // sweep removes the marks that have expired. A map never shrinks, so the others get a new one.
 func (sh *shard) sweep() {
-	left := map[string]*entry{}
+	left := map[string]record{}
 	for key, m := range sh.marks {
 		if !m.hasExpired() {
 			left[key] = m
@@ -77,16 +78,18 @@ func (sh *shard) sweep() {
 // forgetMarks removes all marks. All shards are locked, or nobody knows the store.
 func (s *store) forgetMarks() {
 	for i := range s.shards {
-		s.shards[i].marks, s.shards[i].room = map[string]*entry{}, fewMarks
+		s.shards[i].marks, s.shards[i].room = map[string]record{}, fewMarks
 	}
 }
 
-// locked runs change while nobody reads a mark or writes.
-func (s *store) locked(change func()) {
+// lockAll locks all shards, so that nobody reads a mark or writes.
+func (s *store) lockAll() {
 	for i := range s.shards {
 		s.shards[i].Lock()
 	}
-	change()
+}
+
+func (s *store) unlockAll() {
 	for i := range s.shards {
 		s.shards[i].Unlock()
 	}

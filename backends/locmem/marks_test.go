@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends/engine"
@@ -157,8 +158,8 @@ func TestMark_OneAdds(t *testing.T) {
 func TestMark_ReadersSeeNoGap(t *testing.T) {
 	m := openNamed(t, t.Name())
 	const last = 40_000
-	numbered := func(n int, brief bool, cas uint64) engine.Item {
-		return engine.Item{Live: n, Brief: brief, Cost: 8, CAS: cas}
+	numbered := func(n int, brief bool, cas uint64) engine.Item { // so large that it isn't kept as one of the newest
+		return engine.Item{Live: n, Brief: brief, Cost: defaultMaxCost / 100, CAS: cas}
 	}
 	m.Set(ctx, "k", numbered(0, false, 0), time.Minute)
 	var all sync.WaitGroup
@@ -342,5 +343,47 @@ func TestMark_GetAllocatesNothing(t *testing.T) {
 	putMark(t, m, "k")
 	if n := testing.AllocsPerRun(1000, func() { m.Get(ctx, "k") }); n != 0 {
 		t.Errorf("it allocates %v times", n)
+	}
+}
+
+// The caller's key may be overwritten when a call has returned.
+func TestMark_KeysAreNotKept(t *testing.T) {
+	m := openNamed(t, t.Name())
+	buffer := []byte("k")
+	borrowed := unsafe.String(&buffer[0], len(buffer))
+	m.Add(ctx, "k", engine.Item{Value: []byte("1"), Brief: true}, time.Minute)
+	if ok, _ := m.Touch(ctx, borrowed, time.Hour); !ok {
+		t.Error("touch")
+	}
+	if n, _ := m.Incr(ctx, borrowed, 1); n != 2 {
+		t.Errorf("incr: %d", n)
+	}
+	got, _ := m.GetMany(ctx, []string{borrowed})
+	buffer[0] = 'x'
+	if item := got["k"]; string(item.Value) != "2" || !item.Brief {
+		t.Errorf("GetMany: %v", got)
+	}
+	if item, _ := m.Get(ctx, "k"); string(item.Value) != "2" {
+		t.Errorf("k: %+v", item)
+	}
+}
+
+// What has a timeout that is over before it is written expires, too.
+func TestShortestTimeout(t *testing.T) {
+	m := openNamed(t, t.Name())
+	for i := range 1000 {
+		key := fmt.Sprint("k", i)
+		m.Set(ctx, key, live(i), 1)
+		m.Set(ctx, key+" touched", live(i), time.Hour)
+		m.Touch(ctx, key+" touched", 1)
+		m.Add(ctx, key+" mark", mark, 1)
+	}
+	time.Sleep(time.Millisecond)
+	for i := range 1000 {
+		for _, kind := range []string{"", " touched", " mark"} {
+			if _, err := m.Get(ctx, fmt.Sprint("k", i, kind)); err == nil {
+				t.Fatalf("k%d%s is still there", i, kind)
+			}
+		}
 	}
 }

@@ -59,7 +59,16 @@ func (m *model) expire() {
 
 func (m *model) remove(key string) {
 	delete(m.items, key)
-	m.newest = slices.DeleteFunc(m.newest, func(k string) bool { return k == key })
+	m.forget(key)
+}
+
+// forget is for a key whose entry counts no longer as one of the newest; its place is not given to others.
+func (m *model) forget(key string) {
+	for i, k := range m.newest {
+		if k == key {
+			m.newest[i] = ""
+		}
+	}
 }
 
 // there tells whether the store has the key, which the model has, or has dropped it.
@@ -79,10 +88,11 @@ func (m *model) there(key string) bool {
 // wrote is for a write that has succeeded.
 func (m *model) wrote(key string, item engine.Item, until time.Time, sameWrite bool) {
 	if m.items[key] = (modelItem{item, until}); item.Brief {
-		m.newest = slices.DeleteFunc(m.newest, func(k string) bool { return k == key })
+		m.forget(key)
 	} else if m.newest = append(m.newest, key); len(m.newest) > newest {
 		m.newest = m.newest[1:]
 	}
+	synctest.Wait() // until what is too much has been dropped
 	got, err := m.e.Get(ctx, key)
 	if err != nil {
 		m.Fatalf("%s was written just now: %v", key, err)
