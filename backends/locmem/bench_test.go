@@ -3,8 +3,12 @@ package locmem_test
 import (
 	"fmt"
 	"testing"
+	"time"
+
+	"github.com/maypok86/otter/v2"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/engine"
 )
 
 func BenchmarkGet(b *testing.B) {
@@ -43,4 +47,40 @@ func BenchmarkSet(b *testing.B) {
 			}
 		})
 	}
+}
+
+// What a miss costs, beside one of an otter cache of the same size: a look, the mark, a look at that
+// and the value in its place.
+func BenchmarkMiss(b *testing.B) {
+	keys := make([]string, 1<<20)
+	for i := range keys {
+		keys[i] = fmt.Sprint("place:", i)
+	}
+	b.Run("locmem", func(b *testing.B) {
+		e := open(b, nil)
+		value, mark := engine.Item{Live: new(int), Cost: 8}, engine.Item{Live: new(int), Brief: true}
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			key := keys[i%len(keys)]
+			e.Get(ctx, key)
+			e.Add(ctx, key, mark, time.Minute)
+			held, _ := e.Get(ctx, key)
+			value.CAS = held.CAS
+			e.CompareAndSwap(ctx, key, value, time.Hour)
+		}
+	})
+	b.Run("otter", func(b *testing.B) {
+		cache := otter.Must(&otter.Options[string, *int]{
+			MaximumSize:      100_000,
+			ExpiryCalculator: otter.ExpiryWriting[string, *int](time.Hour),
+		})
+		b.Cleanup(func() { cache.StopAllGoroutines() })
+		value := new(int)
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			key := keys[i%len(keys)]
+			cache.GetIfPresent(key)
+			cache.Set(key, value)
+		}
+	})
 }

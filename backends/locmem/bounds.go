@@ -19,50 +19,60 @@ import (
 // string header, the node and the slot in the hash table that hold it.
 const overhead = 256
 
-type bounds struct{ entries, cost int }
+type bounds struct {
+	entries, cost int
 
-// wanted are the bounds that an engine was opened with; 0 where it was opened without.
-type wanted bounds
+	unit         uint64 // how many bytes a weight of 1 stands for
+	least        uint64 // what an entry weighs at least
+	newest       uint64 // how many of the entries written last are kept beside the others
+	newestWeight uint64 // how much each of them may weigh at most
+	rest         uint64 // the bound on the sum of weights of all others
+}
 
-// over returns b with what is wanted in place.
-func (w wanted) over(b bounds) bounds {
-	if w.entries > 0 {
-		b.entries = w.entries
-	}
-	if w.cost > 0 {
-		b.cost = w.cost
-	}
+func newBounds(entries, cost int) bounds {
+	b := bounds{entries: entries, cost: cost}
+	b.unit = uint64(cost)/math.MaxUint32 + 1
+	b.least = max(uint64(cost)/b.unit/uint64(entries), 1)
+	b.newest = min(max(uint64(entries)/8, 1), maxNewest)
+	b.newestWeight = max(b.least, b.maximum()/128)
+	// There is something left but for a max_entries of 1, where otter still wants a maximum.
+	b.rest = max(b.maximum()-min(b.newest*b.newestWeight, b.maximum()), 1)
 	return b
 }
 
-// unit is how many bytes a weight of 1 stands for.
-func (b bounds) unit() uint64 {
-	return uint64(b.cost)/math.MaxUint32 + 1
-}
-
-// least is what an entry weighs at least.
-func (b bounds) least() uint64 {
-	return max(uint64(b.cost)/b.unit()/uint64(b.entries), 1)
-}
-
-// maximum is the bound on the sum of weights.
-func (b bounds) maximum() uint64 {
-	units := uint64(b.cost) / b.unit()
+// maximum is the bound on the sum of all weights.
+func (b *bounds) maximum() uint64 {
+	units := uint64(b.cost) / b.unit
 	if units < uint64(b.entries) {
 		return units
 	}
-	return b.least() * uint64(b.entries)
+	return b.least * uint64(b.entries)
 }
 
 // weight is what an entry of that cost weighs.
-func (b bounds) weight(cost int) uint32 {
-	weight := max(ceilDiv(uint64(cost), b.unit()), b.least())
+func (b *bounds) weight(cost int) uint32 {
+	weight := max(ceilDiv(uint64(cost), b.unit), b.least)
 	return uint32(min(weight, math.MaxUint32))
 }
 
-// fits tells whether an entry of that cost can be stored at all.
-func (b bounds) fits(cost int) bool {
-	return cost <= b.cost && uint64(b.weight(cost)) <= max(b.rest(), b.newestWeight())
+// fits tells whether an entry of that cost and weight can be stored at all.
+func (b *bounds) fits(cost int, weight uint32) bool {
+	return cost <= b.cost && uint64(weight) <= max(b.rest, b.newestWeight)
+}
+
+// wanted are the bounds that an engine was opened with; 0 where it was opened without.
+type wanted struct{ entries, cost int }
+
+// over returns b with what is wanted in place.
+func (w wanted) over(b *bounds) bounds {
+	entries, cost := b.entries, b.cost
+	if w.entries > 0 {
+		entries = w.entries
+	}
+	if w.cost > 0 {
+		cost = w.cost
+	}
+	return newBounds(entries, cost)
 }
 
 // cost is what an entry takes of max_cost. Items say what their value costs; one that says

@@ -15,7 +15,8 @@
 // When a store is full, entries that are used seldom and were not used lately leave it
 // (W-TinyLFU). The few that were written last stay in any case, unless they take more than a
 // hundredth of max_cost; such a large one may have to be set several times before it stays
-// in a full store. Marks of computations under way don't count.
+// in a full store. To have a place for them, a store may be full a few entries below its
+// bounds. Marks of computations under way don't count.
 package locmem
 
 import (
@@ -94,24 +95,29 @@ func (m *memory) Get(ctx context.Context, key string) (engine.Item, error) {
 	if err := ctx.Err(); err != nil {
 		return engine.Item{}, err
 	}
-	e, ok := m.store().get(key)
-	if !ok {
-		return engine.Item{}, cacheutils.ErrCacheMiss
+	s := m.store()
+	if e, there := s.cache().GetIfPresent(key); there {
+		return e.item, nil
 	}
-	return e.item, nil
+	if r, there := s.look(key); there {
+		return r.item, nil
+	}
+	return engine.Item{}, cacheutils.ErrCacheMiss
 }
 
 // GetLive returns the live value of the item under key, if it has one, and tells whether there is
 // an item.
 func (m *memory) GetLive(key string) (live any, there bool) {
-	e, there := m.store().get(key)
-	if !there {
-		return nil, false
+	s := m.store()
+	if e, there := s.cache().GetIfPresent(key); there {
+		return e.item.Live, true
 	}
-	return e.item.Live, true
+	r, there := s.look(key)
+	return r.item.Live, there
 }
 
-// Sight returns a sight of the item under key, or nil if it has no live value. It keeps nothing of key.
+// Sight returns a sight of the item under key, or nil if it has no live value, is brief, or is only
+// there because it was written lately. It keeps nothing of key.
 func (m *memory) Sight(key string) engine.Sight {
 	if sight := m.store().sight(key); sight != nil {
 		return sight
@@ -126,8 +132,10 @@ func (m *memory) GetMany(ctx context.Context, keys []string) (map[string]engine.
 	s := m.store()
 	found := make(map[string]engine.Item, len(keys))
 	for _, key := range keys {
-		if e, ok := s.get(key); ok {
+		if e, there := s.cache().GetIfPresent(key); there {
 			found[e.key] = e.item
+		} else if r, there := s.look(key); there {
+			found[r.key] = r.item
 		}
 	}
 	return found, nil

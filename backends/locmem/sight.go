@@ -3,8 +3,6 @@ package locmem
 import (
 	"sync/atomic"
 	"time"
-
-	"github.com/cacheutils/cacheutils"
 )
 
 // A sight is how readers keep an entry in sight. otter reports each entry that leaves, however it
@@ -13,12 +11,8 @@ import (
 // by the clock.
 type sight struct {
 	entry atomic.Pointer[entry] // nil once the entry has left
-	until time.Duration         // when it expires, on the clock of sights
+	until time.Duration         // when it expires
 }
-
-// epoch is when the clock of sights began. A difference of two times with a monotonic part
-// is the cheapest clock there is.
-var epoch = time.Now()
 
 // gone is the sight of entries that have left.
 var gone sight
@@ -26,7 +20,7 @@ var gone sight
 // Live returns the live value of the entry while that is in the store.
 func (s *sight) Live() any {
 	e := s.entry.Load()
-	if e == nil || time.Since(epoch) >= s.until {
+	if e == nil || now() >= s.until {
 		return nil
 	}
 	return e.item.Live
@@ -34,7 +28,6 @@ func (s *sight) Live() any {
 
 // sight returns the sight of the entry under key, or nil if that isn't there or has no live value.
 func (s *store) sight(key string) *sight {
-	now := time.Since(epoch)
 	got, there := s.cache().GetEntryQuietly(key)
 	if !there || got.Value.item.Live == nil {
 		return nil
@@ -43,7 +36,7 @@ func (s *store) sight(key string) *sight {
 	if seen := e.seen.Load(); seen != nil {
 		return seen
 	}
-	seen := &sight{until: now + min(got.ExpiresAfter(), cacheutils.Forever-now)}
+	seen := &sight{until: e.until}
 	seen.entry.Store(e)
 	if !e.seen.CompareAndSwap(nil, seen) {
 		return e.seen.Load() // another reader's, or gone

@@ -1,8 +1,8 @@
 package locmem
 
 import (
-	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"strconv"
 	"strings"
@@ -16,46 +16,50 @@ import (
 	"github.com/cacheutils/cacheutils/backends/engine"
 )
 
-// An entry is what the cache holds under a key. It is never changed, only replaced.
-type entry struct {
-	key  string // the cache's own, which outlives the call that wrote it
-	item engine.Item
-
-	// timeout is how long the entry lives from the moment it is written. keepExpiry leaves
-	// the moment when the entry it replaces would have expired.
-	timeout time.Duration
-
-	weightless bool // it is one of store.newest, or brief
-
-	seen atomic.Pointer[sight] // nil: nobody keeps it in sight
+// A record is what is under a key.
+type record struct {
+	key   string // the store's own, which outlives the call that wrote it
+	item  engine.Item
+	until time.Duration // when it expires
 }
 
-const keepExpiry time.Duration = 0
+func (r *record) cost() int { return cost(r.key, r.item) }
 
-func (e *entry) cost() int { return cost(e.key, e.item) }
+func (r *record) hasExpired() bool { return now() >= r.until }
 
-// A store is a cache that the engines of one name share. Each of its operations on a key
-// that reads and writes happens under the lock of the key's bucket, so nothing comes in
-// between; an entry that has expired is absent for all of them.
+// An entry is what otter holds under a key. It is never changed, only replaced.
+type entry struct {
+	record
+	weight uint32                // under the bounds that it was written with
+	seen   atomic.Pointer[sight] // nil: nobody keeps it in sight
+}
+
+// A store is a cache that the engines of one name share. Nothing comes in between an operation's
+// look at a key and its write, see marks.go; an entry that has expired is absent for all of them.
 type store struct {
 	name       string
 	references int // guarded by stores
-	bounds     atomic.Pointer[bounds]
-	newest     newest
-	written    atomic.Uint64 // at least the weight that the store holds
-	measured   atomic.Uint64 // written when that was last found to be true
-	writes     atomic.Uint64 // the number of writes so far, each of which takes one as its CAS
 
 	started atomic.Pointer[cache] // nil until the store is used
-	mu      sync.Mutex            // held by whoever changes what follows, started, or the bounds
-	over    bool                  // the store was torn down
+	bounds  atomic.Pointer[bounds]
+	seed    maphash.Seed
+	shards  [shards]shard
+
+	newest  newest
+	writes  atomic.Uint64 // the number of writes so far, each of which takes one as its CAS
+	written atomic.Uint64 // the weight that was written since the last upkeep
+
+	mu   sync.Mutex // held by whoever changes what follows, started, or the bounds; locked last
+	over bool       // the store was torn down
 }
 
 type cache = otter.Cache[string, *entry]
 
 func newStore(name string) *store {
-	s := &store{name: name}
-	s.bounds.Store(&bounds{entries: defaultMaxEntries, cost: defaultMaxCost})
+	s := &store{name: name, seed: maphash.MakeSeed()}
+	b := newBounds(defaultMaxEntries, defaultMaxCost)
+	s.bounds.Store(&b)
+	s.forgetMarks()
 	return s
 }
 
@@ -70,16 +74,12 @@ func (s *store) cache() *cache {
 		return c
 	}
 	c := otter.Must(&otter.Options[string, *entry]{
-		MaximumWeight: s.bounds.Load().rest(),
-		Weigher: func(key string, e *entry) uint32 {
-			if e.weightless {
-				return 0
-			}
-			return s.bounds.Load().weight(e.cost())
-		},
+		MaximumWeight: s.bounds.Load().rest,
+		Weigher:       func(key string, e *entry) uint32 { return e.weight },
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *entry]) time.Duration {
-			return e.Value.timeout
+			return left(e.Value.until, time.Duration(e.SnapshotAtNano))
 		}),
+		Clock:            otterClock{},
 		OnAtomicDeletion: func(e otter.DeletionEvent[string, *entry]) { e.Value.leave() },
 	})
 	if s.over {
@@ -89,128 +89,136 @@ func (s *store) cache() *cache {
 	return c
 }
 
-// get allocates nothing and keeps nothing of key.
-func (s *store) get(key string) (*entry, bool) {
-	return s.cache().GetIfPresent(key)
+// look returns what is under key where GetIfPresent has found nothing, see marks.go. It allocates
+// nothing and keeps nothing of key.
+func (s *store) look(key string) (r record, there bool) {
+	sh := s.lock(key)
+	defer sh.Unlock()
+	return s.find(sh, key)
 }
 
-// entry returns the entry of a new write, which has to be handed to keep once it is written.
-func (s *store) entry(key string, item engine.Item, timeout time.Duration) *entry {
-	item.CAS = s.writes.Add(1)
-	return s.same(key, item, timeout)
+// find returns what is under key, whose shard is locked. To find an entry is not to use it.
+func (s *store) find(sh *shard, key string) (r record, there bool) {
+	if m, there := sh.mark(key); there {
+		return m, true
+	}
+	if e, there := s.cache().GetEntryQuietly(key); there {
+		return e.Value.record, true
+	}
+	return s.newest.find(key)
 }
 
-// same is entry for an item that stays the same write.
-func (s *store) same(key string, item engine.Item, timeout time.Duration) *entry {
-	e := &entry{key: key, item: item, timeout: timeout, weightless: item.Brief}
-	if item.Brief {
-		return e
+// put writes item under key, whose shard is locked. An item that is too large leaves nothing there.
+// free says that there is nothing, or a mark; for an item that isn't brief it may be false all the same.
+func (s *store) put(sh *shard, free bool, key string, item engine.Item, until time.Duration) error {
+	b, c := s.bounds.Load(), cost(key, item)
+	weight := b.weight(c)
+	switch {
+	case !b.fits(c, weight):
+		s.remove(sh, key)
+		return fmt.Errorf("locmem: set %q of %d bytes, max_cost is %d: %w", strings.Clone(key), c, b.cost, cacheutils.ErrTooLarge)
+	case !item.Brief:
+		e := &entry{record: record{key, item, until}, weight: weight}
+		s.newest.drop(key)
+		s.cache().Set(key, e)
+		s.newest.note(e, b)
+		delete(sh.marks, key)
+		s.upkeep(b, e)
+	default:
+		if !free {
+			s.remove(sh, key)
+		}
+		sh.put(record{key, item, until})
 	}
-	b := s.bounds.Load()
-	weight := uint64(b.weight(cost(key, item)))
-	if !s.hasRoom(b, weight) {
-		e.weightless = weight <= b.newestWeight()
-	}
-	return e
-}
-
-func (s *store) set(key string, item engine.Item, timeout time.Duration) error {
-	if err := s.tooLarge(key, item); err != nil {
-		s.delete(key)
-		return err
-	}
-	s.prepare(key, item)
-	e := s.entry(key, item, timeout)
-	s.cache().Set(key, e)
-	s.keep(e)
 	return nil
 }
 
+// upkeep is for after a write. otter drops in the background what is too much, up to some hundred
+// writes late. For a small store or large entries that is too late, so whoever has filled another
+// eighth of the store sees to it.
+func (s *store) upkeep(b *bounds, e *entry) {
+	if s.written.Add(uint64(e.weight)) > b.rest/8 {
+		s.written.Store(0)
+		s.cache().CleanUp()
+	}
+}
+
+// remove removes what is under key, whose shard is locked, and tells whether there was anything.
+func (s *store) remove(sh *shard, key string) bool {
+	if _, there := sh.mark(key); there {
+		delete(sh.marks, key)
+		return true
+	}
+	isNew := s.newest.drop(key)
+	_, there := s.cache().Invalidate(key)
+	return there || isNew
+}
+
+func (s *store) set(key string, item engine.Item, timeout time.Duration) error {
+	sh := s.lock(key)
+	defer sh.Unlock()
+	item.CAS = s.writes.Add(1)
+	return s.put(sh, false, key, item, deadline(timeout))
+}
+
 func (s *store) add(key string, item engine.Item, timeout time.Duration) (bool, error) {
-	if err := s.tooLarge(key, item); err != nil {
-		if _, there := s.cache().GetEntryQuietly(key); there {
-			return false, nil
-		}
-		return false, err
+	sh := s.lock(key)
+	defer sh.Unlock()
+	if _, there := s.find(sh, key); there {
+		return false, nil
 	}
-	s.prepare(key, item)
-	e := s.entry(key, item, timeout)
-	_, added := s.cache().SetIfAbsent(key, e)
-	if added {
-		s.keep(e)
-	}
-	return added, nil
+	item.CAS = s.writes.Add(1)
+	err := s.put(sh, true, key, item, deadline(timeout))
+	return err == nil, err
 }
 
 func (s *store) compareAndSwap(key string, item engine.Item, timeout time.Duration) (bool, error) {
-	tooLarge := s.tooLarge(key, item)
-	s.prepare(key, item)
-	swapped := false
-	var written *entry
-	s.cache().Compute(key, func(old *entry, found bool) (*entry, otter.ComputeOp) {
-		swapped = found && old.item.CAS == item.CAS
-		switch {
-		case !swapped:
-			return old, otter.CancelOp
-		case tooLarge != nil:
-			return old, otter.InvalidateOp
-		default:
-			written = s.entry(key, item, timeout)
-			return written, otter.WriteOp
-		}
-	})
-	s.keep(written)
-	if swapped && tooLarge != nil {
-		return false, tooLarge
+	sh := s.lock(key)
+	defer sh.Unlock()
+	old, there := s.find(sh, key)
+	if !there || old.item.CAS != item.CAS {
+		return false, nil
 	}
-	return swapped, nil
+	item.CAS = s.writes.Add(1)
+	err := s.put(sh, old.item.Brief, key, item, deadline(timeout))
+	return err == nil, err
 }
 
 func (s *store) delete(key string) bool {
-	_, there := s.cache().Invalidate(key)
-	return there
+	sh := s.lock(key)
+	defer sh.Unlock()
+	return s.remove(sh, key)
 }
 
 // touch writes the entry under its own key, because the caller's may be gone when it returns.
 // The item keeps its CAS: it is still the same write.
 func (s *store) touch(key string, timeout time.Duration) bool {
-	e, found := s.cache().GetEntryQuietly(key)
-	if !found {
-		return false
-	}
-	var written *entry
-	s.cache().ComputeIfPresent(e.Value.key, func(old *entry) (*entry, otter.ComputeOp) {
-		written = s.same(old.key, old.item, timeout)
-		return written, otter.WriteOp
-	})
-	s.keep(written)
-	return written != nil
+	sh := s.lock(key)
+	defer sh.Unlock()
+	old, there := s.find(sh, key)
+	return there && s.put(sh, old.item.Brief, old.key, old.item, deadline(timeout)) == nil
 }
 
-func (s *store) incr(key string, delta int64) (sum int64, err error) {
-	e, found := s.cache().GetEntryQuietly(key)
-	if !found {
+func (s *store) incr(key string, delta int64) (int64, error) {
+	sh := s.lock(key)
+	defer sh.Unlock()
+	old, there := s.find(sh, key)
+	if !there {
 		return 0, cacheutils.ErrCacheMiss
 	}
-	err = cacheutils.ErrCacheMiss
-	var written *entry
-	s.cache().ComputeIfPresent(e.Value.key, func(old *entry) (*entry, otter.ComputeOp) {
-		sum, err = plus(old.item, delta)
-		if err != nil {
-			return old, otter.CancelOp
-		}
-		item := old.item
-		item.Cost -= len(item.Value)
-		item.Value = strconv.AppendInt(nil, sum, 10)
-		item.Cost += len(item.Value)
-		written = s.entry(old.key, item, keepExpiry)
-		return written, otter.WriteOp
-	})
-	s.keep(written)
-	if err != nil && !errors.Is(err, cacheutils.ErrCacheMiss) {
+	sum, err := plus(old.item, delta)
+	if err != nil {
 		return 0, fmt.Errorf("locmem: incr %q: %w", strings.Clone(key), err)
 	}
-	return sum, err
+	item := old.item
+	item.Cost -= len(item.Value)
+	item.Value = strconv.AppendInt(nil, sum, 10)
+	item.Cost += len(item.Value)
+	item.CAS = s.writes.Add(1)
+	if err := s.put(sh, item.Brief, old.key, item, old.until); err != nil {
+		return 0, err
+	}
+	return sum, nil
 }
 
 // plus returns the item's number plus delta.
@@ -228,57 +236,55 @@ func plus(item engine.Item, delta int64) (int64, error) {
 	return n + delta, nil
 }
 
-func (s *store) tooLarge(key string, item engine.Item) error {
-	b, c := s.bounds.Load(), cost(key, item)
-	if b.fits(c) {
-		return nil
-	}
-	return fmt.Errorf("locmem: set %q of %d bytes, max_cost is %d: %w", strings.Clone(key), c, b.cost, cacheutils.ErrTooLarge)
-}
-
+// clear keeps writers off, of which one could otherwise have found an entry before it was removed,
+// and put another in its place afterwards.
 func (s *store) clear() {
+	s.lockAll()
+	defer s.unlockAll()
+	s.forgetMarks()
+	s.newest.forget()
 	s.cache().InvalidateAll()
-	s.forget()
 }
 
 // resize gives the store the bounds that are wanted. The least weight depends on them, so
 // every entry is weighed again; a lower maximum is set after that and a higher one before,
-// so that no entry leaves that fits the new bounds.
+// so that no entry leaves that fits the new bounds. Who writes meanwhile knows the new ones.
 func (s *store) resize(w wanted) {
+	s.lockAll()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := *s.bounds.Load()
+	old := s.bounds.Load()
 	b := w.over(old)
-	if b == old {
-		return
-	}
 	s.bounds.Store(&b)
-	s.measured.Store(0)
-	s.written.Store(math.MaxUint64 / 2) // to be measured
+	s.newest.fit(&b)
+	s.unlockAll()
 	c := s.started.Load()
-	if c == nil {
+	if c == nil || b == *old {
 		return
 	}
-	if b.rest() > old.rest() {
-		c.SetMaximum(b.rest())
+	if b.rest > old.rest {
+		c.SetMaximum(b.rest)
 	}
 	for key := range c.Keys() {
 		c.ComputeIfPresent(key, func(e *entry) (*entry, otter.ComputeOp) {
-			if !b.fits(e.cost()) {
+			cost := e.cost()
+			weight := b.weight(cost)
+			if !b.fits(cost, weight) {
 				return e, otter.InvalidateOp
 			}
-			return &entry{key: e.key, item: e.item, timeout: keepExpiry}, otter.WriteOp
+			return &entry{record: e.record, weight: weight}, otter.WriteOp
 		})
 	}
-	c.SetMaximum(b.rest())
+	c.SetMaximum(b.rest)
 }
 
 func (s *store) tearDown() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.over = true
-	if c := s.started.Load(); c != nil {
+	c := s.started.Load()
+	s.mu.Unlock()
+	if c != nil {
 		c.StopAllGoroutines()
-		c.InvalidateAll()
+		s.clear()
 	}
 }

@@ -1,0 +1,96 @@
+package locmem
+
+import (
+	"hash/maphash"
+	"sync"
+)
+
+// A brief item marks that a value is being computed: a miss puts it up, and takes it down when it
+// has the value. In otter it would cost as much as the value does, and make the miss dear. So
+// marks have a table of their own, in shards that each have a lock.
+//
+// What is under a key is in otter, or in the table, or nowhere (but see newest.go). Whoever writes holds the lock of
+// the key's shard from its look at what is there to its last change, so that writers of a key
+// come one after the other. Whoever reads looks into otter first, without a lock. An entry in
+// otter is what is under the key at that moment, since a writer changes it in one step. Where
+// there is none, the reader takes the lock and looks at both places: a mark may have given way
+// to its value after the first look. So it never finds nothing under a key that has always had
+// something, and never a mark after its value.
+//
+// otter drops entries without the lock. A writer may have found one that is dropped before it
+// is replaced. That is as if it had been dropped right before its successor could be seen: nobody
+// has written the key meanwhile, which is all that a compare-and-swap is about.
+
+// shards is how many there are, so many that writers rarely meet in one.
+const shards = 64
+
+type shard struct {
+	_ [64 - 8 - 8 - 8]byte // what others write is in other cache lines
+
+	sync.Mutex
+	marks map[string]record // by their key
+
+	// room is how many marks may be put here until those that have expired are swept out, which
+	// nothing else does to marks that were never taken down. It is then as many as are left, or
+	// a few. So a sweep looks at twice as many as were put since the last one, at most, and there
+	// are never more than twice as many as lived then, and those few.
+	room int
+}
+
+const fewMarks = 32
+
+// lock locks the shard of the key and returns it.
+func (s *store) lock(key string) *shard {
+	sh := &s.shards[maphash.String(s.seed, key)%shards]
+	sh.Lock()
+	return sh
+}
+
+// mark returns the mark under key.
+func (sh *shard) mark(key string) (m record, there bool) {
+	m, there = sh.marks[key]
+	if there && m.hasExpired() {
+		delete(sh.marks, key)
+		return record{}, false
+	}
+	return m, there
+}
+
+func (sh *shard) put(m record) {
+	if sh.room == 0 {
+		sh.sweep()
+	}
+	sh.room--
+	sh.marks[m.key] = m
+}
+
+// sweep removes the marks that have expired. A map never shrinks, so the others get a new one.
+func (sh *shard) sweep() {
+	left := map[string]record{}
+	for key, m := range sh.marks {
+		if !m.hasExpired() {
+			left[key] = m
+		}
+	}
+	sh.marks, sh.room = left, max(len(left), fewMarks)
+}
+
+// forgetMarks removes all marks. All shards are locked, or nobody knows the store.
+func (s *store) forgetMarks() {
+	for i := range s.shards {
+		s.shards[i].marks, s.shards[i].room = map[string]record{}, fewMarks
+	}
+}
+
+// lockAll locks all shards, so that nobody reads a mark or writes.
+func (s *store) lockAll() {
+	for i := range s.shards {
+		s.shards[i].Lock()
+	}
+}
+
+func (s *store) unlockAll() {
+	for i := range s.shards {
+		s.shards[i].Unlock()
+	}
+}

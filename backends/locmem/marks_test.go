@@ -1,0 +1,389 @@
+package locmem
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/engine"
+)
+
+func openNamed(tb testing.TB, name string) *memory {
+	tb.Helper()
+	e, err := Open(engine.Settings{Location: []string{name}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { e.Close() })
+	return e.(*memory)
+}
+
+var mark = engine.Item{Live: "mark", Brief: true}
+
+func live(v any) engine.Item { return engine.Item{Live: v, Cost: 8} }
+
+func marks(m *memory) (n int) {
+	s := m.store()
+	for i := range s.shards {
+		s.shards[i].Lock()
+		n += len(s.shards[i].marks)
+		s.shards[i].Unlock()
+	}
+	return n
+}
+
+// putMark puts a mark under key and returns it as it is read.
+func putMark(t *testing.T, m *memory, key string) engine.Item {
+	t.Helper()
+	if ok, err := m.Add(ctx, key, mark, time.Minute); !ok || err != nil {
+		t.Fatalf("add a mark: %v, %v", ok, err)
+	}
+	item, err := m.Get(ctx, key)
+	if err != nil || item.Live != "mark" || !item.Brief {
+		t.Fatalf("get the mark: %+v, %v", item, err)
+	}
+	return item
+}
+
+// commit puts the value in the place of what has the mark's CAS.
+func commit(m *memory, key string, mark engine.Item, value any) bool {
+	item := live(value)
+	item.CAS = mark.CAS
+	ok, _ := m.CompareAndSwap(ctx, key, item, time.Minute)
+	return ok
+}
+
+// A mark gives way to one value at most, and to none after anything else has happened to its key.
+func TestMark_OneCommits(t *testing.T) {
+	const rounds = 3000
+	tests := []struct {
+		name   string
+		change func(m *memory, key string) bool // false if it has not done what it should
+		after  any                              // what has to be under the key, whoever was first; nil: nothing
+		none   bool                             // no commit may succeed that begins later
+	}{
+		{"delete", func(m *memory, key string) bool { ok, _ := m.Delete(ctx, key); return ok }, nil, true},
+		{"clear", func(m *memory, key string) bool { return m.Clear(ctx) == nil }, nil, true},
+		{"set", func(m *memory, key string) bool { return m.Set(ctx, key, live("set"), time.Minute) == nil }, "set", true},
+		{"set a mark", func(m *memory, key string) bool { return m.Set(ctx, key, mark, time.Minute) == nil }, "mark", true},
+		{"set too much", func(m *memory, key string) bool {
+			return m.Set(ctx, key, engine.Item{Live: 1, Cost: 1 << 40}, time.Minute) != nil
+		}, nil, true},
+		{"add", func(m *memory, key string) bool { ok, _ := m.Add(ctx, key, live("add"), time.Minute); return !ok }, "value", false},
+		{"add a mark", func(m *memory, key string) bool { ok, _ := m.Add(ctx, key, mark, time.Minute); return !ok }, "value", false},
+		{"touch", func(m *memory, key string) bool { ok, _ := m.Touch(ctx, key, time.Hour); return ok }, "value", false},
+		{"incr", func(m *memory, key string) bool { _, err := m.Incr(ctx, key, 1); return err != nil }, "value", false},
+		{"delete and add", func(m *memory, key string) bool {
+			deleted, _ := m.Delete(ctx, key)
+			added, _ := m.Add(ctx, key, live("add"), time.Minute)
+			return deleted && added
+		}, "add", true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			m := openNamed(t, t.Name())
+			for round := range rounds {
+				key := fmt.Sprint("k", round%3)
+				held := putMark(t, m, key)
+				var committed atomic.Int32
+				var did bool
+				var all sync.WaitGroup
+				start := make(chan struct{})
+				for range 2 {
+					all.Go(func() {
+						<-start
+						if commit(m, key, held, "value") {
+							committed.Add(1)
+						}
+					})
+				}
+				all.Go(func() {
+					<-start
+					did = test.change(m, key)
+					if test.none && commit(m, key, held, "late") {
+						t.Error("a commit succeeded afterwards")
+					}
+				})
+				close(start)
+				all.Wait()
+				if n := committed.Load(); n > 1 || !test.none && n != 1 {
+					t.Fatalf("round %d: %d commits succeeded", round, n)
+				}
+				if !did {
+					t.Fatalf("round %d: it wasn't done", round)
+				}
+				item, _ := m.Get(ctx, key)
+				if item.Live != test.after {
+					t.Fatalf("round %d: %v is there, want %v", round, item.Live, test.after)
+				}
+				m.Delete(ctx, key)
+			}
+			if n := marks(m); n != 0 {
+				t.Errorf("%d marks are left", n)
+			}
+		})
+	}
+}
+
+// One of those who add a mark at once does.
+func TestMark_OneAdds(t *testing.T) {
+	m := openNamed(t, t.Name())
+	for round := range 2000 {
+		var added atomic.Int32
+		var all sync.WaitGroup
+		for g := range 4 {
+			all.Go(func() {
+				item := mark
+				item.Brief = g%2 == 0
+				if ok, _ := m.Add(ctx, "k", item, time.Minute); ok {
+					added.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if n := added.Load(); n != 1 {
+			t.Fatalf("round %d: %d have added", round, n)
+		}
+		m.Delete(ctx, "k")
+	}
+}
+
+// A key that always has a mark or a value is never seen without, and nobody sees an older one
+// after a newer.
+func TestMark_ReadersSeeNoGap(t *testing.T) {
+	m := openNamed(t, t.Name())
+	const last = 40_000
+	numbered := func(n int, brief bool, cas uint64) engine.Item { // so large that it isn't kept as one of the newest
+		return engine.Item{Live: n, Brief: brief, Cost: defaultMaxCost / 100, CAS: cas}
+	}
+	m.Set(ctx, "k", numbered(0, false, 0), time.Minute)
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			var sight engine.Sight
+			for newest := 0; newest < last; {
+				if sight != nil {
+					if v, ok := sight.Live().(int); ok && v < newest {
+						t.Errorf("in sight: %d after %d", v, newest)
+						return
+					}
+				}
+				sight = m.Sight("k")
+				item, err := m.Get(ctx, "k")
+				if err != nil {
+					t.Error("nothing is there")
+					return
+				}
+				if v := item.Live.(int); v < newest {
+					t.Errorf("%d after %d", v, newest)
+					return
+				} else {
+					newest = v
+				}
+			}
+		})
+	}
+	for i := range last {
+		item, _ := m.Get(ctx, "k")
+		if ok, err := m.CompareAndSwap(ctx, "k", numbered(i+1, i%2 == 0, item.CAS), time.Minute); !ok {
+			t.Errorf("swap: %v", err)
+			break
+		}
+	}
+	m.Set(ctx, "k", numbered(last, false, 0), time.Minute)
+	all.Wait()
+}
+
+// Nothing is put back by a writer that comes upon a clear.
+func TestMark_ClearDuringWrites(t *testing.T) {
+	m := openNamed(t, t.Name())
+	for round := range 300 {
+		var held []engine.Item
+		for i := range 64 {
+			held = append(held, putMark(t, m, fmt.Sprint("k", i)))
+		}
+		var all sync.WaitGroup
+		all.Go(func() {
+			for i, mark := range held {
+				commit(m, fmt.Sprint("k", i), mark, i)
+			}
+		})
+		all.Go(func() {
+			for i := range held {
+				m.Touch(ctx, fmt.Sprint("k", len(held)-i), time.Hour)
+			}
+		})
+		m.Clear(ctx)
+		all.Wait()
+		for i := range held {
+			if item, err := m.Get(ctx, fmt.Sprint("k", i)); err == nil {
+				t.Fatalf("round %d: k%d is %v", round, i, item.Live)
+			}
+		}
+	}
+}
+
+// A mark ends exactly with its timeout, for all operations.
+func TestMark_Expires(t *testing.T) {
+	operations := map[string]func(m *memory) bool{
+		"Get":     func(m *memory) bool { _, err := m.Get(ctx, "k"); return err == nil },
+		"GetLive": func(m *memory) bool { _, there := m.GetLive("k"); return there },
+		"GetMany": func(m *memory) bool { got, _ := m.GetMany(ctx, []string{"k"}); return len(got) == 1 },
+		"Add":     func(m *memory) bool { ok, _ := m.Add(ctx, "k", live(1), time.Minute); return !ok },
+		"CompareAndSwap": func(m *memory) bool {
+			ok, _ := m.CompareAndSwap(ctx, "k", engine.Item{CAS: 1}, time.Minute)
+			return ok
+		},
+		"Delete": func(m *memory) bool { ok, _ := m.Delete(ctx, "k"); return ok },
+		"Touch":  func(m *memory) bool { ok, _ := m.Touch(ctx, "k", time.Minute); return ok },
+		"Incr":   func(m *memory) bool { _, err := m.Incr(ctx, "k", 1); return err == nil },
+	}
+	for name, isThere := range operations {
+		for _, after := range []time.Duration{time.Second - 1, time.Second} {
+			t.Run(fmt.Sprint(name, "/", after), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					m := openNamed(t, "marks that expire")
+					m.Add(ctx, "k", engine.Item{Value: []byte("1"), Brief: true}, time.Second)
+					time.Sleep(after)
+					if there := isThere(m); there != (after < time.Second) {
+						t.Errorf("there after %v: %v", after, there)
+					}
+				})
+			})
+		}
+	}
+	t.Run("Forever", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m := openNamed(t, "marks that expire")
+			m.Add(ctx, "k", mark, cacheutils.Forever)
+			time.Sleep(time.Hour)
+			if _, err := m.Get(ctx, "k"); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}
+
+// Marks that nobody takes down don't pile up, and those that live stay.
+func TestMark_Unsettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := openNamed(t, "unsettled marks")
+		const lasting, most = 500, 2*500 + shards*(fewMarks+1)
+		for i := range lasting {
+			m.Add(ctx, fmt.Sprint("lasting", i), mark, cacheutils.Forever)
+		}
+		for i := range 100_000 {
+			m.Add(ctx, fmt.Sprint("k", i), mark, time.Second)
+			if i%100 == 0 {
+				time.Sleep(time.Second)
+				if n := marks(m); n > most {
+					t.Fatalf("there are %d marks", n)
+				}
+			}
+		}
+		for i := range lasting {
+			if ok, _ := m.Delete(ctx, fmt.Sprint("lasting", i)); !ok {
+				t.Fatalf("mark %d is gone", i)
+			}
+		}
+	})
+}
+
+// Marks make no room in the store for themselves.
+func TestMark_CountsForNothing(t *testing.T) {
+	m := openBounded(t, 100, 1<<20)
+	for i := range 90 {
+		m.Set(ctx, fmt.Sprint("k", i), live(i), time.Hour)
+	}
+	for i := range 10_000 {
+		m.Add(ctx, fmt.Sprint("mark", i), mark, time.Hour)
+	}
+	m.store().cache().CleanUp()
+	for i := range 90 {
+		if _, err := m.Get(ctx, fmt.Sprint("k", i)); err != nil {
+			t.Fatalf("entry %d had to make room", i)
+		}
+	}
+	if n := marks(m); n != 10_000 {
+		t.Errorf("%d marks are left", n)
+	}
+	m.Close()
+	if n := marks(m); n != 0 {
+		t.Errorf("%d marks are there after Close", n)
+	}
+}
+
+// A mark in the place of an entry ends the sight of that.
+func TestMark_EndsTheSight(t *testing.T) {
+	m := openNamed(t, t.Name())
+	for name, put := range map[string]func(item engine.Item){
+		"set":  func(item engine.Item) { m.Set(ctx, "k", item, time.Hour) },
+		"swap": func(item engine.Item) { m.CompareAndSwap(ctx, "k", item, time.Hour) },
+	} {
+		m.Set(ctx, "k", live(1), time.Hour)
+		sight := m.Sight("k")
+		item, _ := m.Get(ctx, "k")
+		put(engine.Item{Live: "mark", Brief: true, CAS: item.CAS})
+		if sight.Live() != nil {
+			t.Errorf("%s: the sight still shows the entry", name)
+		}
+		if item, _ := m.Get(ctx, "k"); item.Live != "mark" {
+			t.Errorf("%s: no mark but %v", name, item.Live)
+		}
+	}
+}
+
+func TestMark_GetAllocatesNothing(t *testing.T) {
+	m := openNamed(t, t.Name())
+	putMark(t, m, "k")
+	if n := testing.AllocsPerRun(1000, func() { m.Get(ctx, "k") }); n != 0 {
+		t.Errorf("it allocates %v times", n)
+	}
+}
+
+// The caller's key may be overwritten when a call has returned.
+func TestMark_KeysAreNotKept(t *testing.T) {
+	m := openNamed(t, t.Name())
+	buffer := []byte("k")
+	borrowed := unsafe.String(&buffer[0], len(buffer))
+	m.Add(ctx, "k", engine.Item{Value: []byte("1"), Brief: true}, time.Minute)
+	if ok, _ := m.Touch(ctx, borrowed, time.Hour); !ok {
+		t.Error("touch")
+	}
+	if n, _ := m.Incr(ctx, borrowed, 1); n != 2 {
+		t.Errorf("incr: %d", n)
+	}
+	got, _ := m.GetMany(ctx, []string{borrowed})
+	buffer[0] = 'x'
+	if item := got["k"]; string(item.Value) != "2" || !item.Brief {
+		t.Errorf("GetMany: %v", got)
+	}
+	if item, _ := m.Get(ctx, "k"); string(item.Value) != "2" {
+		t.Errorf("k: %+v", item)
+	}
+}
+
+// What has a timeout that is over before it is written expires, too.
+func TestShortestTimeout(t *testing.T) {
+	m := openNamed(t, t.Name())
+	for i := range 1000 {
+		key := fmt.Sprint("k", i)
+		m.Set(ctx, key, live(i), 1)
+		m.Set(ctx, key+" touched", live(i), time.Hour)
+		m.Touch(ctx, key+" touched", 1)
+		m.Add(ctx, key+" mark", mark, 1)
+	}
+	time.Sleep(time.Millisecond)
+	for i := range 1000 {
+		for _, kind := range []string{"", " touched", " mark"} {
+			if _, err := m.Get(ctx, fmt.Sprint("k", i, kind)); err == nil {
+				t.Fatalf("k%d%s is still there", i, kind)
+			}
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package locmem
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends/engine"
+)
+
+// openFull opens a store that is full of entries that were used often, so that it drops others at
+// once.
+func openFull(tb testing.TB, name string, entries int) *memory {
+	tb.Helper()
+	e, err := Open(engine.Settings{Location: []string{name}, Options: map[string]any{"max_entries": entries, "max_cost": 1 << 30}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { e.Close() })
+	m := e.(*memory)
+	for range 3 {
+		for i := range entries {
+			m.Set(ctx, fmt.Sprint("popular", i), live(i), cacheutils.Forever)
+			for range 10 {
+				m.Get(ctx, fmt.Sprint("popular", i))
+			}
+			m.store().cache().CleanUp()
+		}
+	}
+	return m
+}
+
+// openDropping opens a store in which otter drops every entry at once.
+func openDropping(tb testing.TB, name string) *memory {
+	tb.Helper()
+	e, err := Open(engine.Settings{Location: []string{name}, Options: map[string]any{"max_entries": 100, "max_cost": 1 << 30}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { e.Close() })
+	m := e.(*memory)
+	m.store().cache().SetMaximum(1)
+	return m
+}
+
+// setNewest stores what otter drops, and returns it as it is read.
+func setNewest(t *testing.T, m *memory, key string) engine.Item {
+	t.Helper()
+	m.Set(ctx, key, engine.Item{Value: []byte("5"), Cost: 1}, time.Minute)
+	m.store().cache().CleanUp()
+	if _, there := m.store().cache().GetEntryQuietly(key); there {
+		t.Fatal("otter has not dropped it")
+	}
+	item, err := m.Get(ctx, key)
+	if err != nil || string(item.Value) != "5" {
+		t.Fatalf("get: %+v, %v", item, err)
+	}
+	return item
+}
+
+// An entry that otter has dropped is there for every operation while it is one of the newest, and
+// for none afterwards, also not when the key is written again.
+func TestNewest(t *testing.T) {
+	get := func(m *memory) string {
+		item, err := m.Get(ctx, "k")
+		if err != nil {
+			return "nothing"
+		}
+		return string(item.Value)
+	}
+	text := func(s string, cas uint64) engine.Item { return engine.Item{Value: []byte(s), CAS: cas} }
+	tests := []struct {
+		name  string
+		do    func(m *memory, item engine.Item) bool
+		after string
+	}{
+		{"GetMany", func(m *memory, _ engine.Item) bool {
+			got, _ := m.GetMany(ctx, []string{"k", "other"})
+			return len(got) == 1 && string(got["k"].Value) == "5"
+		}, "5"},
+		{"GetLive", func(m *memory, _ engine.Item) bool { _, there := m.GetLive("k"); return there }, "5"},
+		{"Set", func(m *memory, _ engine.Item) bool { return m.Set(ctx, "k", text("6", 0), time.Minute) == nil }, "6"},
+		{"Set a mark", func(m *memory, _ engine.Item) bool {
+			return m.Set(ctx, "k", engine.Item{Value: []byte("m"), Brief: true}, time.Minute) == nil
+		}, "m"},
+		{"Set too much", func(m *memory, _ engine.Item) bool {
+			return m.Set(ctx, "k", engine.Item{Live: 1, Cost: 1 << 40}, time.Minute) != nil
+		}, "nothing"},
+		{"Add", func(m *memory, _ engine.Item) bool { ok, _ := m.Add(ctx, "k", text("6", 0), time.Minute); return !ok }, "5"},
+		{"CompareAndSwap", func(m *memory, item engine.Item) bool {
+			ok, _ := m.CompareAndSwap(ctx, "k", text("6", item.CAS), time.Minute)
+			return ok
+		}, "6"},
+		{"CompareAndSwap with a mark", func(m *memory, item engine.Item) bool {
+			ok, _ := m.CompareAndSwap(ctx, "k", engine.Item{Value: []byte("m"), Brief: true, CAS: item.CAS}, time.Minute)
+			return ok
+		}, "m"},
+		{"late CompareAndSwap", func(m *memory, item engine.Item) bool {
+			ok, _ := m.CompareAndSwap(ctx, "k", text("6", item.CAS-1), time.Minute)
+			return !ok
+		}, "5"},
+		{"Delete", func(m *memory, _ engine.Item) bool { ok, _ := m.Delete(ctx, "k"); return ok }, "nothing"},
+		{"Touch", func(m *memory, _ engine.Item) bool { ok, _ := m.Touch(ctx, "k", time.Hour); return ok }, "5"},
+		{"Incr", func(m *memory, _ engine.Item) bool { n, _ := m.Incr(ctx, "k", 2); return n == 7 }, "7"},
+		{"Clear", func(m *memory, _ engine.Item) bool { return m.Clear(ctx) == nil }, "nothing"},
+		{"Close", func(m *memory, _ engine.Item) bool { return m.Close() == nil }, "nothing"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			m := openDropping(t, t.Name())
+			if !test.do(m, setNewest(t, m, "k")) {
+				t.Error("it did something else")
+			}
+			m.store().cache().CleanUp()
+			if got := get(m); got != test.after {
+				t.Fatalf("then: %s, want %s", got, test.after)
+			}
+			m.Delete(ctx, "k")
+			if got := get(m); got != "nothing" {
+				t.Errorf("after it was deleted: %s", got)
+			}
+			if ok, _ := m.Delete(ctx, "k"); ok {
+				t.Error("it was deleted twice")
+			}
+		})
+	}
+}
+
+// The newest expire as the others do, and exactly so.
+func TestNewest_Expires(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		before func(m *memory)
+		ends   time.Duration
+	}{
+		{"set", func(m *memory) {}, time.Minute},
+		{"touch", func(m *memory) { m.Touch(ctx, "k", time.Hour) }, time.Hour},
+		{"incr", func(m *memory) { m.Incr(ctx, "k", 1) }, time.Minute},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := openDropping(t, "the newest that expire")
+				setNewest(t, m, "k")
+				test.before(m)
+				synctest.Wait()
+				time.Sleep(test.ends - 1)
+				if _, err := m.Get(ctx, "k"); err != nil {
+					t.Error("it is gone too early")
+				}
+				time.Sleep(time.Nanosecond)
+				if _, err := m.Get(ctx, "k"); !errors.Is(err, cacheutils.ErrCacheMiss) {
+					t.Error("it stays too long")
+				}
+				if ok, _ := m.Delete(ctx, "k"); ok {
+					t.Error("it could be deleted")
+				}
+			})
+		})
+	}
+}
+
+// As many entries as are kept are there, and no more.
+func TestNewest_HowMany(t *testing.T) {
+	m := openDropping(t, t.Name())
+	there := 0
+	for i := range 20 {
+		setNewest(t, m, fmt.Sprint("k", i))
+	}
+	for i := range 20 {
+		if _, err := m.Get(ctx, fmt.Sprint("k", i)); err == nil {
+			if there++; i < 20-maxNewest {
+				t.Errorf("k%d is still there", i)
+			}
+		}
+	}
+	if there != maxNewest {
+		t.Errorf("%d of the newest are there", there)
+	}
+	m.Set(ctx, "large", engine.Item{Live: 1, Cost: 1<<30/100 + 1}, time.Minute)
+	m.store().cache().CleanUp()
+	if _, err := m.Get(ctx, "large"); err == nil {
+		t.Error("a large entry is kept")
+	}
+	smaller, err := Open(engine.Settings{Location: []string{t.Name()}, Options: map[string]any{"max_entries": 9}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer smaller.Close()
+	if entries, _ := held(m); entries > 9 {
+		t.Errorf("%d entries are there after max_entries became 9", entries)
+	}
+}
+
+// A full store holds hardly more than it may while it is written, whenever otter tidies up.
+func TestBounds_Meanwhile(t *testing.T) {
+	m := openFull(t, t.Name(), 1000)
+	for i := range 100_000 {
+		m.Set(ctx, fmt.Sprint("k", i), live(i), time.Minute)
+		if n := m.store().cache().EstimatedSize(); n > 1000+1000/8 {
+			t.Fatalf("%d entries after %d writes", n, i)
+		}
+	}
+}
+
+// Whoever has seen an item sees none that is older, in a store that drops entries as soon as they
+// are written.
+func TestNewest_NeverGoesBack(t *testing.T) {
+	m := openFull(t, t.Name(), 40)
+	const keys, last = 3, 20_000
+	var done [keys]atomic.Bool
+	var all sync.WaitGroup
+	for k := range keys {
+		key := fmt.Sprint("k", k)
+		all.Go(func() {
+			defer done[k].Store(true)
+			for i := 1; i <= last; i++ {
+				item := live(i)
+				switch i % 5 {
+				case 0:
+					m.Set(ctx, key, item, time.Minute)
+				case 1:
+					m.Delete(ctx, key)
+					if ok, _ := m.Add(ctx, key, item, time.Minute); !ok {
+						t.Errorf("%d: add to nothing", i)
+					}
+				case 2:
+					m.Touch(ctx, key, time.Hour)
+					m.Set(ctx, key, item, time.Minute)
+				case 3:
+					old, err := m.Get(ctx, key)
+					item.CAS, item.Brief = old.CAS, true
+					if ok, _ := m.CompareAndSwap(ctx, key, item, time.Minute); !ok && err == nil {
+						m.Set(ctx, key, item, time.Minute) // it was dropped meanwhile
+					}
+				default:
+					old, _ := m.Get(ctx, key)
+					item.CAS = old.CAS
+					m.CompareAndSwap(ctx, key, item, time.Minute)
+				}
+			}
+		})
+		all.Go(func() {
+			newest := 0
+			for !done[k].Load() {
+				item, err := m.Get(ctx, key)
+				if err != nil {
+					continue
+				}
+				if v := item.Live.(int); v < newest {
+					t.Errorf("%s: %d after %d", key, v, newest)
+					return
+				} else {
+					newest = v
+				}
+			}
+		})
+	}
+	all.Wait()
+}
