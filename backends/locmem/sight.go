@@ -43,7 +43,8 @@ func (s *store) sight(key string) *sight {
 	if seen := e.seen.Load(); seen != nil {
 		return seen
 	}
-	seen := &sight{until: now + min(got.ExpiresAfter(), cacheutils.Forever-now)}
+	// In a bubble of testing/synctest it may be long before the epoch.
+	seen := &sight{until: now + min(got.ExpiresAfter(), cacheutils.Forever-max(now, 0))}
 	seen.entry.Store(e)
 	if !e.seen.CompareAndSwap(nil, seen) {
 		return e.seen.Load() // another reader's, or gone

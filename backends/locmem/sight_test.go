@@ -90,10 +90,10 @@ func TestSight_OfNothing(t *testing.T) {
 func TestSight_Expires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := open(t, nil)
-		mustSet(t, e, "k", live(1), time.Second)
+		mustSet(t, e, "k", live(1), time.Second/2) // otter itself looks each second
 		time.Sleep(time.Millisecond)
 		sight := sightOf(t, e, "k", 1)
-		time.Sleep(time.Second - time.Millisecond - 1)
+		time.Sleep(time.Second/2 - time.Millisecond - 1)
 		if sight.Live() == nil {
 			t.Error("it ended too early")
 		}
