@@ -63,12 +63,22 @@ func (c *Cache) Look(ctx context.Context, text []byte, groups *Groups, task *Tas
 
 // asItIs returns the value of what was stored if it counts whatever the time and the groups are.
 func asItIs(live any, t *codec.Type) any {
-	l, ok := live.(*labelled)
-	if ok && l.freshUntil == 0 && l.groups == nil && l.check == (keyCheck{}) &&
-		l.holder == (token{}) && !l.empty && reflect.TypeOf(l.value) == t.Pointer() {
-		return l.value
+	if l, ok := live.(*labelled); ok && (l.freshUntil != 0 || l.groups != nil || l.check != (keyCheck{}) ||
+		l.holder != (token{}) || l.empty) {
+		return nil
+	}
+	if value := unlabelled(live); reflect.TypeOf(value) == t.Pointer() {
+		return value
 	}
 	return nil
+}
+
+// unlabelled returns the value of what was stored live.
+func unlabelled(live any) any {
+	if l, ok := live.(*labelled); ok {
+		return l.value
+	}
+	return live
 }
 
 func (c *Cache) logHit(text []byte) {

@@ -104,7 +104,8 @@ type Sighter interface {
 }
 
 // A Sight is of one item. Whoever keeps it can see whether the item is what is stored, without
-// a look under its key. It doesn't keep the item in memory, nor from eviction.
+// a look under its key. It doesn't keep the item in memory. An engine that drops items which are not
+// used takes calls of Live into account, as it does looks.
 type Sight interface {
 	// Live returns the item's live value as long as a look would have found that, and nil ever
 	// after. It ends before what replaces the item can be seen.

@@ -1,6 +1,7 @@
 package locmem
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
@@ -10,20 +11,34 @@ import (
 // entry's sight is closed then. An entry that expires leaves when otter finds it, or before that
 // by the clock.
 type sight struct {
-	entry atomic.Pointer[entry] // nil once the entry has left
-	until time.Duration         // when it expires
+	shows atomic.Pointer[stored] // nil once the entry has left
+	until time.Duration          // when it expires
+}
+
+// A stored is what a sight shows of an entry.
+type stored struct {
+	live  any
+	key   string
+	store *store
 }
 
 // gone is the sight of entries that have left.
 var gone sight
 
+// lookEvery is how many uses of entries in sight there are for one that otter is told of. Chance
+// says which: a rule might keep step with the order in which entries are used.
+const lookEvery = 16
+
 // Live returns the live value of the entry while that is in the store.
 func (s *sight) Live() any {
-	e := s.entry.Load()
-	if e == nil || now() >= s.until {
+	is := s.shows.Load()
+	if is == nil || now() >= s.until {
 		return nil
 	}
-	return e.item.Live
+	if rand.Uint32()%lookEvery == 0 {
+		is.store.cache().GetIfPresent(is.key)
+	}
+	return is.live
 }
 
 // sight returns the sight of the entry under key, or nil if that isn't there or has no live value.
@@ -37,7 +52,7 @@ func (s *store) sight(key string) *sight {
 		return seen
 	}
 	seen := &sight{until: e.until}
-	seen.entry.Store(e)
+	seen.shows.Store(&stored{e.item.Live, e.key, s})
 	if !e.seen.CompareAndSwap(nil, seen) {
 		return e.seen.Load() // another reader's, or gone
 	}
@@ -47,6 +62,6 @@ func (s *store) sight(key string) *sight {
 // leave closes the sight of an entry that leaves the store.
 func (e *entry) leave() {
 	if seen := e.seen.Swap(&gone); seen != nil {
-		seen.entry.Store(nil)
+		seen.shows.Store(nil)
 	}
 }

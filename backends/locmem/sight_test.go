@@ -174,3 +174,25 @@ func TestSight_NeverGoesBack(t *testing.T) {
 	mustSet(t, e, "k", live(last), time.Hour)
 	readers.Wait()
 }
+
+// That an entry is used in sight keeps it in a full store, as looks do.
+func TestSight_Use(t *testing.T) {
+	e := open(t, map[string]any{"max_entries": 1000})
+	mustSet(t, e, "used", live(1), time.Hour)
+	mustSet(t, e, "unused", live(1), time.Hour)
+	used, unused := sightOf(t, e, "used", 1), sightOf(t, e, "unused", 1)
+	for i := range 20_000 {
+		mustSet(t, e, fmt.Sprint("other", i), live(i), time.Hour)
+		for range 4 {
+			if used.Live() == nil { // also when it is written once more, with its weight
+				used = e.(engine.Sighter).Sight("used")
+			}
+			if used == nil {
+				t.Fatalf("it left the store after %d others", i)
+			}
+		}
+	}
+	if unused.Live() != nil || e.(engine.Sighter).Sight("unused") != nil {
+		t.Error("nothing leaves the store")
+	}
+}
