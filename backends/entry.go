@@ -53,9 +53,9 @@ type label struct {
 	absent     bool         // because the function has none
 }
 
-// plain tells whether there is nothing on the label.
-func (l *label) plain() bool {
-	return l.check == keyCheck{} && l.freshUntil == 0 && l.goneAt == 0 && l.groups == nil &&
+// onlyGone tells whether there is nothing on the label but perhaps goneAt.
+func (l *label) onlyGone() bool {
+	return l.check == keyCheck{} && l.freshUntil == 0 && l.groups == nil &&
 		l.holder == token{} && l.failures == 0 && l.retryAt == 0 && !l.empty && !l.absent
 }
 
@@ -63,6 +63,12 @@ func (l *label) plain() bool {
 type labelled struct {
 	label
 	value any
+}
+
+// An expiring is a live value of whose label there is only goneAt: most are.
+type expiring struct {
+	goneAt int64
+	value  any
 }
 
 // seal makes the entry that holds the value that p, a pointer to a t, points at. A live value
@@ -113,9 +119,7 @@ func (e *entry) item() engine.Item {
 	item := engine.Item{Live: e.live, Flags: e.flags, Brief: e.empty && !e.absent, Cost: e.cost, CAS: e.cas}
 	switch {
 	case e.live != nil:
-		if !e.label.plain() {
-			item.Live = &labelled{e.label, e.live}
-		}
+		item.Live = e.labelledLive()
 	case e.flags == flagsFrame:
 		item.Value = e.frame()
 		item.Cost = len(item.Value)
@@ -126,14 +130,34 @@ func (e *entry) item() engine.Item {
 	return item
 }
 
+// labelledLive returns the live value with its label.
+func (e *entry) labelledLive() any {
+	_, mark := e.live.(*lease)
+	switch {
+	case mark:
+		return e.live // which is a label as well
+	case !e.label.onlyGone():
+		return &labelled{e.label, e.live}
+	case e.goneAt != 0:
+		return &expiring{e.goneAt, e.live}
+	default:
+		return e.live
+	}
+}
+
 // parse fills in e, which is zero, from item. A frame that is damaged is an error that matches
 // ErrUndecodable; the entry then still has what it takes to replace it.
 func (e *entry) parse(item engine.Item) error {
 	e.flags, e.live, e.cost, e.cas = item.Flags, item.Live, item.Cost, item.CAS
-	if l, ok := item.Live.(*labelled); ok {
-		e.label, e.live = l.label, l.value
-	}
 	if item.Live != nil {
+		switch l := item.Live.(type) {
+		case *labelled:
+			e.label, e.live = l.label, l.value
+		case *expiring:
+			e.goneAt, e.live = l.goneAt, l.value
+		case *lease:
+			e.label = label{check: l.key.check, holder: l.token, heldUntil: l.heldUntil.Load(), empty: true}
+		}
 		return nil
 	}
 	if item.Flags != flagsFrame {

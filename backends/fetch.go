@@ -75,10 +75,14 @@ func asItIs(live any, t *codec.Type) any {
 
 // unlabelled returns the value of what was stored live.
 func unlabelled(live any) any {
-	if l, ok := live.(*labelled); ok {
+	switch l := live.(type) {
+	case *expiring:
 		return l.value
+	case *labelled:
+		return l.value
+	default:
+		return live
 	}
-	return live
 }
 
 func (c *Cache) logHit(text []byte) {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
@@ -33,6 +34,8 @@ type lease struct {
 	key    Key
 	token  token
 	groups []generation // before the computation
+
+	heldUntil atomic.Int64 // as on the entry
 
 	// What is to become of the value that the token lies on, if no other takes its place. Written
 	// and read by the goroutine that computes.
@@ -76,6 +79,8 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 	held := c.nothing(key)
 	if (f.state == fresh || f.state == stale) && !f.entry.isPlainNumber() {
 		held = f.entry
+	} else if c.live {
+		held.live = l // the mark needs no more than that
 	}
 	held.cas = f.entry.cas
 	now := time.Now()
@@ -130,6 +135,7 @@ type noValue struct{}
 // putOn puts the token on e, for the lease's life from now.
 func (l *lease) putOn(e *entry, now time.Time) {
 	e.holder, e.heldUntil = l.token, now.Add(l.cache.lease).UnixMilli()
+	l.heldUntil.Store(e.heldUntil)
 }
 
 // life returns how long the engine keeps an entry with the token. A store that counts in

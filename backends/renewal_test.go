@@ -34,13 +34,14 @@ func mustTake(t *testing.T, c *Cache, key string) *lease {
 func TestRenewals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := leasing(t)
-		heldUntil := func(key string) int64 {
+		onIt := func(key string) entry {
 			f, err := c.read(context.Background(), c.Key(key))
 			if err != nil {
 				t.Fatal(err)
 			}
-			return f.entry.heldUntil
+			return f.entry
 		}
+		var written [5]uint64 // the writes of the marks
 		var leases []*lease
 		for i := range 5 {
 			leases = append(leases, mustTake(t, c, fmt.Sprint("k", i)))
@@ -55,10 +56,13 @@ func TestRenewals(t *testing.T) {
 				c.renewals.mu.Lock()
 				queued := l.queued
 				c.renewals.mu.Unlock()
-				left := heldUntil(fmt.Sprint("k", i)) - time.Now().UnixMilli()
-				if held := i != 1 && i != 4; held && (left < 60 || left > 90) || queued != held {
-					t.Errorf("lease %d: %d ms are left, on the list %v", i, left, queued)
+				mark := onIt(fmt.Sprint("k", i))
+				left := mark.heldUntil - time.Now().UnixMilli()
+				held, renewed := i != 1 && i != 4, mark.cas != written[i]
+				if held && (left < 60 || left > 90 || !renewed) || queued != held {
+					t.Errorf("lease %d: %d ms are left, written anew %v, on the list %v", i, left, renewed, queued)
 				}
+				written[i] = mark.cas
 			}
 		}
 		for _, l := range leases {
@@ -84,7 +88,7 @@ func TestRenewals_AfterABubble(t *testing.T) {
 	f, _ := c.read(context.Background(), l.key)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		now, err := c.read(context.Background(), l.key)
-		if err == nil && now.entry.holder == l.token && now.entry.heldUntil > f.entry.heldUntil {
+		if err == nil && now.entry.holder == l.token && now.entry.heldUntil > f.entry.heldUntil && now.entry.cas != f.entry.cas {
 			return
 		}
 		if time.Now().After(deadline) {
