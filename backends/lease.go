@@ -35,6 +35,7 @@ type lease struct {
 	token  token
 	groups []generation // before the computation
 
+	isMark    bool         // it lies on no value, in this process's memory
 	heldUntil atomic.Int64 // as on the entry
 
 	// What is to become of the value that the token lies on, if no other takes its place. Written
@@ -80,7 +81,7 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 	if (f.state == fresh || f.state == stale) && !f.entry.isPlainNumber() {
 		held = f.entry
 	} else if c.live {
-		held.live = l // the mark needs no more than that
+		held.live, l.isMark = l, true // the mark needs no more than that
 	}
 	held.cas = f.entry.cas
 	now := time.Now()
@@ -196,6 +197,9 @@ func (l *lease) settle(ctx context.Context, e *entry, keep time.Duration) (held 
 
 // lay puts e, or what the token lay on, in the place of what the token lies on.
 func (l *lease) lay(ctx context.Context, e *entry, keep time.Duration) (held bool, err error) {
+	if c := l.cache; e != nil && l.isMark && len(l.key.groups) == 0 && c.living != nil {
+		return c.living.SwapLive(ctx, l.key.stored, l, e.item(), keep)
+	}
 	f, err := l.cache.read(ctx, l.key)
 	if err != nil {
 		return false, err

@@ -92,11 +92,15 @@ type LiveHolder interface {
 	HoldsLive() bool
 }
 
-// A Sighter is a LiveHolder that shows live values without the items around them.
+// A Sighter is a LiveHolder that shows and swaps live values without the items around them.
 type Sighter interface {
-	// GetLive returns the live value under key, if it is one, and tells whether there is an item.
-	// It keeps nothing of key.
+	// GetLive returns the live value under key, if it is one, and tells whether there is an item. It
+	// may have none where Get has an item that takes longer to find. It keeps nothing of key.
 	GetLive(key string) (live any, there bool)
+
+	// SwapLive is CompareAndSwap for an item of which is known what live value it has: old, which is a
+	// pointer.
+	SwapLive(ctx context.Context, key string, old any, item Item, timeout time.Duration) (bool, error)
 
 	// Sight returns a sight of the item under key, or nil if there is none or it has no live
 	// value. It keeps nothing of key.

@@ -106,14 +106,13 @@ func (m *memory) Get(ctx context.Context, key string) (engine.Item, error) {
 }
 
 // GetLive returns the live value of the item under key, if it has one, and tells whether there is
-// an item.
+// one. It finds no brief item, and none that is only there because it was written lately. It keeps
+// nothing of key.
 func (m *memory) GetLive(key string) (live any, there bool) {
-	s := m.store()
-	if e, there := s.cache().GetIfPresent(key); there {
+	if e, there := m.store().cache().GetIfPresent(key); there {
 		return e.item.Live, true
 	}
-	r, there := s.look(key)
-	return r.item.Live, there
+	return nil, false
 }
 
 // Sight returns a sight of the item under key, or nil if it has no live value, is brief, or is only
@@ -159,7 +158,15 @@ func (m *memory) CompareAndSwap(ctx context.Context, key string, item engine.Ite
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	return m.store().compareAndSwap(key, item, timeout)
+	return m.store().swap(key, nil, item, timeout)
+}
+
+// SwapLive is CompareAndSwap for the item whose live value is old, a pointer.
+func (m *memory) SwapLive(ctx context.Context, key string, old any, item engine.Item, timeout time.Duration) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	return m.store().swap(key, old, item, timeout)
 }
 
 func (m *memory) Delete(ctx context.Context, key string) (bool, error) {

@@ -232,7 +232,6 @@ func TestMark_ClearDuringWrites(t *testing.T) {
 func TestMark_Expires(t *testing.T) {
 	operations := map[string]func(m *memory) bool{
 		"Get":     func(m *memory) bool { _, err := m.Get(ctx, "k"); return err == nil },
-		"GetLive": func(m *memory) bool { _, there := m.GetLive("k"); return there },
 		"GetMany": func(m *memory) bool { got, _ := m.GetMany(ctx, []string{"k"}); return len(got) == 1 },
 		"Add":     func(m *memory) bool { ok, _ := m.Add(ctx, "k", live(1), time.Minute); return !ok },
 		"CompareAndSwap": func(m *memory) bool {

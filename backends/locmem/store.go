@@ -172,15 +172,20 @@ func (s *store) add(key string, item engine.Item, timeout time.Duration) (bool, 
 	return err == nil, err
 }
 
-func (s *store) compareAndSwap(key string, item engine.Item, timeout time.Duration) (bool, error) {
+// swap writes item if what is under key has the live value old or, where that is nil, is of the item's CAS.
+func (s *store) swap(key string, old any, item engine.Item, timeout time.Duration) (bool, error) {
 	sh := s.lock(key)
 	defer sh.Unlock()
-	old, there := s.find(sh, key)
-	if !there || old.item.CAS != item.CAS {
+	is, there := s.find(sh, key)
+	same := is.item.CAS == item.CAS
+	if old != nil {
+		same = is.item.Live == old
+	}
+	if !there || !same {
 		return false, nil
 	}
 	item.CAS = s.writes.Add(1)
-	err := s.put(sh, old.item.Brief, key, item, deadline(timeout))
+	err := s.put(sh, is.item.Brief, key, item, deadline(timeout))
 	return err == nil, err
 }
 
