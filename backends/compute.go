@@ -10,7 +10,7 @@ import (
 
 // compute waits for the flight of key or leads one. started is when the caller did, and f what
 // it found, or nil when it could not look.
-func (c *Cache) compute(ctx context.Context, key Key, task *Task, compute func(context.Context) Result, started uint64, f *finding) Result {
+func (c *Cache) compute(ctx context.Context, key *Key, task *Task, compute func(context.Context) Result, started uint64, f *finding) Result {
 	looked := f != nil
 	for {
 		if err := ctx.Err(); err != nil {
@@ -60,14 +60,14 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 		}
 		tick := c.flights.tick()
 		done := atOnce(ctx)
-		next, err := c.read(ctx, fl.key)
+		next, err := c.read(ctx, *fl.key)
 		done()
 		if err != nil {
 			c.unreachable(ctx, fl, "look for a result of ", err, compute)
 			return
 		}
 		if next.state == fresh || next.state == stale {
-			value, err := next.entry.value(&fl.key, fl.task.typ)
+			value, err := next.entry.value(fl.key, fl.task.typ)
 			if err == nil {
 				fl.result, fl.valid = Result{Value: value}, tick
 				return
@@ -189,7 +189,7 @@ func (c *Cache) storeWith(ctx context.Context, fl *flight, l *lease, s *settleme
 	case held:
 		fl.stored = true
 		fl.task.Stats.Stores.Add(1)
-		c.debug(logging.Set, &fl.key, s.entry.cost)
+		c.debug(logging.Set, fl.key, s.entry.cost)
 	default:
 		fl.task.Stats.Refusals.Add(1)
 		if fl.task.plain {
@@ -210,11 +210,11 @@ func (c *Cache) release(fl *flight, l *lease) (held bool) {
 
 // useStored makes a value that somebody has stored meanwhile the flight's result.
 func (c *Cache) useStored(ctx context.Context, fl *flight) {
-	f, err := c.read(ctx, fl.key)
+	f, err := c.read(ctx, *fl.key)
 	if err != nil || f.state != fresh {
 		return
 	}
-	if value, err := f.entry.value(&fl.key, fl.task.typ); err == nil {
+	if value, err := f.entry.value(fl.key, fl.task.typ); err == nil {
 		fl.result.Value, fl.payload = value, nil
 	}
 }
@@ -232,7 +232,7 @@ func (c *Cache) conclude(fl *flight, l *lease) (s settlement) {
 	case r.Discard || timeout <= 0:
 		l.drops = true
 	case r.Absent:
-		s.entry, s.stores, stale = c.absence(fl.key), true, 0
+		s.entry, s.stores, stale = c.absence(*fl.key), true, 0
 	default:
 		s.entry, s.stores = c.sealResult(fl)
 		l.drops = !s.stores
@@ -253,13 +253,13 @@ func (c *Cache) sealResult(fl *flight) (e entry, ok bool) {
 	switch {
 	case fl.task.plain && t.Type().Kind() == reflect.Interface: // stored as Set would
 		t, p = boxed(reflect.ValueOf(p).Elem().Interface())
-		e, err = c.sealPlain(fl.key, t, p)
+		e, err = c.sealPlain(*fl.key, t, p)
 	case fl.task.plain:
-		e, err = c.sealPlain(fl.key, t, p)
+		e, err = c.sealPlain(*fl.key, t, p)
 	case !c.holdsLive(t, fl.task.shared) && !c.encode(fl):
 		return e, false
 	default:
-		e, err = c.seal(fl.key, t, p, fl.task.shared, fl.payload)
+		e, err = c.seal(*fl.key, t, p, fl.task.shared, fl.payload)
 	}
 	if err != nil {
 		c.taskFault(fl.task, "encode a result of ", err)

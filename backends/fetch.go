@@ -172,17 +172,17 @@ func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) 
 		if ctx.Err() == nil {
 			c.taskFault(m.task, "look for a result of ", m.err)
 		}
-		return c.compute(ctx, m.key, m.task, compute, m.started, nil)
+		return c.compute(ctx, &m.key, m.task, compute, m.started, nil)
 	}
 	if f.state == stale {
-		return c.refresh(ctx, m.key, m.task, compute, *f, m.old)
+		return c.refresh(ctx, &m.key, m.task, compute, *f, m.old)
 	}
 	m.task.Stats.Misses.Add(1)
 	c.debug(logging.Miss, &m.key, 0)
 	if f.err != nil {
 		c.taskFault(m.task, "look for a result of ", f.err)
 	}
-	return c.compute(ctx, m.key, m.task, compute, m.started, f)
+	return c.compute(ctx, &m.key, m.task, compute, m.started, f)
 }
 
 // taskFault counts and logs a fault that the task's caller doesn't see.
@@ -193,10 +193,10 @@ func (c *Cache) taskFault(task *Task, doing string, err error) {
 
 // refresh is for a caller who found a stale value: it computes that anew if nobody else does,
 // and has the stale one otherwise, or when that fails, or takes longer than ctx.
-func (c *Cache) refresh(ctx context.Context, key Key, task *Task, compute func(context.Context) Result, f finding, value any) Result {
+func (c *Cache) refresh(ctx context.Context, key *Key, task *Task, compute func(context.Context) Result, f finding, value any) Result {
 	old := Result{Value: value}
 	task.Stats.Stale.Add(1)
-	c.debug(logging.Stale, &key, 0)
+	c.debug(logging.Stale, key, 0)
 	if f.entry.isRefreshed() || ctx.Err() != nil {
 		return old
 	}
@@ -241,7 +241,7 @@ func (c *Cache) Force(ctx context.Context, key Key, task *Task, compute func(con
 	if err := ctx.Err(); err != nil {
 		return Result{Err: err}
 	}
-	fl, _ := c.flights.join(key, task, true)
+	fl, _ := c.flights.join(&key, task, true)
 	return c.lead(ctx, fl, func(ctx context.Context) { c.runForced(ctx, fl, compute) })
 }
 
@@ -267,7 +267,7 @@ func (c *Cache) steal(ctx context.Context, fl *flight) *lease {
 		return nil
 	}
 	for range forceTries {
-		f, err := c.read(ctx, fl.key)
+		f, err := c.read(ctx, *fl.key)
 		if err == nil {
 			var l *lease
 			var ok bool

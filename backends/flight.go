@@ -37,7 +37,7 @@ type flights struct {
 
 // A flight is one computation of one key's value.
 type flight struct {
-	key    Key
+	key    *Key
 	task   *Task
 	cancel context.CancelFunc // ends the computation's context
 	landed atomic.Bool        // outcome is complete
@@ -87,7 +87,7 @@ func (f *flights) tick() uint64 { return f.clock.Add(1) }
 // join returns the flight under way for key, or a new one that the caller has to run.
 // With force it is always a new one, which takes the place of the other on the table, and whose
 // result is stored when it is handed out.
-func (f *flights) join(key Key, task *Task, force bool) (fl *flight, leads bool) {
+func (f *flights) join(key *Key, task *Task, force bool) (fl *flight, leads bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if fl := f.table[key.stored]; fl != nil && !force {
@@ -212,7 +212,7 @@ func (f *flights) takeOff(fl *flight) (callers int) {
 
 // isFor tells whether the outcome of fl, which has landed, is for a caller who joined it: one who
 // asked for key and started at that tick. looked tells whether it could look for a value.
-func (f *flights) isFor(fl *flight, key Key, started uint64, looked bool) bool {
+func (f *flights) isFor(fl *flight, key *Key, started uint64, looked bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {

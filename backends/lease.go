@@ -31,7 +31,7 @@ import (
 // lease stands as a time, which hosts whose clocks differ see earlier or later by that much.
 type lease struct {
 	cache  *Cache
-	key    Key
+	key    *Key
 	token  token
 	groups []generation // before the computation
 
@@ -69,7 +69,7 @@ const (
 
 // take tries to get the lease on key, of which f was found. ok is false when somebody was
 // faster. With steal it is taken from whoever has it.
-func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *lease, ok bool, err error) {
+func (c *Cache) take(ctx context.Context, key *Key, f finding, steal bool) (l *lease, ok bool, err error) {
 	if f.state == leased && !steal {
 		return nil, false, nil
 	}
@@ -77,7 +77,12 @@ func (c *Cache) take(ctx context.Context, key Key, f finding, steal bool) (l *le
 	if l.groups, err = c.complete(ctx, f.generations); err != nil {
 		return nil, false, err
 	}
-	held := c.nothing(key)
+	if had := f.entry.groups; !steal && !slices.Equal(f.generations, had) && slices.Equal(l.groups, had) && len(had) > 0 {
+		// It was looked for when its groups had no key yet, and stored before that was read: on
+		// several servers a look is not one moment. It may count after all.
+		return nil, false, nil
+	}
+	held := c.nothing(*key)
 	if (f.state == fresh || f.state == stale) && !f.entry.isPlainNumber() {
 		held = f.entry
 	} else if c.live {
@@ -161,7 +166,7 @@ func (l *lease) renew() {
 		return
 	}
 	ctx := context.Background()
-	f, err := l.cache.read(ctx, l.key)
+	f, err := l.cache.read(ctx, *l.key)
 	if err == nil && f.entry.holder != l.token {
 		l.cache.renewals.remove(l)
 		return // it is lost, which store will find out
@@ -200,7 +205,7 @@ func (l *lease) lay(ctx context.Context, e *entry, keep time.Duration) (held boo
 	if c := l.cache; e != nil && l.isMark && len(l.key.groups) == 0 && c.living != nil {
 		return c.living.SwapLive(ctx, l.key.stored, l, e.item(), keep)
 	}
-	f, err := l.cache.read(ctx, l.key)
+	f, err := l.cache.read(ctx, *l.key)
 	if err != nil {
 		return false, err
 	}
@@ -222,7 +227,7 @@ func (l *lease) lay(ctx context.Context, e *entry, keep time.Duration) (held boo
 // After a failure the next may try only after a while, which doubles with each one.
 func (l *lease) leave(e entry, held bool) (entry, time.Duration) {
 	if e.empty || l.drops || !held {
-		left := l.cache.nothing(l.key)
+		left := l.cache.nothing(*l.key)
 		left.cas = e.cas
 		return left, tombstone
 	}

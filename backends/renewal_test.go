@@ -22,7 +22,8 @@ func leasing(t *testing.T) *Cache {
 
 func mustTake(t *testing.T, c *Cache, key string) *lease {
 	t.Helper()
-	l, ok, err := c.take(context.Background(), c.Key(key), finding{}, false)
+	k := c.Key(key)
+	l, ok, err := c.take(context.Background(), &k, finding{}, false)
 	if !ok || err != nil {
 		t.Fatalf("take %s: %v, %v", key, ok, err)
 	}
@@ -85,9 +86,9 @@ func TestRenewals_AfterABubble(t *testing.T) {
 	defer first.end()
 	l := mustTake(t, c, "after it")
 	defer l.end()
-	f, _ := c.read(context.Background(), l.key)
+	f, _ := c.read(context.Background(), *l.key)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		now, err := c.read(context.Background(), l.key)
+		now, err := c.read(context.Background(), *l.key)
 		if err == nil && now.entry.holder == l.token && now.entry.heldUntil > f.entry.heldUntil && now.entry.cas != f.entry.cas {
 			return
 		}

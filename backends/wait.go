@@ -33,7 +33,7 @@ func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)
 
 // wait is for callers who have joined a flight. ok is false when its outcome is not for them, or of no
 // use to them: then it has landed, and they start again.
-func (c *Cache) wait(ctx context.Context, fl *flight, key Key, task *Task, started uint64, looked bool) (r Result, ok bool) {
+func (c *Cache) wait(ctx context.Context, fl *flight, key *Key, task *Task, started uint64, looked bool) (r Result, ok bool) {
 	if parent := callersFlight(ctx); parent != nil {
 		if !waits.enter(parent, fl) {
 			c.flights.leave(fl)
@@ -52,7 +52,7 @@ func (c *Cache) wait(ctx context.Context, fl *flight, key Key, task *Task, start
 }
 
 // outcomeFor returns the outcome of fl to a caller who waited for it, see isFor.
-func (c *Cache) outcomeFor(fl *flight, key Key, task *Task, started uint64, looked bool) (r Result, ok bool) {
+func (c *Cache) outcomeFor(fl *flight, key *Key, task *Task, started uint64, looked bool) (r Result, ok bool) {
 	if !c.flights.isFor(fl, key, started, looked) {
 		return Result{}, false
 	}
