@@ -405,6 +405,7 @@ func TestLaw2_ConstantInvalidation(t *testing.T) {
 				known.Store(n)
 			}
 		})
+		eventually(t, "an invalidation", func() bool { return known.Load() > 0 })
 		var callers sync.WaitGroup
 		for i := range 8 {
 			callers.Go(func() {
