@@ -15,6 +15,7 @@ import (
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/cachetest"
 	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/logging"
 )
 
 type place struct {
@@ -36,6 +37,8 @@ type caller func(ctx context.Context, id int64, lang string) (place, error)
 //     decorator of this kind can be faster.
 //   - handwritten is a key by fmt.Sprintf and an otter cache of the values, with the same timeout.
 //   - loading is that with otter's Get, which shares a computation among callers.
+//   - wide asks for one of very many values, log with the logger at its first level and with none, and
+//     paced for what is missing, with time between the calls.
 func BenchmarkCall(b *testing.B) {
 	b.Run("hit/BareMakeFunc", func(b *testing.B) {
 		onLocmem(b, cached)(context.Background(), 42, "it") // the garbage collector has as much to look at
@@ -47,6 +50,13 @@ func BenchmarkCall(b *testing.B) {
 	b.Run("hit/locmem/Cached2", func(b *testing.B) { benchmarkHit(b, onLocmem(b, cached2)) })
 	b.Run("hit/locmem/Cached2/group", func(b *testing.B) { benchmarkHit(b, onLocmem(b, cached2, decorators.Group("g"))) })
 	b.Run("hit/locmem/Cached2/stale", func(b *testing.B) { benchmarkHit(b, onLocmem(b, cached2, decorators.Stale(time.Hour))) })
+	for name, sink := range map[string]logging.Sink{"default": nil, "none": noLog{}} {
+		b.Run("hit/log/"+name+"/locmem/Cached2", func(b *testing.B) {
+			logging.SetSink(sink)
+			defer logging.SetSink(nil)
+			benchmarkHit(b, onLocmem(b, cached2))
+		})
+	}
 	b.Run("hit/memcached/Cached", func(b *testing.B) { benchmarkHit(b, onMemcached(b, cached)) })
 	b.Run("hit/memcached/Cached2", func(b *testing.B) { benchmarkHit(b, onMemcached(b, cached2)) })
 
@@ -79,6 +89,12 @@ func BenchmarkCall(b *testing.B) {
 		})
 	}
 }
+
+// A noLog is the sink that costs least.
+type noLog struct{}
+
+func (noLog) Enabled(logging.Level) bool       { return false }
+func (noLog) Log(logging.Level, logging.Event) {}
 
 // benchmarkHit asks for what is there.
 func benchmarkHit(b *testing.B, load caller) {
