@@ -87,6 +87,16 @@ func (e *Encoder) AppendPointer(dst []byte, p unsafe.Pointer) ([]byte, error) {
 // the compiler doesn't know to be referred to. What the variable itself points at is not meant.
 func (e *Encoder) InPlace() bool { return e.root.inPlace }
 
+// Scalar returns the kind of values that are bools, numbers or strings and rendered as such, and by
+// no method of their type: values of the same bits or bytes then have the same rendering. For
+// all others it returns reflect.Invalid.
+func (e *Encoder) Scalar() reflect.Kind {
+	if kind := e.root.typ.Kind(); !e.root.asText && scalarBody(kind) != nil {
+		return kind
+	}
+	return reflect.Invalid
+}
+
 // A scope is the set of encoders that share one set of attributes. The encoders of types met
 // behind interfaces are compiled in the scope of the interface's encoder.
 type scope struct {

@@ -3,6 +3,7 @@ package decorators_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"sync/atomic"
 	"testing"
@@ -48,6 +49,9 @@ func BenchmarkCall(b *testing.B) {
 	b.Run("hit/memcached/Cached", func(b *testing.B) { benchmarkHit(b, onMemcached(b, cached)) })
 	b.Run("hit/memcached/Cached2", func(b *testing.B) { benchmarkHit(b, onMemcached(b, cached2)) })
 
+	b.Run("hit/wide/handwritten", func(b *testing.B) { benchmarkWide(b, handwritten(b)) })
+	b.Run("hit/wide/locmem/Cached2", func(b *testing.B) { benchmarkWide(b, onLocmem(b, cached2)) })
+
 	b.Run("parallel/handwritten", func(b *testing.B) { benchmarkParallel(b, handwritten(b)) })
 	b.Run("parallel/loading", func(b *testing.B) { benchmarkParallel(b, loading(b)) })
 	b.Run("parallel/locmem/Cached", func(b *testing.B) { benchmarkParallel(b, onLocmem(b, cached)) })
@@ -74,6 +78,20 @@ func benchmarkHit(b *testing.B, load caller) {
 	b.ReportAllocs()
 	for b.Loop() {
 		load(ctx, 42, "it")
+	}
+}
+
+// benchmarkWide asks for one of very many values that are there, each time for another.
+func benchmarkWide(b *testing.B, load caller) {
+	const many = 50_000 // half of what the caches hold
+	ctx := context.Background()
+	for id := range int64(many) {
+		load(ctx, id, "it")
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	b.ReportAllocs()
+	for b.Loop() {
+		load(ctx, rng.Int64N(many), "it")
 	}
 }
 

@@ -19,15 +19,26 @@ import (
 // look returns the box of the results for the arguments, or the miss, or an error if the cache
 // can't be asked. What it returns may be others' too: copy it, don't change it.
 func (p *plan) look(ctx context.Context, values []reflect.Value, fields unsafe.Pointer) (box any, miss *backends.Miss, err error) {
-	a := &arguments{ctx, values, fields}
 	cache, err := p.backend.Cache()
 	if err != nil {
 		return nil, nil, fmt.Errorf("decorators: %s: %w", p.name, err)
 	}
+	var r raw
+	var slot *slot
+	if recent := p.recentIn(cache); recent != nil && r.read(p.params, values, fields) {
+		slot = recent.slot(&r)
+		if box := slot.recall(orBackground(ctx), &r, p.task); box != nil {
+			return box, nil, nil
+		}
+	}
+	a := &arguments{ctx, values, fields}
 	buf := buffers.Get().(*[]byte)
 	*buf, err = p.appendKey(cache.AppendHead((*buf)[:0]), a)
 	if err == nil {
 		box, miss = cache.Look(a.context(), *buf, p.groupsFor(cache, a), p.task)
+		if box != nil && slot != nil {
+			slot.note(&r, cache, *buf, p.task)
+		}
 	} else {
 		err = p.noKey(err)
 	}

@@ -49,7 +49,8 @@ func (p *plan) planFields(t reflect.Type) {
 	p.inPlace = !p.keyOf.IsValid() && !p.groupsOf.IsValid() && p.kwargs == nil
 	for i := range p.params {
 		prm := &p.params[i]
-		prm.offset = t.Field(prm.index - 1).Offset
+		field := t.Field(prm.index - 1)
+		prm.offset, prm.size = field.Offset, field.Type.Size()
 		p.inPlace = p.inPlace && prm.encoder.InPlace()
 	}
 }

@@ -14,6 +14,8 @@ type param struct {
 	encoder     *cachekey.Encoder // nil where only the dynamic type counts
 	dynamicType bool              // the receiver of a method expression on an interface
 	variadic    bool              // a slice whose elements count one by one
+	kind        reflect.Kind      // where the value's bytes are enough to know it again
+	size        uintptr           // of the field
 }
 
 // planParams decides how each parameter counts in the key.

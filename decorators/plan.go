@@ -37,6 +37,8 @@ type plan struct {
 	groups       []string
 	groupsOf     reflect.Value // invalid: there are only groups
 	site         atomic.Pointer[site]
+	recalls      bool // equal bytes of the arguments make equal keys
+	recent       atomic.Pointer[recent]
 
 	// The results.
 	numOut        int          // how many there are
@@ -85,6 +87,7 @@ func newPlanAs(fn reflect.Value, typ reflect.Type, place string, opts []Option) 
 	p.planParams(&o, receiver)
 	p.planKeyOf(&o)
 	p.planGroups(&o)
+	p.planRecent()
 	if o.backend == "" {
 		panicf("%s: Backend has an empty name", p.label)
 	}

@@ -1,0 +1,540 @@
+package decorators
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"pgregory.net/rapid"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/cachetest"
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// recalled is how many arguments the plan's table has now.
+func (p *plan) recalled() (n int) {
+	if t := p.recent.Load(); t != nil && t.slots != nil {
+		for i := range t.slots {
+			if t.slots[i].Load() != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// A versioned function returns the version of what it is asked for, by either kind of decoration.
+type versioned struct {
+	call, force func(ctx context.Context, id int, lang string) (int64, error)
+	invalidate  func(ctx context.Context, id int, lang string) error
+	set         func(ctx context.Context, id int, lang string, v int64) error
+	stats       func() Stats
+	plan        *plan
+}
+
+func eachKind(fn func(context.Context, int, string) (int64, error), opts ...Option) map[string]versioned {
+	F, f := Cached(fn, append(opts, Key("versioned"))...)
+	G, g := Cached2(fn, append(opts, Key("versioned.typed"))...)
+	return map[string]versioned{
+		"Cached": {F, f.ForceRecalc,
+			func(ctx context.Context, id int, lang string) error { return f.Invalidate(ctx, id, lang) },
+			func(ctx context.Context, id int, lang string, v int64) error { return f.Set([]any{ctx, id, lang}, v) },
+			f.Stats, f.plan},
+		"Cached2": {G, g.ForceRecalc, g.Invalidate, g.Set, g.Stats, g.typed.plan},
+	}
+}
+
+// Whatever ends a value ends it in the table.
+func TestLaw2_Recent(t *testing.T) {
+	ctx := context.Background()
+	swaps := 0
+	configure := func(store, version string) error {
+		return backends.Configure(backends.Config{"default": {Backend: "locmem", Location: []string{store}, Version: version}})
+	}
+	cache := func() *backends.Cache {
+		c, _ := backends.Get("default")
+		return c
+	}
+	ends := map[string]func(f versioned) error{
+		"Invalidate":  func(f versioned) error { return f.invalidate(ctx, 1, "it") },
+		"ForceRecalc": func(f versioned) error { _, err := f.force(ctx, 1, "it"); return err },
+		"Set":         func(f versioned) error { return f.set(ctx, 1, "it", 2) },
+		"Clear":       func(versioned) error { return cache().Clear(ctx) },
+		"Close":       func(versioned) error { return cache().Close() },
+		"store":       func(versioned) error { swaps++; return configure(fmt.Sprint("another", swaps), "") },
+		"version":     func(versioned) error { swaps++; return configure("one", fmt.Sprint(swaps+1)) },
+		"Delete": func(f versioned) error {
+			_, err := cache().DeleteKey(ctx, cache().Key("[cached]"+f.plan.name+"((1,'it'))"))
+			return err
+		},
+	}
+	for end, do := range ends {
+		for _, timeout := range []time.Duration{time.Hour, cacheutils.Forever} {
+			var version int64
+			fn := func(context.Context, int, string) (int64, error) { return version, nil }
+			for kind, f := range eachKind(fn, Timeout(timeout)) {
+				t.Run(end+"/"+kind, func(t *testing.T) {
+					cachetest.Configure(t, backends.Config{"default": {Backend: "locmem", Location: []string{"one"}}})
+					for round := range 3 {
+						version = 1
+						if err := f.invalidate(ctx, 1, "it"); err != nil {
+							t.Fatal(err)
+						}
+						for range 5 {
+							if v, err := f.call(ctx, 1, "it"); v != 1 || err != nil {
+								t.Fatalf("got %d, %v", v, err)
+							}
+						}
+						if n := f.plan.recalled(); n != 1 {
+							t.Fatalf("the table has %d hits", n)
+						}
+						version = 2
+						if err := do(f); err != nil {
+							t.Fatal(err)
+						}
+						for range 5 {
+							if v, err := f.call(ctx, 1, "it"); v != 2 || err != nil {
+								t.Fatalf("round %d: got %d, %v", round, v, err)
+							}
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestLaw2_RecentExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cachetest.Locmem(t)
+		for kind, f := range eachKind(func(context.Context, int, string) (int64, error) { return time.Now().UnixNano(), nil }, Timeout(time.Second/2)) {
+			first, _ := f.call(t.Context(), 1, "it")
+			time.Sleep(time.Second/2 - 1)
+			for range 5 {
+				if v, _ := f.call(t.Context(), 1, "it"); v != first {
+					t.Errorf("%s: ended too early", kind)
+				}
+			}
+			time.Sleep(1)
+			if v, _ := f.call(t.Context(), 1, "it"); v == first {
+				t.Errorf("%s: got a value that has expired", kind)
+			}
+		}
+	})
+}
+
+// No call gets a version older than one whose invalidation had returned before it began.
+func TestLaw2_RecentUnderInvalidation(t *testing.T) {
+	cachetest.Locmem(t)
+	var source, floor [2]atomic.Int64
+	for kind, f := range eachKind(func(_ context.Context, id int, _ string) (int64, error) { return source[id].Load(), nil }) {
+		t.Run(kind, func(t *testing.T) {
+			ctx := context.Background()
+			var done atomic.Bool
+			var calls atomic.Int64
+			var readers sync.WaitGroup
+			for range 2 {
+				readers.Go(func() {
+					for !done.Load() {
+						id := rand.IntN(2)
+						least := floor[id].Load()
+						calls.Add(1)
+						if v, err := f.call(ctx, id, "it"); v < least || err != nil {
+							t.Errorf("got %d, %v, after version %d was invalidated", v, err, least)
+							return
+						}
+					}
+				})
+			}
+			rounds := 5000
+			if testing.Short() {
+				rounds = 1000
+			}
+			for i := range rounds {
+				id := i % 2
+				v := source[id].Add(1)
+				if err := f.invalidate(ctx, id, "it"); err != nil {
+					t.Error(err)
+				}
+				floor[id].Store(v)
+				for before := calls.Load(); i%16 == 0 && calls.Load() < before+16 && !t.Failed(); {
+					runtime.Gosched()
+				}
+			}
+			done.Store(true)
+			readers.Wait()
+		})
+	}
+}
+
+// echo has arguments of all kinds that the table takes.
+func echo(a, b string, c int8, d uint16, e duration, f float32, g float64, h bool) string {
+	return fmt.Sprintf("%q %q %d %d %d %v %v %v", a, b, c, d, e, f, g, h)
+}
+
+type duration int64
+
+// pick returns arguments for echo: of each there are few, and those that are easily confused.
+func pick(intn func(int) int) []reflect.Value {
+	texts := []string{"", "a", "b", "ab", "bc", "abc", "\x00", "\x01a", "a\x01", "\xff", "\xfe", "\ufffd", "é"}
+	for _, n := range []int{11, 12, 13, 14, 15, 63, 64, 255, 256, 257, 300} {
+		texts = append(texts, strings.Repeat("x", n))
+	}
+	floats := []float64{0, math.Copysign(0, -1), 1, -1, math.NaN(), math.Float64frombits(math.Float64bits(math.NaN()) ^ 2), math.Inf(1)}
+	number := func() int { return []int{0, 0, 0, 1, -1, 127, -128}[intn(7)] }
+	text := func() string { return texts[intn([]int{6, len(texts)}[intn(2)])] }
+	return []reflect.Value{
+		reflect.ValueOf(text()), reflect.ValueOf(text()), reflect.ValueOf(int8(number())), reflect.ValueOf(uint16(number())),
+		reflect.ValueOf(duration(number())), reflect.ValueOf(float32(floats[intn(7)])), reflect.ValueOf(floats[intn(7)]),
+		reflect.ValueOf(intn(2) == 0),
+	}
+}
+
+// placed returns the values as the fields of a struct, and tells the params where.
+func placed(params []param, values []reflect.Value) ([]param, unsafe.Pointer) {
+	var fields []reflect.StructField
+	for i, v := range values {
+		fields = append(fields, reflect.StructField{Name: fmt.Sprintf("F%d", i), Type: v.Type()})
+	}
+	s := reflect.New(reflect.StructOf(fields)).Elem()
+	params = slices.Clone(params)
+	for i, v := range values {
+		s.Field(i).Set(v)
+		params[i].offset, params[i].size = s.Type().Field(i).Offset, v.Type().Size()
+	}
+	return params, s.Addr().UnsafePointer()
+}
+
+// Arguments with the same bytes have the same key, the same arguments have the same bytes, and
+// there is room for all but long texts.
+func TestLaw3_Raw(t *testing.T) {
+	_, h := Cached(echo, Key("law3.raw"))
+	params := h.plan.params
+	read := func(values []reflect.Value, typed bool) (r raw, ok bool) {
+		if typed {
+			params, fields := placed(params, values)
+			return r, r.read(params, nil, fields)
+		}
+		ok = r.read(params, values, nil)
+		return r, ok
+	}
+	key := func(values []reflect.Value) string {
+		text, err := h.plan.appendKey(nil, &arguments{values: values})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	equal := 0
+	check := func(t *rapid.T) {
+		intn := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "n") }
+		typed := rapid.Bool().Draw(t, "typed")
+		x := pick(intn)
+		y := slices.Clone(x)
+		for i, v := range pick(intn) {
+			if rapid.IntRange(0, 4).Draw(t, "other") == 0 {
+				y[i] = v
+			}
+		}
+		if rapid.Bool().Draw(t, "split") { // the same text, parted elsewhere
+			text := string(rapid.SliceOfN(rapid.SampledFrom([]byte("\x00\x01\x02\x03a")), 0, 8).Draw(t, "text"))
+			for _, args := range [][]reflect.Value{x, y} {
+				i := intn(len(text) + 1)
+				args[0], args[1] = reflect.ValueOf(text[:i]), reflect.ValueOf(text[i:])
+			}
+		}
+		rx, okx := read(x, typed)
+		ry, oky := read(y, typed)
+		if again, ok := read(slices.Clone(x), typed); ok != okx || ok && again != rx {
+			t.Fatalf("the arguments of %s have other bytes when they come again", key(x))
+		}
+		if okx && oky && string(rx.text()) == string(ry.text()) {
+			equal++
+			if key(x) != key(y) {
+				t.Fatalf("%s and %s have the same bytes", key(x), key(y))
+			}
+		}
+		if n := 6*8 + 1 + x[0].Len() + 1 + x[1].Len(); okx != (n <= maxRaw) {
+			t.Fatalf("room for %d bytes: %v", n, okx)
+		}
+	}
+	for range 30 { // of a hundred each
+		rapid.Check(quiet{t}, check)
+	}
+	if equal == 0 {
+		t.Error("no two arguments were the same")
+	}
+}
+
+// quiet is a test whose log nobody needs.
+type quiet struct{ *testing.T }
+
+func (quiet) Logf(string, ...any) {}
+
+// Whatever arguments were asked for before, a call gets the result for its own.
+func TestLaw3_Recent(t *testing.T) {
+	cachetest.Locmem(t)
+	rng := rand.New(rand.NewPCG(1, 2))
+	var lists [][]reflect.Value
+	for range 2000 {
+		lists = append(lists, pick(rng.IntN))
+	}
+	calls := 50_000
+	if testing.Short() {
+		calls = 20_000
+	}
+	t.Run("Cached", func(t *testing.T) {
+		F, h := Cached(echo, Key("law3.echo"))
+		for range calls {
+			x := lists[rng.IntN(len(lists))]
+			if got, want := reflect.ValueOf(F).Call(x)[0].String(), reflect.ValueOf(echo).Call(x)[0].String(); got != want {
+				t.Fatalf("got %s, want %s", got, want)
+			}
+		}
+		if s := h.Stats(); h.plan.recalled() < recentSlots/2 || s.Hits < uint64(calls/2) {
+			t.Errorf("%d in the table, %+v", h.plan.recalled(), s)
+		}
+	})
+	t.Run("Cached3", func(t *testing.T) {
+		fn := func(_ context.Context, a, b string, n int16) (string, error) {
+			return fmt.Sprintf("%q %q %d", a, b, n), nil
+		}
+		F, h := Cached3(fn, Key("law3.typed"))
+		for range calls {
+			x := lists[rng.IntN(len(lists))]
+			a, b, n := x[0].String(), x[1].String(), int16(x[2].Int())
+			got, _ := F(context.Background(), a, b, n)
+			if want, _ := fn(context.Background(), a, b, n); got != want {
+				t.Fatalf("got %s, want %s", got, want)
+			}
+		}
+		if h.typed.plan.recalled() < recentSlots/2 {
+			t.Errorf("%d in the table", h.typed.plan.recalled())
+		}
+	})
+}
+
+type keyed int
+
+func (keyed) CacheKey() string { return "one key for all" }
+
+type marshaled string
+
+func (*marshaled) MarshalText() ([]byte, error) { return nil, nil }
+
+type shape interface{ Area(int) int }
+
+type square struct{}
+
+func (square) Area(n int) int { return n * n }
+
+// What a function is must say that its arguments' bytes are enough.
+func TestRecent_Plans(t *testing.T) {
+	groups := func(int) []string { return nil }
+	for name, c := range map[string]struct {
+		plan *plan
+		want bool
+	}{
+		"nothing":              {planOf(func() int { return 1 }), true},
+		"a named number":       {planOf(func(time.Duration) int { return 1 }), true},
+		"a named string":       {planOf(func(context.Context, reflect.ChanDir, json) int { return 1 }), true},
+		"what is ignored":      {planOf(func(int, *int) int { return 1 }, Ignore[*int]()), true},
+		"hashed":               {planOf(func(int) int { return 1 }, Hashed()), true},
+		"a receiver":           {planOf(square.Area), true},
+		"WithReceiver":         {planOf(square.Area, WithReceiver()), false},
+		"a dynamic receiver":   {planOf(shape.Area), false},
+		"a Keyer":              {planOf(func(keyed) int { return 1 }), false},
+		"a text of its own":    {planOf(func(marshaled) int { return 1 }), false},
+		"a pointer":            {planOf(func(*int) int { return 1 }), false},
+		"a slice":              {planOf(func([]byte) int { return 1 }), false},
+		"an array":             {planOf(func([2]int) int { return 1 }), false},
+		"a struct":             {planOf(func(struct{ A int }) int { return 1 }), false},
+		"an interface":         {planOf(func(any) int { return 1 }), false},
+		"a complex number":     {planOf(func(complex128) int { return 1 }), false},
+		"variadic":             {planOf(func(...int) int { return 1 }), false},
+		"kwargs":               {planOf(func(int, cachekey.Kwargs) int { return 1 }), false},
+		"KeyOf":                {planOf(func(int) int { return 1 }, KeyOf(func(int) int { return 1 })), false},
+		"Group":                {planOf(func(int) int { return 1 }, Group("g")), false},
+		"GroupsOf":             {planOf(func(int) int { return 1 }, GroupsOf(groups)), false},
+		"one that doesn't fit": {planOf(func(int, []int) int { return 1 }), false},
+	} {
+		if c.plan.recalls != c.want {
+			t.Errorf("%s: %v", name, c.plan.recalls)
+		}
+	}
+}
+
+type json string
+
+func planOf[F any](fn F, opts ...Option) *plan {
+	_, h := Cached(fn, append(opts, Key(fmt.Sprintf("plan.%T", fn)))...)
+	return h.plan
+}
+
+// What the store doesn't hold as it is, or what can be stale, leaves no table.
+func TestRecent_Backends(t *testing.T) {
+	number := func(n int) int { return n }
+	for name, c := range map[string]struct {
+		settings backends.Settings
+		plan     func() (*plan, func())
+		want     int
+	}{
+		"locmem":       {backends.Settings{Backend: "locmem"}, once(number), 1},
+		"Stale":        {backends.Settings{Backend: "locmem"}, once(number, Stale(time.Hour)), 0},
+		"backend's":    {backends.Settings{Backend: "locmem", Options: map[string]any{"stale": "1h"}}, once(number), 0},
+		"not to share": {backends.Settings{Backend: "locmem"}, once(func(n int) []int { return []int{n} }), 0},
+		"Shared":       {backends.Settings{Backend: "locmem"}, once(func(n int) []int { return []int{n} }, Shared()), 1},
+		"key function": {backends.Settings{Backend: "locmem", KeyFunction: func(key, _, _ string) string { return key }}, once(number), 0},
+		"long key":     {backends.Settings{Backend: "locmem"}, once(number, Key(strings.Repeat("k", 250))), 0},
+		"dummy":        {backends.Settings{Backend: "dummy"}, once(number), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.settings.Backend == "locmem" {
+				c.settings.Location = []string{t.Name()}
+			}
+			cachetest.Configure(t, backends.Config{"default": c.settings})
+			p, call := c.plan()
+			for range 5 {
+				call()
+			}
+			if n := p.recalled(); n != c.want {
+				t.Errorf("%d in the table, want %d", n, c.want)
+			}
+		})
+	}
+}
+
+func once[R any](fn func(int) R, opts ...Option) func() (*plan, func()) {
+	return func() (*plan, func()) {
+		F, h := Cached(fn, append([]Option{Key("once")}, opts...)...)
+		return h.plan, func() { F(1) }
+	}
+}
+
+// sink keeps events, if they are wanted.
+type sink struct {
+	debug  atomic.Bool
+	mu     sync.Mutex
+	events []logging.Event
+}
+
+func (s *sink) Enabled(l logging.Level) bool { return s.debug.Load() || l > logging.LevelDebug }
+
+func (s *sink) Log(_ logging.Level, e logging.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, e)
+}
+
+// Hits by the table are counted and logged as all others are.
+func TestRecent_CountsAndLogs(t *testing.T) {
+	cachetest.Locmem(t)
+	ctx := context.Background()
+	for kind, f := range eachKind(func(_ context.Context, id int, _ string) (int64, error) { return int64(id), nil }) {
+		var log sink
+		logging.SetSink(&log)
+		defer logging.SetSink(nil)
+		for range 1001 {
+			f.call(ctx, 1, "it")
+		}
+		log.debug.Store(true)
+		for range 100 {
+			f.call(ctx, 1, "it")
+		}
+		if s := f.stats(); s.Hits != 1100 || s.Misses != 1 || s.Computations != 1 {
+			t.Errorf("%s: %+v", kind, s)
+		}
+		if len(log.events) != 100 {
+			t.Errorf("%s: %d of 100 hits were logged", kind, len(log.events))
+		}
+		for _, e := range log.events {
+			if e.Action != logging.Hit || e.Key != "[cached]"+f.plan.name+"((1,'it'))" {
+				t.Errorf("%s: %+v", kind, e)
+				break
+			}
+		}
+	}
+}
+
+// A caller whose context has ended gets what it gets without the table.
+func TestLaw9_RecentEnded(t *testing.T) {
+	cachetest.Locmem(t)
+	for kind, f := range eachKind(func(_ context.Context, id int, _ string) (int64, error) { return 1, nil }) {
+		ctx, cancel := context.WithCancel(context.Background())
+		for range 5 {
+			f.call(ctx, 1, "it")
+		}
+		hits := f.stats().Hits
+		cancel()
+		if v, err := f.call(ctx, 1, "it"); v != 0 || !errors.Is(err, context.Canceled) || f.stats().Hits != hits {
+			t.Errorf("%s: got %d, %v, %+v", kind, v, err, f.stats())
+		}
+		if v, err := f.call(context.Background(), 1, "it"); v != 1 || err != nil {
+			t.Errorf("%s: then got %d, %v", kind, v, err)
+		}
+	}
+}
+
+// What a caller does to a result shows nowhere else.
+func TestLaw6_Recent(t *testing.T) {
+	cachetest.Locmem(t)
+	type pair struct{ A, B int }
+	F, h := Cached(func(int) (pair, int) { return pair{1, 2}, 3 }, Key("law6.recent"))
+	G, g := Cached1(func(context.Context, int) (pair, error) { return pair{1, 2}, nil }, Key("law6.typed"))
+	for range 50 {
+		x, n := F(1)
+		y, _ := G(context.Background(), 1)
+		if x != (pair{1, 2}) || n != 3 || y != x {
+			t.Fatal(x, n, y)
+		}
+		x.A, n, y.B = 7, 7, 7
+	}
+	if h.plan.recalled() != 1 || g.typed.plan.recalled() != 1 {
+		t.Error("the table isn't used")
+	}
+}
+
+// The table keeps no value in memory that the store has dropped.
+func TestRecent_HoldsNothing(t *testing.T) {
+	cachetest.Locmem(t)
+	freed := make(chan struct{})
+	F, h := Cached(func(int) *[1 << 20]byte {
+		large := new([1 << 20]byte)
+		runtime.AddCleanup(large, func(int) { close(freed) }, 0)
+		return large
+	}, Key("holds"), Shared())
+	for range 5 {
+		F(1)
+	}
+	if h.plan.recalled() != 1 {
+		t.Fatal("the table isn't used")
+	}
+	h.Invalidate(1)
+	cache, _ := backends.Get("default")
+	cache.Close() // otter's buffers
+	for range 100 {
+		runtime.GC()
+		select {
+		case <-freed:
+			runtime.KeepAlive(h)
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Error("the value is still in memory")
+}
