@@ -271,3 +271,43 @@ func TestEncoder_Allocations(t *testing.T) {
 		}
 	}
 }
+
+type (
+	plainText  string
+	keyedText  string
+	pointedInt int
+)
+
+func (keyedText) CacheKey() string               { return "k" }
+func (*pointedInt) MarshalText() ([]byte, error) { return []byte("t"), nil }
+
+func TestEncoder_Scalar(t *testing.T) {
+	for _, c := range []struct {
+		value any
+		want  reflect.Kind
+	}{
+		{true, reflect.Bool},
+		{int8(1), reflect.Int8},
+		{uintptr(1), reflect.Uintptr},
+		{float32(1), reflect.Float32},
+		{complex64(1), reflect.Complex64},
+		{"a", reflect.String},
+		{plainText("a"), reflect.String},
+		{time.Second, reflect.Int64},
+		{keyedText("a"), reflect.Invalid},
+		{pointedInt(1), reflect.Invalid},
+		{new(int), reflect.Invalid},
+		{[]byte("a"), reflect.Invalid},
+		{[1]int{}, reflect.Invalid},
+		{struct{}{}, reflect.Invalid},
+		{time.Time{}, reflect.Invalid},
+	} {
+		e, err := EncoderOf(reflect.TypeOf(c.value), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := e.Scalar(); got != c.want {
+			t.Errorf("%T: %v, want %v", c.value, got, c.want)
+		}
+	}
+}
