@@ -61,28 +61,16 @@ func (c *Cache) Look(ctx context.Context, text []byte, groups *Groups, task *Tas
 	return c.look(ctx, &key, task, started)
 }
 
-// asItIs returns the value of what was stored if it counts whatever the time and the groups are.
+// asItIs returns the value of what was stored if it counts whatever the time and the groups are: if
+// there is nothing on its label, or only what the engine keeps to.
 func asItIs(live any, t *codec.Type) any {
-	if l, ok := live.(*labelled); ok && (l.freshUntil != 0 || l.groups != nil || l.check != (keyCheck{}) ||
-		l.holder != (token{}) || l.empty) {
-		return nil
+	if e, ok := live.(*expiring); ok {
+		live = e.value
 	}
-	if value := unlabelled(live); reflect.TypeOf(value) == t.Pointer() {
-		return value
-	}
-	return nil
-}
-
-// unlabelled returns the value of what was stored live.
-func unlabelled(live any) any {
-	switch l := live.(type) {
-	case *expiring:
-		return l.value
-	case *labelled:
-		return l.value
-	default:
+	if reflect.TypeOf(live) == t.Pointer() {
 		return live
 	}
+	return nil
 }
 
 func (c *Cache) logHit(text []byte) {

@@ -38,5 +38,5 @@ func (s Sighting) Again(ctx context.Context, task *Task) (value any, gone bool) 
 		return nil, true
 	}
 	task.Stats.Hits.Add(1)
-	return unlabelled(live), false
+	return asItIs(live, task.typ), false
 }
