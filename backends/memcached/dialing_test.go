@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/internal/memcachedtest"
 )
 
 // full is a connection with no room for anything after the first 4 KiB of a write, until its deadline.
@@ -85,30 +86,16 @@ func (j *joined) Read(p []byte) (int, error) {
 func TestTLS_AnswersTwice(t *testing.T) {
 	peer := httptest.NewTLSServer(nil)
 	defer peer.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	var version atomic.Int64
-	go func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer nc.Close()
-				secure := tls.Server(&joined{Conn: nc}, peer.TLS)
-				for lines := bufio.NewScanner(secure); lines.Scan(); {
-					reply := fmt.Sprintf("VALUE k 0 1 1\r\n%d\r\nEND\r\n", version.Load())
-					io.WriteString(secure, reply)
-					io.WriteString(secure, reply)
-				}
-			}()
+	addr := memcachedtest.Serve(t, func(nc net.Conn) {
+		secure := tls.Server(&joined{Conn: nc}, peer.TLS)
+		for lines := bufio.NewScanner(secure); lines.Scan(); {
+			reply := fmt.Sprintf("VALUE k 0 1 1\r\n%d\r\nEND\r\n", version.Load())
+			io.WriteString(secure, reply)
+			io.WriteString(secure, reply)
 		}
-	}()
-	e, err := Open(engine.Settings{Location: []string{l.Addr().String()}, Options: map[string]any{
+	})
+	e, err := Open(engine.Settings{Location: []string{addr}, Options: map[string]any{
 		"tls": &tls.Config{InsecureSkipVerify: true}, "operation_timeout": "5s",
 	}})
 	if err != nil {

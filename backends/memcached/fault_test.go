@@ -333,7 +333,7 @@ func TestManyCallers(t *testing.T) {
 // script is a server that answers each line it reads with reply.
 func script(t *testing.T, reply string) string {
 	t.Helper()
-	return serve(t, func(nc net.Conn) {
+	return memcachedtest.Serve(t, func(nc net.Conn) {
 		for lines := bufio.NewScanner(nc); lines.Scan(); {
 			io.WriteString(nc, reply)
 		}
@@ -372,7 +372,7 @@ func TestUnreadableReplies(t *testing.T) {
 
 // A reply that arrives in drops takes the caller no longer than one that doesn't arrive.
 func TestTrickle(t *testing.T) {
-	addr := serve(t, func(nc net.Conn) {
+	addr := memcachedtest.Serve(t, func(nc net.Conn) {
 		for err := error(nil); err == nil; time.Sleep(30 * time.Millisecond) {
 			_, err = io.WriteString(nc, "VALUE k 0 1 5\r\nx\r\n")
 		}
@@ -390,7 +390,7 @@ func TestTrickle(t *testing.T) {
 func TestAnswersTwice(t *testing.T) {
 	for _, delay := range []time.Duration{0, 2 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
-			addr := serve(t, func(nc net.Conn) {
+			addr := memcachedtest.Serve(t, func(nc net.Conn) {
 				for lines := bufio.NewScanner(nc); lines.Scan(); {
 					key := strings.TrimPrefix(lines.Text(), "gets ")
 					reply := fmt.Sprintf("VALUE %s 0 %d 1\r\n%s\r\nEND\r\n", key, len(key), key)
@@ -476,7 +476,7 @@ func TestTogether(t *testing.T) {
 // or invalidated since would be overwritten with what was there before that.
 func TestSet_IsSentOnce(t *testing.T) {
 	var sets atomic.Int64
-	addr := serve(t, func(nc net.Conn) {
+	addr := memcachedtest.Serve(t, func(nc net.Conn) {
 		for lines := bufio.NewScanner(nc); lines.Scan(); {
 			switch {
 			case strings.HasPrefix(lines.Text(), "gets "):

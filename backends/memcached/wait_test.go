@@ -6,40 +6,19 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/cacheutils/cacheutils/internal/memcachedtest"
 )
 
 // slow is a server that has nothing, and takes its time to say so.
 func slow(t *testing.T, delay time.Duration) string {
 	t.Helper()
-	return serve(t, func(nc net.Conn) {
+	return memcachedtest.Serve(t, func(nc net.Conn) {
 		for lines := bufio.NewScanner(nc); lines.Scan(); {
 			time.Sleep(delay)
 			io.WriteString(nc, "END\r\n")
 		}
 	})
-}
-
-// serve is a server that talks to each client as talk does, and then closes the connection.
-func serve(t *testing.T, talk func(net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer nc.Close()
-				talk(nc)
-			}()
-		}
-	}()
-	return l.Addr().String()
 }
 
 // Time spent waiting for a connection isn't the server's silence.
