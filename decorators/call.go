@@ -24,10 +24,10 @@ func (p *plan) look(ctx context.Context, values []reflect.Value, fields unsafe.P
 		return nil, nil, fmt.Errorf("decorators: %s: %w", p.name, err)
 	}
 	var r raw
-	var slot *slot
+	var mine *slot // nil: there is none for these arguments
 	if recent := p.recentIn(cache); recent != nil && r.read(p.params, values, fields) {
-		slot = recent.slot(&r)
-		if box := slot.recall(orBackground(ctx), &r, p.task); box != nil {
+		mine = recent.slot(&r)
+		if box := mine.recall(orBackground(ctx), &r, p.task); box != nil {
 			return box, nil, nil
 		}
 	}
@@ -36,8 +36,8 @@ func (p *plan) look(ctx context.Context, values []reflect.Value, fields unsafe.P
 	*buf, err = p.appendKey(cache.AppendHead((*buf)[:0]), a)
 	if err == nil {
 		box, miss = cache.Look(a.context(), *buf, p.groupsFor(cache, a), p.task)
-		if box != nil && slot != nil {
-			slot.note(&r, cache, *buf, p.task)
+		if box != nil && mine != nil {
+			mine.note(&r, cache, *buf, p.task)
 		}
 	} else {
 		err = p.noKey(err)

@@ -121,7 +121,8 @@ type Sight interface {
 type EachGetter interface {
 	// GetEach is GetMany that calls each, never twice at the same time, for those items that
 	// there are, with the index of their key. A key that is given twice may be given an item
-	// twice. While each runs the engine may hold what others wait for: it only notes the item.
+	// twice. While each runs the engine may hold what others wait for: it only notes the item. It isn't
+	// called any more once GetEach has returned.
 	GetEach(ctx context.Context, keys []string, each func(i int, item Item)) error
 }
 

@@ -9,13 +9,14 @@ import (
 // has the value. In otter it would cost as much as the value does, and make the miss dear. So
 // marks have a table of their own, in shards that each have a lock.
 //
-// What is under a key is in otter, or in the table, or nowhere (but see newest.go). Whoever writes holds the lock of
-// the key's shard from its look at what is there to its last change, so that writers of a key
-// come one after the other. Whoever reads looks into otter first, without a lock. An entry in
-// otter is what is under the key at that moment, since a writer changes it in one step. Where
-// there is none, the reader takes the lock and looks at both places: a mark may have given way
-// to its value after the first look. So it never finds nothing under a key that has always had
-// something, and never a mark after its value.
+// What is under a key is in otter, or in the table, or nowhere (but see newest.go). Whoever writes
+// holds the lock of the key's shard from its look at what is there to its last change, so that
+// writers of a key come one after the other. Whoever reads looks into otter first, without a lock.
+// An entry in otter is what is under the key at that moment, since a writer changes it in one
+// step. Where there is none, the reader takes the lock and looks at both places: a mark may have
+// given way to its value after the first look. So it never finds nothing under a key that has
+// always had something, and never a mark after its value. Only GetLive stops at the first look: who
+// finds nothing by that finds out when it puts up its own mark.
 //
 // otter drops entries without the lock. A writer may have found one that is dropped before it
 // is replaced. That is as if it had been dropped right before its successor could be seen: nobody
