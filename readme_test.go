@@ -436,12 +436,20 @@ func TestReadmeLinks(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^##+ (.*)$`).FindAllStringSubmatch(text, -1) {
 		headings[strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(m[1]))] = true
 	}
-	for _, m := range regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(text, -1) {
+	matches := func(pattern string) [][]string {
+		t.Helper()
+		all := regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
+		if len(all) == 0 {
+			t.Errorf("README.md has nothing like %s", pattern)
+		}
+		return all
+	}
+	for _, m := range matches(`\]\(#([^)]+)\)`) {
 		if !headings[m[1]] {
 			t.Errorf("there is no heading #%s", m[1])
 		}
 	}
-	for _, m := range regexp.MustCompile(`\]\(([^)#:\s]+)\)`).FindAllStringSubmatch(text, -1) {
+	for _, m := range matches(`\]\(([^)#:\s]+)\)`) {
 		if _, err := os.Stat(m[1]); err != nil {
 			t.Error(err)
 		}
@@ -450,7 +458,7 @@ func TestReadmeLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile("(?m)(?:^|`)make ([a-z]+)").FindAllStringSubmatch(text, -1) {
+	for _, m := range matches("(?m)(?:^|`)make ([a-z]+)") {
 		if !bytes.Contains(makefile, []byte("\n"+m[1]+":")) {
 			t.Errorf("the Makefile has no target %s", m[1])
 		}

@@ -50,6 +50,9 @@ func (r *record) promises() int64 {
 	}
 }
 
+// bounds tells whether r is a write that promises something about the entry.
+func (r *record) bounds(entry int) bool { return r.writes(entry) && r.promises() > 0 }
+
 // setsOf returns the sets of an entry by their values.
 func setsOf(h []record, entry int) map[int64]record {
 	sets := make(map[int64]record)
@@ -70,7 +73,7 @@ func findStale(h []record) (found []violation) {
 		sets := setsOf(h, entry)
 		var promises []record // by their ends, only those stronger than all before
 		for _, r := range h {
-			if r.writes(entry) && r.promises() > 0 {
+			if r.bounds(entry) {
 				promises = append(promises, r)
 			}
 		}
@@ -101,7 +104,7 @@ func findStale(h []record) (found []violation) {
 	return found
 }
 
-// The model of an entry: values from floor on may be read, and the one that was set last.
+// The model of an entry: values from floor on may be read, and the one that was set last, if any.
 type (
 	modelState struct{ floor, set int64 }
 	modelInput struct {
@@ -110,108 +113,200 @@ type (
 	}
 )
 
-var model = porcupine.Model{
-	Init: func() any { return modelState{} },
-	Step: func(state, input, _ any) (bool, any) {
-		s, in := state.(modelState), input.(modelInput)
-		switch in.kind {
-		case read, require:
-			return in.value >= s.floor || in.value == s.set, s
-		case force:
-			return in.value >= s.floor, modelState{floor: in.value}
-		case set:
-			return true, modelState{floor: max(s.floor, in.value), set: in.value}
-		default:
-			return true, modelState{floor: max(s.floor, in.value)}
-		}
-	},
+// modelFrom returns the model of an entry that starts in a state.
+func modelFrom(start modelState) porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return start },
+		Step: func(state, input, _ any) (bool, any) {
+			s, in := state.(modelState), input.(modelInput)
+			switch in.kind {
+			case read, require:
+				return in.value >= s.floor || s.set != 0 && in.value == s.set, s
+			case force:
+				return in.value >= s.floor, modelState{floor: in.value}
+			case set:
+				return true, modelState{floor: max(s.floor, in.value), set: in.value}
+			default:
+				return true, modelState{floor: max(s.floor, in.value)}
+			}
+		},
+	}
 }
 
-// window is how many reads porcupine gets at once, so that it finds out in a short time.
-const window = 200
+// A verdict is what porcupine says of a history.
+type verdict struct {
+	result   porcupine.CheckResult
+	bad      []porcupine.Operation // the first segment that has no order, or for which the time was too short
+	segments int
+	largest  int           // operations of a segment
+	slowest  time.Duration // for a segment
+}
 
-// linearize tells whether porcupine finds an order, and returns the first window where it doesn't.
-//
-// A read of a value as new as all promises before its end may come anywhere, and is left out. A
-// window is some of the other reads of an entry in the order of their calls, all writes that
-// overlap them, the strongest promise from before and the sets whose values they return. To leave
-// promises out can hide a violation, but makes none.
-func linearize(h []record, timeout time.Duration) (porcupine.CheckResult, []porcupine.Operation) {
+func (v verdict) String() string {
+	return fmt.Sprintf("%s of %d segments, the largest with %d operations, the slowest in %v", v.result, v.segments, v.largest, v.slowest)
+}
+
+// linearize tells whether porcupine finds an order, for which it has the timeout for each segment.
+// The doc of the package says how the history is cut into segments.
+func linearize(h []record, timeout time.Duration) verdict {
+	v := verdict{result: porcupine.Ok}
 	for entry := range entries {
-		sets := setsOf(h, entry)
-		var reads, writes []record
-		for _, r := range h {
-			switch {
-			case r.writes(entry) && r.promises() > 0:
-				writes = append(writes, r)
-			case r.reads() && int(r.Entry) == entry:
-				reads = append(reads, r)
+		starts := []modelState{{}}
+		all := segmentsOf(h, entry)
+		for i, s := range all {
+			began := time.Now()
+			v.note(s, s.check(starts, s.ops, timeout))
+			if i+1 < len(all) {
+				var result porcupine.CheckResult
+				starts, result = s.ends(starts, all[i+1], timeout)
+				v.note(s, result)
 			}
-		}
-		slices.SortFunc(reads, func(a, b record) int { return cmp.Compare(a.Call, b.Call) })
-		reads = slices.DeleteFunc(reads, newest(writes))
-		slices.SortFunc(writes, func(a, b record) int { return cmp.Compare(a.Return, b.Return) })
-		for some := range slices.Chunk(reads, window) {
-			ops := operations(some, writes, sets)
-			if result := porcupine.CheckOperationsTimeout(model, ops, timeout); result != porcupine.Ok {
-				return result, ops
-			}
+			v.segments++
+			v.largest = max(v.largest, len(s.ops))
+			v.slowest = max(v.slowest, time.Since(began))
 		}
 	}
-	return porcupine.Ok, nil
+	return v
 }
 
-// newest returns a function that tells whether a read's value is as new as all promises of
-// the writes that were called before the read ended.
-func newest(writes []record) func(record) bool {
-	slices.SortFunc(writes, func(a, b record) int { return cmp.Compare(a.Call, b.Call) })
+func (v *verdict) note(s *segment, result porcupine.CheckResult) {
+	if result != porcupine.Ok && v.result != porcupine.Illegal && v.result != result {
+		v.result, v.bad = result, s.ops
+	}
+}
+
+// A segment is the part of an entry's history between two quiet moments.
+type segment struct {
+	ops   []porcupine.Operation
+	start int64          // when it begins
+	floor int64          // of the model then
+	sets  map[int64]bool // the values that are set in it
+}
+
+// check tells whether porcupine finds an order of the operations from one of the states.
+func (s *segment) check(starts []modelState, ops []porcupine.Operation, timeout time.Duration) porcupine.CheckResult {
+	result := porcupine.Illegal
+	for _, start := range starts {
+		switch porcupine.CheckOperationsTimeout(modelFrom(start), ops, timeout) {
+		case porcupine.Ok:
+			return porcupine.Ok
+		case porcupine.Unknown:
+			result = porcupine.Unknown
+		}
+	}
+	return result
+}
+
+// ends returns the states in which the segment may end, as far as they differ for the next one, and
+// Unknown if the time was too short to tell. The floor is known. The value that was set last counts
+// in the next segment only where that reads it below the floor. Then it was set in this segment,
+// which begins with a write, and it may be the last if this segment has an order after
+// which it is read.
+func (s *segment) ends(starts []modelState, next *segment, timeout time.Duration) ([]modelState, porcupine.CheckResult) {
+	ends, told := []modelState{{floor: next.floor}}, porcupine.Ok
+	for _, op := range next.ops {
+		in := op.Input.(modelInput)
+		end := modelState{next.floor, in.value}
+		if in.kind > require || in.value >= next.floor || !s.sets[in.value] || slices.Contains(ends, end) {
+			continue
+		}
+		last := porcupine.Operation{Input: modelInput{read, in.value}, Call: next.start, Return: next.start}
+		switch s.check(starts, append(slices.Clip(s.ops), last), timeout) {
+		case porcupine.Ok:
+			ends = append(ends, end)
+		case porcupine.Unknown:
+			told = porcupine.Unknown
+		}
+	}
+	return ends, told
+}
+
+// segmentsOf cuts the history of an entry before each write that begins when no other operation is
+// pending. A set that returned an error is in each segment that reads its value.
+func segmentsOf(h []record, entry int) (all []*segment) {
+	sets := setsOf(h, entry)
+	var quiet, floor int64 // when the operations so far have all ended, and what they promise
+	for _, r := range operationsOf(h, entry, sets) {
+		isWrite := r.bounds(entry)
+		if len(all) == 0 || isWrite && r.Call > quiet {
+			all = append(all, &segment{start: r.Call, floor: floor, sets: map[int64]bool{}})
+		}
+		s := all[len(all)-1]
+		quiet = max(quiet, r.Return)
+		if isWrite {
+			floor = max(floor, r.promises())
+			s.write(r, r.promises())
+			continue
+		}
+		s.add(r, modelInput{read, r.Value})
+		if failed, ok := sets[r.Value]; ok && failed.Outcome != done && !s.sets[r.Value] {
+			s.write(failed, r.Value)
+		}
+	}
+	return all
+}
+
+// operationsOf returns the operations that promise something, or returned a value, in the order of
+// their calls. The doc of the package says which reads are moments, and which are left out.
+func operationsOf(h []record, entry int, sets map[int64]record) []record {
+	var writes, reads []record
+	for _, r := range h {
+		switch {
+		case r.bounds(entry):
+			if r.Kind == force {
+				r.Call = r.Value // it promises something about what is older than its computation
+			}
+			writes = append(writes, r)
+		case r.reads() && int(r.Entry) == entry:
+			reads = append(reads, r)
+		}
+	}
+	byCall := func(a, b record) int { return cmp.Compare(a.Call, b.Call) }
+	slices.SortFunc(writes, byCall)
+	slices.SortFunc(reads, byCall)
+	strongest := strongestOf(writes)
+	for i, r := range reads {
+		if _, wasSet := sets[r.Value]; !wasSet || r.Value >= strongest(r.Call) {
+			reads[i].Return = r.Call
+		}
+	}
+	some := append(writes, shortest(reads)...)
+	slices.SortFunc(some, byCall)
+	return some
+}
+
+// strongestOf returns a function that returns the strongest promise of the writes that were called
+// before a moment.
+func strongestOf(writes []record) func(moment int64) int64 {
 	strongest := make([]int64, len(writes)+1) // of the first n
 	for i, w := range writes {
 		strongest[i+1] = max(strongest[i], w.promises())
 	}
-	return func(r record) bool {
-		n, _ := slices.BinarySearchFunc(writes, r.Return, func(w record, end int64) int { return cmp.Compare(w.Call, end) })
-		return r.Value >= strongest[n]
+	return func(moment int64) int64 {
+		n, _ := slices.BinarySearchFunc(writes, moment, func(w record, moment int64) int { return cmp.Compare(w.Call, moment) })
+		return strongest[n]
 	}
 }
 
-func operations(reads, writes []record, sets map[int64]record) (ops []porcupine.Operation) {
-	from, to := reads[0].Call, int64(0)
-	add := func(r record, in modelInput) {
-		ops = append(ops, porcupine.Operation{ClientId: int(r.Process)<<8 | int(r.Client), Input: in, Call: r.Call, Return: r.Return})
-	}
-	change := func(w record) {
-		if w.Kind == force {
-			w.Call = w.Value // it promises something about what is older than its computation
-		}
-		add(w, modelInput{w.Kind, w.promises()})
-	}
-	wanted := make(map[int64]record)
-	for _, r := range reads {
-		to = max(to, r.Return)
-		if s, ok := sets[r.Value]; ok {
-			wanted[r.Value] = s
-		}
-		add(r, modelInput{read, r.Value})
-	}
-	var before record
-	for _, w := range writes {
-		switch {
-		case w.Return < from:
-			if w.promises() > before.promises() {
-				before = w
-			}
-		case w.Call <= to:
-			delete(wanted, w.Value)
-			change(w)
+// shortest leaves out the reads during which another one of the same value began and ended.
+func shortest(reads []record) (some []record) {
+	first := make(map[int64]int64) // by value, the first end of those that were called later
+	for _, r := range slices.Backward(reads) {
+		if end, ok := first[r.Value]; !ok || r.Return < end {
+			first[r.Value] = r.Return
+			some = append(some, r)
 		}
 	}
-	if before.promises() > 0 {
-		delete(wanted, before.Value)
-		change(before)
+	return some
+}
+
+func (s *segment) write(r record, promised int64) {
+	if r.Kind == set {
+		s.sets[r.Value] = true
 	}
-	for _, s := range wanted {
-		add(s, modelInput{set, s.Value})
-	}
-	return ops
+	s.add(r, modelInput{r.Kind, promised})
+}
+
+func (s *segment) add(r record, in modelInput) {
+	s.ops = append(s.ops, porcupine.Operation{ClientId: int(r.Process)<<8 | int(r.Client), Input: in, Call: r.Call, Return: r.Return})
 }

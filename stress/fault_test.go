@@ -96,6 +96,9 @@ func TestStress_Faults(t *testing.T) {
 					s := start(t, 4, j).wait(t, func() { c.disturb(t, servers[rand.IntN(c.servers)]); n++ })
 					s.check(t, func(r record) bool { return r.Kind == read && r.Faulted })
 					t.Logf("%d times", n)
+					if n == 0 || s.stats.Hits == 0 {
+						t.Errorf("%d disturbances and %d hits: not a test", n, s.stats.Hits)
+					}
 					if c.name == "eviction" && servers[0].Stats(t)["evictions"] == "0" {
 						t.Error("the server has not evicted anything")
 					}

@@ -22,8 +22,9 @@ type memory struct {
 }
 
 const (
-	cellClock = iota
-	cellOperations
+	cellClock      = iota
+	cellOperations // that have been given to clients
+	cellEnded      // of those, that have ended
 	cellComputations
 	cells
 )

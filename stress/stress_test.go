@@ -52,6 +52,7 @@ func start(t *testing.T, processes int, j job) *run {
 	t.Helper()
 	r := &run{job: j, processes: processes, ended: make(chan error, processes)}
 	r.memory, r.Memory = newMemory(t)
+	r.Round = int64(20 * processes * j.Clients)
 	if r.Seed == 0 {
 		r.Seed = rand.Uint64()
 	}
@@ -150,17 +151,20 @@ func (s *summary) check(t *testing.T, excused func(record) bool) {
 	for _, v := range stale[:min(len(stale), 5)] {
 		t.Errorf("stale: %v", v)
 	}
-	result, ops := linearize(slices.DeleteFunc(slices.Clone(s.history), func(r record) bool {
+	verdict := linearize(slices.DeleteFunc(slices.Clone(s.history), func(r record) bool {
 		return r.reads() && excused != nil && excused(r)
 	}), 30*time.Second)
-	if result != porcupine.Ok {
-		t.Errorf("porcupine says %s of a window of %d operations", result, len(ops))
+	if verdict.result != porcupine.Ok {
+		t.Errorf("porcupine says %s; that segment has %d, which begin with %v", verdict, len(verdict.bad), verdict.bad[:min(len(verdict.bad), 100)])
+	}
+	if verdict.segments < entries {
+		t.Errorf("%d segments for %d entries: not a test", verdict.segments, entries)
 	}
 	slowest := time.Duration(slices.MaxFunc(s.history, func(a, b record) int { return cmp.Compare(a.Took, b.Took) }).Took)
 	if slowest > hanging {
 		t.Errorf("an operation took %v: something was waited for that nobody did", slowest)
 	}
-	t.Logf("%s; slowest %v; %d stale reads, and %d excused; porcupine: %s", s, slowest, len(stale), len(excusable), result)
+	t.Logf("%s; slowest %v; %d stale reads, and %d excused; porcupine: %s", s, slowest, len(stale), len(excusable), verdict)
 }
 
 func (s *summary) String() string {
@@ -257,8 +261,8 @@ func TestStress_Mutants(t *testing.T) {
 			}
 			s := start(t, 4, j).wait(t, nil)
 			found := findStale(s.history)
-			result, _ := linearize(s.history, 30*time.Second)
-			t.Logf("%d stale reads in %d operations; porcupine: %s", len(found), len(s.history), result)
+			verdict := linearize(s.history, 30*time.Second)
+			t.Logf("%d stale reads in %d operations; porcupine: %s", len(found), len(s.history), verdict)
 			want := porcupine.Ok
 			if c.stale {
 				want = porcupine.Illegal
@@ -266,8 +270,8 @@ func TestStress_Mutants(t *testing.T) {
 			if len(found) > 0 != c.stale {
 				t.Errorf("there are %d stale reads: %v", len(found), found[:min(len(found), 3)])
 			}
-			if result != want {
-				t.Errorf("porcupine says %s, want %s", result, want)
+			if verdict.result != want {
+				t.Errorf("porcupine says %s, want %s", verdict.result, want)
 			}
 		})
 	}

@@ -30,6 +30,7 @@ type job struct {
 	StoreLater    bool   // the option
 	Groups        bool   // whether the entries are in groups
 	Operations    int64  // of all workers together
+	Round         int64  // operations after which all clients wait for each other
 	Process       int
 	Clients       int // goroutines
 	Seed          uint64
@@ -221,16 +222,31 @@ type worker struct {
 // as many as it is to have.
 func (w *worker) run(client int) (history []record) {
 	rng := rand.New(rand.NewPCG(w.Seed, uint64(w.Process)<<32|uint64(client)))
-	for w.memory.cell(cellOperations).Add(1) <= w.Operations {
+	for {
+		n := w.memory.cell(cellOperations).Add(1)
+		if n > w.Operations {
+			// A process that has ended can't store what others wait for.
+			w.awaitEnded(w.Operations)
+			return history
+		}
+		// There is a moment after each round at which no operation is pending, for linearize.
+		w.awaitEnded((n - 1) / w.Round * w.Round)
 		r := w.choose(rng)
 		r.Process, r.Client = uint8(w.Process), uint8(client)
 		w.operate(&r, rng)
+		w.memory.cell(cellEnded).Add(1)
 		history = append(history, r)
 		if rng.IntN(4) == 0 {
 			time.Sleep(time.Duration(rng.IntN(2000)) * time.Microsecond)
 		}
 	}
-	return history
+}
+
+// awaitEnded waits until so many operations of all processes have ended.
+func (w *worker) awaitEnded(n int64) {
+	for w.memory.cell(cellEnded).Load() < n {
+		time.Sleep(100 * time.Microsecond)
+	}
 }
 
 // choose returns an operation that is to be done.

@@ -15,7 +15,8 @@ import (
 
 // 10,000 goroutines that call 5 times each, against a server that takes 1024 connections and one
 // that takes 100: 50,000 of 50,000 results are right, and each is a hit; at most max_conns
-// connections, 64, are opened; on 2 cores it takes at most 2 s. The race detector takes no
+// connections, 64, are opened; it takes at most 5 times as long as gomemcache behind a semaphore of 64
+// for the same gets. The race detector takes no
 // more than 8128 goroutines, so the normal form has 5000. Waiting for a
 // connection counts against the budget of an operation, which is larger here: what is asserted
 // is that none is lost, not how fast the machine is.
@@ -45,9 +46,12 @@ func TestFault_Crowd(t *testing.T) {
 			what := fmt.Sprintf("%d callers, -c %s", goroutines, limit)
 			f.right(t, what, fmt.Sprintf("%d of %d", rawGoroutines*calls-rawFailed, rawGoroutines*calls))
 			exactly(t, what+": results that were computed again", 0, int(f.runs.Load()-runs), notRun)
+			if open == 0 {
+				t.Error("no connection is seen: not a test")
+			}
 			atMost(t, what+": connections at once", maxConns, open, notRun)
 			atMost(t, what+": connections ever", maxConns, opened, rawOpened)
-			within(t, what+": all done", 2*time.Second, took, shown(rawInTurn(t, server, goroutines, calls, maxConns))+" behind a semaphore of 64")
+			ratio(t, what+": all done", 5, took, rawInTurn(t, server, goroutines, calls, maxConns), notRun)
 		})
 	}
 }
@@ -116,9 +120,7 @@ func TestFault_ConnectionLimit(t *testing.T) {
 			for i := range 200 {
 				f.get(i % 10)
 			}
-			if f.Stats().Errors == 0 {
-				t.Error("no call has met a fault: not a test")
-			}
+			f.met(t, "100 connections, "+name)
 			for _, conn := range others {
 				conn.Close()
 			}

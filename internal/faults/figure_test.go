@@ -72,7 +72,21 @@ func exactly(t *testing.T, what string, want, measured int, raw any) {
 	}
 }
 
-// within logs a time and asserts it: in the normal form, ten times the figure.
+// ratio logs a time and asserts that it is at most so many plain ones, which the same run has measured:
+// in the normal form, ten times as many.
+func ratio(t *testing.T, what string, times int, measured, plain time.Duration, raw any) {
+	t.Helper()
+	figure(t, what, fmt.Sprintf("<= %d of the plain ones of %s", times, shown(plain)), measured, raw)
+	if plain <= 0 {
+		t.Errorf("%s: there is nothing to compare it with", what)
+	}
+	if most := time.Duration(times*pick(10, 1)) * plain; measured > most {
+		t.Errorf("%s: %v, want at most %v", what, measured, most)
+	}
+}
+
+// within logs a time and asserts it, where it follows from a timeout: in the normal form, ten times
+// the figure.
 func within(t *testing.T, what string, bar, measured time.Duration, raw any) {
 	t.Helper()
 	figure(t, what, "<= "+shown(bar), measured, raw)
@@ -90,10 +104,12 @@ func strictly(t *testing.T, what string, bar, measured time.Duration, raw any) {
 	}
 }
 
-// percentile returns the time that p of 100 are not above.
-func percentile(times []time.Duration, p int) time.Duration {
+// percentile returns the time that p of 100 are not above. No times at all end the test: every bar
+// would hold.
+func percentile(t *testing.T, times []time.Duration, p int) time.Duration {
+	t.Helper()
 	if len(times) == 0 {
-		return 0
+		t.Fatal("a percentile of no times")
 	}
 	sorted := slices.Sorted(slices.Values(times))
 	return sorted[min(len(sorted)-1, len(sorted)*p/100)]

@@ -98,11 +98,22 @@ func (f *function) warm(t *testing.T, n int) {
 	}
 }
 
-// right asserts that no call has got an error or another value than its own.
+// right asserts that there were calls, none of which has got an error or another value than its own.
 func (f *function) right(t *testing.T, what string, raw any) {
 	t.Helper()
 	calls := int(f.calls.Load())
+	if calls == 0 {
+		t.Errorf("%s: nobody has called: not a test", what)
+	}
 	exactly(t, what+": right results", calls, calls-int(f.failed.Load()+f.wrong.Load()), raw)
+}
+
+// met asserts that calls have met a fault.
+func (f *function) met(t *testing.T, what string) {
+	t.Helper()
+	if f.Stats().Errors == 0 {
+		t.Errorf("%s: no call has met a fault: not a test", what)
+	}
 }
 
 // together runs f n times at once.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
+
+	"github.com/cacheutils/cacheutils/internal/memcachedtest"
 )
 
 // A raw is gomemcache as it comes, with a count of its dials.
@@ -57,6 +59,27 @@ func (r *raw) store(t *testing.T, n int, key func(i int) string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A plain is a client of a server that works, to compare times with.
+type plain struct{ *raw }
+
+func newPlain(t *testing.T) plain {
+	p := plain{newRaw(t, memcachedtest.Start(t).Addr())}
+	p.store(t, 10, rawKey)
+	return p
+}
+
+// get gets one of ten keys and returns how long that took.
+func (p plain) get(t *testing.T, n int) time.Duration {
+	t.Helper()
+	start := time.Now()
+	_, err := p.Get(rawKey(n))
+	took := time.Since(start)
+	if err != nil {
+		t.Errorf("a plain Get: %v", err)
+	}
+	return took
 }
 
 // rawKey is one of ten keys.

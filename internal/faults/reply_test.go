@@ -70,6 +70,10 @@ func TestFault_Replies(t *testing.T) {
 			}
 			rawAfterFailed, rawAfterForeign := client.gets(rawGets, rawKey)
 			what := "reply " + test.name
+			if test.name != "doubled" { // what is too much ends a connection and nothing more
+				f.met(t, what)
+				g.met(t, what+", with groups")
+			}
 			f.right(t, what, fmt.Sprintf("of %d: %d errors, %d wrong; as many after it: %d errors, %d wrong",
 				rawGets, rawFailed, rawForeign, rawAfterFailed, rawAfterForeign))
 			g.right(t, what+", with groups", notRun)

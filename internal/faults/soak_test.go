@@ -52,6 +52,9 @@ func TestFault_Soak(t *testing.T) {
 
 	what := fmt.Sprintf("soak, %d disturbances, %d calls, %d runs, %d invalidations of which %d failed", rounds, s.calls.Load(), s.runs.Load(),
 		s.invalidations.Load(), s.failures.Load())
+	if calls, runs, held := s.calls.Load(), s.runs.Load(), s.invalidations.Load()-s.failures.Load(); rounds == 0 || runs == 0 || runs == calls || held == 0 {
+		t.Errorf("%s: one of them is missing: not a test", what)
+	}
 	exactly(t, what+": errors", 0, int(s.errors.Load()), notRun)
 	exactly(t, "soak: wrong results", 0, int(s.wrong.Load()), notRun)
 	exactly(t, "soak: results older than an invalidation", 0, int(s.stale.Load()), notRun)

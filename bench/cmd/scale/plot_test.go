@@ -32,6 +32,9 @@ func TestSVG(t *testing.T) {
 // The names of lines that end together stand apart.
 func TestLabels(t *testing.T) {
 	places := sample.labels(func(v float64) float64 { return height - bottom - math.Log10(v) })
+	if len(places) != 3 {
+		t.Errorf("%d labels, want 3", len(places))
+	}
 	for i := range places {
 		for j := range i {
 			if math.Abs(places[i]-places[j]) < 16 || places[i] > height-bottom {
