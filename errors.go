@@ -20,6 +20,10 @@ var (
 	// of that name is registered. The text lists the names there are.
 	ErrUnknownBackend = errors.New("cacheutils: unknown backend")
 
+	// ErrClosed says that a backend was closed: Configure has replaced its set, or somebody
+	// called Close. Get the backend again by its name.
+	ErrClosed = errors.New("cacheutils: backend is closed")
+
 	// ErrConfig says that a backend's settings are wrong. The text names the setting.
 	ErrConfig = errors.New("cacheutils: bad configuration")
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -24,7 +26,10 @@ import (
 // entry is not a value of the variable's type matches cacheutils.ErrUndecodable as well.
 // A key that the backend can't take is cacheutils.ErrInvalidKey, before anything is sent;
 // backends other than memcached take any but the empty key, and log which would not be
-// portable. All other errors are those of the store, wrapped.
+// portable. A Cache that was closed returns errors that match cacheutils.ErrClosed. All other errors are
+// those of the store, wrapped.
+//
+// Each operation takes as long as the option operation_timeout says at most, also where ctx has no end.
 type Cache struct {
 	name          string
 	engine        engine.Engine
@@ -40,14 +45,23 @@ type Cache struct {
 	groupVersion  string
 	stale         time.Duration // how long values are served past their timeout
 	lease         time.Duration
-	each          engine.EachGetter // the engine, if it is one
-	discards      bool
-	flights       flights
-	disowned      disowned
-	background    background
-	renewals      renewals
-	faults        limiter
-	notices       limiter
+
+	// operationTimeout bounds each operation, and each step of what a flight does with the store. timed says
+	// that the engine bounds operations by it, too, and gives those more time of which the answer is arriving.
+	operationTimeout time.Duration
+	timed            bool
+
+	closed     atomic.Bool // nothing is begun any more
+	shutting   sync.Once   // closes the engine, when the last flight has ended
+	shutErr    error
+	each       engine.EachGetter // the engine, if it is one
+	discards   bool
+	flights    flights
+	disowned   disowned
+	background background
+	renewals   renewals
+	faults     limiter
+	notices    limiter
 }
 
 // Name returns the name of the backend in the configuration.
@@ -82,6 +96,9 @@ func (c *Cache) GetKey(ctx context.Context, key Key, into any, opts ...Option) e
 // lookup returns a pointer to the value under key, which is not to be changed; with old that
 // may be a stale one.
 func (c *Cache) lookup(ctx context.Context, key Key, t *codec.Type, old bool) (any, error) {
+	if err := c.open(); err != nil {
+		return nil, err
+	}
 	f, err := c.readStored(ctx, key)
 	if err != nil {
 		return nil, err
@@ -124,6 +141,11 @@ func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Op
 			ks[i].groups, ks[i].in = groups.names, groups
 		}
 	}
+	ctx, done, err := c.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	q, err := c.ask(ctx, ks)
 	defer q.free()
 	t := codec.Of(m.Type().Elem())
@@ -180,7 +202,10 @@ func (c *Cache) SetKey(ctx context.Context, key Key, value any, opts ...Option) 
 }
 
 func (c *Cache) setPlain(ctx context.Context, key Key, value any, timeout time.Duration) error {
-	groups, err := c.begun(ctx, key.groups)
+	if timeout <= 0 {
+		return c.setIn(ctx, key, value, timeout, nil)
+	}
+	groups, err := c.begunBounded(ctx, key.groups)
 	if err != nil {
 		return fmt.Errorf("backends: set %q: %w", key.text, err)
 	}
@@ -200,8 +225,16 @@ func (c *Cache) setIn(ctx context.Context, key Key, value any, timeout time.Dura
 
 // store writes e over whatever is there: a computation that is under way is not stored after that.
 func (c *Cache) store(ctx context.Context, key Key, e *entry, timeout, stale time.Duration) error {
+	enter := c.enter
+	if timeout <= 0 {
+		enter = c.outlast
+	}
+	ctx, done, err := enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	c.flights.void(key)
-	var err error
 	if timeout <= 0 {
 		_, err = c.engine.Delete(ctx, key.stored)
 	} else {
@@ -231,7 +264,7 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 	if err != nil {
 		return texts, err
 	}
-	groups, err := c.begun(ctx, o.groups)
+	groups, err := c.begunBounded(ctx, o.groups)
 	if err != nil {
 		return texts, fmt.Errorf("backends: set %d keys: %w", len(keys), err)
 	}
@@ -263,6 +296,11 @@ func (c *Cache) Add(ctx context.Context, key string, value any, opts ...Option) 
 		had, err := c.has(ctx, k)
 		return !had && err == nil, err
 	}
+	ctx, done, err := c.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer done()
 	added, err := c.add(ctx, k, &e, o.timeout)
 	if err != nil {
 		return false, fmt.Errorf("backends: add %q: %w", key, err)
@@ -307,6 +345,15 @@ func (c *Cache) Touch(ctx context.Context, key string, opts ...Option) (bool, er
 	if err != nil {
 		return false, err
 	}
+	enter := c.enter
+	if o.timeout <= 0 {
+		enter = c.outlast
+	}
+	ctx, done, err := enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer done()
 	had, err := c.change(ctx, k, func(e *entry) (time.Duration, error) {
 		return e.stamp(o.timeout, 0), nil
 	}, o.timeout <= 0)
@@ -341,7 +388,8 @@ func (c *Cache) change(ctx context.Context, key Key, edit func(*entry) (keep tim
 // stale one counts, and so does what stands there while a value is computed. Once it has returned
 // without an error, no call that starts later, in any process, gets a value whose computation
 // began before: computations of this key that are under way are not stored. On an error it may
-// still be there. One that matches cacheutils.ErrQueued says that the server can't be reached, and
+// still be there. It is carried out though ctx has been cancelled, or its deadline has passed; a deadline that
+// is ahead bounds it, as the option operation_timeout does. One that matches cacheutils.ErrQueued says that the server can't be reached, and
 // that the entry is removed before anything is read from that server again in this process.
 func (c *Cache) Delete(ctx context.Context, key string, opts ...Option) (bool, error) {
 	k, err := c.plainKey(key, c.operation(opts))
@@ -353,6 +401,11 @@ func (c *Cache) Delete(ctx context.Context, key string, opts ...Option) (bool, e
 
 // DeleteKey is Delete for a Key.
 func (c *Cache) DeleteKey(ctx context.Context, key Key) (bool, error) {
+	ctx, done, err := c.outlast(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer done()
 	c.flights.void(key)
 	had, err := c.engine.Delete(ctx, key.stored)
 	if err != nil {
@@ -383,6 +436,9 @@ func (c *Cache) Has(ctx context.Context, key string, opts ...Option) (bool, erro
 }
 
 func (c *Cache) has(ctx context.Context, key Key) (bool, error) {
+	if err := c.open(); err != nil {
+		return false, err
+	}
 	f, err := c.readStored(ctx, key)
 	return f.state == fresh, err
 }
@@ -390,29 +446,17 @@ func (c *Cache) has(ctx context.Context, key Key) (bool, error) {
 // Clear removes every entry of the store. On a server that is everything on it, other
 // prefixes and other programs' entries too.
 func (c *Cache) Clear(ctx context.Context) error {
+	ctx, done, err := c.outlast(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	c.flights.voidAll()
 	if err := c.engine.Clear(ctx); err != nil {
 		return fmt.Errorf("backends: clear %q: %w", c.name, err)
 	}
 	if logging.Enabled(logging.LevelDebug) {
 		logging.Log(logging.LevelDebug, logging.Event{Action: logging.Clear, Backend: c.name})
-	}
-	return nil
-}
-
-// Close releases connections, goroutines and memory. It waits for results that are being stored, see
-// the option store_later; computations that are under way end as ever, and the last one releases
-// what they needed. It can be called again, and a Cache that is used after Close opens what it
-// needs anew.
-func (c *Cache) Close() error {
-	c.flights.close()
-	c.background.close()
-	return c.closeEngine()
-}
-
-func (c *Cache) closeEngine() error {
-	if err := c.engine.Close(); err != nil {
-		return fmt.Errorf("backends: close %q: %w", c.name, err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package backends
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"time"
 
@@ -11,22 +12,54 @@ import (
 // compute waits for the flight of key or leads one. started is when the caller did, and f what
 // it found, or nil when it could not look.
 func (c *Cache) compute(ctx context.Context, key *Key, task *Task, compute func(context.Context) Result, started uint64, f *finding) Result {
-	looked := f != nil
+	bare := false
+	var last *flight
 	for {
 		if err := ctx.Err(); err != nil {
 			return Result{Err: err}
 		}
-		fl, leads := c.flights.join(key, task, false)
+		fl, leads, hung := c.flights.join(ctx, key, task, bare, last, c.lease)
+		if hung != nil {
+			c.giveUp(hung)
+		}
+		if fl == nil {
+			return Result{Closed: true}
+		}
 		if leads {
 			found := f // which doesn't change any more, and so stays where it is
-			return c.lead(ctx, fl, func(ctx context.Context) { c.work(ctx, fl, compute, found) })
+			r, ok := c.lead(ctx, fl, func(ctx context.Context) { c.work(ctx, fl, compute, found) })
+			if ok {
+				return r
+			}
+			bare, f, last = true, nil, fl
+			continue
 		}
 		task.Stats.Joins.Add(1)
 		decided(ctx)
-		if r, ok := c.wait(ctx, fl, key, task, started, looked); ok {
+		r, ok, why := c.wait(ctx, fl, key, task, started)
+		if ok {
 			return r
 		}
+		bare, last = bare || why == impatient, fl
 		f = &finding{state: leased} // look again before computing
+		if bare || why == landed && fl.unasked {
+			f = nil
+		}
+	}
+}
+
+// step returns a context for one step of what a flight does with the store, under ctx. done ends it.
+func (c *Cache) step(ctx context.Context, fl *flight) (step context.Context, done func()) {
+	if c.live {
+		return ctx, func() {}
+	}
+	next := fl.atOnce()
+	answered := fl.asks()
+	step, cancel := context.WithTimeout(ctx, c.operationTimeout)
+	return step, func() {
+		cancel()
+		answered()
+		next()
 	}
 }
 
@@ -38,9 +71,9 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 		return
 	}
 	for n := 0; ; n++ {
-		if f.state != leased {
-			done := atOnce(ctx)
-			l, ok, err := c.take(ctx, fl.key, *f, false)
+		if f.state != leased && (f.state != stale || !f.entry.isRefreshed()) {
+			step, done := c.step(ctx, fl)
+			l, ok, err := c.take(step, fl, *f, false)
 			done()
 			if err != nil {
 				c.unreachable(ctx, fl, "take the lease for ", err, compute)
@@ -52,21 +85,21 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 			}
 		} else if n > 0 {
 			fl.task.Stats.Waits.Add(1)
-			decided(ctx)
-			if err := sleep(ctx, pollDelay(n-1)); err != nil {
-				fl.giveUp(err)
+			fl.seat.decide()
+			if sleep(ctx, pollDelay(n-1)) != nil {
+				fl.leaveEmpty(ctx)
 				return
 			}
 		}
 		tick := c.flights.tick()
-		done := atOnce(ctx)
-		next, err := c.read(ctx, *fl.key)
+		step, done := c.step(ctx, fl)
+		next, err := c.read(step, *fl.key)
 		done()
 		if err != nil {
 			c.unreachable(ctx, fl, "look for a result of ", err, compute)
 			return
 		}
-		if next.state == fresh || next.state == stale {
+		if next.state == fresh || next.state == stale && !fl.task.plain {
 			value, err := next.entry.value(fl.key, fl.task.typ)
 			if err == nil {
 				fl.result, fl.valid = Result{Value: value}, tick
@@ -85,47 +118,118 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 // unreachable goes on without the lease after an error of the server, which may be no more than that
 // everybody who waited has left.
 func (c *Cache) unreachable(ctx context.Context, fl *flight, doing string, err error, compute func(context.Context) Result) {
-	if gone := ctx.Err(); gone != nil {
-		fl.giveUp(gone)
+	if ctx.Err() != nil {
+		fl.leaveEmpty(ctx)
 		return
 	}
 	c.taskFault(fl.task, doing, err)
 	c.runWithoutLease(ctx, fl, compute)
 }
 
-// runWithoutLease is for when the server can't be reached. Who can't reach it either and joins gets
-// the result, though another process may have invalidated it: nobody could tell.
+// runWithoutLease is for when the server can't be reached. The result is only for those who had started
+// before the function did: others may know of an invalidation that this process could not see. They
+// start again, together.
 func (c *Cache) runWithoutLease(ctx context.Context, fl *flight, compute func(context.Context) Result) {
-	began := c.flights.tick()
-	fl.valid = always
-	fl.task.Stats.Computations.Add(1)
-	fl.result = compute(ctx)
-	if fl.result.Err == nil && !c.discards {
-		fl.unseen = began
-	}
+	c.run(ctx, fl, compute, nil, func() {
+		fl.unasked = !c.discards
+		if c.discards {
+			fl.valid = always
+		}
+		c.hand(fl)
+	})
 }
 
 // runWithLease computes and stores. The result is for those who had started before the
 // computation, and if it was still valid when it was stored, for all who have joined.
 func (c *Cache) runWithLease(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) {
-	fl.valid = c.computeWithLease(ctx, fl, compute, l)
-	s := c.conclude(fl, l)
-	if s.stores && fl.computed != nil && c.flights.putOff() {
-		c.settleLater(unending(ctx), fl, l, s)
-		return
+	ran := c.run(ctx, fl, compute, l, func() {
+		s := c.conclude(fl, l)
+		fl.later = s.stores && c.flights.later != nil && !fl.refresh && !fl.forced && !fl.task.plain && c.flights.putOff()
+		c.hand(fl)
+		if fl.later {
+			c.settleLater(unending(ctx), fl, l, s)
+		} else {
+			c.settle(unending(ctx), fl, l, &s)
+		}
+	})
+	if !ran {
+		step, done := c.step(unending(ctx), fl)
+		defer done()
+		c.giveBack(step, fl, l)
 	}
-	c.settle(unending(ctx), fl, l, &s)
 }
 
-// settleLater hands out the result, settles in the background, and lands the flight.
+// run runs the function, under l or without a lease, and then what is to be done with its outcome: also
+// when the function panics, or ends the goroutine. It returns false when nobody waits for that any more.
+func (c *Cache) run(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease, then func()) bool {
+	if !c.flights.begins(fl, l, l == nil && !c.discards) {
+		fl.leaveEmpty(ctx)
+		return false
+	}
+	var began time.Time
+	learns := c.flights.remote && fl.seat == nil // else the time is that of all, see seat.lead
+	if learns {
+		began = time.Now()
+	}
+	done := false
+	defer func() {
+		if !done {
+			fl.catch(recover())
+		}
+		fl.cut = ctx.Err() != nil
+		if learns && (fl.cut || !fl.failed()) {
+			fl.task.learns(time.Since(began), fl.cut)
+		}
+		c.flights.returns(fl)
+		if fl.valid = fl.began; fl.failed() {
+			fl.valid = always
+		}
+		then()
+	}()
+	fl.began = c.flights.tick()
+	fl.task.Stats.Computations.Add(1)
+	fl.result = compute(ctx)
+	done = true
+	return true
+}
+
+// failed tells whether the function has returned no result.
+func (o *outcome) failed() bool { return o.result.Err != nil || o.ending != (ending{}) }
+
+// why returns an error that says why there is no result to be stored.
+func (o *outcome) why() error {
+	switch {
+	case o.result.Err != nil:
+		return o.result.Err
+	case o.panic != nil:
+		return o.panic
+	case o.exited:
+		return errors.New("the function ended its goroutine")
+	default:
+		return errors.New("its context had ended before it returned, and it has no error to say whether the result is one")
+	}
+}
+
+// hand lets those have the result who don't wait for it to be stored. What the first of them gets that
+// one may change, so what the others need is made before.
+func (c *Cache) hand(fl *flight) {
+	if fl.computed == nil {
+		return
+	}
+	if fl.payload == nil && fl.needsCopies(&fl.outcome) && c.flights.callersOf(fl) > 1 {
+		c.encode(fl)
+	}
+	fl.early = fl.outcome
+	close(fl.computed)
+}
+
+// settleLater settles in the background, and lands the flight.
 func (c *Cache) settleLater(ctx context.Context, fl *flight, l *lease, s settlement) {
-	fl.began = fl.valid
-	c.background.run(func(context.Context) {
+	go func() {
 		defer c.flights.caughtUp()
 		c.settle(ctx, fl, l, &s)
 		c.land(fl)
-	})
-	close(fl.computed)
+	}()
 }
 
 // unending returns ctx without its end.
@@ -134,24 +238,6 @@ func unending(ctx context.Context) context.Context {
 		return ctx
 	}
 	return context.WithoutCancel(ctx)
-}
-
-// computeWithLease computes, and returns the tick at which that began.
-func (c *Cache) computeWithLease(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) (began uint64) {
-	returned := false
-	defer func() {
-		if !returned { // a panic, or runtime.Goexit
-			done := atOnce(ctx)
-			c.release(fl, l)
-			done()
-			fl.valid = always
-		}
-	}()
-	began = c.flights.tick()
-	fl.task.Stats.Computations.Add(1)
-	fl.result = compute(ctx)
-	returned = true
-	return began
 }
 
 // A settlement is what a lease is to end with.
@@ -165,18 +251,16 @@ type settlement struct {
 // settle ends the lease. If that was held and the groups have not changed, the outcome is for all who
 // started before the settlement's tick.
 func (c *Cache) settle(ctx context.Context, fl *flight, l *lease, s *settlement) {
-	defer atOnce(ctx)()
+	step, done := c.step(ctx, fl)
+	defer done()
 	held := false
 	if s.stores {
-		held = c.storeWith(ctx, fl, l, s)
+		held = c.storeWith(step, fl, l, s)
 	} else {
-		held = c.release(fl, l)
+		held = c.giveBack(step, fl, l)
 	}
-	if held {
+	if held && !fl.failed() {
 		fl.valid = s.tick
-	}
-	if fl.result.Err != nil {
-		fl.valid = always
 	}
 }
 
@@ -185,6 +269,7 @@ func (c *Cache) storeWith(ctx context.Context, fl *flight, l *lease, s *settleme
 	held, err := l.settle(ctx, &s.entry, s.keep)
 	switch {
 	case err != nil:
+		fl.unasked = true
 		c.taskFault(fl.task, "store a result of ", err)
 	case held:
 		fl.stored = true
@@ -199,10 +284,11 @@ func (c *Cache) storeWith(ctx context.Context, fl *flight, l *lease, s *settleme
 	return held
 }
 
-// release gives the lease back.
-func (c *Cache) release(fl *flight, l *lease) (held bool) {
-	held, err := l.settle(context.Background(), nil, 0)
+// giveBack ends the lease without a result.
+func (c *Cache) giveBack(ctx context.Context, fl *flight, l *lease) (held bool) {
+	held, err := l.settle(ctx, nil, 0)
 	if err != nil {
+		fl.unasked = true
 		c.taskFault(fl.task, "give back the lease for ", err)
 	}
 	return held
@@ -228,7 +314,10 @@ func (c *Cache) conclude(fl *flight, l *lease) (s settlement) {
 	}
 	stale := c.staleOf(fl.task)
 	switch {
-	case r.Err != nil || c.flights.isAbandoned(fl):
+	case fl.failed(), fl.cut && fl.task.Doubted:
+		if l.fails = fl.refresh; l.fails {
+			c.taskFault(fl.task, "compute a stale result anew of ", fl.why())
+		}
 	case r.Discard || timeout <= 0:
 		l.drops = true
 	case r.Absent:

@@ -103,8 +103,9 @@ func Register(backend string, open func(Settings) (Engine, error)) {
 // hold its results; the new set is in force nevertheless, and those functions compute at
 // each call until that is mended.
 //
-// The backends that were in use before are closed, and computations under way with them are
-// stored where they began.
+// The backends that were in use before are closed: who has kept one of them gets cacheutils.ErrClosed.
+// Computations under way with them are stored where they began, and the last one that ends releases
+// connections, goroutines and memory.
 func Configure(config Config) error {
 	configuring.Lock()
 	defer configuring.Unlock()
@@ -113,7 +114,7 @@ func Configure(config Config) error {
 		return err
 	}
 	old := configured.Swap(next)
-	old.retire()
+	old.close()
 	return next.check(decorated.Functions())
 }
 
@@ -132,22 +133,16 @@ func openSet(config Config) (*set, error) {
 	return s, nil
 }
 
-// retire closes the caches of s, which may be nil. Computations under way end as ever; the
-// last one of a cache closes it once more.
-func (s *set) retire() {
+// close closes the caches of s, which may be nil, and waits for nothing. Nobody can be told that it
+// failed: what they held is given up.
+func (s *set) close() {
 	if s == nil {
 		return
 	}
 	for _, c := range s.caches {
-		c.flights.retire()
-	}
-	s.close()
-}
-
-// close closes the caches. Nobody can be told that it failed: what they held is given up.
-func (s *set) close() {
-	for _, c := range s.caches {
-		_ = c.Close()
+		if c.close() {
+			_ = c.shut()
+		}
 	}
 }
 
@@ -221,16 +216,21 @@ type resolved struct {
 // NewRef returns a reference to the backend of that name.
 func NewRef(name string) *Ref { return &Ref{name: name} }
 
-// Cache returns the backend, or the error of Get.
+// Cache returns the backend, or the error of Get, or one that matches ErrClosed if somebody has
+// closed it. It may be closed by the time that it is used: then get it again.
 func (r *Ref) Cache() (*Cache, error) {
 	s := configured.Load()
-	if last := r.last.Load(); last != nil && last.set == s {
-		return last.cache, last.err
+	last := r.last.Load()
+	if last == nil || last.set != s {
+		s = current()
+		last = &resolved{set: s}
+		last.cache, last.err = s.get(r.name)
+		r.last.Store(last)
 	}
-	s = current()
-	c, err := s.get(r.name)
-	r.last.Store(&resolved{s, c, err})
-	return c, err
+	if last.err == nil && last.cache.closed.Load() && configured.Load() == last.set {
+		return nil, last.cache.open()
+	}
+	return last.cache, last.err
 }
 
 func openCache(name string, s Settings) (*Cache, error) {
@@ -269,7 +269,7 @@ func newCache(name string, s Settings) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Options = rest
+	s.Options, s.OperationTimeout = rest, own.operationTimeout
 	e, err := openEngine(s)
 	if err != nil {
 		return nil, err
@@ -285,6 +285,8 @@ func newCache(name string, s Settings) (*Cache, error) {
 		groupVersion:  groupVersion,
 		stale:         own.stale,
 		lease:         own.lease,
+
+		operationTimeout: s.OperationTimeout,
 	}
 	if s.KeyFunction == nil {
 		c.head = head(s.KeyPrefix, s.Version)
@@ -296,10 +298,14 @@ func newCache(name string, s Settings) (*Cache, error) {
 	if own.storeLater && !c.live {
 		c.flights.later = make(chan struct{}, maxLater)
 	}
+	if t, ok := e.(engine.Timed); ok {
+		c.timed = t.KeepsTime()
+	}
 	c.each, _ = e.(engine.EachGetter)
 	if d, ok := e.(engine.Discarder); ok {
 		c.discards = d.Discards()
 	}
+	c.flights.remote = !c.live && !c.discards
 	if k, ok := e.(engine.KeyChecker); ok {
 		c.checkKey = k.CheckKey
 	}
@@ -316,11 +322,15 @@ const groupStale = 30 * time.Second
 
 const groupBackend = "group"
 
+// operationTimeout is how long an operation may take, unless the option operation_timeout says otherwise.
+const operationTimeout = 250 * time.Millisecond
+
 type cacheOptions struct {
-	compressAbove int
-	stale         time.Duration
-	lease         time.Duration
-	storeLater    bool
+	compressAbove    int
+	stale            time.Duration
+	lease            time.Duration
+	operationTimeout time.Duration
+	storeLater       bool
 }
 
 // splitOptions reads the options that hold for every engine and returns the others.
@@ -329,7 +339,7 @@ func splitOptions(given map[string]any, grouped bool) (own cacheOptions, rest ma
 	rest = make(map[string]any)
 	for name, value := range given {
 		switch strings.ToLower(name) {
-		case "compress_above", "stale", "lease", "store_later":
+		case "compress_above", "stale", "lease", "store_later", "operation_timeout":
 			mine[name] = value
 		default:
 			rest[name] = value
@@ -343,6 +353,7 @@ func splitOptions(given map[string]any, grouped bool) (own cacheOptions, rest ma
 	own.stale = r.NonNegative("stale", own.stale)
 	own.lease = r.Duration("lease", defaultLease)
 	own.storeLater = r.Bool("store_later", false)
+	own.operationTimeout = r.Duration("operation_timeout", operationTimeout)
 	return own, rest, r.Err()
 }
 

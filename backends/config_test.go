@@ -16,6 +16,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
 )
 
@@ -300,15 +301,18 @@ func TestConfigureIsLazy(t *testing.T) {
 	want(t, "calls of the engine", e.noted(), nil)
 	want(t, "settings given to open", e.settings, backends.Settings{
 		Backend: "spy", Location: []string{t.Name()}, KeyPrefix: "p", Version: "1", Timeout: cacheutils.Forever,
-		Options: map[string]any{"mine": 1},
+		OperationTimeout: 250 * time.Millisecond, Options: map[string]any{"mine": 1},
 	})
 	if err := backends.Configure(nil); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "calls once it was replaced", e.noted(), []string{"Close"})
-	if err := c.Set(context.Background(), "key", 1); err != nil {
-		t.Errorf("a cache that was replaced: %v", err)
+	if err := c.Set(context.Background(), "key", 1); !errors.Is(err, cacheutils.ErrClosed) {
+		t.Errorf("a cache that was replaced: %v, want ErrClosed", err)
 	}
+	if err := c.Close(); err != nil {
+		t.Errorf("Close of one that was replaced: %v", err)
+	}
+	want(t, "calls once it was replaced", e.noted(), []string{"Close"})
 }
 
 // C98: with the server down a configuration is as good as any.
@@ -380,7 +384,7 @@ func TestConfigureDuringCalls(t *testing.T) {
 		}
 	}()
 	ctx := context.Background()
-	load, _ := decorators.Cached(func(_ context.Context, n int) ([]int, error) {
+	load, h := decorators.Cached(func(_ context.Context, n int) ([]int, error) {
 		return []int{n, n + 1}, nil
 	}, decorators.Key("during"), decorators.Timeout(time.Minute))
 	configs := []backends.Config{
@@ -409,15 +413,22 @@ func TestConfigureDuringCalls(t *testing.T) {
 					t.Error(err)
 					continue
 				}
-				if err := c.Set(ctx, key, key); err != nil {
+				closed := func(err error) bool { return errors.Is(err, cacheutils.ErrClosed) }
+				if err := c.Set(ctx, key, key); err != nil && !closed(err) {
 					t.Errorf("Set: %v", err)
 				}
 				text := key
-				if err := c.Get(ctx, key, &text); text != key || err != nil && !errors.Is(err, cacheutils.ErrCacheMiss) {
+				if err := c.Get(ctx, key, &text); text != key || err != nil && !errors.Is(err, cacheutils.ErrCacheMiss) && !closed(err) {
 					t.Errorf("Get: got %q, %v", text, err)
 				}
-				if err := c.GetOrSet(ctx, key, &text, func(context.Context) (any, error) { return key, nil }); text != key || err != nil {
+				if err := c.GetOrSet(ctx, key, &text, func(context.Context) (any, error) { return key, nil }); text != key || err != nil && !closed(err) {
 					t.Errorf("GetOrSet: got %q, %v", text, err)
+				}
+				if err := cache.Set(ctx, key, key); err != nil {
+					t.Errorf("cache.Set, which looks the backend up itself: %v", err)
+				}
+				if err := h.Invalidate(ctx, n%10); err != nil {
+					t.Errorf("Invalidate: %v", err)
 				}
 			}
 		})

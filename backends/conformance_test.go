@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +57,11 @@ func patient(options map[string]any) map[string]any {
 
 // A shelf is an engine as others may write one, against package backends only.
 type shelf struct {
+	*shelfItems
+	closed atomic.Bool
+}
+
+type shelfItems struct {
 	mu     sync.Mutex
 	items  map[string]shelved
 	writes uint64
@@ -69,8 +75,8 @@ type shelved struct {
 // shelves are the stores by location, so that engines opened twice share one.
 var shelves = struct {
 	sync.Mutex
-	at map[string]*shelf
-}{at: map[string]*shelf{}}
+	at map[string]*shelfItems
+}{at: map[string]*shelfItems{}}
 
 func openShelf(s backends.Settings) (backends.Engine, error) {
 	for name := range s.Options {
@@ -80,9 +86,9 @@ func openShelf(s backends.Settings) (backends.Engine, error) {
 	defer shelves.Unlock()
 	location := strings.Join(s.Location, " ")
 	if shelves.at[location] == nil {
-		shelves.at[location] = &shelf{items: map[string]shelved{}}
+		shelves.at[location] = &shelfItems{items: map[string]shelved{}}
 	}
-	return shelves.at[location], nil
+	return &shelf{shelfItems: shelves.at[location]}, nil
 }
 
 func init() { backends.Register("shelf", openShelf) }
@@ -110,6 +116,9 @@ func end(timeout time.Duration) time.Time {
 
 // locked runs f with the shelf to itself, unless ctx has ended.
 func (s *shelf) locked(ctx context.Context, f func() error) error {
+	if s.closed.Load() {
+		return cacheutils.ErrClosed
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -217,7 +226,10 @@ func (s *shelf) Clear(ctx context.Context) error {
 	})
 }
 
-func (s *shelf) Close() error { return nil }
+func (s *shelf) Close() error {
+	s.closed.Store(true)
+	return nil
+}
 
 func TestConformance_ThirdParty(t *testing.T) {
 	backendtest.Run(t, func(s backends.Settings) (backends.Engine, error) {
@@ -266,9 +278,10 @@ func TestDummy(t *testing.T) {
 		check("GetOrSet", text, err, want, nil)
 	}
 	check("Clear", nil, c.Clear(ctx), nil, nil)
-	check("Close", nil, c.Close(), nil, nil)
 	check("Set of an empty key", nil, c.Set(ctx, "", "value"), nil, cacheutils.ErrInvalidKey)
 	check("Set of a channel", nil, c.Set(ctx, "key", make(chan int)), nil, cacheutils.ErrUnsupportedValue)
+	check("Close", nil, c.Close(), nil, nil)
+	check("Set after Close", nil, c.Set(ctx, "key", 1), nil, cacheutils.ErrClosed)
 }
 
 // C26: what the other servers have is returned together with the error.

@@ -19,11 +19,11 @@ import (
 // the cache changes what comes out.
 //
 // A value past its timeout is returned for the time that the task's Stale says, while one
-// caller among all processes computes it anew, and also to that one, if compute fails.
+// process among all computes it anew in the background.
 //
 // compute runs under a context with the values of ctx which ends when every caller who
-// waits for it has left. Where ctx can't end it runs on the calling goroutine. When ctx
-// ends before there is a result, Err is the context's error and Value is nil. A panic in
+// waits for it has left, and the task's Linger is over. Where ctx can't end it runs on the calling goroutine. When ctx
+// ends before compute has returned, Err is the context's error and Value is nil. A panic in
 // compute panics here and in all who wait, with a *cacheutils.PanicError, and a call of
 // runtime.Goexit ends them all. Err is ErrRecursion when the caller is itself part of the
 // computation that it asks for.
@@ -81,25 +81,33 @@ func (c *Cache) logHit(text []byte) {
 // look is Look for a key.
 func (c *Cache) look(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
 	var f finding
-	looking, cancel := c.hurry(ctx)
+	looking, cancel := c.hurry(ctx, task)
 	err := c.readInto(looking, &f, key)
 	cancel()
 	return c.found(&f, err, key, task, started)
 }
 
-// hurry returns a context for a look. Where ctx ends soon, the look has half of what is left: a server
-// that hangs must not take the time that the computation needs.
-func (c *Cache) hurry(ctx context.Context) (looking context.Context, cancel context.CancelFunc) {
-	const soon = time.Second
-	deadline, ok := ctx.Deadline()
-	if !ok || c.live {
+// hurry returns a context for a look.
+func (c *Cache) hurry(ctx context.Context, task *Task) (looking context.Context, cancel context.CancelFunc) {
+	if c.live {
 		return ctx, func() {}
 	}
-	left := time.Until(deadline)
-	if left <= 0 || left > soon {
+	bound := c.patience(ctx, task)
+	if c.timed && bound == c.operationTimeout {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, left/2)
+	return context.WithTimeout(ctx, bound)
+}
+
+// patience returns how long a caller waits for the store at most, before it goes on without. Where ctx ends soon, that
+// is a part of what is left: a server that hangs must not take the time that the computation needs.
+func (c *Cache) patience(ctx context.Context, task *Task) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		if spare, ok := task.spare(time.Until(deadline)); ok {
+			return min(c.operationTimeout, max(spare, leastPatience))
+		}
+	}
+	return c.operationTimeout
 }
 
 // found returns what Look does for a finding, or for the error of a read.
@@ -155,14 +163,17 @@ type Miss struct {
 // Fetch is the rest of Cache.Fetch.
 func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) Result {
 	c, f := m.cache, m.finding
+	if c.closed.Load() {
+		return Result{Closed: true}
+	}
 	if m.err != nil {
 		m.task.Stats.Misses.Add(1)
 		if ctx.Err() == nil {
 			c.taskFault(m.task, "look for a result of ", m.err)
 		}
-		return c.compute(ctx, &m.key, m.task, compute, m.started, nil)
+		return c.compute(ctx, &m.key, m.task, compute, m.started, m.unanswered(ctx))
 	}
-	if f.state == stale {
+	if f.state == stale && !m.task.plain {
 		return c.refresh(ctx, &m.key, m.task, compute, *f, m.old)
 	}
 	m.task.Stats.Misses.Add(1)
@@ -179,47 +190,61 @@ func (c *Cache) taskFault(task *Task, doing string, err error) {
 	c.fault(doing+task.name, err)
 }
 
-// refresh is for a caller who found a stale value: it computes that anew if nobody else does,
-// and has the stale one otherwise, or when that fails, or takes longer than ctx.
+// unanswered returns what a caller goes on with whose look has failed: nothing, so that it does without
+// the store, unless it has no time for that anyway. What it computed would be of no use to anybody.
+func (m *Miss) unanswered(ctx context.Context) *finding {
+	deadline, ok := ctx.Deadline()
+	if !ok || !errors.Is(m.err, context.DeadlineExceeded) {
+		return nil
+	}
+	if _, ok := m.task.spare(time.Until(deadline)); ok {
+		return nil
+	}
+	return &finding{state: leased}
+}
+
+// refresh is for a caller who found a stale value, which it has: the value is computed anew in the
+// background, unless somebody does that already. The function goes on when the caller has left; it counts
+// as waited for until the value is gone, when callers wait for it indeed.
 func (c *Cache) refresh(ctx context.Context, key *Key, task *Task, compute func(context.Context) Result, f finding, value any) Result {
 	old := Result{Value: value}
 	task.Stats.Stale.Add(1)
 	c.debug(logging.Stale, key, 0)
-	if f.entry.isRefreshed() || ctx.Err() != nil {
+	if f.entry.isRefreshed() {
 		return old
 	}
-	l, ok, err := c.take(ctx, key, f, false)
-	if err != nil {
-		c.taskFault(task, "take the lease for ", err)
+	fl, hung := c.flights.first(key, task, c.lease)
+	if hung != nil {
+		c.giveUp(hung)
 	}
-	if !ok {
+	if fl == nil {
 		return old
 	}
-	fl, _ := c.flights.join(key, task, true)
-	r := c.lead(ctx, fl, func(ctx context.Context) { c.runRefresh(ctx, fl, compute, l) })
-	if r.Err != nil {
-		return old
-	}
-	return r
+	fl.seat = seatOf(ctx)
+	fl.seat.lend()
+	c.fly(ctx, fl, func(ctx context.Context) {
+		defer fl.seat.decide()
+		gone := time.AfterFunc(f.entry.left(), func() {
+			c.flights.leave(fl, c.lingerOf(task, context.DeadlineExceeded), nil)
+		})
+		defer gone.Stop()
+		c.runRefresh(ctx, fl, compute, f)
+	})
+	return old
 }
 
-// runRefresh is runWithLease, but that an error or a panic puts the next try off.
-func (c *Cache) runRefresh(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) {
-	c.runWithLease(ctx, fl, func(ctx context.Context) Result {
-		returned := false
-		defer func() {
-			if !returned {
-				l.fails = true
-			}
-		}()
-		r := compute(ctx)
-		returned = true
-		if r.Err != nil && ctx.Err() == nil {
-			l.fails = true
-			c.taskFault(fl.task, "compute a stale result anew of ", r.Err)
-		}
-		return r
-	}, l)
+// runRefresh takes the lease over the stale value, computes and stores. An error or a panic puts the next
+// try off.
+func (c *Cache) runRefresh(ctx context.Context, fl *flight, compute func(context.Context) Result, f finding) {
+	step, done := c.step(ctx, fl)
+	l, ok, err := c.take(step, fl, f, false)
+	done()
+	if err != nil {
+		c.taskFault(fl.task, "take the lease for ", err)
+	}
+	if ok { // else the outcome is for nobody
+		c.runWithLease(ctx, fl, compute, l)
+	}
 }
 
 // Force runs compute, whatever is stored, stores its result and returns it. Once it has
@@ -229,37 +254,49 @@ func (c *Cache) Force(ctx context.Context, key Key, task *Task, compute func(con
 	if err := ctx.Err(); err != nil {
 		return Result{Err: err}
 	}
-	fl, _ := c.flights.join(&key, task, true)
-	return c.lead(ctx, fl, func(ctx context.Context) { c.runForced(ctx, fl, compute) })
+	fl := c.flights.replace(&key, task)
+	if fl == nil {
+		return Result{Closed: true}
+	}
+	patience := c.patience(ctx, task)
+	r, _ := c.lead(ctx, fl, func(ctx context.Context) { c.runForced(ctx, fl, compute, patience) })
+	return r
 }
 
 // forceTries is how often a lease is fought for before a forced computation runs without.
 const forceTries = 10
 
-func (c *Cache) runForced(ctx context.Context, fl *flight, compute func(context.Context) Result) {
-	if l := c.steal(ctx, fl); l != nil {
+func (c *Cache) runForced(ctx context.Context, fl *flight, compute func(context.Context) Result, patience time.Duration) {
+	if l := c.steal(ctx, fl, patience); l != nil {
 		c.runWithLease(ctx, fl, compute, l)
-	} else if err := ctx.Err(); err != nil {
-		fl.giveUp(err)
+	} else if ctx.Err() != nil {
+		fl.leaveEmpty(ctx)
 	} else {
 		c.runWithoutLease(ctx, fl, compute)
 	}
-	if fl.result.Err == nil && !fl.stored && !c.flights.isAbandoned(fl) {
+	if !fl.failed() && !fl.stored {
 		c.dropOlder(unending(ctx), fl)
 	}
 }
 
 // steal takes the lease on the flight's key, over whatever is there, or returns nil.
-func (c *Cache) steal(ctx context.Context, fl *flight) *lease {
+func (c *Cache) steal(ctx context.Context, fl *flight, patience time.Duration) *lease {
 	if c.discards {
 		return nil
 	}
+	step, done := c.step(ctx, fl)
+	defer done()
+	if !c.live {
+		var cancel context.CancelFunc
+		step, cancel = context.WithTimeout(step, patience)
+		defer cancel()
+	}
 	for range forceTries {
-		f, err := c.read(ctx, *fl.key)
+		f, err := c.read(step, *fl.key)
 		if err == nil {
 			var l *lease
 			var ok bool
-			if l, ok, err = c.take(ctx, fl.key, f, true); ok {
+			if l, ok, err = c.take(step, fl, f, true); ok {
 				return l
 			}
 		}
@@ -275,8 +312,9 @@ func (c *Cache) steal(ctx context.Context, fl *flight) *lease {
 
 // dropOlder deletes what is under the flight's key.
 func (c *Cache) dropOlder(ctx context.Context, fl *flight) {
-	defer atOnce(ctx)()
-	if _, err := c.engine.Delete(ctx, fl.key.stored); err != nil {
+	step, done := c.step(ctx, fl)
+	defer done()
+	if _, err := c.engine.Delete(step, fl.key.stored); err != nil {
 		c.taskFault(fl.task, "delete an old result of ", c.replayDelete(fl.key.stored, err))
 	}
 }
@@ -305,7 +343,7 @@ func (c *Cache) Put(ctx context.Context, key Key, task *Task, value any, timeout
 	if err != nil {
 		return err
 	}
-	if e.groups, err = c.begun(ctx, key.groups); err != nil {
+	if e.groups, err = c.begunBounded(ctx, key.groups); err != nil {
 		return fmt.Errorf("backends: set %q: %w", key.text, err)
 	}
 	return c.store(ctx, key, &e, timeout, c.staleOf(task))

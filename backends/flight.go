@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cacheutils/cacheutils/internal/goroutine"
 )
@@ -19,48 +20,91 @@ import (
 // wait for it in vain.
 //
 // An outcome is for the callers who started before it was known to be valid, see outcome.valid.
-// The others start again. A flight whose callers have all left has its context cancelled;
-// it stays on the table, so that the next caller starts anew only once it has ended.
+// The others start again.
 //
-// Where it takes round trips to store a result, callers who started before the computation have it
-// earlier, and the flight lands in the background. Whoever asks meanwhile waits for that.
+// A flight whose callers have all left before the function began ends. Later it goes on for its
+// linger, and stays on the table: its result is stored, and who comes meanwhile joins it. Then its
+// context ends. If the function goes on for a lease after that, it hangs: the next caller takes
+// its place, and its own lease is given up.
+//
+// The result is known before it is stored. A caller who started before the computation has it at
+// once when its own time is up, whatever the store does; with store_later it has it at once in any
+// case. A caller whose time runs out while the flight waits for the store goes on by a bare flight, one
+// that has no part in the store.
 type flights struct {
-	clock atomic.Uint64 // ticks order what happens in this process
-	later chan struct{} // has a token for each result that was handed out and is being stored; nil: none is
+	clock  atomic.Uint64 // ticks order what happens in this process
+	later  chan struct{} // has a token for each result that was handed out and is being stored; nil: none is
+	remote bool          // the store may take its time
 
 	mu      sync.Mutex
-	table   map[string]*flight // what a caller that finds nothing joins
-	aloft   int                // flights that have not landed, on the table or not
-	retired bool               // the Cache was replaced
-	closing bool               // it was closed while flights were aloft
+	table   map[place]*flight // what a caller that finds nothing joins
+	aloft   int               // flights that have not ended, on the table or not
+	storing int               // of those: have computed
+	closing bool              // none starts any more
+	quiet   chan struct{}     // closed when none is storing; nil: nobody waits for that
+}
+
+// A place is where a flight is on the table.
+type place struct {
+	key  string // as the engine knows it
+	bare bool
 }
 
 // A flight is one computation of one key's value.
 type flight struct {
-	key    *Key
-	task   *Task
-	cancel context.CancelFunc // ends the computation's context
-	landed atomic.Bool        // outcome is complete
+	place
+	key     *Key
+	task    *Task
+	seat    *seat // of one that is part of a computation for several keys
+	refresh bool  // nobody waits for it while there is a value to serve
+	forced  bool
+	later   bool // it lands in the background
 
-	// computed is closed when the result is known and only has to be stored. It is for callers who
-	// started before began, the tick of the computation. Nil where nothing is handed out early.
+	landed atomic.Bool // outcome is complete
+
+	// asking is when the flight began what it does with the store at the moment, in nanoseconds since
+	// epoch; 0: nothing. Only where the store may take its time.
+	asking atomic.Int64
+
+	// computed is closed when the result is known and only has to be stored. What is early is for callers
+	// who started before began. Nil where storing takes no time.
 	computed chan struct{}
-	began    uint64 // written before computed is closed, read after; 0 if it never is
+	early    outcome // written before computed is closed, read after; so is began
 
 	// Guarded by flights.mu.
-	callers   int           // who still wait for the outcome
-	landing   chan struct{} // closed when the flight lands; nil: nobody waits for that, see lands
-	abandoned bool          // there was a moment when nobody waited; its result counts for nobody
-	voided    uint64        // not 0: a tick, at which one of its groups was invalidated in this process
+	cancel    context.CancelCauseFunc // ends the computation's context; nil: it is the caller's own, which has no end
+	callers   int                     // who still wait for the outcome
+	leader    context.Context         // of the first caller
+	joiner    context.Context         // of the caller who joined last
+	phase     phase                   // of the function
+	linger    *time.Timer             // ends the context; nil: somebody waits, or it goes on without
+	ends      time.Time               // when the context ends or has ended; zero: that isn't known
+	lease     *lease                  // while the function runs
+	over      bool                    // it counts as ended
+	landing   chan struct{}           // closed when the flight lands; nil: nobody waits for that, see lands
+	voided    uint64                  // not 0: a tick, at which one of its groups was invalidated in this process
+	leaseless bool                    // its result won't be stored
+	next      *flight                 // that those join for whom the outcome is not
 
 	outcome // written before landed is set, read after
 }
+
+// A phase is how far a flight's function is.
+type phase int
+
+const (
+	before phase = iota
+	runs
+	returned
+)
 
 // An outcome is how a computation ended.
 type outcome struct {
 	result  Result
 	payload []byte // result.Value encoded, where callers or the engine need it
 	ending
+	began  uint64 // the tick at which the function began; 0: it didn't run
+	cut    bool   // the context had ended before the function returned
 	stored bool
 
 	// valid is a tick: the outcome is for callers who started before it. An invalidation that
@@ -69,10 +113,8 @@ type outcome struct {
 	// and the groups were what they were.
 	valid uint64
 
-	// unseen, if not 0, is the tick at which a computation without a lease began. Nobody can tell
-	// whether another process has invalidated its result, so it isn't for a caller who started later
-	// and could look for a value: the server was there for an invalidation, too.
-	unseen uint64
+	// unasked says that the store could not be asked: who starts again doesn't ask it either.
+	unasked bool
 }
 
 // always is the tick of outcomes that are for everybody.
@@ -84,47 +126,190 @@ func (f *flights) now() uint64 { return f.clock.Load() }
 // tick returns a tick after every caller's who has started.
 func (f *flights) tick() uint64 { return f.clock.Add(1) }
 
-// join returns the flight under way for key, or a new one that the caller has to run.
-// With force it is always a new one, which takes the place of the other on the table, and whose
-// result is stored when it is handed out.
-func (f *flights) join(key *Key, task *Task, force bool) (fl *flight, leads bool) {
+// join returns the flight under way for key, or a new one that the caller has to run, or nil if none
+// may start any more. last is the one before, whose outcome was not for the caller, or nil: one next flight is
+// for all for whom that was not, even if it has landed by now. hung is a flight whose place the new one has
+// taken, which is to be given up.
+func (f *flights) join(ctx context.Context, key *Key, task *Task, bare bool, last *flight, lease time.Duration) (fl *flight, leads bool, hung *flight) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if fl := f.table[key.stored]; fl != nil && !force {
-		fl.callers++
-		return fl, false
+	at := place{key.stored, bare}
+	if last != nil && last.next != nil && last.next.place == at {
+		fl = last.next
+	} else {
+		fl = f.table[at]
 	}
-	fl = &flight{key: key, task: task, callers: 1}
-	if f.later != nil && !force && !task.plain {
+	if fl != nil && fl.hangs(lease) {
+		fl, hung = nil, fl
+	}
+	if leads = fl == nil; leads {
+		fl = f.start(at, key, task)
+	} else {
+		fl.board(ctx)
+	}
+	if last != nil {
+		last.next = fl
+	}
+	return fl, leads, hung
+}
+
+// replace returns a new flight for a forced computation, which takes the place of the one on the
+// table, or nil if none may start any more.
+func (f *flights) replace(key *Key, task *Task) *flight {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fl := f.start(place{key: key.stored}, key, task)
+	if fl != nil {
+		fl.forced = true
+	}
+	return fl
+}
+
+// first returns a new flight for a refresh if there is none under way for key, else nil.
+func (f *flights) first(key *Key, task *Task, lease time.Duration) (fl, hung *flight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at := place{key: key.stored}
+	if fl := f.table[at]; fl != nil {
+		if !fl.hangs(lease) {
+			return nil, nil
+		}
+		hung = fl
+	}
+	if fl = f.start(at, key, task); fl != nil {
+		fl.refresh = true
+	}
+	return fl, hung
+}
+
+// start puts a new flight on the table.
+func (f *flights) start(at place, key *Key, task *Task) *flight {
+	if f.closing {
+		return nil
+	}
+	fl := &flight{place: at, key: key, task: task, callers: 1, leaseless: at.bare}
+	if f.remote && !at.bare {
 		fl.computed = make(chan struct{})
 	}
 	if f.table == nil {
-		f.table = make(map[string]*flight)
+		f.table = make(map[place]*flight)
 	}
-	f.table[key.stored] = fl
+	f.table[at] = fl
 	f.aloft++
-	return fl, true
+	return fl
 }
 
-// leave takes a caller off the flight. When it was the last, the computation is told to end.
-func (f *flights) leave(fl *flight) {
+// under notes the context of the flight, when that ends, if it has a deadline, and that of its first caller.
+func (f *flights) under(fl *flight, w *working, caller context.Context, deadline time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fl.cancel, fl.ends, fl.leader = w.cancel, deadline, caller
+}
+
+// waiting returns the context of a caller who waits for the flight, or waited until it had the result, or nil
+// if none did to the end.
+func (f *flights) waiting(fl *flight) context.Context {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, caller := range [...]context.Context{fl.leader, fl.joiner} {
+		if caller != nil && caller.Err() == nil {
+			return caller
+		}
+	}
+	return nil
+}
+
+// board adds a caller.
+func (fl *flight) board(ctx context.Context) {
+	fl.callers++
+	fl.joiner = ctx
+	if fl.linger != nil {
+		fl.linger.Stop()
+		fl.linger = nil
+	}
+}
+
+// hangs tells whether the function hangs.
+func (f *flights) hangs(fl *flight, lease time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return fl.hangs(lease)
+}
+
+// hangs tells whether the context ended a lease ago, and the function goes on.
+func (fl *flight) hangs(lease time.Duration) bool {
+	return !fl.ends.IsZero() && fl.phase < returned && time.Since(fl.ends) >= lease
+}
+
+// leave takes a caller off the flight, whose context ended with cause if it has. When it was the last,
+// the flight goes on for linger if its function runs, and its context ends then.
+func (f *flights) leave(fl *flight, linger time.Duration, cause error) {
 	f.mu.Lock()
 	fl.callers--
-	last := fl.callers == 0
-	if last {
-		fl.abandoned = true
+	if fl.callers > 0 || fl.cancel == nil || fl.phase == returned {
+		f.mu.Unlock()
+		return
+	}
+	if fl.phase == runs && linger > 0 && !fl.leaseless {
+		fl.linger = time.AfterFunc(linger, func() { f.end(fl, cause) })
+		f.mu.Unlock()
+		return
 	}
 	f.mu.Unlock()
-	if last && fl.cancel != nil {
-		fl.cancel()
+	f.end(fl, cause)
+}
+
+// end ends the flight's context unless somebody has joined it.
+func (f *flights) end(fl *flight, cause error) {
+	f.mu.Lock()
+	ends := fl.callers == 0 && fl.phase < returned
+	if now := time.Now(); ends && (fl.ends.IsZero() || now.Before(fl.ends)) {
+		fl.ends = now
+	}
+	f.mu.Unlock()
+	if ends {
+		fl.cancel(cause)
 	}
 }
 
-// void takes the flight of key off the table: nobody joins it any more.
+// begins notes that the function is about to run, under l or without a lease. It returns false if
+// nobody waits for it any more.
+func (f *flights) begins(fl *flight, l *lease, leaseless bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fl.callers == 0 {
+		return false
+	}
+	fl.phase, fl.lease, fl.leaseless = runs, l, leaseless
+	return true
+}
+
+// returns notes that the function has ended.
+func (f *flights) returns(fl *flight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fl.phase, fl.lease = returned, nil
+	if fl.linger != nil {
+		fl.linger.Stop()
+		fl.linger = nil
+	}
+	if !fl.over {
+		f.storing++
+	}
+}
+
+func (f *flights) callersOf(fl *flight) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return fl.callers
+}
+
+// void takes the flights of key off the table: nobody joins them any more.
 func (f *flights) void(key Key) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.table, key.stored)
+	delete(f.table, place{key: key.stored})
+	delete(f.table, place{key: key.stored, bare: true})
 }
 
 // voidGroups keeps the outcomes of flights in the groups from callers who start later. The flights
@@ -148,35 +333,50 @@ func (f *flights) voidAll() {
 	clear(f.table)
 }
 
-// retire is for a Cache that Configure has replaced.
-func (f *flights) retire() {
+// close lets no flight start any more, and tells whether all have ended.
+func (f *flights) close() (ended bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.retired = true
+	f.closing = true
+	return f.aloft == 0
 }
 
-// close is for a Cache that was closed.
-func (f *flights) close() {
+// settled returns a channel that is closed when no flight is storing: where that was the last flight, not
+// before the engine is closed.
+func (f *flights) settled() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.closing = f.aloft > 0
-}
-
-// deserted tells whether the Cache was replaced or closed, and since then has had no more flights
-// for the first time.
-func (f *flights) deserted() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.aloft > 0 {
-		return false
+	if f.quiet == nil {
+		f.quiet = make(chan struct{})
+		if f.storing == 0 && f.aloft > 0 {
+			close(f.quiet)
+		}
 	}
-	closing := f.closing
-	f.closing = false
-	return f.retired || closing
+	return f.quiet
 }
 
-// lands returns a channel that is closed when the flight lands.
-func (f *flights) lands(fl *flight) <-chan struct{} {
+// rest closes the channel that settled has returned. The caller holds f.mu.
+func (f *flights) rest() {
+	if f.quiet == nil {
+		f.quiet = make(chan struct{})
+	}
+	select {
+	case <-f.quiet:
+	default:
+		close(f.quiet)
+	}
+}
+
+// gone is for when the engine is closed.
+func (f *flights) gone() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rest()
+}
+
+// lands returns a channel that is closed when the flight lands, and the time at which it counts as
+// hanging, or zero if that isn't known.
+func (f *flights) lands(fl *flight, lease time.Duration) (landing <-chan struct{}, hangs time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if fl.landing == nil {
@@ -185,52 +385,76 @@ func (f *flights) lands(fl *flight) <-chan struct{} {
 			close(fl.landing)
 		}
 	}
-	return fl.landing
+	if !fl.ends.IsZero() {
+		hangs = fl.ends.Add(lease)
+	}
+	return fl.landing, hangs
 }
 
-// land lets those have the outcome who wait for it.
-func (f *flights) land(fl *flight) {
+// giveUp takes a flight that hangs off the table, and counts it as ended. It returns the lease that is to be
+// given up, or nil, and whether the last flight has ended.
+func (f *flights) giveUp(fl *flight) (l *lease, last bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if fl.over || fl.phase == returned {
+		return nil, false
+	}
+	l, fl.lease = fl.lease, nil
+	return l, f.takeOff(fl)
+}
+
+// takeOff counts the flight as ended: from here on nobody joins it. It tells whether it was the last one.
+func (f *flights) takeOff(fl *flight) (last bool) {
+	if f.table[fl.place] == fl {
+		delete(f.table, fl.place)
+	}
+	fl.over = true
+	f.aloft--
+	return f.closing && f.aloft == 0
+}
+
+// finish ends the flight and lets those have the outcome who wait for it, unless alone says that this is
+// for when there is only one. It returns how many there are.
+func (f *flights) finish(fl *flight, alone bool) (callers int, last bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !fl.over {
+		last = f.takeOff(fl)
+		if fl.phase == returned {
+			f.storing--
+		}
+		if f.quiet != nil && f.storing == 0 && !last {
+			f.rest()
+		}
+	}
+	if !alone || fl.callers <= 1 {
+		f.land(fl)
+	}
+	return fl.callers, last
+}
+
+// land lets those have the outcome who wait for it. The caller holds f.mu.
+func (f *flights) land(fl *flight) {
 	fl.landed.Store(true)
 	if fl.landing != nil {
 		close(fl.landing)
 	}
 }
 
-// takeOff ends the flight: from here on nobody joins it. It returns how many callers wait for
-// the outcome.
-func (f *flights) takeOff(fl *flight) (callers int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.table[fl.key.stored] == fl {
-		delete(f.table, fl.key.stored)
-	}
-	f.aloft--
-	return fl.callers
-}
-
-// isFor tells whether the outcome of fl, which has landed, is for a caller who joined it: one who
-// asked for key and started at that tick. looked tells whether it could look for a value.
-func (f *flights) isFor(fl *flight, key *Key, started uint64, looked bool) bool {
+// isFor tells whether o, the outcome of fl, is for a caller who joined that: one who asked for key and
+// started at that tick.
+func (f *flights) isFor(fl *flight, o *outcome, key *Key, started uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case fl.abandoned, fl.voided != 0 && started >= fl.voided:
+	case fl.voided != 0 && started >= fl.voided:
 		return false
-	case started < fl.began: // it may not have landed yet
-	case started >= fl.valid:
+	case o.cut && (o.failed() || fl.task.Doubted): // it may be so since its context had ended, which is nothing to who has time
 		return false
-	case fl.unseen != 0 && looked && started >= fl.unseen:
+	case started >= o.valid && started >= o.began:
 		return false
 	}
 	return slices.Equal(fl.key.groups, key.groups) // an invalidation of other groups would not have shown
-}
-
-func (f *flights) isAbandoned(fl *flight) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return fl.abandoned
 }
 
 // maxLater bounds how many results of a Cache wait to be stored after they were handed out. Callers
@@ -249,13 +473,13 @@ func (f *flights) putOff() bool {
 
 func (f *flights) caughtUp() { <-f.later }
 
-// storing returns the flight of key whose result was handed out and is being stored, or nil.
-func (f *flights) storing(key Key) *flight {
+// stores returns the flight of key whose result was handed out and is being stored, or nil.
+func (f *flights) stores(key Key) *flight {
 	if f.later == nil {
 		return nil
 	}
 	f.mu.Lock()
-	fl := f.table[key.stored]
+	fl := f.table[place{key: key.stored}]
 	f.mu.Unlock()
 	if fl == nil || !fl.isComputed() {
 		return nil
@@ -272,28 +496,58 @@ func (fl *flight) isComputed() bool {
 	}
 }
 
-// giveUp makes the error of the flight's context its outcome, for nobody: all who waited have left.
-func (fl *flight) giveUp(err error) { fl.result, fl.valid = Result{Err: err}, 0 }
+// leaveEmpty makes why ctx has ended the flight's outcome, which is for nobody.
+func (fl *flight) leaveEmpty(ctx context.Context) {
+	err := ctx.Err()
+	if err == nil {
+		err = context.Canceled // it is about to
+	}
+	fl.result, fl.valid = Result{Err: err}, 0
+}
+
+// asks notes that the flight does something with the store, until the function that it returns is called.
+func (fl *flight) asks() (done func()) {
+	if fl.computed == nil {
+		return func() {}
+	}
+	fl.asking.Store(int64(time.Since(epoch)))
+	return func() { fl.asking.Store(0) }
+}
+
+// asksFor returns for how long the flight has waited for the store.
+func (fl *flight) asksFor() time.Duration {
+	if since := fl.asking.Load(); since != 0 {
+		return time.Since(epoch) - time.Duration(since)
+	}
+	return 0
+}
+
+var epoch = time.Now().Add(-1) // so that it's over
+
+// catch notes how a function ended that didn't return: v is what recover has returned.
+func (e *ending) catch(v any) {
+	if v != nil {
+		e.panic = asPanicError(v)
+	} else {
+		e.exited = true
+	}
+}
 
 // run does the work of a flight of c and lands it. It never panics, and doesn't
 // return when the computation ended its goroutine, but the flight lands.
 func (fl *flight) run(ctx context.Context, c *Cache, work func(context.Context)) {
-	returned := false
+	done := false
 	g := goroutine.Current()
 	outer := running.swap(g, fl)
 	defer func() {
 		running.swap(g, outer)
-		if !returned {
-			if v := recover(); v != nil {
-				fl.panic = asPanicError(v)
-			} else {
-				fl.exited = true
-			}
+		if v := recover(); !done {
+			fl.catch(v)
 		}
-		if fl.began == 0 {
+		if !fl.later {
 			c.land(fl)
 		}
 	}()
-	work(context.WithValue(ctx, flightKey{}, fl))
-	returned = true
+	work(ctx)
+	done = true
 }

@@ -39,7 +39,7 @@ func (c *Cache) getOrSet(ctx context.Context, key Key, into any, compute func(co
 	if err := t.Err(); err != nil && !c.holdsLive(t, false) {
 		return fmt.Errorf("backends: get or set %q: %w", key.text, err)
 	}
-	task := &Task{name: "GetOrSet", typ: t, plain: true, Stale: 0}
+	task := &Task{name: "GetOrSet", typ: t, plain: true, Linger: DefaultLinger}
 	r := c.Fetch(ctx, key, task, func(ctx context.Context) Result {
 		value, err := compute(ctx)
 		if err != nil {
@@ -56,6 +56,9 @@ func (c *Cache) getOrSet(ctx context.Context, key Key, into any, compute func(co
 		}
 		return Result{Value: p.Interface(), Timeout: timeout}
 	})
+	if r.Closed {
+		return c.open()
+	}
 	if r.Err != nil {
 		return r.Err
 	}

@@ -37,31 +37,40 @@ const groupMark = "_group::"
 
 // InvalidateGroup invalidates every entry of the groups: those that are stored, and those that
 // are being computed from what was read before. Once it has returned nil, no call that starts
-// later, in any process, gets one of them. All servers are asked at once, so that it takes
-// one round trip; the errors of those that failed are joined, and their groups may still be
-// what they were.
+// later, in any process, gets one of them. All servers are asked at once, so that one group takes
+// one round trip, and several take two; the errors of those that failed are joined, and their groups may still be
+// what they were. It is carried out though ctx has been cancelled, as Delete.
 func (c *Cache) InvalidateGroup(ctx context.Context, groups ...string) error {
+	if err := c.open(); err != nil {
+		return err
+	}
 	groups = unique(groups)
 	c.flights.voidGroups(groups)
-	results := make(chan error, len(groups))
-	for _, group := range groups {
-		set := func() { results <- c.renewGroup(ctx, group) }
-		if len(groups) == 1 {
-			set()
-		} else {
-			go set()
-		}
+	return all(len(groups), func(i int) error { return c.renewGroup(ctx, groups[i]) })
+}
+
+// all carries out n invalidations of one call, many at a time, and returns their errors joined. Several are
+// carried out twice: an entry of one target may be computed anew, with what is found in another target,
+// between the first writes to the two, so that it is as old as that. At the second writes nothing
+// is left from before the first.
+func all(n int, invalidate func(i int) error) error {
+	errs := make([]error, n)
+	pass := func() error {
+		each(n, func(i int) { errs[i] = invalidate(i) })
+		return errors.Join(errs...)
 	}
-	var errs []error
-	for range groups {
-		if err := <-results; err != nil {
-			errs = append(errs, err)
-		}
+	if err := pass(); err != nil || n < 2 {
+		return err
 	}
-	return errors.Join(errs...)
+	return pass()
 }
 
 func (c *Cache) renewGroup(ctx context.Context, group string) error {
+	ctx, done, err := c.outlast(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	key, item := c.groupKey(group), generationItem(uuid.NewString())
 	if err := c.engine.Set(ctx, key, item, cacheutils.Forever); err != nil {
 		err = c.replayDelete(key, err) // not the same item again: it may have been stored, and replaced since
@@ -106,6 +115,16 @@ func (c *Cache) begun(ctx context.Context, groups []string) ([]generation, error
 	return c.complete(ctx, found)
 }
 
+// begunBounded is begun as an operation of its own.
+func (c *Cache) begunBounded(ctx context.Context, groups []string) ([]generation, error) {
+	ctx, done, err := c.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return c.begun(ctx, groups)
+}
+
 // complete gives those of the groups a generation that have none. Processes that do so at the
 // same time agree: add lets one of them through, and the others read what that one wrote.
 func (c *Cache) complete(ctx context.Context, found []generation) ([]generation, error) {
@@ -144,7 +163,7 @@ func (c *Cache) complete(ctx context.Context, found []generation) ([]generation,
 			setGeneration(found, g)
 		}
 	}
-	return nil, fmt.Errorf("backends: group key is lost as soon as it is written: %w", cacheutils.ErrCacheMiss)
+	return nil, errors.New("backends: the key of a group is lost as soon as it is written")
 }
 
 func setGeneration(list []generation, g generation) {

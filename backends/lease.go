@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +31,7 @@ import (
 type lease struct {
 	cache  *Cache
 	key    *Key
+	flight *flight
 	token  token
 	groups []generation // before the computation
 
@@ -43,13 +43,13 @@ type lease struct {
 	drops bool // it is out of date
 	fails bool // it could not be computed anew
 
-	mu    sync.Mutex // held while the lease is renewed, so that settle doesn't race with that
-	ended bool
-
 	// Guarded by renewals.mu.
 	queued        bool
-	due           time.Time // when it is renewed next
-	before, after *lease    // in renewals
+	due           time.Time     // when it is renewed next
+	isDue         bool          // it waits to be renewed, or is
+	before, after *lease        // in renewals
+	ended         bool          // it isn't renewed any more
+	renewing      chan struct{} // closed when the renewal under way has ended; nil: there is none
 }
 
 // A token is one holder's alone.
@@ -67,13 +67,14 @@ const (
 	tombstone = time.Second
 )
 
-// take tries to get the lease on key, of which f was found. ok is false when somebody was
+// take tries to get the lease on the flight's key, of which f was found. ok is false when somebody was
 // faster. With steal it is taken from whoever has it.
-func (c *Cache) take(ctx context.Context, key *Key, f finding, steal bool) (l *lease, ok bool, err error) {
+func (c *Cache) take(ctx context.Context, fl *flight, f finding, steal bool) (l *lease, ok bool, err error) {
 	if f.state == leased && !steal {
 		return nil, false, nil
 	}
-	l = &lease{cache: c, key: key, token: newToken()}
+	key := fl.key
+	l = &lease{cache: c, key: key, flight: fl, token: newToken()}
 	if l.groups, err = c.complete(ctx, f.generations); err != nil {
 		return nil, false, err
 	}
@@ -112,18 +113,27 @@ func (c *Cache) take(ctx context.Context, key *Key, f finding, steal bool) (l *l
 // computation that there isn't. This process knows such tokens; for the others they are taken
 // away. The store may carry out late what it was told, so they are looked for more than once.
 func (l *lease) disown() {
-	l.cache.disowned.add(l.token, time.Now())
-	l.cache.background.run(func(ctx context.Context) {
+	c := l.cache
+	c.disowned.add(l.token, time.Now())
+	c.background.run(func(ctx context.Context) {
 		for _, after := range [...]time.Duration{0, 100 * time.Millisecond, time.Second} {
 			if sleep(ctx, after) != nil {
 				return
 			}
-			if held, _ := l.lay(ctx, nil, 0); held {
-				break
+			step, cancel := context.WithTimeout(ctx, c.operationTimeout)
+			held, _ := l.lay(step, nil, 0)
+			cancel()
+			if held {
+				return
 			}
 		}
-		l.cache.closeAgain()
 	})
+}
+
+// giveUp ends the lease of a function that hangs.
+func (l *lease) giveUp() {
+	l.cache.renewals.end(l)
+	l.disown()
 }
 
 // nothing returns an entry that counts for nobody.
@@ -158,41 +168,37 @@ func (l *lease) life(e *entry) time.Duration {
 
 // renew runs every third of the lease's life.
 func (l *lease) renew() {
-	if !l.mu.TryLock() {
-		return // it is being renewed, or settled
-	}
-	defer l.mu.Unlock()
-	if l.ended {
+	c := l.cache
+	if c.flights.hangs(l.flight, c.lease) {
+		c.giveUp(l.flight)
 		return
 	}
-	ctx := context.Background()
-	f, err := l.cache.read(ctx, *l.key)
+	ctx, cancel := context.WithTimeout(context.Background(), c.operationTimeout)
+	defer cancel()
+	f, err := c.read(ctx, *l.key)
 	if err == nil && f.entry.holder != l.token {
-		l.cache.renewals.remove(l)
-		return // it is lost, which store will find out
+		c.renewals.remove(l)
+		return // it is lost, which settle will find out
 	}
 	if err == nil {
 		l.putOn(&f.entry, time.Now())
-		_, err = l.cache.engine.CompareAndSwap(ctx, l.key.stored, f.entry.item(), l.life(&f.entry))
+		_, err = c.engine.CompareAndSwap(ctx, l.key.stored, f.entry.item(), l.life(&f.entry))
 	}
 	if err != nil {
-		l.cache.fault("renew the lease on "+l.key.text, err)
+		c.fault("renew the lease on "+l.key.text, err)
 	}
-}
-
-// end stops the renewing.
-func (l *lease) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ended = true
-	l.cache.renewals.remove(l)
 }
 
 // settle ends the lease with e, or with nothing if e is nil, which then is what the token lay
 // on, or counts for nobody. held is true if the token was still there, and with e, if it
 // was stored.
 func (l *lease) settle(ctx context.Context, e *entry, keep time.Duration) (held bool, err error) {
-	l.end()
+	if renewing := l.cache.renewals.end(l); renewing != nil {
+		select {
+		case <-renewing:
+		case <-ctx.Done():
+		}
+	}
 	held, err = l.lay(ctx, e, keep)
 	if err != nil && !errors.Is(err, cacheutils.ErrTooLarge) { // which leaves nothing of it
 		l.disown()

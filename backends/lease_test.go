@@ -29,7 +29,7 @@ func TestTake_StoredBetweenTheAnswers(t *testing.T) {
 		t.Fatalf("what was set is %v", f.state)
 	}
 	f.state, f.generations = dead, []generation{f.generations[0], {group: "b"}} // one answer was older
-	if _, ok, err := c.take(ctx, &key, f, false); ok || err != nil {
+	if _, ok, err := c.take(ctx, &flight{key: &key}, f, false); ok || err != nil {
 		t.Errorf("the lease was taken over a value that counts: %v, %v", ok, err)
 	}
 	if f := look(); f.state != fresh {
@@ -40,7 +40,7 @@ func TestTake_StoredBetweenTheAnswers(t *testing.T) {
 	if err := c.InvalidateGroup(ctx, "b"); err != nil {
 		t.Fatal(err)
 	}
-	l, ok, err := c.take(ctx, &key, look(), false)
+	l, ok, err := c.take(ctx, &flight{key: &key}, look(), false)
 	if !ok || err != nil {
 		t.Fatalf("the lease on a dead entry: %v, %v", ok, err)
 	}
@@ -54,8 +54,8 @@ func TestTake_StoredBetweenTheAnswers(t *testing.T) {
 	if _, err := c.engine.Delete(ctx, c.groupKey("b")); err != nil {
 		t.Fatal(err)
 	}
-	if l, ok, err = c.take(ctx, &key, look(), false); !ok || err != nil {
+	if l, ok, err = c.take(ctx, &flight{key: &key}, look(), false); !ok || err != nil {
 		t.Fatalf("the lease on an entry whose group key is gone: %v, %v", ok, err)
 	}
-	l.end()
+	c.renewals.end(l)
 }

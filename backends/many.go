@@ -54,7 +54,7 @@ func (c *Cache) LookMany(ctx context.Context, keys []Key, task *Task, box func(i
 		}
 		return misses
 	}
-	looking, cancel := c.hurry(ctx)
+	looking, cancel := c.hurry(ctx, task)
 	q, err := c.ask(looking, keys)
 	cancel()
 	defer q.free()
@@ -149,9 +149,10 @@ func apart(keys []Key, indices []int) (differ, others []int) {
 // DeleteKeys is DeleteKey for several keys. It tries all of them, many at a time, and returns the
 // errors joined.
 func (c *Cache) DeleteKeys(ctx context.Context, keys []Key) error {
-	errs := make([]error, len(keys))
-	each(len(keys), func(i int) { _, errs[i] = c.DeleteKey(ctx, keys[i]) })
-	return errors.Join(errs...)
+	return all(len(keys), func(i int) error {
+		_, err := c.DeleteKey(ctx, keys[i])
+		return err
+	})
 }
 
 // PutMany is Put for several keys, as DeleteKeys. Keys that share memory are not kept.
@@ -201,7 +202,7 @@ func (c *Cache) together(ctx context.Context, indices []int, compute ComputeMany
 		b.engine <- struct{}{}
 		s := &seat{batch: b, index: i, called: make(chan []*seat, 1), done: make(chan struct{})}
 		b.callers.Go(func() {
-			defer s.decide()
+			defer s.leave()
 			ends.catch(func() { fetch(context.WithValue(ctx, seatKey{}, s), i, s.run) })
 		})
 	}
@@ -227,6 +228,8 @@ type seat struct {
 	index     int
 	decided   sync.Once
 	isDecided atomic.Bool // and has given back the token that it was given first
+	lent      bool        // its caller has its result, and the flight goes on in the background
+	taken     atomic.Bool // by the flight that gets to the computation first: its caller may have been on two
 
 	flight *flight         // that computes it
 	ctx    context.Context // of the flight
@@ -239,16 +242,35 @@ type seat struct {
 
 type seatKey struct{}
 
+// seatOf returns the seat of a caller who is one of several, or nil.
+func seatOf(ctx context.Context) *seat {
+	s, _ := ctx.Value(seatKey{}).(*seat)
+	return s
+}
+
 // decided is for whoever is about to wait for others than the batch.
-func decided(ctx context.Context) {
-	if s, ok := ctx.Value(seatKey{}).(*seat); ok {
+func decided(ctx context.Context) { seatOf(ctx).decide() }
+
+// lend leaves the seat to a flight, which decides it when its caller has gone.
+func (s *seat) lend() {
+	if s != nil {
+		s.lent = true
+	}
+}
+
+// leave is for a caller who goes.
+func (s *seat) leave() {
+	if !s.lent {
 		s.decide()
 	}
 }
 
 // decide notes, once, that the batch needn't wait for the key any more. When nobody is left to wait
-// for, the first of those who are seated is called to compute.
+// for, the first of those who are seated is called to compute. Of no seat it does nothing.
 func (s *seat) decide() {
+	if s == nil {
+		return
+	}
 	s.decided.Do(func() {
 		b := s.batch
 		<-b.engine
@@ -283,6 +305,9 @@ func (s *seat) sit() bool {
 
 // run is the computation of one key.
 func (s *seat) run(ctx context.Context) Result {
+	if !s.taken.CompareAndSwap(false, true) {
+		return s.batch.compute(ctx, []int{s.index})[0]
+	}
 	s.ctx = ctx
 	s.flight, _ = ctx.Value(flightKey{}).(*flight)
 	if !s.sit() {
@@ -318,8 +343,8 @@ func (s *seat) lead(seats []*seat) {
 			defer waits.leave(other.flight, s.flight)
 		}
 	}
-	ctx, cancel := s.whileAny(wanted)
-	defer cancel()
+	ctx, done := s.whileAny(wanted)
+	defer done()
 	var e endings
 	defer func() { // also when the function ends the goroutine
 		for _, other := range seats {
@@ -331,40 +356,57 @@ func (s *seat) lead(seats []*seat) {
 	if len(wanted) == 0 {
 		return
 	}
+	began := time.Now()
 	e.catch(func() {
 		for i, result := range s.batch.compute(ctx, indices) {
 			wanted[i].result = result
 		}
 	})
+	if cut := ctx.Err() != nil; cut || wanted[0].result.Err == nil && e.first == (ending{}) {
+		s.flight.task.learns(time.Since(began), cut)
+	}
 }
 
 // whileAny returns a context with the values of the seat's which ends when the contexts of all
-// seats have.
-func (s *seat) whileAny(seats []*seat) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
+// seats have. done is for when the computation has ended.
+func (s *seat) whileAny(seats []*seat) (ctx context.Context, done func()) {
+	var deadline time.Time // the latest, or none if one of them has none
+	for _, other := range seats {
+		d, ok := other.ctx.Deadline()
+		if !ok {
+			deadline = time.Time{}
+			break
+		}
+		if d.After(deadline) {
+			deadline = d
+		}
+	}
+	w := newWorking(s.ctx, s.flight, deadline)
 	var left atomic.Int64
 	left.Store(int64(len(seats)))
 	stops := make([]func() bool, len(seats))
 	for i, other := range seats {
 		stops[i] = context.AfterFunc(other.ctx, func() {
 			if left.Add(-1) == 0 {
-				cancel()
+				w.cancel(context.Cause(other.ctx))
 			}
 		})
 	}
-	return ctx, func() {
+	return w, func() {
 		for _, stop := range stops {
 			stop()
 		}
-		cancel()
+		if w.landed(s.batch.ctx); s.batch.ctx.Err() != nil {
+			w.cancel(context.Cause(s.batch.ctx))
+		}
 	}
 }
 
-// atOnce waits until the key of ctx, if it is one of several and decided, may use the engine. The function that
+// atOnce waits until the flight's key, if it is one of several and decided, may use the engine. The function that
 // it returns lets the next. Before it is decided a key may use it anyway.
-func atOnce(ctx context.Context) (next func()) {
-	s, ok := ctx.Value(seatKey{}).(*seat)
-	if !ok || !s.isDecided.Load() {
+func (fl *flight) atOnce() (next func()) {
+	s := fl.seat
+	if s == nil || !s.isDecided.Load() {
 		return func() {}
 	}
 	s.batch.engine <- struct{}{}

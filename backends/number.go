@@ -22,6 +22,11 @@ func (c *Cache) Incr(ctx context.Context, key string, delta int64, opts ...Optio
 	if err != nil {
 		return 0, err
 	}
+	ctx, done, err := c.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
 	var n int64
 	if len(k.groups) == 0 {
 		n, err = c.engine.Incr(ctx, k.stored, delta)

@@ -23,7 +23,7 @@ func leasing(t *testing.T) *Cache {
 func mustTake(t *testing.T, c *Cache, key string) *lease {
 	t.Helper()
 	k := c.Key(key)
-	l, ok, err := c.take(context.Background(), &k, finding{}, false)
+	l, ok, err := c.take(context.Background(), &flight{key: &k}, finding{}, false)
 	if !ok || err != nil {
 		t.Fatalf("take %s: %v, %v", key, ok, err)
 	}
@@ -83,9 +83,9 @@ func TestRenewals_AfterABubble(t *testing.T) {
 	c.engine.Get(context.Background(), "k") // starts the store's goroutines
 	var first *lease
 	synctest.Test(t, func(t *testing.T) { first = mustTake(t, c, "in the bubble") })
-	defer first.end()
+	defer c.renewals.end(first)
 	l := mustTake(t, c, "after it")
-	defer l.end()
+	defer c.renewals.end(l)
 	f, _ := c.read(context.Background(), *l.key)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		now, err := c.read(context.Background(), *l.key)

@@ -17,6 +17,14 @@ type Task struct {
 	// when that fails; negative: not at all; DefaultStale: as the backend says.
 	Stale time.Duration
 
+	// Linger is how long a computation may go on when all who waited have left; negative: not at all;
+	// DefaultLinger: for the backend's lease where the last one's deadline had passed, else not at all.
+	Linger time.Duration
+
+	// Doubted says that a result is not to be stored if its computation's context had ended: that may
+	// be why it is what it is, and it has no error to say so.
+	Doubted bool
+
 	// Many says that computations are for several keys, and may find that there is nothing for one
 	// of them. Without it such a Result is never seen by the task's callers.
 	Many bool
@@ -25,16 +33,21 @@ type Task struct {
 	typ    *codec.Type // of the value
 	shared bool        // callers only read values, so all may have the same
 	plain  bool        // stored as by Set, and only where nothing is
+
+	took atomic.Int64 // how long the function took the last time, in nanoseconds; 0: that isn't known
 }
 
 // DefaultStale stands for the backend's own time that values may be served past their timeout.
 const DefaultStale time.Duration = -1 << 63
 
+// DefaultLinger stands for the time that a computation goes on without anything else being said.
+const DefaultLinger time.Duration = -1 << 63
+
 // NewTask returns a task whose computations have values of type t. name is for logs and
 // errors. shared says that callers only read the values that Fetch returns: they then all
 // get the same one, and an engine that holds live values keeps it as it is.
 func NewTask(name string, t reflect.Type, shared bool) *Task {
-	task := &Task{Stale: DefaultStale, name: name, typ: codec.Of(t), shared: shared}
+	task := &Task{Stale: DefaultStale, Linger: DefaultLinger, name: name, typ: codec.Of(t), shared: shared}
 	task.Stats.Hits.spread()
 	return task
 }
@@ -46,6 +59,33 @@ func (t *Task) Err() error {
 		return nil
 	}
 	return t.typ.Err()
+}
+
+const (
+	// leastPatience is how long the store is waited for in any case: that may be the machine's fault.
+	leastPatience = 10 * time.Millisecond
+	// unknownTakes is what a function counts as taking that has not run in this process yet.
+	unknownTakes = 32 * time.Millisecond
+)
+
+// spare returns for how long a caller who has left to it may wait for the store, so that half of the time
+// remains for the function, or what it took the last time and a quarter more. ok is false if it has no time
+// for the function anyway: to run it without the store would be for nothing.
+func (t *Task) spare(left time.Duration) (d time.Duration, ok bool) {
+	takes := time.Duration(t.took.Load())
+	if takes == 0 {
+		takes = unknownTakes
+	}
+	takes += takes / 4
+	return min(left/2, left-takes), left > takes
+}
+
+// learns notes how long a run of the function took. Of one whose context had ended it is only known that it
+// takes longer.
+func (t *Task) learns(took time.Duration, cut bool) {
+	if !cut || took > time.Duration(t.took.Load()) {
+		t.took.Store(int64(took))
+	}
 }
 
 // Holds returns nil if the cache can store the task's values, else an error as that of Task.Err.
@@ -77,4 +117,5 @@ type Result struct {
 	Absent  bool          // there is nothing for the key: Value is nil, and that may be stored
 	Discard bool          // not to be stored, though there is no error
 	Timeout time.Duration // how long to store it; not positive: not at all; or DefaultTimeout
+	Closed  bool          // the Cache is closed, and nothing was computed: get the backend again
 }

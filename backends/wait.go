@@ -2,112 +2,212 @@ package backends
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/cacheutils/cacheutils"
 )
 
-// lead runs the flight and returns its result.
-func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)) Result {
+// How waiting for a flight has ended.
+type arrival int
+
+const (
+	gone      arrival = iota // the caller's context has
+	landed                   // the flight has landed
+	early                    // its result is known, and for this caller, though it is not stored
+	impatient                // it waits for the store, and the caller has no time for that
+	hanging                  // its function hangs
+)
+
+// lead runs the flight and returns its result. ok is false where the caller is to go on without the store.
+func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)) (r Result, ok bool) {
 	if parent := callersFlight(ctx); parent != nil && waits.enter(parent, fl) {
 		defer waits.leave(parent, fl)
 	}
+	fl.seat = seatOf(ctx)
 	if ctx.Done() == nil {
-		fl.run(ctx, c, work)
+		w := &working{Context: ctx}
+		w.flight.Store(fl)
+		defer w.landed(ctx)
+		fl.run(w, c, work)
 		fl.rethrow()
-		return fl.result
+		return fl.result, true
 	}
-	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	fl.cancel = cancel
+	c.fly(ctx, fl, work)
+	switch c.await(ctx, fl, 0, !fl.forced) {
+	case early:
+		fl.early.rethrow()
+		return fl.early.result, true
+	case landed:
+		fl.rethrow()
+		return fl.result, true
+	case impatient, hanging:
+		return Result{}, false
+	default:
+		return Result{Err: ctx.Err()}, true
+	}
+}
+
+// fly runs the flight on a goroutine of its own, under a context with the values of ctx.
+func (c *Cache) fly(ctx context.Context, fl *flight, work func(context.Context)) {
+	var deadline time.Time
+	if d, ok := ctx.Deadline(); ok && !fl.refresh {
+		deadline = d.Add(c.lingerOf(fl.task, context.DeadlineExceeded))
+	}
+	w := newWorking(ctx, fl, deadline)
+	c.flights.under(fl, w, ctx, deadline)
 	go func() {
-		defer cancel()
-		fl.run(working, c, work)
+		defer func() { w.landed(c.flights.waiting(fl)) }()
+		fl.run(w, c, work)
 	}()
-	if !c.await(ctx, fl, 0) {
-		return Result{Err: ctx.Err()}
+}
+
+// lingerOf returns how long a computation of the task goes on when the last caller's context has ended
+// with err.
+func (c *Cache) lingerOf(task *Task, err error) time.Duration {
+	switch {
+	case task.Linger != DefaultLinger:
+		return max(task.Linger, 0)
+	case errors.Is(err, context.DeadlineExceeded):
+		return c.lease
+	default:
+		return 0
 	}
-	fl.rethrow()
-	return fl.result
 }
 
 // wait is for callers who have joined a flight. ok is false when its outcome is not for them, or of no
-// use to them: then it has landed, and they start again.
-func (c *Cache) wait(ctx context.Context, fl *flight, key *Key, task *Task, started uint64, looked bool) (r Result, ok bool) {
+// use to them: then they start again, as why says.
+func (c *Cache) wait(ctx context.Context, fl *flight, key *Key, task *Task, started uint64) (r Result, ok bool, why arrival) {
 	if parent := callersFlight(ctx); parent != nil {
 		if !waits.enter(parent, fl) {
-			c.flights.leave(fl)
-			return Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, fl.task.name, fl.key)}, true
+			c.flights.leave(fl, 0, cacheutils.ErrRecursion)
+			return Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, fl.task.name, fl.key)}, true, gone
 		}
 		defer waits.leave(parent, fl)
 	}
-	if !c.await(ctx, fl, started) {
-		return Result{Err: ctx.Err()}, true
+	why = c.await(ctx, fl, started, true)
+	if why == early {
+		if r, ok = c.outcomeFor(fl, &fl.early, key, task, started); ok {
+			return r, true, early
+		}
+		why = c.await(ctx, fl, always, true)
 	}
-	r, ok = c.outcomeFor(fl, key, task, started, looked)
-	if !ok && !c.await(ctx, fl, always) {
-		return Result{Err: ctx.Err()}, true
+	switch why {
+	case gone:
+		return Result{Err: ctx.Err()}, true, gone
+	case landed:
+		r, ok = c.outcomeFor(fl, &fl.outcome, key, task, started)
 	}
-	return r, ok
+	return r, ok, why
 }
 
-// outcomeFor returns the outcome of fl to a caller who waited for it, see isFor.
-func (c *Cache) outcomeFor(fl *flight, key *Key, task *Task, started uint64, looked bool) (r Result, ok bool) {
-	if !c.flights.isFor(fl, key, started, looked) {
+// outcomeFor returns o, the outcome of fl, to a caller who waited for it, see isFor.
+func (c *Cache) outcomeFor(fl *flight, o *outcome, key *Key, task *Task, started uint64) (r Result, ok bool) {
+	if !c.flights.isFor(fl, o, key, started) {
 		return Result{}, false
 	}
-	fl.rethrow()
-	if fl.task.typ != task.typ || fl.result.Absent && !task.Many {
+	o.rethrow()
+	if fl.task.typ != task.typ || o.result.Absent && !task.Many {
 		return Result{}, false // another function's result under the same name
 	}
-	return c.share(fl)
+	return c.share(fl, o)
 }
 
-// await returns true when the flight has landed, or has a result for a caller who started at that
-// tick, and false when ctx ended before.
-func (c *Cache) await(ctx context.Context, fl *flight, started uint64) bool {
-	computed, landed := fl.computed, c.flights.lands(fl)
+// await waits until the flight has landed, or has a result for a caller who started at that tick
+// and has no time to wait for more. tires says that the caller may go on without the store.
+func (c *Cache) await(ctx context.Context, fl *flight, started uint64, tires bool) arrival {
+	landing, hangs := c.flights.lands(fl, c.lease)
+	computed := fl.computed
+	var hung, hasty <-chan time.Time
+	deadline, ends := ctx.Deadline()
+	if !hangs.IsZero() && (!ends || hangs.Before(deadline)) {
+		timer := time.NewTimer(time.Until(hangs))
+		defer timer.Stop()
+		hung = timer.C
+	}
+	var patience *time.Timer
+	if ends && fl.computed != nil && tires {
+		if spare, ok := fl.task.spare(time.Until(deadline)); ok {
+			patience = time.NewTimer(spare)
+			defer patience.Stop()
+			hasty = patience.C
+		}
+	}
 	for {
 		select {
 		case <-computed:
-			if started < fl.began {
-				return true
+			if fl.later && started < fl.early.began {
+				return early
 			}
 			computed = nil
-		case <-landed:
-			return true
+		case <-landing:
+			return landed
+		case <-hung:
+			c.flights.leave(fl, 0, nil)
+			c.giveUp(fl)
+			return hanging
+		case <-hasty:
+			spare, ok := fl.task.spare(time.Until(deadline))
+			switch {
+			case !ok, fl.isComputed() && started < fl.early.began: // to go on without the store would be of no use any more
+			case fl.asksFor() >= leastPatience:
+				c.flights.leave(fl, 0, nil)
+				return impatient
+			default:
+				patience.Reset(max(spare, time.Millisecond))
+			}
 		case <-ctx.Done():
-			c.flights.leave(fl)
-			return false
+			if fl.computed != nil && fl.isComputed() && started < fl.early.began {
+				return early
+			}
+			c.flights.leave(fl, c.lingerOf(fl.task, ctx.Err()), context.Cause(ctx))
+			return gone
 		}
+	}
+}
+
+// giveUp is for a flight that hangs: its lease is given up, so that others may compute, and it counts
+// as ended.
+func (c *Cache) giveUp(fl *flight) {
+	l, last := c.flights.giveUp(fl)
+	if l != nil {
+		l.giveUp()
+	}
+	if last {
+		c.shut()
 	}
 }
 
 // readStored is read for those who expect to find what a call has returned: if that is being stored, they
 // wait for it.
 func (c *Cache) readStored(ctx context.Context, key Key) (finding, error) {
-	if fl := c.flights.storing(key); fl != nil {
+	if fl := c.flights.stores(key); fl != nil {
+		landing, _ := c.flights.lands(fl, c.lease)
 		select {
-		case <-c.flights.lands(fl):
+		case <-landing:
 		case <-ctx.Done():
 			return finding{}, ctx.Err()
 		}
 	}
+	ctx, done := c.bound(ctx)
+	defer done()
 	return c.read(ctx, key)
 }
 
-// share returns a result that a caller who joined may have. ok is false when there is no way
-// to copy it.
-func (c *Cache) share(fl *flight) (r Result, ok bool) {
-	r = fl.result
-	if r.Value == nil || fl.task.shared || fl.task.typ.Shareable() {
+// share returns the result of o, an outcome of fl, that a caller who joined may have. ok is false when
+// there is no way to copy it.
+func (c *Cache) share(fl *flight, o *outcome) (r Result, ok bool) {
+	r = o.result
+	if !fl.needsCopies(o) {
 		return r, true
 	}
-	if fl.payload == nil {
+	if o.payload == nil {
 		return Result{}, false
 	}
 	p := reflect.New(fl.task.typ.Type())
-	if err := fl.task.typ.Decode(fl.payload, p.UnsafePointer()); err != nil {
+	if err := fl.task.typ.Decode(o.payload, p.UnsafePointer()); err != nil {
 		c.fault("copy a result of "+fl.task.name, err)
 		return Result{}, false
 	}
@@ -115,20 +215,23 @@ func (c *Cache) share(fl *flight) (r Result, ok bool) {
 	return r, true
 }
 
-// land takes the flight off the table, prepares what those who wait for it need, and lets them have it.
-func (c *Cache) land(fl *flight) {
-	callers := c.flights.takeOff(fl)
-	if callers > 1 && fl.result.Value != nil && fl.payload == nil && !fl.task.shared && !fl.task.typ.Shareable() {
-		c.encode(fl)
-	}
-	c.closeAgain()
-	c.flights.land(fl)
+// needsCopies tells whether each of those who have the result of o has to have a copy of its own.
+func (fl *flight) needsCopies(o *outcome) bool {
+	return o.result.Value != nil && !fl.task.shared && !fl.task.typ.Shareable()
 }
 
-// closeAgain closes a Cache that was replaced and has nothing under way any more: what ended last
-// has opened again what Configure closed.
-func (c *Cache) closeAgain() {
-	if c.flights.deserted() {
-		_ = c.closeEngine()
+// land ends the flight, prepares what those who wait for it need, and lets them have it.
+func (c *Cache) land(fl *flight) {
+	// What was handed out may be changed by its caller by now: it was prepared before that.
+	lacks := fl.computed == nil && fl.payload == nil && fl.needsCopies(&fl.outcome)
+	callers, last := c.flights.finish(fl, lacks)
+	if lacks && callers > 1 {
+		c.encode(fl)
+		c.flights.mu.Lock()
+		c.flights.land(fl)
+		c.flights.mu.Unlock()
+	}
+	if last {
+		c.shut()
 	}
 }

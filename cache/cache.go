@@ -19,8 +19,10 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cachekey"
 )
@@ -55,32 +57,25 @@ func Group(names ...string) Option {
 // there is none, or none of type T.
 func Get[T any](ctx context.Context, key any, opts ...Option) (T, error) {
 	var value T
-	t, err := resolve(key, opts)
-	if err != nil {
-		return value, err
-	}
-	err = t.cache.GetKey(ctx, t.key, &value, t.options...)
+	err := at(key, opts, func(p place) error { return p.cache.GetKey(ctx, p.key, &value, p.options...) })
 	return value, err
 }
 
 // Set stores value, nil too, under key.
 func Set(ctx context.Context, key, value any, opts ...Option) error {
-	t, err := resolve(key, opts)
-	if err != nil {
-		return err
-	}
-	return t.cache.SetKey(ctx, t.key, value, t.options...)
+	return at(key, opts, func(p place) error { return p.cache.SetKey(ctx, p.key, value, p.options...) })
 }
 
 // Delete removes what is under key, whatever its groups, and tells whether there was something.
 // Once it has returned without an error, no call that starts later, in any process, gets the old
 // value, nor one of a GetOrSet that began to compute before.
 func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
-	t, err := resolve(key, opts)
-	if err != nil {
-		return false, err
-	}
-	return t.cache.DeleteKey(ctx, t.key)
+	var had bool
+	err := at(key, opts, func(p place) (err error) {
+		had, err = p.cache.DeleteKey(ctx, p.key)
+		return err
+	})
+	return had, err
 }
 
 // GetOrSet returns the value under key or, if there is none, that of compute, which is
@@ -91,11 +86,9 @@ func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
 // compute runs is not stored.
 func GetOrSet[T any](ctx context.Context, key any, compute func(context.Context) (T, error), opts ...Option) (T, error) {
 	var value T
-	t, err := resolve(key, opts)
-	if err != nil {
-		return value, err
-	}
-	err = t.cache.GetOrSetKey(ctx, t.key, &value, func(ctx context.Context) (any, error) { return compute(ctx) }, t.options...)
+	err := at(key, opts, func(p place) error {
+		return p.cache.GetOrSetKey(ctx, p.key, &value, func(ctx context.Context) (any, error) { return compute(ctx) }, p.options...)
+	})
 	return value, err
 }
 
@@ -110,11 +103,7 @@ func InvalidateGroup(ctx context.Context, group string, opts ...Option) error {
 // InvalidateGroups is InvalidateGroup for several groups, at once. It tries all of them and
 // returns the errors joined.
 func InvalidateGroups(ctx context.Context, groups []string, opts ...Option) error {
-	b, err := backends.Get(collect(opts).backend)
-	if err != nil {
-		return err
-	}
-	return b.InvalidateGroup(ctx, groups...)
+	return on(collect(opts).backend, func(b *backends.Cache) error { return b.InvalidateGroup(ctx, groups...) })
 }
 
 // A place is where a call's key is.
@@ -132,15 +121,31 @@ func collect(opts []Option) call {
 	return c
 }
 
-func resolve(key any, opts []Option) (place, error) {
+// at carries out an operation on what is under key.
+func at(key any, opts []Option, operation func(place) error) error {
 	c := collect(opts)
 	text, err := cachekey.Repr(key)
 	if err != nil {
-		return place{}, err
+		return err
 	}
-	b, err := backends.Get(c.backend)
-	if err != nil {
-		return place{}, err
+	return on(c.backend, func(b *backends.Cache) error {
+		return operation(place{cache: b, key: b.Key(text), options: c.options})
+	})
+}
+
+// on carries out an operation on the backend of that name. One that is closed when it is used was
+// replaced since it was looked up, and is looked up again.
+func on(name string, operation func(*backends.Cache) error) error {
+	for {
+		b, err := backends.Get(name)
+		if err != nil {
+			return err
+		}
+		if err = operation(b); !errors.Is(err, cacheutils.ErrClosed) {
+			return err
+		}
+		if now, gone := backends.Get(name); gone != nil || now == b {
+			return err
+		}
 	}
-	return place{cache: b, key: b.Key(text), options: c.options}, nil
 }

@@ -61,23 +61,27 @@ func makeFunc[F any](p *plan, call func([]reflect.Value) []reflect.Value) F {
 // call is a call of a decorated function.
 func (p *plan) call(values []reflect.Value) []reflect.Value {
 	ctx := p.context(values)
-	box, miss, err := p.look(ctx, values, nil)
-	if box != nil {
-		return p.hit(box, values)
+	for {
+		box, miss, err := p.look(ctx, values, nil)
+		if box != nil {
+			return p.hit(box, values)
+		}
+		if err != nil {
+			return p.goRound(err, values)
+		}
+		if r := miss.Fetch(orBackground(ctx), p.computation(values)); !r.Closed {
+			return p.results(r, values)
+		}
 	}
-	if err != nil {
-		return p.goRound(err, values)
-	}
-	return p.results(miss.Fetch(orBackground(ctx), p.computation(values)), values)
 }
 
 func (p *plan) forceRecalc(values []reflect.Value) []reflect.Value {
 	a := p.ofValues(values)
-	cache, key, err := p.locate(&a)
+	r, err := p.force(&a, p.computation(values))
 	if err != nil {
 		return p.goRound(err, values)
 	}
-	return p.results(cache.Force(a.context(), key, p.task, p.computation(values)), values)
+	return p.results(r, values)
 }
 
 func (p *plan) requireCache(values []reflect.Value) []reflect.Value {

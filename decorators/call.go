@@ -48,6 +48,25 @@ func (p *plan) look(ctx context.Context, values []reflect.Value, fields unsafe.P
 	return box, miss, err
 }
 
+// replaced tells whether the backend is another one by now.
+func (p *plan) replaced(cache *backends.Cache) bool {
+	now, err := p.backend.Cache()
+	return err == nil && now != cache
+}
+
+// force is ForceRecalc. An error says that the cache can't be asked.
+func (p *plan) force(a *arguments, compute func(context.Context) backends.Result) (r backends.Result, err error) {
+	for {
+		cache, key, err := p.locate(a)
+		if err != nil {
+			return backends.Result{}, err
+		}
+		if r := cache.Force(a.context(), key, p.task, compute); !r.Closed {
+			return r, nil
+		}
+	}
+}
+
 // locate returns the backend and the key for the arguments.
 func (p *plan) locate(a *arguments) (*backends.Cache, backends.Key, error) {
 	cache, err := p.backend.Cache()
@@ -67,12 +86,29 @@ func (p *plan) noKey(err error) error {
 
 // cached returns the box of what is cached for the arguments, or an error that matches
 // ErrNoCachedValue.
-func (p *plan) cached(a *arguments) (any, error) {
-	cache, key, err := p.locate(a)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
+func (p *plan) cached(a *arguments) (box any, err error) {
+	err = p.explicitly(a, func(cache *backends.Cache, key backends.Key) error {
+		box, err = cache.FetchCached(a.context(), key, p.task)
+		return err
+	})
+	if err != nil && !errors.Is(err, cacheutils.ErrNoCachedValue) {
+		err = fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
 	}
-	return cache.FetchCached(a.context(), key, p.task)
+	return box, err
+}
+
+// explicitly carries out an operation on what is under the key of the arguments. A backend that is closed
+// when it is used was replaced since it was looked up, and is looked up again.
+func (p *plan) explicitly(a *arguments, operation func(*backends.Cache, backends.Key) error) error {
+	for {
+		cache, key, err := p.locate(a)
+		if err != nil {
+			return err
+		}
+		if err = operation(cache, key); !errors.Is(err, cacheutils.ErrClosed) || !p.replaced(cache) {
+			return err
+		}
+	}
 }
 
 // uncached notes that a call goes round the cache, and why.
@@ -88,15 +124,13 @@ func (p *plan) uncached(err error) {
 
 // invalidate is Handle.Invalidate.
 func (p *plan) invalidate(a *arguments) error {
-	cache, key, err := p.locate(a)
-	if err != nil {
-		return err
-	}
-	if _, err := cache.DeleteKey(a.context(), key); err != nil {
-		return fmt.Errorf("decorators: invalidate %s: %w", p.name, err)
-	}
-	p.task.Stats.Invalidations.Add(1)
-	return nil
+	return p.explicitly(a, func(cache *backends.Cache, key backends.Key) error {
+		if _, err := cache.DeleteKey(a.context(), key); err != nil {
+			return fmt.Errorf("decorators: invalidate %s: %w", p.name, err)
+		}
+		p.task.Stats.Invalidations.Add(1)
+		return nil
+	})
 }
 
 // cacheKey is Handle.CacheKey.
@@ -110,12 +144,11 @@ func (p *plan) cacheKey(a *arguments) (string, error) {
 
 // set is Handle.Set.
 func (p *plan) set(a *arguments, box any) error {
-	cache, key, err := p.locate(a)
-	if err != nil {
-		return err
-	}
-	if err := cache.Put(a.context(), key, p.task, box, p.timeoutFor(box)); err != nil {
-		return fmt.Errorf("decorators: set %s: %w", p.name, err)
-	}
-	return nil
+	timeout := p.timeoutFor(box)
+	return p.explicitly(a, func(cache *backends.Cache, key backends.Key) error {
+		if err := cache.Put(a.context(), key, p.task, box, timeout); err != nil {
+			return fmt.Errorf("decorators: set %s: %w", p.name, err)
+		}
+		return nil
+	})
 }

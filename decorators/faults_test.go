@@ -241,6 +241,12 @@ func TestFaults_QuickRestart(t *testing.T) {
 	if n := h.Stats().Errors; n != 0 {
 		t.Errorf("%d calls met a fault, want none", n)
 	}
+	for n := range 50 {
+		F(n)
+	}
+	if s := h.Stats(); s.Computations != 100 || s.Hits != 50 {
+		t.Errorf("got %+v, want 50 computations before and 50 after the restart, and then 50 hits", s)
+	}
 }
 
 // The function of the processes below; its results tell which one ran it.
@@ -312,8 +318,8 @@ func otherProcess(t *testing.T, addr, do string) {
 // A server that hangs doesn't take the time that a caller with a close deadline has for the function.
 func TestLaw1_ShortDeadline(t *testing.T) {
 	server := cachetest.Memcached(t)
-	Load, _ := decorators.Cached1(func(ctx context.Context, id int) (int, error) { return id, ctx.Err() })
-	Many, _ := decorators.CachedMany(func(ctx context.Context, ids []int) (map[int]int, error) {
+	Load, loads := decorators.Cached1(func(ctx context.Context, id int) (int, error) { return id, ctx.Err() })
+	Many, manys := decorators.CachedMany(func(ctx context.Context, ids []int) (map[int]int, error) {
 		return map[int]int{ids[0]: ids[0]}, ctx.Err()
 	})
 	server.Pause()
@@ -329,5 +335,8 @@ func TestLaw1_ShortDeadline(t *testing.T) {
 			t.Errorf("many: got %v, %v", got, err)
 		}
 		cancel()
+	}
+	if loads.Stats().Errors == 0 || manys.Stats().Errors == 0 {
+		t.Error("the calls have met no fault: not a test")
 	}
 }

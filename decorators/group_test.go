@@ -264,18 +264,16 @@ func TestLaw2_GroupInvalidatedDuringRefresh(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(3 * time.Millisecond)
-			refresher := ask(call)
-			within(t, "the refresh", g.started)
-			if a := within(t, "a caller meanwhile", ask(call)); a.run != -1 {
-				t.Errorf("%s: a caller meanwhile got %+v, want the stale value", who, a)
+			for range 2 { // the first of them starts the refresh
+				if a := within(t, "a caller", ask(call)); a.run != -1 {
+					t.Errorf("%s: a caller got %+v, want the stale value", who, a)
+				}
 			}
+			within(t, "the refresh", g.started)
 			invalidateGroup(t, who, "g")
 			after := ask(call)
 			eventually(t, "the caller from after has joined", func() bool { return h.Stats().Joins == 1 })
 			close(g.release)
-			if a := within(t, "the refresher", refresher); a.run != 1 || a.err != nil {
-				t.Errorf("%s: the one who refreshes got %+v", who, a)
-			}
 			if a := within(t, "the caller from after", after); a.run != 2 || a.err != nil {
 				t.Errorf("%s: a caller from after the invalidation got %+v, want run 2", who, a)
 			}
@@ -346,8 +344,8 @@ func TestLaw2_GroupOnDummy(t *testing.T) {
 	}
 }
 
-// A computation that began while the server was away is for nobody who finds it there again: an
-// invalidation may have found it, too.
+// A computation that began while the server was away is only for those who had called before: others may
+// know of an invalidation that found the server there again. One next computation is for all of them.
 func TestLaw2_ServerBackDuringComputation(t *testing.T) {
 	server := cachetest.Memcached(t)
 	server.Stop()
@@ -367,13 +365,13 @@ func TestLaw2_ServerBackDuringComputation(t *testing.T) {
 	late := ask(call)
 	eventually(t, "another has joined", func() bool { return h.Stats().Joins == 2 })
 	close(g.release)
-	for _, c := range []<-chan answer{first, blind} {
-		if a := within(t, "a caller from before", c); a.run != 1 {
-			t.Errorf("a caller without the server got %+v, want run 1", a)
-		}
+	if a := within(t, "the first caller", first); a.run != 1 {
+		t.Errorf("the first caller got %+v, want run 1", a)
 	}
-	if a := within(t, "the late caller", late); a.run != 2 {
-		t.Errorf("the caller from after got %+v, want run 2", a)
+	for _, c := range []<-chan answer{blind, late} {
+		if a := within(t, "a caller from after it began", c); a.run != 2 {
+			t.Errorf("a caller from after it began got %+v, want run 2", a)
+		}
 	}
 }
 
@@ -638,11 +636,12 @@ func TestLaw4_MissCost(t *testing.T) {
 	}
 	want("Invalidate", "delete")
 
-	Brief, _ := decorators.Cached(numbering(), decorators.Key("cost.stale"), decorators.Group("group-1"), decorators.Timeout(time.Millisecond))
+	Brief, brief := decorators.Cached(numbering(), decorators.Key("cost.stale"), decorators.Group("group-1"), decorators.Timeout(time.Millisecond))
 	call(Brief, "a", "a1")
 	want("a miss with a group and stale values", "get", "add", "get", "cas")
 	time.Sleep(3 * time.Millisecond)
-	call(Brief, "a", "a2")
+	call(Brief, "a", "a1")
+	eventually(t, "the refresh", func() bool { return brief.Stats().Stores == 2 })
 	want("a refresh", "get", "cas", "get", "cas")
 }
 
@@ -661,26 +660,20 @@ func TestStale(t *testing.T) {
 		for range callers {
 			all = append(all, ask(call))
 		}
-		within(t, "the refresh", g.started)
-		old := make(chan answer, callers)
 		for _, c := range all {
-			go func() { old <- <-c }()
-		}
-		for range callers - 1 {
-			if a := within(t, "a caller meanwhile", old); a.run != -1 || a.err != nil {
-				t.Errorf("a caller meanwhile got %+v, want the old value", a)
+			if a := within(t, "a caller", c); a.run != -1 || a.err != nil {
+				t.Errorf("a caller got %+v, want the old value", a)
 			}
 		}
-		if n := g.runs.Load(); n != 1 {
-			t.Errorf("%d computations at once, want 1", n)
-		}
+		within(t, "the refresh", g.started)
 		got(t, "RequireCache", -1)(h.RequireCache(context.Background()))
-		close(g.release)
-		if a := within(t, "the refresher", old); a.run != 1 || a.err != nil {
-			t.Errorf("the one who refreshes got %+v, want the new value", a)
+		if s := h.Stats(); s.Stale != callers || s.Misses != 0 || s.Computations != 1 {
+			t.Errorf("got %d stale, %d misses and %d computations, want %d, 0 and 1", s.Stale, s.Misses, s.Computations, callers)
 		}
-		if s := h.Stats(); s.Stale != callers || s.Misses != 0 {
-			t.Errorf("got %d stale and %d misses, want %d and 0", s.Stale, s.Misses, callers)
+		close(g.release)
+		eventually(t, "the new value is stored", func() bool { return h.Stats().Stores == 1 })
+		if n := g.runs.Load(); n != 1 {
+			t.Errorf("%d computations, want 1", n)
 		}
 	})
 }
@@ -709,14 +702,17 @@ func TestStale_FailingRefresh(t *testing.T) {
 		for range 50 {
 			got(t, "the refresh fails", int64(-1))(F(ctx))
 		}
+		eventually(t, "the refresh", func() bool { return runs.Load() > 0 })
+		for range 50 {
+			got(t, "the refresh has failed", int64(-1))(F(ctx))
+		}
 		if n := runs.Load(); n != 1 && time.Since(start) < time.Second {
 			t.Errorf("%d computations within the first second, want 1", n)
 		}
 		fails.Store("panic")
-		eventually(t, "the next try, which panics", func() (panics bool) {
-			defer func() { panics = recover() != nil }()
+		eventually(t, "the next try, which panics", func() bool {
 			got(t, "meanwhile", int64(-1))(F(ctx))
-			return false
+			return runs.Load() == 2
 		})
 		if d := time.Since(start); d < time.Second-2*time.Millisecond {
 			t.Errorf("the second try was after %v, want a second", d)
@@ -737,31 +733,30 @@ func TestStale_FailingRefresh(t *testing.T) {
 	})
 }
 
+// A refresh goes on when the caller who has started it has left.
 func TestStale_ContextEnds(t *testing.T) {
 	eachGrouping(t, func(t *testing.T) {
 		g := newGate()
-		F, h := decorators.Cached(g.wait, decorators.Key("stale.context"), decorators.Timeout(time.Millisecond), decorators.Stale(time.Hour))
-		if err := h.Set([]any{context.Background()}, -1); err != nil {
+		F, h := decorators.Cached(g.wait, decorators.Key("stale.context"), decorators.Timeout(time.Minute), decorators.Stale(time.Hour))
+		H, brief := decorators.Cached(g.wait, decorators.Key("stale.context"), decorators.Timeout(time.Millisecond), decorators.Stale(time.Hour))
+		if err := brief.Set([]any{context.Background()}, -1); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * time.Millisecond)
-		ctx, cancel := context.WithCancel(context.Background())
-		refresher := ask(func() (int, error) { return F(ctx) })
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		if a := within(t, "the first caller", ask(func() (int, error) { return F(ctx) })); a.run != -1 || a.err != nil {
+			t.Errorf("the first caller got %+v, want the old value", a)
+		}
 		within(t, "the refresh", g.started)
 		cancel()
-		if a := within(t, "the refresher", refresher); a.run != -1 || a.err != nil {
-			t.Errorf("the one whose context ended got %+v, want the old value", a)
-		}
-		// The computation had nobody left, and that is no failure: the next one tries at once.
-		next := ask(func() (int, error) { return F(context.Background()) })
 		close(g.release)
-		if a := within(t, "the next", next); a.err != nil {
-			t.Errorf("the next caller got %+v", a)
+		eventually(t, "the new value is stored", func() bool { return h.Stats().Stores == 1 })
+		for _, call := range []func(context.Context) (int, error){F, H} {
+			got(t, "the next caller", 1)(call(context.Background()))
 		}
-		eventually(t, "a new value", func() bool {
-			v, err := F(context.Background())
-			return err == nil && v > 1
-		})
+		if n := g.runs.Load(); n != 1 {
+			t.Errorf("%d runs, want 1", n)
+		}
 	})
 }
 
@@ -777,25 +772,28 @@ func TestStale_NilAndUnless(t *testing.T) {
 			"CacheNil": {[]decorators.Option{decorators.CacheNil()}, true},
 			"Unless":   {[]decorators.Option{decorators.CacheNil(), decorators.Unless(func(l []int) bool { return l == nil })}, false},
 		} {
-			runs := 0
+			var runs atomic.Int64
 			options := append(test.options, decorators.Key("stale."+name), decorators.Stale(time.Hour), decorators.Timeout(40*time.Millisecond))
-			F, h := decorators.Cached(func(context.Context) ([]int, error) { runs++; return nil, nil }, options...)
+			F, h := decorators.Cached(func(context.Context) ([]int, error) { runs.Add(1); return nil, nil }, options...)
 			if err := h.Set([]any{ctx}, []int{1}); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the value is stale", func() bool {
-				list, err := F(ctx)
-				if err != nil {
+			eventually(t, "the value is stale, and its refresh has ended", func() bool {
+				if runs.Load() > 0 {
+					list, err := h.RequireCache(ctx)
+					return err != nil || list == nil
+				}
+				if _, err := F(ctx); err != nil {
 					t.Fatal(err)
 				}
-				return list == nil
+				return false
 			})
 			_, err := h.RequireCache(ctx)
 			if stored := err == nil; stored != test.stored || !stored && !errors.Is(err, cacheutils.ErrNoCachedValue) {
 				t.Errorf("%s: RequireCache: got %v, want stored: %v", name, err, test.stored)
 			}
-			if runs != 1 {
-				t.Errorf("%s: %d runs, want 1", name, runs)
+			if n := runs.Load(); n != 1 {
+				t.Errorf("%s: %d runs, want 1", name, n)
 			}
 		}
 	})

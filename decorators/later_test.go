@@ -88,7 +88,7 @@ func onSlowStore(t *testing.T, later bool) *slowStore {
 	server := memcachedtest.Start(t)
 	cachetest.Configure(t, backends.Config{"default": {
 		Backend: "slow-store", Location: []string{server.Addr()},
-		Options: map[string]any{"store_later": later},
+		Options: map[string]any{"store_later": later, "operation_timeout": "20s"}, // stores are held
 	}})
 	opened, _ := slowStores.Load(server.Addr())
 	store := opened.(*slowStore)
@@ -244,15 +244,15 @@ func TestStoreLater_NotForThese(t *testing.T) {
 
 	time.Sleep(60 * time.Millisecond) // it is stale
 	take := s.hold()
-	refresh := ask(call)
+	want(t, "the call that starts the refresh", 1, ask(call))
 	eventually(t, "the refresh", func() bool { return s.waiting.Load() == 1 })
 	store := s.hold()
 	take()
 	eventually(t, "it has computed", func() bool { return h.Stats().Computations == 2 })
-	still(t, "the refresh", s, 1, refresh)
 	want(t, "another call", 1, ask(call))
 	store()
-	want(t, "the refresh", 2, refresh)
+	eventually(t, "it is stored", func() bool { return h.Stats().Stores == 2 })
+	want(t, "a call after that", 2, ask(call))
 }
 
 // A caller for whom the result isn't waits until it is stored, without going round in circles.
@@ -363,17 +363,23 @@ func TestStoreLater_Close(t *testing.T) {
 	}
 	closed := ask(func() (int, error) { return 0, c.Close() })
 	still(t, "Close", s, 1, closed)
+	stores := func() bool {
+		stacks := make([]byte, 1<<20)
+		return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "backends.(*Cache).")
+	}
+	if !stores() {
+		t.Error("no goroutine stores the result: not a test")
+	}
 	let()
 	want(t, "Close", 0, closed)
 	if stats := h.Stats(); stats.Stores != 1 {
 		t.Errorf("%+v, want one store", stats)
 	}
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	if strings.Contains(string(stacks), "runWithLease") {
-		t.Errorf("a goroutine is left:\n%s", stacks)
+	eventually(t, "no goroutine is left", func() bool { return !stores() })
+	if err := c.Set(context.Background(), "k", 1); !errors.Is(err, cacheutils.ErrClosed) {
+		t.Errorf("Set after Close: got %v, want ErrClosed", err)
 	}
-	want(t, "a call after Close", 1, ask(func() (int, error) { return F(context.Background(), "a") }))
+	want(t, "a call after Close, which goes round the cache", 2, ask(func() (int, error) { return F(context.Background(), "a") }))
 }
 
 // A goroutine that a computation left behind may ask for its result while that is being stored.

@@ -630,7 +630,7 @@ func TestLaw9_WaiterKeepsItsDeadline(t *testing.T) {
 	})
 }
 
-// When all have left the computation's context ends; the next caller's computation starts
+// When all have been cancelled the computation's context ends; the next caller's computation starts
 // after that one has ended, and is not told of the cancellation.
 func TestLaw9_AllLeave(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
@@ -652,7 +652,7 @@ func TestLaw9_AllLeave(t *testing.T) {
 			<-ctx.Done()
 			ended <- ctx.Err()
 			<-slowEnd
-			return "first", nil
+			return "first", ctx.Err()
 		}, decorators.Key("law9.all"))
 		type key struct{}
 		ctx, cancel := context.WithCancel(context.WithValue(context.Background(), key{}, 1))
@@ -677,29 +677,51 @@ func TestLaw9_AllLeave(t *testing.T) {
 		eventually(t, "the next caller waits", func() bool { return h.Stats().Joins >= 2 })
 		close(slowEnd)
 		if got := within(t, "the next caller", next); got != "second" {
-			t.Errorf("the next caller got %q, a result that was given up", got)
+			t.Errorf("the next caller got %q, want the second computation's result", got)
 		}
 	})
 }
 
-func TestLaw9_ValuesAndNoDeadline(t *testing.T) {
+// The computation's context has the first caller's values, and its deadline with the time to linger.
+func TestLaw9_ValuesAndDeadline(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		type key struct{}
-		F, _ := decorators.Cached(func(ctx context.Context) (string, error) {
-			if _, has := ctx.Deadline(); has {
-				return "", errors.New("the computation has the first caller's deadline")
-			}
-			return ctx.Value(key{}).(string), nil
-		}, decorators.Key("law9.values"))
-		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), key{}, "v"), time.Minute)
+		type seen struct {
+			Value    string
+			Deadline time.Time
+		}
+		const lease = 5 * time.Second
+		deadline := time.Now().Add(time.Minute)
+		with, cancel := context.WithDeadline(context.WithValue(context.Background(), key{}, "v"), deadline)
 		defer cancel()
-		if got, err := F(ctx); got != "v" || err != nil {
-			t.Errorf("got %q, %v", got, err)
+		without, cancel := context.WithCancel(context.WithValue(context.Background(), key{}, "v"))
+		defer cancel()
+		for name, test := range map[string]struct {
+			ctx  context.Context
+			opts []decorators.Option
+			want time.Time
+		}{
+			"deadline":           {with, nil, deadline.Add(lease)},
+			"deadline, Linger":   {with, []decorators.Option{decorators.Linger(time.Hour)}, deadline.Add(time.Hour)},
+			"deadline, Linger 0": {with, []decorators.Option{decorators.Linger(0)}, deadline},
+			"no deadline":        {without, nil, time.Time{}},
+			"no end":             {context.WithValue(context.Background(), key{}, "v"), nil, time.Time{}},
+		} {
+			F, h := decorators.Cached(func(ctx context.Context) (seen, error) {
+				deadline, _ := ctx.Deadline()
+				return seen{ctx.Value(key{}).(string), deadline}, nil
+			}, append(test.opts, decorators.Key("law9.values."+name))...)
+			for what, call := range map[string]func(context.Context) (seen, error){"call": F, "ForceRecalc": h.ForceRecalc} {
+				got, err := call(test.ctx)
+				if err != nil || got.Value != "v" || !got.Deadline.Equal(test.want) {
+					t.Errorf("%s, %s: got %+v, %v, want the deadline %v", what, name, got, err, test.want)
+				}
+			}
 		}
 	})
 }
 
-// A caller whose context has ended already starts nothing.
+// A caller whose context has ended already starts nothing, but what it invalidates is invalidated.
 func TestLaw9_EndedBefore(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		runs := 0
@@ -711,8 +733,14 @@ func TestLaw9_EndedBefore(t *testing.T) {
 				t.Errorf("%s: got %v, want the cancellation", name, err)
 			}
 		}
-		if err := h.Invalidate(ctx); !errors.Is(err, context.Canceled) {
-			t.Errorf("Invalidate: got %v, want the cancellation", err)
+		if err := h.Set([]any{context.Background()}, 7); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Invalidate(ctx); err != nil {
+			t.Errorf("Invalidate: got %v, want it carried out", err)
+		}
+		if _, err := h.RequireCache(context.Background()); !errors.Is(err, cacheutils.ErrNoCachedValue) {
+			t.Errorf("after Invalidate: got %v, want ErrNoCachedValue", err)
 		}
 		if runs != 0 || h.Stats().Errors != 0 {
 			t.Errorf("%d runs, %+v", runs, h.Stats())

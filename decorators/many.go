@@ -92,16 +92,20 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 		return map[K]V{}, nil
 	}
 	keys = distinct(keys)
-	cache, found, misses, err := m.lookAll(ctx, keys)
-	if err != nil {
-		return m.goRound(ctx, keys, err)
+	for {
+		cache, found, misses, err := m.lookAll(ctx, keys)
+		if err != nil {
+			return m.goRound(ctx, keys, err)
+		}
+		if misses == nil {
+			return found, nil
+		}
+		results := make([]backends.Result, len(keys))
+		cache.FetchMisses(orBackground(ctx), misses, results, m.computation(ctx, keys))
+		if !slices.ContainsFunc(results, func(r backends.Result) bool { return r.Closed }) {
+			return found, m.collect(found, keys, results)
+		}
 	}
-	if misses == nil {
-		return found, nil
-	}
-	results := make([]backends.Result, len(keys))
-	cache.FetchMisses(orBackground(ctx), misses, results, m.computation(ctx, keys))
-	return found, m.collect(found, keys, results)
 }
 
 // lookAll returns the results that are cached, by key, and the misses, by index, or nil if there are none.
@@ -132,13 +136,18 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 		return map[K]V{}, nil
 	}
 	keys = distinct(keys)
-	var l listing
-	cache, err := m.locateAll(ctx, keys, &l)
-	if err != nil {
-		return m.goRound(ctx, keys, err)
+	for {
+		var l listing
+		cache, err := m.locateAll(ctx, keys, &l)
+		if err != nil {
+			return m.goRound(ctx, keys, err)
+		}
+		results := cache.ForceMany(orBackground(ctx), l.entries, m.task, m.computation(ctx, keys))
+		if !slices.ContainsFunc(results, func(r backends.Result) bool { return r.Closed }) {
+			found := make(map[K]V, len(keys))
+			return found, m.collect(found, keys, results)
+		}
 	}
-	found := make(map[K]V, len(keys))
-	return found, m.collect(found, keys, cache.ForceMany(orBackground(ctx), l.entries, m.task, m.computation(ctx, keys)))
 }
 
 // goRound is a call that the cache has no part in, because of err. It returns what it would with the cache.
@@ -156,9 +165,18 @@ func (m *many[K, V]) goRound(ctx context.Context, keys []K, err error) (map[K]V,
 
 func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error) {
 	keys = distinct(keys)
-	_, found, misses, err := m.lookAll(ctx, keys)
+	for {
+		cache, found, err := m.requireOnce(ctx, keys)
+		if !errors.Is(err, cacheutils.ErrClosed) || !m.replaced(cache) {
+			return found, err
+		}
+	}
+}
+
+func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*backends.Cache, map[K]V, error) {
+	cache, found, misses, err := m.lookAll(ctx, keys)
 	if err != nil {
-		return map[K]V{}, fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
+		return nil, map[K]V{}, fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
 	}
 	lacking := 0
 	for i, miss := range misses {
@@ -179,25 +197,36 @@ func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error
 	}
 	switch {
 	case lacking == 0:
-		return found, nil
+		return cache, found, nil
 	case err == nil:
-		return found, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.name, lacking, len(keys))
+		return cache, found, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.name, lacking, len(keys))
 	default:
-		return found, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.name, lacking, len(keys), err)
+		return cache, found, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.name, lacking, len(keys), err)
 	}
 }
 
 func (m *many[K, V]) invalidateAll(ctx context.Context, keys []K) error {
-	var l listing
-	cache, err := m.locateAll(ctx, distinct(keys), &l)
-	if err != nil {
-		return err
+	return m.explicitly(ctx, distinct(keys), func(cache *backends.Cache, entries []backends.Key) error {
+		if err := cache.DeleteKeys(orBackground(ctx), entries); err != nil {
+			return fmt.Errorf("decorators: invalidate %s: %w", m.name, err)
+		}
+		m.task.Stats.Invalidations.Add(uint64(len(entries)))
+		return nil
+	})
+}
+
+// explicitly is plan.explicitly for several keys.
+func (m *many[K, V]) explicitly(ctx context.Context, keys []K, operation func(*backends.Cache, []backends.Key) error) error {
+	for {
+		var l listing
+		cache, err := m.locateAll(ctx, keys, &l)
+		if err != nil {
+			return err
+		}
+		if err = operation(cache, l.entries); !errors.Is(err, cacheutils.ErrClosed) || !m.replaced(cache) {
+			return err
+		}
 	}
-	if err := cache.DeleteKeys(orBackground(ctx), l.entries); err != nil {
-		return fmt.Errorf("decorators: invalidate %s: %w", m.name, err)
-	}
-	m.task.Stats.Invalidations.Add(uint64(len(l.entries)))
-	return nil
 }
 
 func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
@@ -205,16 +234,13 @@ func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
 	for key, result := range results {
 		keys, boxes = append(keys, key), append(boxes, &result)
 	}
-	var l listing
-	cache, err := m.locateAll(ctx, keys, &l)
-	if err != nil {
-		return err
-	}
-	err = cache.PutMany(orBackground(ctx), l.entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(boxes[i]) })
-	if err != nil {
-		return fmt.Errorf("decorators: set %s: %w", m.name, err)
-	}
-	return nil
+	return m.explicitly(ctx, keys, func(cache *backends.Cache, entries []backends.Key) error {
+		err := cache.PutMany(orBackground(ctx), entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(boxes[i]) })
+		if err != nil {
+			return fmt.Errorf("decorators: set %s: %w", m.name, err)
+		}
+		return nil
+	})
 }
 
 // A listing is the entries' keys of one call. Their texts share the memory of one slice.

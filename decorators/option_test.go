@@ -223,10 +223,13 @@ func TestConfigureNamesFunctions(t *testing.T) {
 func TestForgottenFunctions(t *testing.T) {
 	cachetest.Locmem(t)
 	for i := range 100 {
-		F, _ := decorators.Cached(adder(i), decorators.Key(fmt.Sprint("instance ", i)))
+		F, _ := decorators.Cached(adder(i), decorators.Key(fmt.Sprint("instance.", i)))
+		if !known("instance.") {
+			t.Fatalf("function %d is not known while it can be called", i)
+		}
 		F(1)
 	}
-	forgotten(t, "instance ")
+	forgotten(t, "instance.")
 }
 
 // forgotten waits until no function whose name begins with prefix is known any more.
@@ -234,8 +237,13 @@ func forgotten(t *testing.T, prefix string) {
 	t.Helper()
 	eventually(t, prefix+"... is forgotten", func() bool {
 		runtime.GC()
-		return !slices.ContainsFunc(decorated.Functions(), func(f decorated.Function) bool { return strings.HasPrefix(f.Name, prefix) })
+		return !known(prefix)
 	})
+}
+
+// known tells whether a function is known whose name begins with prefix.
+func known(prefix string) bool {
+	return slices.ContainsFunc(decorated.Functions(), func(f decorated.Function) bool { return strings.HasPrefix(f.Name, prefix) })
 }
 
 // An entry follows the configuration that is in force when the call is made.

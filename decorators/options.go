@@ -31,6 +31,8 @@ type options struct {
 	hasAbsent    bool
 	stale        time.Duration
 	hasStale     bool
+	linger       time.Duration
+	hasLinger    bool
 }
 
 type attrs struct {
@@ -107,6 +109,18 @@ func Ignore[T any]() Option {
 // receivers of one dynamic type.
 func WithReceiver() Option {
 	return func(o *options) { o.withReceiver = true }
+}
+
+// Linger says how long the function goes on when every caller who waited for it has left. What it returns
+// then is stored, and is for those who come meanwhile; after that its context ends. Zero or less
+// ends it at once. Without Linger it goes on for as long as the backend's lease, 5 seconds, if the last
+// caller's deadline had passed, so that callers with little time don't run a slow function again and
+// again for nothing, and ends at once if the last caller was cancelled.
+//
+// A refresh of results past their timeout has no callers, and goes on until those results may not be
+// served any more; then it is as if a caller's deadline had passed.
+func Linger(d time.Duration) Option {
+	return func(o *options) { o.linger, o.hasLinger = d, true }
 }
 
 // CacheNil stores a sole result that is nil, too. Without it a nil pointer, slice, map or

@@ -141,6 +141,10 @@ func (p *plan) planType(o *options) {
 	if o.hasStale {
 		p.task.Stale = max(o.stale, 0)
 	}
+	if o.hasLinger {
+		p.task.Linger = max(o.linger, 0)
+	}
+	p.task.Doubted = p.errorType == nil && p.contextIndex >= 0
 	p.absent = max(o.absent, 0)
 	if o.hasAbsent && p.typ == p.fn.Type() {
 		panicf("%s: Absent is for CachedMany: a function of one key says that there is nothing in its result", p.label)

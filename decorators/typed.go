@@ -27,20 +27,26 @@ func newTyped[A, R any](fn any, run func(context.Context, A) (R, error), opts []
 
 // miss is the rest of a call that has found nothing.
 func (t *typed[A, R]) miss(ctx context.Context, args A, miss *backends.Miss, err error) (R, error) {
-	if err != nil {
-		t.uncached(err)
-		return t.run(ctx, args)
+	for err == nil {
+		if r := miss.Fetch(orBackground(ctx), t.computation(ctx, args)); !r.Closed {
+			return t.results(r)
+		}
+		var box any
+		if box, miss, err = t.look(ctx, nil, unsafe.Pointer(&args)); box != nil {
+			return *box.(*R), nil
+		}
 	}
-	return t.results(miss.Fetch(orBackground(ctx), t.computation(ctx, args)))
+	t.uncached(err)
+	return t.run(ctx, args)
 }
 
 func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
 	a := arguments{ctx: ctx, fields: unsafe.Pointer(&args)}
-	cache, key, err := t.locate(&a)
+	r, err := t.force(&a, t.computation(ctx, args))
 	if err != nil {
 		return t.miss(ctx, args, nil, err)
 	}
-	return t.results(cache.Force(a.context(), key, t.task, t.computation(ctx, args)))
+	return t.results(r)
 }
 
 func (t *typed[A, R]) requireCache(ctx context.Context, args A) (R, error) {

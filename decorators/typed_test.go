@@ -239,7 +239,8 @@ func TestTyped_GroupAndStale(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		fails = true
-		if n, err := F(ctx, "a"); n != 2 || err != nil || runs != 3 {
+		n, err := F(ctx, "a")
+		if synctest.Wait(); n != 2 || err != nil || runs != 3 {
 			t.Errorf("past its timeout, as the function fails: %d, %v after %d runs, want the stale 2 after 3", n, err, runs)
 		}
 		time.Sleep(time.Hour)

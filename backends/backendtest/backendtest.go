@@ -64,6 +64,7 @@ func (s *suite) testOperations(t *testing.T) {
 	s.testKeys(t)
 	s.testValues(t)
 	s.testClear(t)
+	s.testClose(t)
 	s.testContext(t)
 	s.testConcurrency(t)
 	s.testTimeouts(t)

@@ -7,7 +7,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 )
 
-// testClear is about the end of everything: Clear and Close.
+// testClear is about the end of all entries.
 func (s *suite) testClear(t *testing.T) {
 	t.Run("C83_Clear", func(t *testing.T) {
 		s.configure(t, backends.Config{"two": {Version: "2"}})
@@ -23,24 +23,5 @@ func (s *suite) testClear(t *testing.T) {
 		c.ok(c.Clear(ctx))
 		c.yes(c.Add(ctx, "a", "after"))
 		c.holds("a", "after")
-	})
-	t.Run("C85_CloseAndUseAgain", func(t *testing.T) {
-		c := s.only(t)
-		c.set("key", "before")
-		c.ok(c.Close())
-		c.ok(c.Close())
-		c.set("key", "after")
-		c.holds("key", "after")
-		c.ok(c.Close())
-		c.set("n", 1)
-		c.is(2)(c.Incr(ctx, "n", 1))
-	})
-	t.Run("C85_ConfigureAgain", func(t *testing.T) {
-		c := s.only(t)
-		c.set("key", "before")
-		again := s.only(t)
-		again.misses("key")
-		again.set("key", "after")
-		again.holds("key", "after")
 	})
 }

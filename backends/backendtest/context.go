@@ -8,11 +8,15 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
 )
 
 // promptly is how soon a method has to return once its context has ended. Race detector and
 // a busy machine included.
 const promptly = 2 * time.Second
+
+// invalidates has those of methods that are carried out though their context has ended.
+var invalidates = map[string]bool{"Touch0": true, "Delete": true, "DeleteMany": true}
 
 // testContext is about contexts that end.
 func (s *suite) testContext(t *testing.T) {
@@ -22,30 +26,75 @@ func (s *suite) testContext(t *testing.T) {
 		cancelled, cancel := context.WithCancel(ctx)
 		cancel()
 		for _, m := range methods {
+			if invalidates[m.name] {
+				continue
+			}
 			if err := m.call(cancelled, c, "key"); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: got error %v, want context.Canceled", m.name, err)
 			}
 		}
-		c.fails(c.Clear(cancelled), context.Canceled)
 		c.holds("key", "old")
+	})
+	t.Run("C120_InvalidationOutlastsItsContext", func(t *testing.T) {
+		c := s.only(t)
+		cancelled, cancel := context.WithCancel(ctx)
+		cancel()
+		late, cancel := context.WithDeadline(ctx, time.Now().Add(-time.Second))
+		defer cancel()
+		for name, over := range map[string]context.Context{"cancelled": cancelled, "its deadline has passed": late} {
+			for _, m := range methods {
+				if !invalidates[m.name] {
+					continue
+				}
+				c.set("key", "old", backends.Group("group"))
+				if err := m.call(over, c, "key"); err != nil {
+					t.Errorf("%s, %s: got %v, want it carried out", m.name, name, err)
+				}
+				c.misses("key")
+			}
+			c.set("key", "old", backends.Group("group"))
+			c.ok(c.InvalidateGroup(over, "group"))
+			c.misses("key")
+			c.set("key", "old")
+			c.ok(c.Clear(over))
+			c.misses("key")
+		}
 	})
 	t.Run("C120_ComputationIsLeft", func(t *testing.T) {
 		c := s.only(t)
-		late, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
-		defer cancel()
+		left, cancel := context.WithCancel(ctx)
 		told := make(chan struct{})
-		start := time.Now()
-		err := c.GetOrSet(late, "key", new(string), func(ctx context.Context) (any, error) {
+		err := c.GetOrSet(left, "key", new(string), func(ctx context.Context) (any, error) {
+			cancel()
 			<-ctx.Done()
 			close(told)
-			return "too late", nil
+			return "", ctx.Err()
+		})
+		c.fails(err, context.Canceled)
+		select {
+		case <-told:
+		case <-time.After(promptly):
+			t.Error("the computation was not told that its caller was cancelled")
+		}
+		c.misses("key")
+	})
+	t.Run("C120_ComputationIsUsed", func(t *testing.T) {
+		c := s.only(t)
+		late, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		err := c.GetOrSet(late, "key", new(string), func(ctx context.Context) (any, error) {
+			<-late.Done()
+			time.Sleep(10 * time.Millisecond)
+			return "late", ctx.Err()
 		})
 		c.fails(err, context.DeadlineExceeded)
 		if d := time.Since(start); d > promptly {
 			t.Errorf("returned after %v, want soon after 20ms", d)
 		}
-		<-told
-		c.misses("key")
+		got := ""
+		c.ok(c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) { return "once more", nil }))
+		c.same("what was computed for a caller who had left", "late", got)
 	})
 	t.Run("C120_CancelledOnTheWay", s.cancelledOnTheWay)
 }

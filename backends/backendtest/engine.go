@@ -35,7 +35,6 @@ func (s *suite) testEngine(t *testing.T) {
 		{"Engine_CompareAndSwapIsExclusive", swapIsExclusive},
 		{"Engine_Incr", incr},
 		{"Engine_Clear", clearAll},
-		{"Engine_UseAfterClose", useAfterClose},
 		{"Engine_EndedContext", endedContext},
 		{"Engine_LiveItems", liveItems},
 		{"Engine_CheckKey", checksKeys},
@@ -47,6 +46,27 @@ func (s *suite) testEngine(t *testing.T) {
 		must(t, one.Set(ctx, ":1:key", text("shared"), time.Hour))
 		wantItem(t, two, ":1:key", text("shared"))
 	})
+	t.Run("Engine_UseAfterClose", s.useAfterClose)
+	t.Run("Engine_CloseWhileInUse", s.closeWhileInUse)
+}
+
+// operations are the methods of an engine that every engine has, Close not. They
+// use key, and Add the key ":1:new".
+func operations(e backends.Engine, key string) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"Get":     func(ctx context.Context) error { _, err := e.Get(ctx, key); return err },
+		"GetMany": func(ctx context.Context) error { _, err := e.GetMany(ctx, []string{key, ":1:new"}); return err },
+		"Set":     func(ctx context.Context) error { return e.Set(ctx, key, number(2), time.Hour) },
+		"Add":     func(ctx context.Context) error { _, err := e.Add(ctx, ":1:new", number(2), time.Hour); return err },
+		"CompareAndSwap": func(ctx context.Context) error {
+			_, err := e.CompareAndSwap(ctx, key, number(2), time.Hour)
+			return err
+		},
+		"Delete": func(ctx context.Context) error { _, err := e.Delete(ctx, key); return err },
+		"Touch":  func(ctx context.Context) error { _, err := e.Touch(ctx, key, time.Hour); return err },
+		"Incr":   func(ctx context.Context) error { _, err := e.Incr(ctx, key, 1); return err },
+		"Clear":  e.Clear,
+	}
 }
 
 func must(t *testing.T, err error) {
@@ -269,20 +289,6 @@ func clearAll(t *testing.T, e backends.Engine) {
 	wantItem(t, e, keys[0], text("y"))
 }
 
-func useAfterClose(t *testing.T, e backends.Engine) {
-	must(t, e.Close())
-	must(t, e.Close())
-	must(t, e.Set(ctx, ":1:key", text("x"), time.Hour))
-	wantItem(t, e, ":1:key", text("x"))
-	must(t, e.Close())
-	if _, err := e.Get(ctx, ":1:key"); err != nil && !errors.Is(err, cacheutils.ErrCacheMiss) {
-		t.Errorf("Get after Close: %v", err)
-	}
-	if _, err := e.Delete(ctx, ":1:key"); err != nil {
-		t.Errorf("Delete after Close: %v", err)
-	}
-}
-
 func endedContext(t *testing.T, e backends.Engine) {
 	const key = ":1:key"
 	must(t, e.Set(ctx, key, number(1), time.Hour))
@@ -294,20 +300,7 @@ func endedContext(t *testing.T, e backends.Engine) {
 		ctx  context.Context
 		want error
 	}{{cancelled, context.Canceled}, {late, context.DeadlineExceeded}} {
-		for name, call := range map[string]func(context.Context) error{
-			"Get":     func(ctx context.Context) error { _, err := e.Get(ctx, key); return err },
-			"GetMany": func(ctx context.Context) error { _, err := e.GetMany(ctx, []string{key}); return err },
-			"Set":     func(ctx context.Context) error { return e.Set(ctx, key, number(2), time.Hour) },
-			"Add":     func(ctx context.Context) error { _, err := e.Add(ctx, ":1:new", number(2), time.Hour); return err },
-			"CompareAndSwap": func(ctx context.Context) error {
-				_, err := e.CompareAndSwap(ctx, key, number(2), time.Hour)
-				return err
-			},
-			"Delete": func(ctx context.Context) error { _, err := e.Delete(ctx, key); return err },
-			"Touch":  func(ctx context.Context) error { _, err := e.Touch(ctx, key, time.Hour); return err },
-			"Incr":   func(ctx context.Context) error { _, err := e.Incr(ctx, key, 1); return err },
-			"Clear":  e.Clear,
-		} {
+		for name, call := range operations(e, key) {
 			if err := call(ended.ctx); !errors.Is(err, ended.want) {
 				t.Errorf("%s: got error %v, want %v", name, err, ended.want)
 			}

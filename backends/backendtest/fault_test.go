@@ -35,10 +35,13 @@ type (
 	manyDropsFlags  struct{ sound }
 	borrowsKeys     struct{ sound }
 	ignoresContext  struct{ sound }
-	staysClosed     struct {
+	comesBack       struct{ sound }
+	closesOnce      struct {
 		sound
 		closed *bool
 	}
+	saysOtherwise struct{ sound }
+	clearsClosed  struct{ sound }
 )
 
 func (e inventsItems) Get(ctx context.Context, key string) (backends.Item, error) {
@@ -147,16 +150,39 @@ func (e ignoresContext) Get(ctx context.Context, key string) (backends.Item, err
 	return e.sound.Get(context.WithoutCancel(ctx), key)
 }
 
-func (e staysClosed) Get(ctx context.Context, key string) (backends.Item, error) {
-	if *e.closed {
-		return backends.Item{}, os.ErrClosed
+func (e *comesBack) Set(ctx context.Context, key string, item backends.Item, timeout time.Duration) error {
+	err := e.sound.Set(ctx, key, item, timeout)
+	if errors.Is(err, cacheutils.ErrClosed) {
+		e.Engine, _ = open(backends.Settings{})
+		err = e.sound.Set(ctx, key, item, timeout)
 	}
-	return e.sound.Get(ctx, key)
+	return err
 }
 
-func (e staysClosed) Close() error {
+func (e closesOnce) Close() error {
+	if *e.closed {
+		return cacheutils.ErrClosed
+	}
 	*e.closed = true
 	return e.sound.Close()
+}
+
+func (e saysOtherwise) Get(ctx context.Context, key string) (backends.Item, error) {
+	item, err := e.sound.Get(ctx, key)
+	if errors.Is(err, cacheutils.ErrClosed) {
+		err = os.ErrClosed
+	}
+	return item, err
+}
+
+func (e clearsClosed) Clear(ctx context.Context) error {
+	err := e.sound.Clear(ctx)
+	if errors.Is(err, cacheutils.ErrClosed) {
+		other, _ := open(backends.Settings{})
+		defer other.Close()
+		other.Clear(ctx)
+	}
+	return err
 }
 
 // faults are the subtests of Run that find them.
@@ -184,11 +210,20 @@ var faults = []struct {
 	{"Engine_GetMany", func(e sound) backends.Engine { return manyDropsFlags{e} }},
 	{"Engine_KeysAreOnlyBorrowed", func(e sound) backends.Engine { return borrowsKeys{e} }},
 	{"Engine_EndedContext", func(e sound) backends.Engine { return ignoresContext{e} }},
-	{"Engine_UseAfterClose", func(e sound) backends.Engine { return staysClosed{e, new(bool)} }},
+	{"Engine_UseAfterClose", func(e sound) backends.Engine { return &comesBack{e} }},
+	{"Engine_UseAfterClose", func(e sound) backends.Engine { return closesOnce{e, new(bool)} }},
+	{"Engine_UseAfterClose", func(e sound) backends.Engine { return saysOtherwise{e} }},
+	{"Engine_UseAfterClose", func(e sound) backends.Engine { return clearsClosed{e} }},
+	{"Engine_CloseWhileInUse", func(e sound) backends.Engine { return saysOtherwise{e} }},
 }
 
 // faultVariable tells a process that runs TestFaultyEngine which fault it is about.
 const faultVariable = "BACKENDTEST_FAULT"
+
+func open(s backends.Settings) (backends.Engine, error) {
+	s.Location = []string{"faulty"}
+	return locmem.Open(s)
+}
 
 func TestFaultyEngine(t *testing.T) {
 	n, err := strconv.Atoi(os.Getenv(faultVariable))
@@ -196,8 +231,7 @@ func TestFaultyEngine(t *testing.T) {
 		t.Skip("TestRunFindsFaults runs this in processes of their own")
 	}
 	backendtest.Run(t, func(s backends.Settings) (backends.Engine, error) {
-		s.Location = []string{"faulty"}
-		e, err := locmem.Open(s)
+		e, err := open(s)
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ package dummy
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
@@ -24,53 +25,64 @@ func Open(s engine.Settings) (engine.Engine, error) {
 	if err := options.Read("dummy", s.Options).Err(); err != nil {
 		return nil, err
 	}
-	return dummy{}, nil
+	return &dummy{}, nil
 }
 
-type dummy struct{}
+type dummy struct{ closed atomic.Bool }
 
 // Discards is true.
-func (dummy) Discards() bool { return true }
+func (d *dummy) Discards() bool { return true }
 
-func (dummy) Get(ctx context.Context, key string) (engine.Item, error) {
-	if err := ctx.Err(); err != nil {
+// begin returns nil to an operation, unless the engine is closed or ctx has ended.
+func (d *dummy) begin(ctx context.Context) error {
+	if d.closed.Load() {
+		return cacheutils.ErrClosed
+	}
+	return ctx.Err()
+}
+
+func (d *dummy) Get(ctx context.Context, key string) (engine.Item, error) {
+	if err := d.begin(ctx); err != nil {
 		return engine.Item{}, err
 	}
 	return engine.Item{}, cacheutils.ErrCacheMiss
 }
 
-func (dummy) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
-	return map[string]engine.Item{}, ctx.Err()
+func (d *dummy) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
+	return map[string]engine.Item{}, d.begin(ctx)
 }
 
-func (dummy) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
-	return ctx.Err()
+func (d *dummy) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
+	return d.begin(ctx)
 }
 
-func (dummy) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
-	err := ctx.Err()
+func (d *dummy) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
+	err := d.begin(ctx)
 	return err == nil, err
 }
 
-func (dummy) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
-	return false, ctx.Err()
+func (d *dummy) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
+	return false, d.begin(ctx)
 }
 
-func (dummy) Delete(ctx context.Context, key string) (bool, error) {
-	return false, ctx.Err()
+func (d *dummy) Delete(ctx context.Context, key string) (bool, error) {
+	return false, d.begin(ctx)
 }
 
-func (dummy) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
-	return false, ctx.Err()
+func (d *dummy) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
+	return false, d.begin(ctx)
 }
 
-func (dummy) Incr(ctx context.Context, key string, delta int64) (int64, error) {
-	if err := ctx.Err(); err != nil {
+func (d *dummy) Incr(ctx context.Context, key string, delta int64) (int64, error) {
+	if err := d.begin(ctx); err != nil {
 		return 0, err
 	}
 	return 0, cacheutils.ErrCacheMiss
 }
 
-func (dummy) Clear(ctx context.Context) error { return ctx.Err() }
+func (d *dummy) Clear(ctx context.Context) error { return d.begin(ctx) }
 
-func (dummy) Close() error { return nil }
+func (d *dummy) Close() error {
+	d.closed.Store(true)
+	return nil
+}

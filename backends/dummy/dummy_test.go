@@ -48,14 +48,40 @@ func TestDummy(t *testing.T) {
 		if err := e.Clear(ctx); err != nil {
 			t.Errorf("Clear: %v", err)
 		}
-		if err := e.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	if _, err := e.Get(ended, "k"); !errors.Is(err, context.Canceled) {
 		t.Errorf("Get with an ended context: %v", err)
+	}
+}
+
+func TestClose(t *testing.T) {
+	ctx := context.Background()
+	e, err := dummy.Open(engine.Settings{Backend: "dummy"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := e.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	item := engine.Item{Value: []byte("v")}
+	for name, call := range map[string]func() error{
+		"Get":            func() error { _, err := e.Get(ctx, "k"); return err },
+		"GetMany":        func() error { _, err := e.GetMany(ctx, []string{"k"}); return err },
+		"Set":            func() error { return e.Set(ctx, "k", item, time.Minute) },
+		"Add":            func() error { _, err := e.Add(ctx, "k", item, time.Minute); return err },
+		"CompareAndSwap": func() error { _, err := e.CompareAndSwap(ctx, "k", item, time.Minute); return err },
+		"Delete":         func() error { _, err := e.Delete(ctx, "k"); return err },
+		"Touch":          func() error { _, err := e.Touch(ctx, "k", time.Minute); return err },
+		"Incr":           func() error { _, err := e.Incr(ctx, "k", 1); return err },
+		"Clear":          func() error { return e.Clear(ctx) },
+	} {
+		if err := call(); !errors.Is(err, cacheutils.ErrClosed) {
+			t.Errorf("%s: %v, want ErrClosed", name, err)
+		}
 	}
 }
 

@@ -81,8 +81,14 @@ type Engine interface {
 	// Clear removes every item.
 	Clear(ctx context.Context) error
 
-	// Close releases connections, goroutines and memory. It can be called again, and an
-	// engine that is used after Close opens what it needs anew.
+	// Close releases connections, goroutines and memory. It may be called again, which
+	// returns nil.
+	//
+	// An engine stays closed. Every operation that begins after Close returns an error that
+	// matches cacheutils.ErrClosed and touches nothing: no store, no server. Where a method
+	// returns no error, GetLive finds nothing, Sight returns nil, and ReplayDelete false.
+	// Operations that are under way when Close is called end with their outcome or with
+	// ErrClosed. None of them hangs, or leaves a connection, a goroutine or an item behind.
 	Close() error
 }
 
@@ -132,6 +138,13 @@ type Discarder interface {
 	Discards() bool
 }
 
+// A Timed engine, if KeepsTime is true, bounds its operations by Settings.OperationTimeout itself, and
+// knows better when: an answer that is arriving may get more time. The contexts of other engines'
+// operations end then.
+type Timed interface {
+	KeepsTime() bool
+}
+
 // A KeyChecker is an engine that can't take every key. CheckKey returns an error that
 // matches cacheutils.ErrInvalidKey and names the key and what is wrong with it; the
 // caller then doesn't use the key.
@@ -159,6 +172,10 @@ type Settings struct {
 	// KeyFunction, if not nil, makes the key that is stored from a key, the prefix and the
 	// version, in place of KeyPrefix:Version:key.
 	KeyFunction func(key, prefix, version string) string
+
+	// OperationTimeout is how long an operation may take in all. It comes from the option
+	// operation_timeout, which all backends have, and is set by package backends.
+	OperationTimeout time.Duration
 
 	// Options are the engine's own. An unknown option, or one of the wrong type, is an error
 	// that names it.

@@ -32,8 +32,7 @@ func openBounded(tb testing.TB, entries, cost int) *memory {
 }
 
 // held returns how many entries the store holds and what they cost, after its upkeep.
-func held(m *memory) (entries, total int) {
-	s := m.store()
+func held(s *store) (entries, total int) {
 	s.cache().CleanUp()
 	held := map[string]int{}
 	for key, e := range s.cache().All() {
@@ -73,7 +72,7 @@ func TestBounds(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			entries, total := held(m)
+			entries, total := held(m.opened.Load())
 			if entries > test.entries || total > test.cost || entries < test.least {
 				t.Errorf("holds %d entries of %d bytes, bounds are %d and %d, at least %d entries fit",
 					entries, total, test.entries, test.cost, test.least)
@@ -173,7 +172,7 @@ func TestOtherBounds(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer other.Close()
-			entries, total := held(m)
+			entries, total := held(m.opened.Load())
 			if entries > test.entries || entries < test.least || total > test.cost {
 				t.Errorf("holds %d entries of %d bytes, want %d to %d and at most %d",
 					entries, total, test.least, test.entries, test.cost)
@@ -181,7 +180,7 @@ func TestOtherBounds(t *testing.T) {
 			for i := range 2000 {
 				m.Set(ctx, fmt.Sprint("new", i), engine.Item{Value: []byte("v")}, time.Hour)
 			}
-			if entries, total := held(m); entries > test.entries || total > test.cost {
+			if entries, total := held(m.opened.Load()); entries > test.entries || total > test.cost {
 				t.Errorf("later: holds %d entries of %d bytes", entries, total)
 			}
 		})
@@ -197,7 +196,7 @@ func TestLastSetIsThere(t *testing.T) {
 			for i := range 5000 {
 				key := fmt.Sprint("k", i)
 				m.Set(ctx, key, engine.Item{Value: []byte("v")}, time.Hour)
-				m.store().cache().CleanUp()
+				m.opened.Load().cache().CleanUp()
 				if _, err := m.Get(ctx, key); err != nil {
 					lost++
 				}
@@ -250,7 +249,7 @@ func TestLastSetIsThere_BeforeALargeOne(t *testing.T) {
 		m.Set(ctx, last, engine.Item{Value: make([]byte, 100)}, time.Hour)
 		for i := range 2 {
 			m.Set(ctx, fmt.Sprint("large", i), engine.Item{Value: make([]byte, 800<<10)}, time.Hour)
-			m.store().cache().CleanUp()
+			m.opened.Load().cache().CleanUp()
 		}
 		if _, err := m.Get(ctx, last); err != nil {
 			t.Fatalf("round %d: what was set before two large entries is gone", round)

@@ -22,7 +22,6 @@ package locmem
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,44 +46,35 @@ func Open(s engine.Settings) (engine.Engine, error) {
 		return nil, fmt.Errorf("%w: locmem has one location, the name of its store, but %q are given",
 			cacheutils.ErrConfig, s.Location)
 	}
-	e := &memory{}
+	name := ""
 	if len(s.Location) == 1 {
-		e.name = s.Location[0]
+		name = s.Location[0]
 	}
 	r := options.Read("locmem", s.Options)
-	e.wanted = wanted{
+	w := wanted{
 		entries: r.Positive("max_entries", 0),
 		cost:    r.Positive("max_cost", 0),
 	}
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	e.store()
-	return e, nil
+	m := &memory{}
+	m.opened.Store(acquire(name, w))
+	return m, nil
 }
 
 // memory is an engine: a reference to a store, which Close gives back.
 type memory struct {
-	name   string
-	wanted wanted
-
 	opened atomic.Pointer[store] // nil after Close
-	mu     sync.Mutex            // held by whoever changes opened
 }
 
-// store returns the engine's store and opens it anew after Close.
-func (m *memory) store() *store {
-	if s := m.opened.Load(); s != nil {
-		return s
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// begin returns the engine's store to an operation, unless the engine is closed or ctx has ended.
+func (m *memory) begin(ctx context.Context) (*store, error) {
 	s := m.opened.Load()
 	if s == nil {
-		s = acquire(m.name, m.wanted)
-		m.opened.Store(s)
+		return nil, cacheutils.ErrClosed
 	}
-	return s
+	return s, ctx.Err()
 }
 
 // HoldsLive is true: values are held as they are.
@@ -92,24 +82,26 @@ func (m *memory) HoldsLive() bool { return true }
 
 // Get copies nothing and allocates nothing.
 func (m *memory) Get(ctx context.Context, key string) (engine.Item, error) {
-	if err := ctx.Err(); err != nil {
+	s, err := m.begin(ctx)
+	if err != nil {
 		return engine.Item{}, err
 	}
-	s := m.store()
 	if e, there := s.cache().GetIfPresent(key); there {
 		return e.item, nil
 	}
-	if r, there := s.look(key); there {
-		return r.item, nil
-	}
-	return engine.Item{}, cacheutils.ErrCacheMiss
+	r, err := s.look(key)
+	return r.item, err
 }
 
 // GetLive returns the live value of the item under key, if it has one, and tells whether there is
 // one. It finds no brief item, and none that is only there because it was written lately. It keeps
 // nothing of key.
 func (m *memory) GetLive(key string) (live any, there bool) {
-	if e, there := m.store().cache().GetIfPresent(key); there {
+	s := m.opened.Load()
+	if s == nil {
+		return nil, false
+	}
+	if e, there := s.cache().GetIfPresent(key); there {
 		return e.item.Live, true
 	}
 	return nil, false
@@ -118,96 +110,109 @@ func (m *memory) GetLive(key string) (live any, there bool) {
 // Sight returns a sight of the item under key, or nil if it has no live value, is brief, or is only
 // there because it was written lately. It keeps nothing of key.
 func (m *memory) Sight(key string) engine.Sight {
-	if sight := m.store().sight(key); sight != nil {
+	s := m.opened.Load()
+	if s == nil {
+		return nil
+	}
+	if sight := s.sight(key); sight != nil {
 		return sight
 	}
 	return nil
 }
 
 func (m *memory) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
-	if err := ctx.Err(); err != nil {
+	s, err := m.begin(ctx)
+	if err != nil {
 		return nil, err
 	}
-	s := m.store()
 	found := make(map[string]engine.Item, len(keys))
 	for _, key := range keys {
 		if e, there := s.cache().GetIfPresent(key); there {
 			found[e.key] = e.item
-		} else if r, there := s.look(key); there {
+			continue
+		}
+		switch r, err := s.look(key); err {
+		case nil:
 			found[r.key] = r.item
+		case cacheutils.ErrClosed:
+			return nil, err
 		}
 	}
 	return found, nil
 }
 
 func (m *memory) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
-	if err := ctx.Err(); err != nil {
+	s, err := m.begin(ctx)
+	if err != nil {
 		return err
 	}
-	return m.store().set(key, item, timeout)
+	return s.set(key, item, timeout)
 }
 
 func (m *memory) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
-	if err := ctx.Err(); err != nil {
+	s, err := m.begin(ctx)
+	if err != nil {
 		return false, err
 	}
-	return m.store().add(key, item, timeout)
+	return s.add(key, item, timeout)
 }
 
 func (m *memory) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
-	if err := ctx.Err(); err != nil {
+	s, err := m.begin(ctx)
+	if err != nil {
 		return false, err
 	}
-	return m.store().swap(key, nil, item, timeout)
+	return s.swap(key, nil, item, timeout)
 }
 
 // SwapLive is CompareAndSwap for the item whose live value is old, a pointer.
 func (m *memory) SwapLive(ctx context.Context, key string, old any, item engine.Item, timeout time.Duration) (bool, error) {
-	if err := ctx.Err(); err != nil {
+	s, err := m.begin(ctx)
+	if err != nil {
 		return false, err
 	}
-	return m.store().swap(key, old, item, timeout)
+	return s.swap(key, old, item, timeout)
 }
 
 func (m *memory) Delete(ctx context.Context, key string) (bool, error) {
-	if err := ctx.Err(); err != nil {
+	s, err := m.begin(ctx)
+	if err != nil {
 		return false, err
 	}
-	return m.store().delete(key), nil
+	return s.delete(key)
 }
 
 func (m *memory) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
-	if err := ctx.Err(); err != nil {
+	s, err := m.begin(ctx)
+	if err != nil {
 		return false, err
 	}
-	return m.store().touch(key, timeout), nil
+	return s.touch(key, timeout)
 }
 
 // Incr returns an error that matches cacheutils.ErrNotNumber for a live value, and when the
 // sum doesn't fit an int64; the item is then left as it was.
 func (m *memory) Incr(ctx context.Context, key string, delta int64) (int64, error) {
-	if err := ctx.Err(); err != nil {
+	s, err := m.begin(ctx)
+	if err != nil {
 		return 0, err
 	}
-	return m.store().incr(key, delta)
+	return s.incr(key, delta)
 }
 
 // Clear empties the store, for every engine that shares it.
 func (m *memory) Clear(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	s, err := m.begin(ctx)
+	if err != nil {
 		return err
 	}
-	m.store().clear()
-	return nil
+	return s.clear()
 }
 
 // Close gives the store up. The last engine of its name to do so takes its entries and its
 // goroutine with it.
 func (m *memory) Close() error {
-	m.mu.Lock()
-	s := m.opened.Swap(nil)
-	m.mu.Unlock()
-	if s != nil {
+	if s := m.opened.Swap(nil); s != nil {
 		release(s)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -348,14 +347,17 @@ func TestTogether(t *testing.T) {
 	var all sync.WaitGroup
 	for g := range 64 {
 		all.Go(func() {
-			e, err := locmem.Open(engine.Settings{
-				Location: []string{names[g%2]},
-				Options:  map[string]any{"max_entries": 50 + g},
-			})
-			if err != nil {
-				t.Error(err)
-				return
+			open := func() engine.Engine {
+				e, err := locmem.Open(engine.Settings{
+					Location: []string{names[g%2]},
+					Options:  map[string]any{"max_entries": 50 + g},
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				return e
 			}
+			e := open()
 			for i := range 200 {
 				key := fmt.Sprint("k", i%70)
 				e.Set(ctx, key, text("1"), time.Duration(i)*time.Microsecond+1)
@@ -369,25 +371,12 @@ func TestTogether(t *testing.T) {
 				if i%50 == g%50 {
 					e.Clear(ctx)
 					e.Close()
+					e = open()
 				}
 			}
 			e.Close()
 		})
 	}
 	all.Wait()
-	noGoroutines(t)
-}
-
-// noGoroutines fails unless nothing of a store runs any more within a while.
-func noGoroutines(t *testing.T) {
-	t.Helper()
-	var stacks string
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		buffer := make([]byte, 1<<20)
-		stacks = string(buffer[:runtime.Stack(buffer, true)])
-		if !strings.Contains(stacks, "maypok86") {
-			return
-		}
-	}
-	t.Errorf("goroutines are left:\n%s", stacks)
+	locmem.NoStoreRuns(t)
 }

@@ -3,6 +3,8 @@ package locmem
 import (
 	"hash/maphash"
 	"sync"
+
+	"github.com/cacheutils/cacheutils"
 )
 
 // A brief item marks that a value is being computed: a miss puts it up, and takes it down when it
@@ -40,11 +42,15 @@ type shard struct {
 
 const fewMarks = 32
 
-// lock locks the shard of the key and returns it.
-func (s *store) lock(key string) *shard {
+// lock locks the shard of the key and returns it, or ErrClosed if the store was torn down.
+func (s *store) lock(key string) (*shard, error) {
 	sh := &s.shards[maphash.String(s.seed, key)%shards]
 	sh.Lock()
-	return sh
+	if s.over {
+		sh.Unlock()
+		return nil, cacheutils.ErrClosed
+	}
+	return sh, nil
 }
 
 // mark returns the mark under key.

@@ -27,8 +27,7 @@ var mark = engine.Item{Live: "mark", Brief: true}
 
 func live(v any) engine.Item { return engine.Item{Live: v, Cost: 8} }
 
-func marks(m *memory) (n int) {
-	s := m.store()
+func marks(s *store) (n int) {
 	for i := range s.shards {
 		s.shards[i].Lock()
 		n += len(s.shards[i].marks)
@@ -123,7 +122,7 @@ func TestMark_OneCommits(t *testing.T) {
 				}
 				m.Delete(ctx, key)
 			}
-			if n := marks(m); n != 0 {
+			if n := marks(m.opened.Load()); n != 0 {
 				t.Errorf("%d marks are left", n)
 			}
 		})
@@ -280,7 +279,7 @@ func TestMark_Unsettled(t *testing.T) {
 			m.Add(ctx, fmt.Sprint("k", i), mark, time.Second)
 			if i%100 == 0 {
 				time.Sleep(time.Second)
-				if n := marks(m); n > most {
+				if n := marks(m.opened.Load()); n > most {
 					t.Fatalf("there are %d marks", n)
 				}
 			}
@@ -302,17 +301,18 @@ func TestMark_CountsForNothing(t *testing.T) {
 	for i := range 10_000 {
 		m.Add(ctx, fmt.Sprint("mark", i), mark, time.Hour)
 	}
-	m.store().cache().CleanUp()
+	m.opened.Load().cache().CleanUp()
 	for i := range 90 {
 		if _, err := m.Get(ctx, fmt.Sprint("k", i)); err != nil {
 			t.Fatalf("entry %d had to make room", i)
 		}
 	}
-	if n := marks(m); n != 10_000 {
+	if n := marks(m.opened.Load()); n != 10_000 {
 		t.Errorf("%d marks are left", n)
 	}
+	s := m.opened.Load()
 	m.Close()
-	if n := marks(m); n != 0 {
+	if n := marks(s); n != 0 {
 		t.Errorf("%d marks are there after Close", n)
 	}
 }

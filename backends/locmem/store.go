@@ -49,8 +49,10 @@ type store struct {
 	writes  atomic.Uint64 // the number of writes so far, each of which takes one as its CAS
 	written atomic.Uint64 // the weight that was written since the last upkeep
 
-	mu   sync.Mutex // held by whoever changes what follows, started, or the bounds; locked last
-	over bool       // the store was torn down
+	// over says that the store was torn down. It changes while all shards and mu are locked. Who
+	// has locked one of them can rely on it: what is written would be in nobody's store.
+	over bool
+	mu   sync.Mutex // held by whoever changes over, started, or the bounds; locked last
 }
 
 type cache = otter.Cache[string, *entry]
@@ -63,7 +65,8 @@ func newStore(name string) *store {
 	return s
 }
 
-// cache returns the store's cache, which the first call starts.
+// cache returns the store's cache, which the first call starts. A store that was torn down before
+// has one that nothing runs for and nothing is written to.
 func (s *store) cache() *cache {
 	if c := s.started.Load(); c != nil {
 		return c
@@ -72,6 +75,9 @@ func (s *store) cache() *cache {
 	defer s.mu.Unlock()
 	if c := s.started.Load(); c != nil {
 		return c
+	}
+	if s.over {
+		return otter.Must(&otter.Options[string, *entry]{})
 	}
 	c := otter.Must(&otter.Options[string, *entry]{
 		MaximumWeight: s.bounds.Load().rest,
@@ -82,19 +88,23 @@ func (s *store) cache() *cache {
 		Clock:            otterClock{},
 		OnAtomicDeletion: func(e otter.DeletionEvent[string, *entry]) { e.Value.leave() },
 	})
-	if s.over {
-		c.StopAllGoroutines()
-	}
 	s.started.Store(c)
 	return c
 }
 
-// look returns what is under key where GetIfPresent has found nothing, see marks.go. It allocates
-// nothing and keeps nothing of key.
-func (s *store) look(key string) (r record, there bool) {
-	sh := s.lock(key)
+// look returns what is under key where GetIfPresent has found nothing, see marks.go, or ErrCacheMiss.
+// It allocates nothing and keeps nothing of key.
+func (s *store) look(key string) (record, error) {
+	sh, err := s.lock(key)
+	if err != nil {
+		return record{}, err
+	}
 	defer sh.Unlock()
-	return s.find(sh, key)
+	r, there := s.find(sh, key)
+	if !there {
+		return record{}, cacheutils.ErrCacheMiss
+	}
+	return r, nil
 }
 
 // find returns what is under key, whose shard is locked. To find an entry is not to use it.
@@ -155,26 +165,35 @@ func (s *store) remove(sh *shard, key string) bool {
 }
 
 func (s *store) set(key string, item engine.Item, timeout time.Duration) error {
-	sh := s.lock(key)
+	sh, err := s.lock(key)
+	if err != nil {
+		return err
+	}
 	defer sh.Unlock()
 	item.CAS = s.writes.Add(1)
 	return s.put(sh, false, key, item, deadline(timeout))
 }
 
 func (s *store) add(key string, item engine.Item, timeout time.Duration) (bool, error) {
-	sh := s.lock(key)
+	sh, err := s.lock(key)
+	if err != nil {
+		return false, err
+	}
 	defer sh.Unlock()
 	if _, there := s.find(sh, key); there {
 		return false, nil
 	}
 	item.CAS = s.writes.Add(1)
-	err := s.put(sh, true, key, item, deadline(timeout))
+	err = s.put(sh, true, key, item, deadline(timeout))
 	return err == nil, err
 }
 
 // swap writes item if what is under key has the live value old or, where that is nil, is of the item's CAS.
 func (s *store) swap(key string, old any, item engine.Item, timeout time.Duration) (bool, error) {
-	sh := s.lock(key)
+	sh, err := s.lock(key)
+	if err != nil {
+		return false, err
+	}
 	defer sh.Unlock()
 	is, there := s.find(sh, key)
 	same := is.item.CAS == item.CAS
@@ -185,27 +204,36 @@ func (s *store) swap(key string, old any, item engine.Item, timeout time.Duratio
 		return false, nil
 	}
 	item.CAS = s.writes.Add(1)
-	err := s.put(sh, is.item.Brief, key, item, deadline(timeout))
+	err = s.put(sh, is.item.Brief, key, item, deadline(timeout))
 	return err == nil, err
 }
 
-func (s *store) delete(key string) bool {
-	sh := s.lock(key)
+func (s *store) delete(key string) (bool, error) {
+	sh, err := s.lock(key)
+	if err != nil {
+		return false, err
+	}
 	defer sh.Unlock()
-	return s.remove(sh, key)
+	return s.remove(sh, key), nil
 }
 
 // touch writes the entry under its own key, because the caller's may be gone when it returns.
 // The item keeps its CAS: it is still the same write.
-func (s *store) touch(key string, timeout time.Duration) bool {
-	sh := s.lock(key)
+func (s *store) touch(key string, timeout time.Duration) (bool, error) {
+	sh, err := s.lock(key)
+	if err != nil {
+		return false, err
+	}
 	defer sh.Unlock()
 	old, there := s.find(sh, key)
-	return there && s.put(sh, old.item.Brief, old.key, old.item, deadline(timeout)) == nil
+	return there && s.put(sh, old.item.Brief, old.key, old.item, deadline(timeout)) == nil, nil
 }
 
 func (s *store) incr(key string, delta int64) (int64, error) {
-	sh := s.lock(key)
+	sh, err := s.lock(key)
+	if err != nil {
+		return 0, err
+	}
 	defer sh.Unlock()
 	old, there := s.find(sh, key)
 	if !there {
@@ -243,12 +271,23 @@ func plus(item engine.Item, delta int64) (int64, error) {
 
 // clear keeps writers off, of which one could otherwise have found an entry before it was removed,
 // and put another in its place afterwards.
-func (s *store) clear() {
+func (s *store) clear() error {
 	s.lockAll()
 	defer s.unlockAll()
+	if s.over {
+		return cacheutils.ErrClosed
+	}
+	s.empty()
+	return nil
+}
+
+// empty removes all that is in the store, whose shards are locked.
+func (s *store) empty() {
 	s.forgetMarks()
 	s.newest.forget()
-	s.cache().InvalidateAll()
+	if c := s.started.Load(); c != nil {
+		c.InvalidateAll()
+	}
 }
 
 // resize gives the store the bounds that are wanted. The least weight depends on them, so
@@ -283,13 +322,16 @@ func (s *store) resize(w wanted) {
 	c.SetMaximum(b.rest)
 }
 
+// tearDown empties the store for good. Operations that are under way find nothing from then on, and
+// fail where they would write.
 func (s *store) tearDown() {
+	s.lockAll()
 	s.mu.Lock()
 	s.over = true
-	c := s.started.Load()
 	s.mu.Unlock()
-	if c != nil {
+	s.empty()
+	s.unlockAll()
+	if c := s.started.Load(); c != nil {
 		c.StopAllGoroutines()
-		s.clear()
 	}
 }

@@ -24,8 +24,8 @@ func acquire(name string, w wanted) *store {
 	return s
 }
 
-// release gives back a reference. An operation that still runs on a store that is torn down
-// changes what nobody sees any more.
+// release gives back a reference, and tears the store down with the last one. An engine of its name
+// that is opened from then on has another store.
 func release(s *store) {
 	stores.Lock()
 	s.references--

@@ -40,33 +40,6 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// The last Close empties the store and ends its goroutine; the engine can be used after that (C85).
-func TestClose(t *testing.T) {
-	a, b := named(t, "closing"), named(t, "closing")
-	mustSet(t, a, "k", text("v"), time.Minute)
-	for range 2 {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	if got := value(b, "k"); got != "v" {
-		t.Errorf("after the first Close: %s", got)
-	}
-	if got := value(a, "k"); got != "v" { // opens it anew, while b has it open
-		t.Errorf("used after Close: %s", got)
-	}
-	a.Close()
-	b.Close()
-	noGoroutines(t)
-	if got := value(a, "k"); got != miss {
-		t.Errorf("after the last Close: %s", got)
-	}
-	mustSet(t, a, "k", text("again"), time.Minute)
-	if got := value(b, "k"); got != "again" {
-		t.Errorf("opened anew: %s", got)
-	}
-}
-
 func TestWrongSettings(t *testing.T) {
 	tests := []struct {
 		name     string

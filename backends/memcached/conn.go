@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
+
+	"github.com/cacheutils/cacheutils"
 )
 
 // gomemcache takes no contexts, gives a server that trickles its reply as long as it likes,
@@ -127,8 +129,12 @@ func (c *conn) abort(operation uint64) {
 
 var past = time.Unix(1, 0)
 
-// dial connects for the client, under the operation's own context and deadline.
+// dial connects for the client, under the operation's own context and deadline, unless the engine is
+// closed. What is dialled while it closes is closed when the operation ends.
 func (c *conn) dial(_ context.Context, network, addr string) (net.Conn, error) {
+	if c.server.closed.over() {
+		return nil, cacheutils.ErrClosed
+	}
 	c.mu.Lock()
 	parent, deadline := c.ctx, c.deadline
 	c.mu.Unlock()

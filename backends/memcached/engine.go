@@ -57,11 +57,14 @@
 package memcached
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends/engine"
 	"github.com/cacheutils/cacheutils/internal/options"
 )
@@ -74,6 +77,21 @@ const (
 // memcached is an engine.
 type memcached struct {
 	servers servers // a key's server is servers.of(key)
+	closed  lifetime
+	closing sync.Once
+}
+
+// A lifetime is a channel that is closed when the engine is. The engine and its servers share it.
+type lifetime chan struct{}
+
+// over tells whether the engine was closed.
+func (l lifetime) over() bool {
+	select {
+	case <-l:
+		return true
+	default:
+		return false
+	}
 }
 
 // Open returns an engine on the servers that s.Location names. It implements
@@ -82,7 +100,7 @@ type memcached struct {
 // servers work. A wrong location or option is an error that matches cacheutils.ErrConfig.
 func Open(s engine.Settings) (engine.Engine, error) {
 	r := options.Read("memcached", s.Options)
-	l := readLimits(r)
+	l := readLimits(r, s.OperationTimeout)
 	var err error
 	l.tls, err = readTLS(r)
 	errs := []error{err, r.Err()}
@@ -91,6 +109,7 @@ func Open(s engine.Settings) (engine.Engine, error) {
 	if len(locations) == 0 {
 		locations = []string{defaultHost}
 	}
+	closed := make(lifetime)
 	byAddress := map[address]*server{}
 	for _, location := range locations {
 		a, err := parseLocation(location)
@@ -99,19 +118,20 @@ func Open(s engine.Settings) (engine.Engine, error) {
 			continue
 		}
 		if byAddress[a] == nil {
-			byAddress[a] = newServer(a, l)
+			byAddress[a] = newServer(a, l, closed)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &memcached{servers: sorted(byAddress)}, nil
+	return &memcached{servers: sorted(byAddress), closed: closed}, nil
 }
 
-// readLimits reads the options but those about TLS.
-func readLimits(r *options.Reader) limits {
+// readLimits reads the options but those about TLS. An operation may take as long as is given, unless
+// an option says otherwise.
+func readLimits(r *options.Reader, operation time.Duration) limits {
 	maxConns := r.Positive("max_conns", 64)
-	operation := r.Duration("operation_timeout", 250*time.Millisecond)
+	operation = r.Duration("operation_timeout", cmp.Or(operation, 250*time.Millisecond))
 	return limits{
 		operation:   operation,
 		connect:     r.Duration("connect_timeout", operation/5*3),
@@ -127,14 +147,32 @@ func readLimits(r *options.Reader) limits {
 	}
 }
 
+// KeepsTime is true: operations are bounded here, and a reply that is arriving gets more time.
+func (m *memcached) KeepsTime() bool { return true }
+
 // Close closes the connections: idle ones now, those in use when their operations end. Probes
-// end, and invalidations that wait for a server are forgotten. Nothing else is left of the
-// engine; its operations run on the goroutines of their callers.
+// end, and invalidations that wait for a server are forgotten. Who waits for a connection gets
+// cacheutils.ErrClosed, and so does who would have to dial. Nothing else is left of the engine; its
+// operations run on the goroutines of their callers.
 func (m *memcached) Close() error {
-	for _, s := range m.servers {
-		s.close()
-	}
+	m.closing.Do(func() {
+		close(m.closed)
+		for _, s := range m.servers {
+			s.close()
+		}
+	})
 	return nil
+}
+
+// server returns the server of key, unless the engine is closed or memcached can't take the key.
+func (m *memcached) server(key string) (*server, error) {
+	if m.closed.over() {
+		return nil, cacheutils.ErrClosed
+	}
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	return m.servers.of(key), nil
 }
 
 // onEach runs f for each of the servers at once and returns all errors.
@@ -159,6 +197,9 @@ func onEach[K any](work map[*server]K, f func(*server, K) error) error {
 
 // Clear empties the servers, other prefixes and other programs' entries included.
 func (m *memcached) Clear(ctx context.Context) error {
+	if m.closed.over() {
+		return cacheutils.ErrClosed
+	}
 	work := make(map[*server]struct{}, len(m.servers))
 	for _, s := range m.servers {
 		work[s] = struct{}{}

@@ -167,9 +167,6 @@ func TestHang(t *testing.T) {
 func TestCancel(t *testing.T) {
 	server := memcachedtest.Start(t)
 	e := open(t, map[string]any{"operation_timeout": "5s"}, server.Addr())
-	for i := range 20 {
-		mustSet(t, e, fmt.Sprint("k", i), text(fmt.Sprint("v", i)))
-	}
 	for name, call := range map[string]func(context.Context) error{
 		"get":      func(ctx context.Context) error { _, err := e.Get(ctx, "k0"); return err },
 		"get many": func(ctx context.Context) error { _, err := e.GetMany(ctx, []string{"k1", "k2"}); return err },
@@ -177,6 +174,9 @@ func TestCancel(t *testing.T) {
 		"incr":     func(ctx context.Context) error { _, err := e.Incr(ctx, "k4", 1); return err },
 		"clear":    func(ctx context.Context) error { return e.Clear(ctx) },
 	} {
+		for i := range 20 { // clear leaves none of them
+			mustSet(t, e, fmt.Sprint("k", i), text(fmt.Sprint("v", i)))
+		}
 		server.Pause()
 		cancelled, cancel := context.WithCancel(ctx)
 		done := make(chan error)
@@ -207,20 +207,29 @@ func TestCancelTogether(t *testing.T) {
 	for i := range 16 {
 		mustSet(t, e, fmt.Sprint("k", i), text(fmt.Sprint("v", i)))
 	}
+	var answered, cancelled atomic.Int64
 	together(16, func(g int) {
 		key, want := fmt.Sprint("k", g), fmt.Sprint("v", g)
 		for i := range 300 {
-			c, cancel := context.WithTimeout(ctx, time.Duration(i)*time.Microsecond)
+			c, cancel := context.WithTimeout(ctx, time.Duration(i)*10*time.Microsecond)
 			item, err := e.Get(c, key)
 			cancel()
-			if err == nil && string(item.Value) != want {
-				t.Errorf("%s is %q", key, item.Value)
-			}
-			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			switch {
+			case errors.Is(err, context.DeadlineExceeded):
+				cancelled.Add(1)
+			case err != nil:
 				t.Error(err)
+			case string(item.Value) != want:
+				t.Errorf("%s is %q", key, item.Value)
+			default:
+				answered.Add(1)
 			}
 		}
 	})
+	t.Logf("%d were answered, %d cancelled", answered.Load(), cancelled.Load())
+	if answered.Load() == 0 || cancelled.Load() == 0 {
+		t.Error("none was, of one of them: not a test")
+	}
 	if n := sum(t, "curr_connections", server); n > 4+4 { // the engine's, the server's own and ours
 		t.Errorf("%d connections are open", n)
 	}
@@ -441,35 +450,11 @@ func TestTogether(t *testing.T) {
 			cancel()
 			if i == 10 && g%16 == 0 {
 				e.Clear(ctx)
-				e.Close()
 			}
 		}
 	})
-	for range 2 {
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
-		}
-	}
-	for _, server := range []*memcachedtest.Server{a, b} {
-		if n := describe(t, e, server.Addr()).Open; n != 0 {
-			t.Errorf("%d connections to %s after Close", n, server.Addr())
-		}
-	}
-	// The servers see the connections end a moment later.
-	for end := time.Now().Add(5 * time.Second); sum(t, "curr_connections", a, b) > 2*3; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d connections after Close", sum(t, "curr_connections", a, b))
-		}
-	}
-	mustSet(t, e, "k", text("again"))
-	if got := value(e, "k"); got != "again" {
-		t.Errorf("after Close: %s", got)
-	}
+	e.Close()
+	leavesNothing(t, before, e, a, b)
 }
 
 // A set whose answer is lost may have been carried out. It isn't sent again: what others have stored

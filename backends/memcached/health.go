@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
-	"weak"
 
 	"github.com/sony/gobreaker/v2"
 
@@ -56,9 +55,14 @@ func (s *server) report(err error) {
 	if failed && !s.counts(f) || !failed && !s.shaky.Load() || s.barred.Load() {
 		return
 	}
-	s.shaky.Store(failed)
+	// The breaker asks whether to trip with nothing but counts. So it is told one at a time, and hard
+	// is about that one.
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	s.hard.Store(failed && f.hard)
 	s.breaker.Execute(func() (struct{}, error) { return struct{}{}, err })
+	s.hard.Store(false)
+	s.shaky.Store(failed)
 }
 
 // counts tells whether a fault says something new about the server.
@@ -94,7 +98,6 @@ func (s *server) turn(to gobreaker.State) {
 		s.isDown = false
 		s.tripped = make(chan struct{})
 		s.shaky.Store(false)
-		s.hard.Store(false)
 		s.bar()
 		s.mu.Unlock()
 	}
@@ -110,7 +113,6 @@ func (s *server) bar() {
 
 // refuse is for an operation on a server that is down.
 func (s *server) refuse(op operation) error {
-	s.watch(0) // nobody does after a Close
 	s.mu.Lock()
 	why, waiting := s.health.lastErr, len(s.queue)
 	if s.isDown {
@@ -139,34 +141,30 @@ type watcher struct {
 }
 
 // watch starts a watcher, which sends its first probe after that time, unless there is one, or the
-// engine is closed: what was under way then may still fail.
+// engine is closed: what was under way then may still fail. So a server that is barred has a watcher
+// as long as the engine is open.
 func (s *server) watch(first time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.watcher != nil || !s.barred.Load() || s.closed.Load() {
+	if s.watcher != nil || !s.barred.Load() || s.closed.over() {
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	w := &watcher{stop, make(chan struct{})}
 	s.watcher = w
-	go w.attend(ctx, weak.Make(s), first)
+	go func() {
+		defer close(w.done)
+		s.attend(ctx, first)
+	}()
 }
 
-// attend sends probes until the server is up, or ctx ends, or nobody has the engine any more: an
-// operation on one that has just been closed may have begun to watch over it again.
-func (w *watcher) attend(ctx context.Context, watched weak.Pointer[server], wait time.Duration) {
-	defer close(w.done)
+// attend sends probes until the server is up, or ctx ends.
+func (s *server) attend(ctx context.Context, wait time.Duration) {
 	began := time.Now()
-	if s := watched.Value(); s != nil {
-		s.announce(time.Time{})
-	}
+	s.announce(time.Time{})
 	for pause(ctx, wait) {
-		s := watched.Value()
-		if s == nil {
-			return
-		}
 		_, err := s.breaker.Execute(func() (struct{}, error) { return struct{}{}, s.examine(ctx) })
-		if err == nil && s.dismiss(w) {
+		if err == nil && s.dismiss() {
 			s.announce(began)
 			return
 		}
@@ -187,19 +185,18 @@ func (s *server) examine(ctx context.Context) error {
 }
 
 // dismiss ends the watcher, unless there is something to do for it again.
-func (s *server) dismiss(w *watcher) bool {
+func (s *server) dismiss() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.barred.Load() {
 		return false
 	}
-	if s.watcher == w {
-		s.watcher = nil
-	}
+	s.watcher = nil
 	return true
 }
 
-// unwatch ends the watcher, if there is one, and forgets what waits for the server.
+// unwatch ends the watcher, if there is one, and forgets what waits for the server. The engine is
+// closed, so that there is no other one later.
 func (s *server) unwatch() {
 	s.mu.Lock()
 	w := s.watcher
@@ -270,7 +267,6 @@ func (s *server) ping(ctx context.Context) error {
 	waiting := len(s.queue)
 	s.mu.Unlock()
 	if waiting > 0 {
-		s.watch(0)
 		return s.behind(operation{name: "ping"}, waiting)
 	}
 	return nil

@@ -191,11 +191,9 @@ func TestBreaker_Close(t *testing.T) {
 	if s := describe(t, e, server.Addr()); s.Dials != dials || s.Queued != 0 || s.Open != 0 {
 		t.Errorf("after Close: %+v, and %d dials right after it", s, dials)
 	}
-	server.Restart()
-	e.Get(ctx, "k") // it is used again, so it is probed again
-	awaitUp(t, e, server.Addr())
-	mustSet(t, e, "k", text("v"))
-	e.Close()
+	if _, err := e.Get(ctx, "k"); !errors.Is(err, cacheutils.ErrClosed) || errors.Is(err, cacheutils.ErrServerDown) {
+		t.Errorf("get from a server that was down: %v, want ErrClosed", err)
+	}
 }
 
 func TestTLS(t *testing.T) {
@@ -241,15 +239,4 @@ func TestReplay_Says(t *testing.T) {
 	if s := describe(t, e, addr); !s.Down || s.Since.IsZero() {
 		t.Errorf("got %+v", s)
 	}
-}
-
-// Nothing is queued on an engine that was closed and isn't used since: nobody would carry it out.
-func TestReplay_Closed(t *testing.T) {
-	server := memcachedtest.Start(t)
-	e := open(t, map[string]any{"invalidation_replay": 10}, server.Addr())
-	e.Close()
-	if e.(engine.Replayer).ReplayDelete("k") {
-		t.Error("it is queued")
-	}
-	mustSet(t, e, "k", text("v"))
 }

@@ -28,11 +28,12 @@ const flagInt = 2
 
 // Get returns an error unless the server's reply is for key.
 func (m *memcached) Get(ctx context.Context, key string) (engine.Item, error) {
-	if err := checkKey(key); err != nil {
+	s, err := m.server(key)
+	if err != nil {
 		return engine.Item{}, err
 	}
 	var got *memcache.Item
-	err := m.servers.of(key).do(ctx, get, func(c *client) (err error) {
+	err = s.do(ctx, get, func(c *client) (err error) {
 		if got, err = c.Get(key); err == nil && got.Key != key {
 			return foreign(got.Key)
 		}
@@ -70,6 +71,9 @@ func once(keys []string) []string {
 
 // GetEach asks every server at once, for 1000 keys at a time.
 func (m *memcached) GetEach(ctx context.Context, keys []string, each func(i int, item engine.Item)) error {
+	if m.closed.over() {
+		return cacheutils.ErrClosed
+	}
 	for _, key := range keys {
 		if err := checkKey(key); err != nil {
 			return err

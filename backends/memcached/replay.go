@@ -22,7 +22,7 @@ func (m *memcached) ReplayDelete(key string) bool { return m.servers.of(key).enq
 func (s *server) enqueue(key string) bool {
 	s.mu.Lock()
 	_, known := s.queue[key]
-	if len(s.queue) >= s.maxQueued && !known || s.closed.Load() {
+	if len(s.queue) >= s.maxQueued && !known || s.closed.over() {
 		s.mu.Unlock()
 		return false
 	}

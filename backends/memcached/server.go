@@ -31,10 +31,14 @@ type server struct {
 
 	// barred is true while nothing but probes is to be sent: see health.go.
 	barred  atomic.Bool
-	closed  atomic.Bool // and not used since
 	breaker *gobreaker.CircuitBreaker[struct{}]
-	shaky   atomic.Bool // the last that the breaker was told is a fault
-	hard    atomic.Bool // it is a hard one
+	telling sync.Mutex  // held by an operation that tells the breaker how it ended
+	shaky   atomic.Bool // the last that the breaker was told by an operation is a fault
+	hard    atomic.Bool // what it is being told is a hard one
+
+	// closed is over before the server's own close locks mu. So who holds mu while it isn't leaves
+	// nothing that close doesn't find.
+	closed lifetime
 
 	mu         sync.Mutex
 	idle       []*conn // the one used last comes last, and is used next
@@ -55,8 +59,8 @@ type limits struct {
 	dialing
 }
 
-func newServer(a address, l limits) *server {
-	s := &server{address: a, label: a.label() + "-", limits: l, slots: make(chan struct{}, l.maxConns)}
+func newServer(a address, l limits, closed lifetime) *server {
+	s := &server{address: a, label: a.label() + "-", limits: l, closed: closed, slots: make(chan struct{}, l.maxConns)}
 	s.tooLarge.Store(int64(l.maxItemSize) + 1)
 	s.breaker = s.newBreaker()
 	s.health.tripped = make(chan struct{})
@@ -80,9 +84,6 @@ type operation struct {
 // *fault.
 func (s *server) do(ctx context.Context, op operation, f func(*client) error) error {
 	s.operations.Add(1)
-	if s.closed.Load() {
-		s.closed.Store(false)
-	}
 	if err := ctx.Err(); err != nil {
 		return s.fault(op, cancelled, err)
 	}
@@ -100,6 +101,9 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 	began := time.Now()
 	deadline := began.Add(s.operation)
 	c, taken, err := s.take(ctx, began, deadline)
+	if err == cacheutils.ErrClosed {
+		return s.over(op)
+	}
 	if err != nil {
 		return s.fault(op, takeKind(err), err)
 	}
@@ -112,6 +116,9 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 	s.give(c)
 	if err == nil || answer(err) {
 		return err
+	}
+	if errors.Is(err, cacheutils.ErrClosed) {
+		return s.over(op)
 	}
 	var bad *fault
 	switch cause := ended(ctx); {
@@ -150,6 +157,12 @@ func (s *server) fault(op operation, k kind, err error) *fault {
 	return f
 }
 
+// over is for an operation that the end of the engine has kept from the server. It isn't counted: it
+// says nothing about the server.
+func (s *server) over(op operation) *fault {
+	return &fault{what: op.name, server: s.address.String(), kind: down, err: cacheutils.ErrClosed}
+}
+
 var (
 	errBusy    = errors.New("timeout: all connections are busy")
 	errWaiting = errors.New("too many callers wait for a connection")
@@ -170,7 +183,7 @@ func takeKind(err error) kind {
 }
 
 // take returns a connection that is nobody else's, and when it was taken, which is at once, unless
-// there was none.
+// there was none. Once the engine is closed nobody gets one.
 func (s *server) take(ctx context.Context, began, deadline time.Time) (c *conn, taken time.Time, err error) {
 	taken = began
 	select {
@@ -183,6 +196,10 @@ func (s *server) take(ctx context.Context, began, deadline time.Time) (c *conn, 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed.over() {
+		<-s.slots
+		return nil, taken, cacheutils.ErrClosed
+	}
 	if last := len(s.idle) - 1; last >= 0 {
 		c = s.idle[last]
 		s.idle = s.idle[:last]
@@ -193,7 +210,8 @@ func (s *server) take(ctx context.Context, began, deadline time.Time) (c *conn, 
 	return c, taken, nil
 }
 
-// wait waits for a connection to become free, unless the server goes down meanwhile.
+// wait waits for a connection to become free, unless the server goes down or the engine is closed
+// meanwhile.
 func (s *server) wait(ctx context.Context, began, deadline time.Time) error {
 	defer s.waiting.Add(-1)
 	if s.waiting.Add(1) > int64(s.maxWaiting) {
@@ -213,6 +231,8 @@ func (s *server) wait(ctx context.Context, began, deadline time.Time) error {
 		return nil
 	case <-tripped:
 		return errServerDown
+	case <-s.closed:
+		return cacheutils.ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timer.C:
@@ -246,10 +266,9 @@ func (s *server) drop() {
 	}
 }
 
-// close drops the connections, stops to look after the server and forgets what waits for it.
+// close drops the connections, ends the watcher and forgets what waits for the server. The engine is
+// closed already.
 func (s *server) close() {
-	s.closed.Store(true)
 	s.unwatch()
 	s.drop()
-	s.tooLarge.Store(int64(s.maxItemSize) + 1) // whoever answers next may take more
 }

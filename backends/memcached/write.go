@@ -56,10 +56,10 @@ func (m *memcached) CompareAndSwap(ctx context.Context, key string, item engine.
 }
 
 func (m *memcached) store(ctx context.Context, v verb, key string, item engine.Item, timeout time.Duration) (bool, error) {
-	if err := checkKey(key); err != nil {
+	s, err := m.server(key)
+	if err != nil {
 		return false, err
 	}
-	s := m.servers.of(key)
 	size := int64(itemSize(key, item.Value))
 	if size >= s.tooLarge.Load() {
 		return s.leaveOut(ctx, v, key, item.CAS, size)
@@ -129,10 +129,11 @@ func refusedAsTooLarge(err error) bool {
 }
 
 func (m *memcached) Delete(ctx context.Context, key string) (bool, error) {
-	if err := checkKey(key); err != nil {
+	s, err := m.server(key)
+	if err != nil {
 		return false, err
 	}
-	return m.servers.of(key).delete(ctx, key)
+	return s.delete(ctx, key)
 }
 
 func (s *server) delete(ctx context.Context, key string) (bool, error) {
@@ -144,11 +145,12 @@ func (s *server) delete(ctx context.Context, key string) (bool, error) {
 }
 
 func (m *memcached) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
-	if err := checkKey(key); err != nil {
+	s, err := m.server(key)
+	if err != nil {
 		return false, err
 	}
 	seconds := expiration(timeout, time.Now())
-	err := m.servers.of(key).do(ctx, touch, func(c *client) error { return c.Touch(key, seconds) })
+	err = s.do(ctx, touch, func(c *client) error { return c.Touch(key, seconds) })
 	if err == memcache.ErrCacheMiss {
 		return false, nil
 	}
@@ -158,12 +160,12 @@ func (m *memcached) Touch(ctx context.Context, key string, timeout time.Duration
 // Incr adds as memcached does: see the package. It returns an error when its reply is lost;
 // whether the number was changed is then unknown.
 func (m *memcached) Incr(ctx context.Context, key string, delta int64) (int64, error) {
-	if err := checkKey(key); err != nil {
+	s, err := m.server(key)
+	if err != nil {
 		return 0, err
 	}
-	s := m.servers.of(key)
 	var sum uint64
-	err := s.do(ctx, incr, func(c *client) (err error) {
+	err = s.do(ctx, incr, func(c *client) (err error) {
 		if delta < 0 {
 			sum, err = c.Decrement(key, -uint64(delta))
 		} else {
