@@ -66,7 +66,7 @@ func (c *Cache) enter(ctx context.Context) (bounded context.Context, done contex
 
 // bound returns a context for one operation.
 func (c *Cache) bound(ctx context.Context) (bounded context.Context, done context.CancelFunc) {
-	if c.live || c.timed {
+	if !c.flights.remote || c.timed {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, c.operationTimeout)

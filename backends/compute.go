@@ -50,7 +50,7 @@ func (c *Cache) compute(ctx context.Context, key *Key, task *Task, compute func(
 
 // step returns a context for one step of what a flight does with the store, under ctx. done ends it.
 func (c *Cache) step(ctx context.Context, fl *flight) (step context.Context, done func()) {
-	if c.live {
+	if !c.flights.remote {
 		return ctx, func() {}
 	}
 	next := fl.atOnce()
@@ -130,38 +130,22 @@ func (c *Cache) unreachable(ctx context.Context, fl *flight, doing string, err e
 // before the function did: others may know of an invalidation that this process could not see. They
 // start again, together.
 func (c *Cache) runWithoutLease(ctx context.Context, fl *flight, compute func(context.Context) Result) {
-	c.run(ctx, fl, compute, nil, func() {
-		fl.unasked = !c.discards
-		if c.discards {
-			fl.valid = always
-		}
-		c.hand(fl)
-	})
+	c.run(ctx, fl, compute, nil)
 }
 
 // runWithLease computes and stores. The result is for those who had started before the
 // computation, and if it was still valid when it was stored, for all who have joined.
 func (c *Cache) runWithLease(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) {
-	ran := c.run(ctx, fl, compute, l, func() {
-		s := c.conclude(fl, l)
-		fl.later = s.stores && c.flights.later != nil && !fl.refresh && !fl.forced && !fl.task.plain && c.flights.putOff()
-		c.hand(fl)
-		if fl.later {
-			c.settleLater(unending(ctx), fl, l, s)
-		} else {
-			c.settle(unending(ctx), fl, l, &s)
-		}
-	})
-	if !ran {
+	if !c.run(ctx, fl, compute, l) {
 		step, done := c.step(unending(ctx), fl)
 		defer done()
 		c.giveBack(step, fl, l)
 	}
 }
 
-// run runs the function, under l or without a lease, and then what is to be done with its outcome: also
-// when the function panics, or ends the goroutine. It returns false when nobody waits for that any more.
-func (c *Cache) run(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease, then func()) bool {
+// run runs the function, under l or without a lease, and ends the lease. It returns false, and does neither, when
+// nobody waits for that any more.
+func (c *Cache) run(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) bool {
 	if !c.flights.begins(fl, l, l == nil && !c.discards) {
 		fl.leaveEmpty(ctx)
 		return false
@@ -172,7 +156,7 @@ func (c *Cache) run(ctx context.Context, fl *flight, compute func(context.Contex
 		began = time.Now()
 	}
 	done := false
-	defer func() {
+	defer func() { // also when the function panics, or ends the goroutine
 		if !done {
 			fl.catch(recover())
 		}
@@ -181,16 +165,33 @@ func (c *Cache) run(ctx context.Context, fl *flight, compute func(context.Contex
 			fl.task.learns(time.Since(began), fl.cut)
 		}
 		c.flights.returns(fl)
-		if fl.valid = fl.began; fl.failed() {
+		if fl.valid = fl.began; fl.failed() || c.discards {
 			fl.valid = always
 		}
-		then()
+		if l != nil {
+			c.endLease(unending(ctx), fl, l)
+		} else {
+			fl.unasked = !c.discards
+			c.hand(fl)
+		}
 	}()
 	fl.began = c.flights.tick()
 	fl.task.Stats.Computations.Add(1)
 	fl.result = compute(ctx)
 	done = true
 	return true
+}
+
+// endLease hands out the result, and stores it.
+func (c *Cache) endLease(ctx context.Context, fl *flight, l *lease) {
+	s := c.conclude(fl, l)
+	fl.later = s.stores && c.flights.later != nil && !fl.refresh && !fl.forced && !fl.task.plain && c.flights.putOff()
+	c.hand(fl)
+	if fl.later {
+		go c.settleLater(ctx, fl, l, s)
+		return
+	}
+	c.settle(ctx, fl, l, &s)
 }
 
 // failed tells whether the function has returned no result.
@@ -219,17 +220,16 @@ func (c *Cache) hand(fl *flight) {
 	if fl.payload == nil && fl.needsCopies(&fl.outcome) && c.flights.callersOf(fl) > 1 {
 		c.encode(fl)
 	}
-	fl.early = fl.outcome
+	early := fl.outcome
+	fl.early = &early
 	close(fl.computed)
 }
 
-// settleLater settles in the background, and lands the flight.
+// settleLater settles, and lands the flight.
 func (c *Cache) settleLater(ctx context.Context, fl *flight, l *lease, s settlement) {
-	go func() {
-		defer c.flights.caughtUp()
-		c.settle(ctx, fl, l, &s)
-		c.land(fl)
-	}()
+	defer c.flights.caughtUp()
+	c.settle(ctx, fl, l, &s)
+	c.land(fl)
 }
 
 // unending returns ctx without its end.

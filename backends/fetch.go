@@ -89,7 +89,7 @@ func (c *Cache) look(ctx context.Context, key *Key, task *Task, started uint64) 
 
 // hurry returns a context for a look.
 func (c *Cache) hurry(ctx context.Context, task *Task) (looking context.Context, cancel context.CancelFunc) {
-	if c.live {
+	if !c.flights.remote {
 		return ctx, func() {}
 	}
 	bound := c.patience(ctx, task)
@@ -286,7 +286,7 @@ func (c *Cache) steal(ctx context.Context, fl *flight, patience time.Duration) *
 	}
 	step, done := c.step(ctx, fl)
 	defer done()
-	if !c.live {
+	if c.flights.remote {
 		var cancel context.CancelFunc
 		step, cancel = context.WithTimeout(step, patience)
 		defer cancel()

@@ -69,7 +69,7 @@ type flight struct {
 	// computed is closed when the result is known and only has to be stored. What is early is for callers
 	// who started before began. Nil where storing takes no time.
 	computed chan struct{}
-	early    outcome // written before computed is closed, read after; so is began
+	early    *outcome // written before computed is closed, read after; so is began
 
 	// Guarded by flights.mu.
 	cancel    context.CancelCauseFunc // ends the computation's context; nil: it is the caller's own, which has no end

@@ -28,10 +28,7 @@ func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)
 	}
 	fl.seat = seatOf(ctx)
 	if ctx.Done() == nil {
-		w := &working{Context: ctx}
-		w.flight.Store(fl)
-		defer w.landed(ctx)
-		fl.run(w, c, work)
+		fl.run(&endless{ctx, fl}, c, work)
 		fl.rethrow()
 		return fl.result, true
 	}
@@ -89,7 +86,7 @@ func (c *Cache) wait(ctx context.Context, fl *flight, key *Key, task *Task, star
 	}
 	why = c.await(ctx, fl, started, true)
 	if why == early {
-		if r, ok = c.outcomeFor(fl, &fl.early, key, task, started); ok {
+		if r, ok = c.outcomeFor(fl, fl.early, key, task, started); ok {
 			return r, true, early
 		}
 		why = c.await(ctx, fl, always, true)

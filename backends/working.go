@@ -49,8 +49,25 @@ func (w *working) Value(key any) any {
 	return w.Context.Value(key)
 }
 
+// An endless is the context of a computation whose caller's context has no end: it is that one.
+type endless struct {
+	context.Context
+	flight *flight
+}
+
+// Value is working's.
+func (e *endless) Value(key any) any {
+	switch key {
+	case flightKey{}:
+		return e.flight
+	case seatKey{}:
+		return nil
+	}
+	return e.Context.Value(key)
+}
+
 func (w *working) Done() <-chan struct{} {
-	if w.cancel != nil && !w.heard.Load() {
+	if !w.heard.Load() {
 		w.heard.Store(true)
 		if w.caller.Load() != nil {
 			w.followCaller()
@@ -71,7 +88,6 @@ func (w *working) Err() error {
 func (w *working) landed(caller context.Context) {
 	w.flight.Store(nil)
 	switch {
-	case w.cancel == nil: // it is the caller's own context
 	case caller == nil:
 		if w.cancel(nil); w.timer != nil {
 			w.timer()
