@@ -33,7 +33,11 @@ func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)
 		return fl.result, true
 	}
 	c.fly(ctx, fl, work)
-	switch c.await(ctx, fl, 0, !fl.forced) {
+	started := uint64(0)
+	if fl.forced {
+		started = always // it returns when nothing older is stored, or says that its time was up before that
+	}
+	switch c.await(ctx, fl, started, !fl.forced) {
 	case early:
 		fl.early.rethrow()
 		return fl.early.result, true

@@ -786,3 +786,38 @@ func TestLaw10_RenewalsAtOnce(t *testing.T) {
 }
 
 var _ engine.Timed = (*watchedEngine)(nil)
+
+// ForceRecalc returns without an error only when nothing older is stored: a caller whose time is up before that
+// is told so, and what was computed is stored all the same.
+func TestLaw2_ForceRecalcInLittleTime(t *testing.T) {
+	var held atomic.Pointer[chan struct{}]
+	s := watched(t, "", watch{before: func(ctx context.Context, operation, _ string) error {
+		if hold := held.Load(); hold != nil && operation == "cas" {
+			<-*hold
+		}
+		return nil
+	}}, map[string]any{"operation_timeout": "20s"})
+	cachetest.Configure(t, backends.Config{"default": s})
+	hold := make(chan struct{})
+	F, h := decorators.Cached1(func(context.Context, int) (int, error) {
+		if h := held.Load(); h == nil {
+			held.Store(&hold)
+		}
+		return 2, nil
+	}, decorators.Key("force.little"))
+	if err := h.Set(context.Background(), 1, 1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	a := within(t, "ForceRecalc", ask(func() (int, error) { return h.ForceRecalc(ctx, 1) }))
+	got(t, "a call meanwhile", 1)(F(context.Background(), 1))
+	if !errors.Is(a.err, context.DeadlineExceeded) {
+		t.Errorf("ForceRecalc: got %v, while an older result is served", a)
+	}
+	close(hold)
+	eventually(t, "the new result is stored", func() bool {
+		n, err := F(context.Background(), 1)
+		return n == 2 && err == nil
+	})
+}

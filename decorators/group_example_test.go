@@ -82,3 +82,26 @@ func ExampleStale() {
 	// 1.08 <nil>
 	// 1.08 <nil>
 }
+
+// A caller with little time leaves, and what it has begun is there for the next one.
+func ExampleLinger() {
+	Report, report := decorators.Cached0(func(ctx context.Context) (string, error) {
+		select {
+		case <-time.After(50 * time.Millisecond): // a slow query
+			return "the report", nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}, decorators.Key("example.linger"), decorators.Linger(time.Minute))
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	_, err := Report(ctx)
+	fmt.Println(err)
+
+	text, err := Report(context.Background())
+	fmt.Println(text, err, "after", report.Stats().Computations, "query")
+	// Output:
+	// context deadline exceeded
+	// the report <nil> after 1 query
+}

@@ -28,7 +28,6 @@ func TestFault_Cancel(t *testing.T) {
 		"call":             func(ctx context.Context) error { _, err := f.call(ctx, 1); return err },
 		"Get":              func(ctx context.Context) error { return c.Get(ctx, "k", new(string)) },
 		"Set":              func(ctx context.Context) error { return c.Set(ctx, "k", "v") },
-		"InvalidateGroup":  func(ctx context.Context) error { return c.InvalidateGroup(ctx, "g") },
 		"a call of groups": func(ctx context.Context) error { return c.GetMany(ctx, []string{"a", "b"}, map[string]string{}) },
 	}
 	p := newPlain(t)
@@ -52,6 +51,35 @@ func TestFault_Cancel(t *testing.T) {
 	client.gets(1, rawKey)
 	ratio(t, "cancel: a call returns", 50, worst, worstPlain, shown(time.Since(start))+", its timeout")
 	exactly(t, "cancel: trips of the server", 0, int(server(t, c, proxy.Addr()).Trips), notRun)
+}
+
+// An invalidation goes on when its caller is cancelled: it ends as the server says, or with its own timeout.
+func TestFault_CancelledInvalidation(t *testing.T) {
+	proxy := faultproxy.Start(t, memcachedtest.Start(t).Addr())
+	c := configure(t, nil, proxy.Addr())
+	if err := c.Set(context.Background(), "k", "old"); err != nil {
+		t.Fatal(err)
+	}
+	invalidate := func(ctx context.Context) error {
+		_, err := c.Delete(ctx, "k")
+		return err
+	}
+	proxy.BlackHole()
+	took, err := cancelled(invalidate)
+	if err == nil || errors.Is(err, context.Canceled) {
+		t.Errorf("the server hangs: got %v, want its timeout", err)
+	}
+	within(t, "cancel: an invalidation returns", 300*time.Millisecond, took, notRun)
+	proxy.Pass()
+	eventually(t, "the server answers", func() bool { return c.Get(context.Background(), "k", new(string)) == nil })
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := invalidate(over); err != nil {
+		t.Errorf("its context is over: got %v", err)
+	}
+	if err := c.Get(context.Background(), "k", new(string)); !errors.Is(err, cacheutils.ErrCacheMiss) {
+		t.Errorf("after that: got %v, want ErrCacheMiss", err)
+	}
 }
 
 // cancelled cancels call after 20 ms and returns for how long it went on.
