@@ -16,7 +16,7 @@ type background struct {
 }
 
 // run runs f on a goroutine of its own, with a context that ends when the Cache is closed. Once it
-// is closed, nothing is run.
+// is closed, nothing is run any more.
 func (b *background) run(f func(ctx context.Context)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

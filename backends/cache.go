@@ -29,7 +29,8 @@ import (
 // portable. A Cache that was closed returns errors that match cacheutils.ErrClosed. All other errors are
 // those of the store, wrapped.
 //
-// Each operation takes as long as the option operation_timeout says at most, also where ctx has no end.
+// Each operation on one key takes as long as the option operation_timeout says at most, also where ctx has no
+// end. Operations on many keys do 32 of them at a time.
 type Cache struct {
 	name          string
 	engine        engine.Engine
@@ -54,10 +55,12 @@ type Cache struct {
 	closed     atomic.Bool // nothing is begun any more
 	shutting   sync.Once   // closes the engine, when the last flight has ended
 	shutErr    error
+	answered   atomic.Int64      // when the store answered last, in nanoseconds since epoch
 	each       engine.EachGetter // the engine, if it is one
 	discards   bool
 	flights    flights
 	disowned   disowned
+	disowning  atomic.Int64 // leases that are being taken away
 	background background
 	renewals   renewals
 	faults     limiter
@@ -264,16 +267,20 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 	if err != nil {
 		return texts, err
 	}
-	groups, err := c.begunBounded(ctx, o.groups)
-	if err != nil {
-		return texts, fmt.Errorf("backends: set %d keys: %w", len(keys), err)
+	var groups []generation
+	if o.timeout > 0 {
+		if groups, err = c.begunBounded(ctx, o.groups); err != nil {
+			return texts, fmt.Errorf("backends: set %d keys: %w", len(keys), err)
+		}
 	}
-	var errs []error
-	for _, key := range keys {
-		value := m.MapIndex(reflect.ValueOf(key.text).Convert(m.Type().Key()))
-		if err := c.setIn(ctx, key, value.Interface(), o.timeout, groups); err != nil {
-			failed = append(failed, key.text)
-			errs = append(errs, err)
+	errs := make([]error, len(keys))
+	each(len(keys), func(i int) {
+		value := m.MapIndex(reflect.ValueOf(keys[i].text).Convert(m.Type().Key()))
+		errs[i] = c.setIn(ctx, keys[i], value.Interface(), o.timeout, groups)
+	})
+	for i, err := range errs {
+		if err != nil {
+			failed = append(failed, keys[i].text)
 		}
 	}
 	return failed, errors.Join(errs...)

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -18,10 +19,7 @@ func (c *Cache) compute(ctx context.Context, key *Key, task *Task, compute func(
 		if err := ctx.Err(); err != nil {
 			return Result{Err: err}
 		}
-		fl, leads, hung := c.flights.join(ctx, key, task, bare, last, c.lease)
-		if hung != nil {
-			c.giveUp(hung)
-		}
+		fl, leads := c.flights.join(ctx, key, task, bare, started, last)
 		if fl == nil {
 			return Result{Closed: true}
 		}
@@ -31,6 +29,7 @@ func (c *Cache) compute(ctx context.Context, key *Key, task *Task, compute func(
 			if ok {
 				return r
 			}
+			seatOf(ctx).wasLate()
 			bare, f, last = true, nil, fl
 			continue
 		}
@@ -40,7 +39,10 @@ func (c *Cache) compute(ctx context.Context, key *Key, task *Task, compute func(
 		if ok {
 			return r
 		}
-		bare, last = bare || why == impatient, fl
+		if last = fl; why == impatient {
+			seatOf(ctx).wasLate()
+			bare = true
+		}
 		f = &finding{state: leased} // look again before computing
 		if bare || why == landed && fl.unasked {
 			f = nil
@@ -48,19 +50,50 @@ func (c *Cache) compute(ctx context.Context, key *Key, task *Task, compute func(
 	}
 }
 
-// step returns a context for one step of what a flight does with the store, under ctx. done ends it.
-func (c *Cache) step(ctx context.Context, fl *flight) (step context.Context, done func()) {
+// step returns a context for one step of what a flight does with the store, under ctx. done ends it, and is
+// told how it has ended. After a step of one of several keys that took too long, those of the others take no time.
+func (c *Cache) step(ctx context.Context, fl *flight) (step context.Context, done func(error)) {
+	return c.bounded(ctx, fl, c.operationTimeout)
+}
+
+// glance is step for no more than a look, which a timed engine bounds itself.
+func (c *Cache) glance(ctx context.Context, fl *flight) (step context.Context, done func(error)) {
+	if c.timed {
+		return c.bounded(ctx, fl, 0)
+	}
+	return c.bounded(ctx, fl, c.operationTimeout)
+}
+
+// bounded returns a context for a step of at most that long, or of any time for 0.
+func (c *Cache) bounded(ctx context.Context, fl *flight, most time.Duration) (step context.Context, done func(error)) {
+	ctx = withoutFlight(ctx)
 	if !c.flights.remote {
-		return ctx, func() {}
+		return ctx, func(error) {}
 	}
 	next := fl.atOnce()
 	answered := fl.asks()
-	step, cancel := context.WithTimeout(ctx, c.operationTimeout)
-	return step, func() {
+	step, cancel := ctx, context.CancelFunc(func() {})
+	switch {
+	case fl.seat.isLate():
+		step, cancel = context.WithTimeout(ctx, 0)
+	case most > 0:
+		step, cancel = context.WithTimeout(ctx, most)
+	}
+	return step, func(err error) {
+		c.answers(err)
+		if isTimeout(err) && ctx.Err() == nil {
+			fl.seat.wasLate()
+		}
 		cancel()
 		answered()
 		next()
 	}
+}
+
+// isTimeout reports whether err says that the store has not answered in time.
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }
 
 // work gets the lease and computes, or finds a value that another process has stored. f is
@@ -74,7 +107,7 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 		if f.state != leased && (f.state != stale || !f.entry.isRefreshed()) {
 			step, done := c.step(ctx, fl)
 			l, ok, err := c.take(step, fl, *f, false)
-			done()
+			done(err)
 			if err != nil {
 				c.unreachable(ctx, fl, "take the lease for ", err, compute)
 				return
@@ -86,15 +119,15 @@ func (c *Cache) work(ctx context.Context, fl *flight, compute func(context.Conte
 		} else if n > 0 {
 			fl.task.Stats.Waits.Add(1)
 			fl.seat.decide()
-			if sleep(ctx, pollDelay(n-1)) != nil {
+			if sleep(withoutFlight(ctx), pollDelay(n-1)) != nil {
 				fl.leaveEmpty(ctx)
 				return
 			}
 		}
 		tick := c.flights.tick()
-		step, done := c.step(ctx, fl)
+		step, done := c.glance(ctx, fl)
 		next, err := c.read(step, *fl.key)
-		done()
+		done(err)
 		if err != nil {
 			c.unreachable(ctx, fl, "look for a result of ", err, compute)
 			return
@@ -137,19 +170,18 @@ func (c *Cache) runWithoutLease(ctx context.Context, fl *flight, compute func(co
 // computation, and if it was still valid when it was stored, for all who have joined.
 func (c *Cache) runWithLease(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) {
 	if !c.run(ctx, fl, compute, l) {
-		step, done := c.step(unending(ctx), fl)
-		defer done()
-		c.giveBack(step, fl, l)
+		c.giveBack(unending(ctx), fl, l, &settlement{})
 	}
 }
 
 // run runs the function, under l or without a lease, and ends the lease. It returns false, and does neither, when
 // nobody waits for that any more.
-func (c *Cache) run(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) bool {
-	if !c.flights.begins(fl, l, l == nil && !c.discards) {
+func (c *Cache) run(ctx context.Context, fl *flight, compute func(context.Context) Result, l *lease) (ran bool) {
+	if !c.flights.begins(ctx, fl, l, l == nil && !c.discards) {
 		fl.leaveEmpty(ctx)
 		return false
 	}
+	ran = true // also if it panics
 	var began time.Time
 	learns := c.flights.remote && fl.seat == nil // else the time is that of all, see seat.lead
 	if learns {
@@ -160,13 +192,16 @@ func (c *Cache) run(ctx context.Context, fl *flight, compute func(context.Contex
 		if !done {
 			fl.catch(recover())
 		}
-		fl.cut = ctx.Err() != nil
+		fl.cut = ctx.Err() != nil || fl.seat.wasCut()
 		if learns && (fl.cut || !fl.failed()) {
 			fl.task.learns(time.Since(began), fl.cut)
 		}
 		c.flights.returns(fl)
-		if fl.valid = fl.began; fl.failed() || c.discards {
+		switch fl.valid = fl.began; {
+		case c.discards:
 			fl.valid = always
+		case fl.failed():
+			fl.valid = c.flights.tick()
 		}
 		if l != nil {
 			c.endLease(unending(ctx), fl, l)
@@ -175,11 +210,10 @@ func (c *Cache) run(ctx context.Context, fl *flight, compute func(context.Contex
 			c.hand(fl)
 		}
 	}()
-	fl.began = c.flights.tick()
 	fl.task.Stats.Computations.Add(1)
 	fl.result = compute(ctx)
 	done = true
-	return true
+	return ran
 }
 
 // endLease hands out the result, and stores it.
@@ -217,7 +251,7 @@ func (c *Cache) hand(fl *flight) {
 	if fl.computed == nil {
 		return
 	}
-	if fl.payload == nil && fl.needsCopies(&fl.outcome) && c.flights.callersOf(fl) > 1 {
+	if fl.payload == nil && fl.needsCopies(&fl.outcome) && c.flights.isJoined(fl) {
 		c.encode(fl)
 	}
 	early := fl.outcome
@@ -234,6 +268,7 @@ func (c *Cache) settleLater(ctx context.Context, fl *flight, l *lease, s settlem
 
 // unending returns ctx without its end.
 func unending(ctx context.Context) context.Context {
+	ctx = withoutFlight(ctx)
 	if ctx.Done() == nil {
 		return ctx
 	}
@@ -246,28 +281,34 @@ type settlement struct {
 	entry  entry         // has all that it needs of the result
 	keep   time.Duration // how long the engine is to keep it
 	tick   uint64        // after the computation: if the lease is held now, the result is for those who started before
+
+	// What is to become of the value that the lease lies on, if no other takes its place.
+	drops bool // it is out of date
+	fails bool // it could not be computed anew
 }
 
 // settle ends the lease. If that was held and the groups have not changed, the outcome is for all who
 // started before the settlement's tick.
 func (c *Cache) settle(ctx context.Context, fl *flight, l *lease, s *settlement) {
-	step, done := c.step(ctx, fl)
-	defer done()
 	held := false
 	if s.stores {
-		held = c.storeWith(step, fl, l, s)
+		held = c.storeWith(ctx, fl, l, s)
 	} else {
-		held = c.giveBack(step, fl, l)
+		held = c.giveBack(ctx, fl, l, s)
 	}
 	if held && !fl.failed() {
 		fl.valid = s.tick
 	}
 }
 
-// storeWith stores the settlement's entry, and tells whether it did.
+// storeWith stores the settlement's entry, and tells whether the lease was held.
 func (c *Cache) storeWith(ctx context.Context, fl *flight, l *lease, s *settlement) (held bool) {
-	held, err := l.settle(ctx, &s.entry, s.keep)
+	step, done := c.step(ctx, fl)
+	held, err := l.settle(step, s)
 	switch {
+	case errors.Is(err, cacheutils.ErrTooLarge): // says the store, which was there
+		c.taskFault(fl.task, "store a result of ", err)
+		err = nil
 	case err != nil:
 		fl.unasked = true
 		c.taskFault(fl.task, "store a result of ", err)
@@ -278,15 +319,18 @@ func (c *Cache) storeWith(ctx context.Context, fl *flight, l *lease, s *settleme
 	default:
 		fl.task.Stats.Refusals.Add(1)
 		if fl.task.plain {
-			c.useStored(ctx, fl)
+			c.useStored(step, fl)
 		}
 	}
+	done(err)
 	return held
 }
 
 // giveBack ends the lease without a result.
-func (c *Cache) giveBack(ctx context.Context, fl *flight, l *lease) (held bool) {
-	held, err := l.settle(ctx, nil, 0)
+func (c *Cache) giveBack(ctx context.Context, fl *flight, l *lease, s *settlement) (held bool) {
+	step, done := c.step(ctx, fl)
+	held, err := l.settle(step, s)
+	done(err)
 	if err != nil {
 		fl.unasked = true
 		c.taskFault(fl.task, "give back the lease for ", err)
@@ -315,16 +359,16 @@ func (c *Cache) conclude(fl *flight, l *lease) (s settlement) {
 	stale := c.staleOf(fl.task)
 	switch {
 	case fl.failed(), fl.cut && fl.task.Doubted:
-		if l.fails = fl.refresh; l.fails {
+		if s.fails = fl.refresh; s.fails {
 			c.taskFault(fl.task, "compute a stale result anew of ", fl.why())
 		}
 	case r.Discard || timeout <= 0:
-		l.drops = true
+		s.drops = true
 	case r.Absent:
 		s.entry, s.stores, stale = c.absence(*fl.key), true, 0
 	default:
 		s.entry, s.stores = c.sealResult(fl)
-		l.drops = !s.stores
+		s.drops = !s.stores
 	}
 	if s.stores {
 		s.entry.groups = l.groups

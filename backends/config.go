@@ -306,6 +306,8 @@ func newCache(name string, s Settings) (*Cache, error) {
 		c.discards = d.Discards()
 	}
 	c.flights.remote = !c.live && !c.discards
+	c.flights.lease, c.flights.hung = c.lease, c.giveUp
+	c.answered.Store(int64(time.Since(epoch)))
 	if k, ok := e.(engine.KeyChecker); ok {
 		c.checkKey = k.CheckKey
 	}

@@ -81,33 +81,56 @@ func (c *Cache) logHit(text []byte) {
 // look is Look for a key.
 func (c *Cache) look(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
 	var f finding
-	looking, cancel := c.hurry(ctx, task)
+	looking, done := c.hurry(ctx, task)
 	err := c.readInto(looking, &f, key)
-	cancel()
+	done(err)
 	return c.found(&f, err, key, task, started)
 }
 
-// hurry returns a context for a look.
-func (c *Cache) hurry(ctx context.Context, task *Task) (looking context.Context, cancel context.CancelFunc) {
+// hurry returns a context for a look, and what ends it, which is told how the look ended.
+func (c *Cache) hurry(ctx context.Context, task *Task) (looking context.Context, done func(error)) {
 	if !c.flights.remote {
-		return ctx, func() {}
+		return ctx, func(error) {}
 	}
 	bound := c.patience(ctx, task)
 	if c.timed && bound == c.operationTimeout {
-		return ctx, func() {}
+		return ctx, c.answers
 	}
-	return context.WithTimeout(ctx, bound)
+	looking, cancel := context.WithTimeout(ctx, bound)
+	return looking, func(err error) {
+		cancel()
+		c.answers(err)
+	}
+}
+
+// answers notes that the store has answered, if err is nil.
+func (c *Cache) answers(err error) {
+	if err == nil {
+		c.answered.Store(int64(time.Since(epoch)))
+	}
 }
 
 // patience returns how long a caller waits for the store at most, before it goes on without. Where ctx ends soon, that
 // is a part of what is left: a server that hangs must not take the time that the computation needs.
 func (c *Cache) patience(ctx context.Context, task *Task) time.Duration {
 	if deadline, ok := ctx.Deadline(); ok {
-		if spare, ok := task.spare(time.Until(deadline)); ok {
-			return min(c.operationTimeout, max(spare, leastPatience))
-		}
+		return min(c.operationTimeout, task.spare(time.Until(deadline)))
 	}
 	return c.operationTimeout
+}
+
+// silence is how long a store that has answered nobody for that long seems to hang.
+const silence = 50 * time.Millisecond
+
+// tires reports whether a caller whose patience is at its end goes on without the store: if it has time for
+// the function. Otherwise what that returned would be of no use to anybody, so it does so only where the store seems
+// to hang, and now and then.
+func (c *Cache) tires(deadline time.Time, task *Task) bool {
+	if task.fits(time.Until(deadline)) {
+		return true
+	}
+	now := time.Since(epoch)
+	return now-time.Duration(c.answered.Load()) >= silence && task.probes(now)
 }
 
 // found returns what Look does for a finding, or for the error of a read.
@@ -173,8 +196,14 @@ func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) 
 		}
 		return c.compute(ctx, &m.key, m.task, compute, m.started, m.unanswered(ctx))
 	}
-	if f.state == stale && !m.task.plain {
-		return c.refresh(ctx, &m.key, m.task, compute, *f, m.old)
+	if m.isStale() {
+		old, refresh := m.stale()
+		if refresh {
+			if fl := c.flights.first(ctx, &m.key, m.task); fl != nil {
+				go m.refresh(ctx, fl, compute)
+			}
+		}
+		return old
 	}
 	m.task.Stats.Misses.Add(1)
 	c.debug(logging.Miss, &m.key, 0)
@@ -191,46 +220,37 @@ func (c *Cache) taskFault(task *Task, doing string, err error) {
 }
 
 // unanswered returns what a caller goes on with whose look has failed: nothing, so that it does without
-// the store, unless it has no time for that anyway. What it computed would be of no use to anybody.
+// the store, or what has it look again.
 func (m *Miss) unanswered(ctx context.Context) *finding {
 	deadline, ok := ctx.Deadline()
-	if !ok || !errors.Is(m.err, context.DeadlineExceeded) {
-		return nil
-	}
-	if _, ok := m.task.spare(time.Until(deadline)); ok {
+	if !ok || !errors.Is(m.err, context.DeadlineExceeded) || m.cache.tires(deadline, m.task) {
 		return nil
 	}
 	return &finding{state: leased}
 }
 
-// refresh is for a caller who found a stale value, which it has: the value is computed anew in the
-// background, unless somebody does that already. The function goes on when the caller has left; it counts
-// as waited for until the value is gone, when callers wait for it indeed.
-func (c *Cache) refresh(ctx context.Context, key *Key, task *Task, compute func(context.Context) Result, f finding, value any) Result {
-	old := Result{Value: value}
-	task.Stats.Stale.Add(1)
-	c.debug(logging.Stale, key, 0)
-	if f.entry.isRefreshed() {
-		return old
-	}
-	fl, hung := c.flights.first(key, task, c.lease)
-	if hung != nil {
-		c.giveUp(hung)
-	}
-	if fl == nil {
-		return old
-	}
+// isStale reports whether the miss is a value past its timeout, which its caller has.
+func (m *Miss) isStale() bool { return m.err == nil && m.finding.state == stale && !m.task.plain }
+
+// stale returns the value past its timeout, and whether it is to be computed anew.
+func (m *Miss) stale() (r Result, refresh bool) {
+	m.task.Stats.Stale.Add(1)
+	m.cache.debug(logging.Stale, &m.key, 0)
+	return Result{Value: m.old}, !m.finding.entry.isRefreshed()
+}
+
+// refresh computes a value past its timeout anew, unless somebody does that already. Its callers have
+// the value; the computation counts as waited for until that is gone, when callers wait for it indeed.
+func (m *Miss) refresh(ctx context.Context, fl *flight, compute func(context.Context) Result) {
+	c := m.cache
 	fl.seat = seatOf(ctx)
-	fl.seat.lend()
-	c.fly(ctx, fl, func(ctx context.Context) {
-		defer fl.seat.decide()
-		gone := time.AfterFunc(f.entry.left(), func() {
-			c.flights.leave(fl, c.lingerOf(task, context.DeadlineExceeded), nil)
-		})
-		defer gone.Stop()
-		c.runRefresh(ctx, fl, compute, f)
+	w := c.under(ctx, fl)
+	defer func() { w.landed(c.flights.waiting(fl)) }()
+	gone := time.AfterFunc(m.finding.entry.left(), func() {
+		c.flights.leave(fl, c.lingerOf(m.task, context.DeadlineExceeded), nil)
 	})
-	return old
+	defer gone.Stop()
+	fl.run(w, c, func(ctx context.Context) { c.runRefresh(ctx, fl, compute, *m.finding) })
 }
 
 // runRefresh takes the lease over the stale value, computes and stores. An error or a panic puts the next
@@ -238,7 +258,7 @@ func (c *Cache) refresh(ctx context.Context, key *Key, task *Task, compute func(
 func (c *Cache) runRefresh(ctx context.Context, fl *flight, compute func(context.Context) Result, f finding) {
 	step, done := c.step(ctx, fl)
 	l, ok, err := c.take(step, fl, f, false)
-	done()
+	done(err)
 	if err != nil {
 		c.taskFault(fl.task, "take the lease for ", err)
 	}
@@ -254,7 +274,7 @@ func (c *Cache) Force(ctx context.Context, key Key, task *Task, compute func(con
 	if err := ctx.Err(); err != nil {
 		return Result{Err: err}
 	}
-	fl := c.flights.replace(&key, task)
+	fl := c.flights.replace(ctx, &key, task)
 	if fl == nil {
 		return Result{Closed: true}
 	}
@@ -285,14 +305,16 @@ func (c *Cache) steal(ctx context.Context, fl *flight, patience time.Duration) *
 		return nil
 	}
 	step, done := c.step(ctx, fl)
-	defer done()
+	var err error
+	defer func() { done(err) }()
 	if c.flights.remote {
 		var cancel context.CancelFunc
 		step, cancel = context.WithTimeout(step, patience)
 		defer cancel()
 	}
 	for range forceTries {
-		f, err := c.read(step, *fl.key)
+		var f finding
+		f, err = c.read(step, *fl.key)
 		if err == nil {
 			var l *lease
 			var ok bool
@@ -313,8 +335,9 @@ func (c *Cache) steal(ctx context.Context, fl *flight, patience time.Duration) *
 // dropOlder deletes what is under the flight's key.
 func (c *Cache) dropOlder(ctx context.Context, fl *flight) {
 	step, done := c.step(ctx, fl)
-	defer done()
-	if _, err := c.engine.Delete(step, fl.key.stored); err != nil {
+	_, err := c.engine.Delete(step, fl.key.stored)
+	done(err)
+	if err != nil {
 		c.taskFault(fl.task, "delete an old result of ", c.replayDelete(fl.key.stored, err))
 	}
 }
@@ -343,8 +366,10 @@ func (c *Cache) Put(ctx context.Context, key Key, task *Task, value any, timeout
 	if err != nil {
 		return err
 	}
-	if e.groups, err = c.begunBounded(ctx, key.groups); err != nil {
-		return fmt.Errorf("backends: set %q: %w", key.text, err)
+	if timeout > 0 {
+		if e.groups, err = c.begunBounded(ctx, key.groups); err != nil {
+			return fmt.Errorf("backends: set %q: %w", key.text, err)
+		}
 	}
 	return c.store(ctx, key, &e, timeout, c.staleOf(task))
 }

@@ -41,6 +41,8 @@ type flights struct {
 	aloft   int               // flights that have not ended, on the table or not
 	storing int               // of those: have computed
 	closing bool              // none starts any more
+	lease   time.Duration     // after which a function hangs whose context has ended
+	hung    func(*flight)     // gives a flight up
 	quiet   chan struct{}     // closed when none is storing; nil: nobody waits for that
 }
 
@@ -77,7 +79,10 @@ type flight struct {
 	leader    context.Context         // of the first caller
 	joiner    context.Context         // of the caller who joined last
 	phase     phase                   // of the function
+	joined    bool                    // others than the first caller may have the outcome
 	linger    *time.Timer             // ends the context; nil: somebody waits, or it goes on without
+	hangs     *time.Timer             // gives the flight up; nil: nobody knows when the context ends
+	givenUp   bool                    // the outcome is for nobody
 	ends      time.Time               // when the context ends or has ended; zero: that isn't known
 	lease     *lease                  // while the function runs
 	over      bool                    // it counts as ended
@@ -127,10 +132,9 @@ func (f *flights) now() uint64 { return f.clock.Load() }
 func (f *flights) tick() uint64 { return f.clock.Add(1) }
 
 // join returns the flight under way for key, or a new one that the caller has to run, or nil if none
-// may start any more. last is the one before, whose outcome was not for the caller, or nil: one next flight is
-// for all for whom that was not, even if it has landed by now. hung is a flight whose place the new one has
-// taken, which is to be given up.
-func (f *flights) join(ctx context.Context, key *Key, task *Task, bare bool, last *flight, lease time.Duration) (fl *flight, leads bool, hung *flight) {
+// may start any more. started is the tick at which the caller did. last is the flight before, whose outcome was
+// not for the caller, or nil: one next flight is for all for whom that was not, even if it has landed by now.
+func (f *flights) join(ctx context.Context, key *Key, task *Task, bare bool, started uint64, last *flight) (fl *flight, leads bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at := place{key.stored, bare}
@@ -139,26 +143,26 @@ func (f *flights) join(ctx context.Context, key *Key, task *Task, bare bool, las
 	} else {
 		fl = f.table[at]
 	}
-	if fl != nil && fl.hangs(lease) {
-		fl, hung = nil, fl
+	if fl != nil && bare && fl.isUseless(started) { // who comes here has no time to wait for another
+		fl = nil
 	}
 	if leads = fl == nil; leads {
-		fl = f.start(at, key, task)
+		fl = f.start(ctx, at, key, task)
 	} else {
-		fl.board(ctx)
+		f.board(ctx, fl)
 	}
-	if last != nil {
-		last.next = fl
+	if last != nil && fl != nil && fl != last {
+		last.next, fl.joined = fl, true
 	}
-	return fl, leads, hung
+	return fl, leads
 }
 
 // replace returns a new flight for a forced computation, which takes the place of the one on the
 // table, or nil if none may start any more.
-func (f *flights) replace(key *Key, task *Task) *flight {
+func (f *flights) replace(ctx context.Context, key *Key, task *Task) *flight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fl := f.start(place{key: key.stored}, key, task)
+	fl := f.start(ctx, place{key: key.stored}, key, task)
 	if fl != nil {
 		fl.forced = true
 	}
@@ -166,29 +170,27 @@ func (f *flights) replace(key *Key, task *Task) *flight {
 }
 
 // first returns a new flight for a refresh if there is none under way for key, else nil.
-func (f *flights) first(key *Key, task *Task, lease time.Duration) (fl, hung *flight) {
+func (f *flights) first(ctx context.Context, key *Key, task *Task) *flight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at := place{key: key.stored}
-	if fl := f.table[at]; fl != nil {
-		if !fl.hangs(lease) {
-			return nil, nil
-		}
-		hung = fl
+	if f.table[at] != nil {
+		return nil
 	}
-	if fl = f.start(at, key, task); fl != nil {
+	fl := f.start(ctx, at, key, task)
+	if fl != nil {
 		fl.refresh = true
 	}
-	return fl, hung
+	return fl
 }
 
 // start puts a new flight on the table.
-func (f *flights) start(at place, key *Key, task *Task) *flight {
+func (f *flights) start(ctx context.Context, at place, key *Key, task *Task) *flight {
 	if f.closing {
 		return nil
 	}
-	fl := &flight{place: at, key: key, task: task, callers: 1, leaseless: at.bare}
-	if f.remote && !at.bare {
+	fl := &flight{place: at, key: key, task: task, callers: 1, leader: ctx, leaseless: at.bare}
+	if f.remote {
 		fl.computed = make(chan struct{})
 	}
 	if f.table == nil {
@@ -199,11 +201,11 @@ func (f *flights) start(at place, key *Key, task *Task) *flight {
 	return fl
 }
 
-// under notes the context of the flight, when that ends, if it has a deadline, and that of its first caller.
-func (f *flights) under(fl *flight, w *working, caller context.Context, deadline time.Time) {
+// under notes the context of the flight, and when that ends, if it has a deadline.
+func (f *flights) under(fl *flight, w *working, deadline time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fl.cancel, fl.ends, fl.leader = w.cancel, deadline, caller
+	fl.cancel, fl.ends = w.cancel, deadline
 }
 
 // waiting returns the context of a caller who waits for the flight, or waited until it had the result, or nil
@@ -220,25 +222,21 @@ func (f *flights) waiting(fl *flight) context.Context {
 }
 
 // board adds a caller.
-func (fl *flight) board(ctx context.Context) {
+func (f *flights) board(ctx context.Context, fl *flight) {
 	fl.callers++
-	fl.joiner = ctx
+	fl.joined, fl.joiner = true, ctx
 	if fl.linger != nil {
 		fl.linger.Stop()
 		fl.linger = nil
 	}
+	f.watch(fl)
 }
 
-// hangs tells whether the function hangs.
-func (f *flights) hangs(fl *flight, lease time.Duration) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return fl.hangs(lease)
-}
-
-// hangs tells whether the context ended a lease ago, and the function goes on.
-func (fl *flight) hangs(lease time.Duration) bool {
-	return !fl.ends.IsZero() && fl.phase < returned && time.Since(fl.ends) >= lease
+// watch has the flight given up a lease after its context has ended, if the function goes on until then.
+func (f *flights) watch(fl *flight) {
+	if fl.hangs == nil && !fl.ends.IsZero() && fl.phase != returned {
+		fl.hangs = time.AfterFunc(time.Until(fl.ends)+f.lease, func() { f.hung(fl) })
+	}
 }
 
 // leave takes a caller off the flight, whose context ended with cause if it has. When it was the last,
@@ -262,9 +260,12 @@ func (f *flights) leave(fl *flight, linger time.Duration, cause error) {
 // end ends the flight's context unless somebody has joined it.
 func (f *flights) end(fl *flight, cause error) {
 	f.mu.Lock()
-	ends := fl.callers == 0 && fl.phase < returned
-	if now := time.Now(); ends && (fl.ends.IsZero() || now.Before(fl.ends)) {
-		fl.ends = now
+	ends := fl.callers == 0 && fl.phase != returned
+	if ends {
+		if now := time.Now(); fl.ends.IsZero() || now.Before(fl.ends) {
+			fl.ends = now
+		}
+		f.watch(fl)
 	}
 	f.mu.Unlock()
 	if ends {
@@ -274,12 +275,13 @@ func (f *flights) end(fl *flight, cause error) {
 
 // begins notes that the function is about to run, under l or without a lease. It returns false if
 // nobody waits for it any more.
-func (f *flights) begins(fl *flight, l *lease, leaseless bool) bool {
+func (f *flights) begins(ctx context.Context, fl *flight, l *lease, leaseless bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if fl.callers == 0 {
+	if fl.callers == 0 || fl.over || ctx.Err() != nil {
 		return false
 	}
+	fl.began = f.tick()
 	fl.phase, fl.lease, fl.leaseless = runs, l, leaseless
 	return true
 }
@@ -289,19 +291,38 @@ func (f *flights) returns(fl *flight) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fl.phase, fl.lease = returned, nil
-	if fl.linger != nil {
-		fl.linger.Stop()
-		fl.linger = nil
+	for _, timer := range [...]*time.Timer{fl.linger, fl.hangs} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 	if !fl.over {
 		f.storing++
 	}
 }
 
-func (f *flights) callersOf(fl *flight) int {
+// isUseless reports whether the outcome can't be for a caller who started at that tick, since it began
+// before and nobody will know whether it is still valid.
+func (fl *flight) isUseless(started uint64) bool {
+	return fl.leaseless && fl.phase != before && started >= fl.began
+}
+
+// holdsUp reports whether a caller who started at that tick waits in vain: for a store that doesn't answer,
+// or for an outcome that is not for it.
+func (f *flights) holdsUp(fl *flight, started uint64) bool {
+	if fl.asksFor() >= leastPatience {
+		return true
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return fl.callers
+	return fl.isUseless(started)
+}
+
+// isJoined reports whether anybody but the first caller has the outcome, or may come to have it.
+func (f *flights) isJoined(fl *flight) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return fl.joined
 }
 
 // void takes the flights of key off the table: nobody joins them any more.
@@ -346,13 +367,25 @@ func (f *flights) close() (ended bool) {
 func (f *flights) settled() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.quiet == nil {
+	if f.storing == 0 && f.aloft > 0 {
+		return done
+	}
+	if f.quiet == nil || f.storing > 0 && isClosed(f.quiet) {
 		f.quiet = make(chan struct{})
-		if f.storing == 0 && f.aloft > 0 {
-			close(f.quiet)
-		}
 	}
 	return f.quiet
+}
+
+// done is a channel that is closed.
+var done = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // rest closes the channel that settled has returned. The caller holds f.mu.
@@ -360,9 +393,7 @@ func (f *flights) rest() {
 	if f.quiet == nil {
 		f.quiet = make(chan struct{})
 	}
-	select {
-	case <-f.quiet:
-	default:
+	if !isClosed(f.quiet) {
 		close(f.quiet)
 	}
 }
@@ -374,30 +405,30 @@ func (f *flights) gone() {
 	f.rest()
 }
 
-// lands returns a channel that is closed when the flight lands, and the time at which it counts as
-// hanging, or zero if that isn't known.
-func (f *flights) lands(fl *flight, lease time.Duration) (landing <-chan struct{}, hangs time.Time) {
+// lands returns a channel that is closed when the flight lands.
+func (f *flights) lands(fl *flight) <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if fl.landing == nil {
 		fl.landing = make(chan struct{})
-		if fl.landed.Load() {
+		if fl.landed.Load() || fl.givenUp {
 			close(fl.landing)
 		}
 	}
-	if !fl.ends.IsZero() {
-		hangs = fl.ends.Add(lease)
-	}
-	return fl.landing, hangs
+	return fl.landing
 }
 
-// giveUp takes a flight that hangs off the table, and counts it as ended. It returns the lease that is to be
+// giveUp ends a flight whose function hangs: those who wait for it start again. It returns the lease that is to be
 // given up, or nil, and whether the last flight has ended.
 func (f *flights) giveUp(fl *flight) (l *lease, last bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if fl.over || fl.phase == returned {
 		return nil, false
+	}
+	fl.givenUp = true
+	if fl.landing != nil {
+		close(fl.landing)
 	}
 	l, fl.lease = fl.lease, nil
 	return l, f.takeOff(fl)
@@ -413,9 +444,8 @@ func (f *flights) takeOff(fl *flight) (last bool) {
 	return f.closing && f.aloft == 0
 }
 
-// finish ends the flight and lets those have the outcome who wait for it, unless alone says that this is
-// for when there is only one. It returns how many there are.
-func (f *flights) finish(fl *flight, alone bool) (callers int, last bool) {
+// finish ends the flight, and tells whether it was the last one.
+func (f *flights) finish(fl *flight) (last bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !fl.over {
@@ -427,18 +457,11 @@ func (f *flights) finish(fl *flight, alone bool) (callers int, last bool) {
 			f.rest()
 		}
 	}
-	if !alone || fl.callers <= 1 {
-		f.land(fl)
-	}
-	return fl.callers, last
-}
-
-// land lets those have the outcome who wait for it. The caller holds f.mu.
-func (f *flights) land(fl *flight) {
 	fl.landed.Store(true)
-	if fl.landing != nil {
+	if fl.landing != nil && !fl.givenUp {
 		close(fl.landing)
 	}
+	return last
 }
 
 // isFor tells whether o, the outcome of fl, is for a caller who joined that: one who asked for key and
@@ -447,11 +470,11 @@ func (f *flights) isFor(fl *flight, o *outcome, key *Key, started uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case fl.voided != 0 && started >= fl.voided:
+	case fl.givenUp, fl.voided != 0 && started >= fl.voided:
 		return false
 	case o.cut && (o.failed() || fl.task.Doubted): // it may be so since its context had ended, which is nothing to who has time
 		return false
-	case started >= o.valid && started >= o.began:
+	case started >= o.valid:
 		return false
 	}
 	return slices.Equal(fl.key.groups, key.groups) // an invalidation of other groups would not have shown
@@ -488,12 +511,7 @@ func (f *flights) stores(key Key) *flight {
 }
 
 func (fl *flight) isComputed() bool {
-	select {
-	case <-fl.computed:
-		return true
-	default:
-		return false
-	}
+	return fl.computed != nil && isClosed(fl.computed)
 }
 
 // leaveEmpty makes why ctx has ended the flight's outcome, which is for nobody.

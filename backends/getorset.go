@@ -35,6 +35,9 @@ func (c *Cache) getOrSet(ctx context.Context, key Key, into any, compute func(co
 	if err != nil {
 		return err
 	}
+	if err := c.open(); err != nil {
+		return err
+	}
 	t := codec.Of(v.Type())
 	if err := t.Err(); err != nil && !c.holdsLive(t, false) {
 		return fmt.Errorf("backends: get or set %q: %w", key.text, err)

@@ -38,11 +38,6 @@ type lease struct {
 	isMark    bool         // it lies on no value, in this process's memory
 	heldUntil atomic.Int64 // as on the entry
 
-	// What is to become of the value that the token lies on, if no other takes its place. Written
-	// and read by the goroutine that computes.
-	drops bool // it is out of date
-	fails bool // it could not be computed anew
-
 	// Guarded by renewals.mu.
 	queued        bool
 	due           time.Time     // when it is renewed next
@@ -63,6 +58,8 @@ func newToken() (t token) {
 
 const (
 	defaultLease = 5 * time.Second
+	// maxDisowning is how many leases are looked for at a time to take them away.
+	maxDisowning = 128
 	// tombstone is how long an entry that counts for nobody stays after a lease without a result.
 	tombstone = time.Second
 )
@@ -115,13 +112,18 @@ func (c *Cache) take(ctx context.Context, fl *flight, f finding, steal bool) (l 
 func (l *lease) disown() {
 	c := l.cache
 	c.disowned.add(l.token, time.Now())
+	if c.disowning.Add(1) > maxDisowning { // it ends by itself, for the others
+		c.disowning.Add(-1)
+		return
+	}
 	c.background.run(func(ctx context.Context) {
+		defer c.disowning.Add(-1)
 		for _, after := range [...]time.Duration{0, 100 * time.Millisecond, time.Second} {
 			if sleep(ctx, after) != nil {
 				return
 			}
 			step, cancel := context.WithTimeout(ctx, c.operationTimeout)
-			held, _ := l.lay(step, nil, 0)
+			held, _ := l.lay(step, &settlement{})
 			cancel()
 			if held {
 				return
@@ -169,10 +171,6 @@ func (l *lease) life(e *entry) time.Duration {
 // renew runs every third of the lease's life.
 func (l *lease) renew() {
 	c := l.cache
-	if c.flights.hangs(l.flight, c.lease) {
-		c.giveUp(l.flight)
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.operationTimeout)
 	defer cancel()
 	f, err := c.read(ctx, *l.key)
@@ -189,27 +187,26 @@ func (l *lease) renew() {
 	}
 }
 
-// settle ends the lease with e, or with nothing if e is nil, which then is what the token lay
-// on, or counts for nobody. held is true if the token was still there, and with e, if it
-// was stored.
-func (l *lease) settle(ctx context.Context, e *entry, keep time.Duration) (held bool, err error) {
+// settle ends the lease as s says. held is true if the token was still there, and if an entry is stored, the groups
+// were what they were.
+func (l *lease) settle(ctx context.Context, s *settlement) (held bool, err error) {
 	if renewing := l.cache.renewals.end(l); renewing != nil {
 		select {
 		case <-renewing:
 		case <-ctx.Done():
 		}
 	}
-	held, err = l.lay(ctx, e, keep)
+	held, err = l.lay(ctx, s)
 	if err != nil && !errors.Is(err, cacheutils.ErrTooLarge) { // which leaves nothing of it
 		l.disown()
 	}
 	return held, err
 }
 
-// lay puts e, or what the token lay on, in the place of what the token lies on.
-func (l *lease) lay(ctx context.Context, e *entry, keep time.Duration) (held bool, err error) {
-	if c := l.cache; e != nil && l.isMark && len(l.key.groups) == 0 && c.living != nil {
-		return c.living.SwapLive(ctx, l.key.stored, l, e.item(), keep)
+// lay puts what s stores, or what the token lay on, in the place of what the token lies on.
+func (l *lease) lay(ctx context.Context, s *settlement) (held bool, err error) {
+	if c := l.cache; s.stores && l.isMark && len(l.key.groups) == 0 && c.living != nil {
+		return c.living.SwapLive(ctx, l.key.stored, l, s.entry.item(), s.keep)
 	}
 	f, err := l.cache.read(ctx, *l.key)
 	if err != nil {
@@ -219,26 +216,27 @@ func (l *lease) lay(ctx context.Context, e *entry, keep time.Duration) (held boo
 		return false, nil
 	}
 	held = slices.Equal(f.generations, l.groups)
-	if e == nil || !held {
-		f.entry, keep = l.leave(f.entry, held)
+	e, keep := &s.entry, s.keep
+	if !s.stores || !held {
+		f.entry, keep = l.leave(f.entry, held, s)
 		e = &f.entry
 	} else {
 		e.cas = f.entry.cas
 	}
 	swapped, err := l.cache.engine.CompareAndSwap(ctx, l.key.stored, e.item(), keep)
-	return held && swapped, err
+	return held && (swapped || errors.Is(err, cacheutils.ErrTooLarge)), err
 }
 
 // leave returns what is left of e, which the token lies on, without a result, and for how long.
 // After a failure the next may try only after a while, which doubles with each one.
-func (l *lease) leave(e entry, held bool) (entry, time.Duration) {
-	if e.empty || l.drops || !held {
+func (l *lease) leave(e entry, held bool, s *settlement) (entry, time.Duration) {
+	if e.empty || s.drops || !held {
 		left := l.cache.nothing(*l.key)
 		left.cas = e.cas
 		return left, tombstone
 	}
 	e.holder, e.heldUntil = token{}, 0
-	if l.fails {
+	if s.fails {
 		e.retryAt = time.Now().Add(retryAfter(e.failures)).UnixMilli()
 		e.failures = min(e.failures, math.MaxUint8-1) + 1
 	}

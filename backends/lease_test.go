@@ -44,7 +44,7 @@ func TestTake_StoredBetweenTheAnswers(t *testing.T) {
 	if !ok || err != nil {
 		t.Fatalf("the lease on a dead entry: %v, %v", ok, err)
 	}
-	if _, err := l.settle(ctx, nil, 0); err != nil {
+	if _, err := l.settle(ctx, &settlement{}); err != nil {
 		t.Fatal(err)
 	}
 	// Nor is what is left of a computation, nor one whose group key is gone.

@@ -54,9 +54,9 @@ func (c *Cache) LookMany(ctx context.Context, keys []Key, task *Task, box func(i
 		}
 		return misses
 	}
-	looking, cancel := c.hurry(ctx, task)
+	looking, done := c.hurry(ctx, task)
 	q, err := c.ask(looking, keys)
-	cancel()
+	done(err)
 	defer q.free()
 	hits := uint64(0)
 	for i := range keys {
@@ -101,13 +101,29 @@ func (m *Miss) Cached(ctx context.Context) (value any, err error) {
 }
 
 // FetchMisses is Miss.Fetch for those of misses that aren't nil, which LookMany has returned. It
-// fills in their results, by index; compute runs once for all that nobody else computes.
+// fills in their results, by index; compute runs once for all that nobody else computes, and in the background
+// once for all that are past their timeout.
 func (c *Cache) FetchMisses(ctx context.Context, misses []*Miss, results []Result, compute ComputeMany) {
-	var missing []int
+	var missing, old []int
 	for i, m := range misses {
-		if m != nil {
+		switch {
+		case m == nil:
+		case m.isStale() && !c.closed.Load():
+			var refresh bool
+			if results[i], refresh = m.stale(); refresh {
+				old = append(old, i)
+			}
+		default:
 			missing = append(missing, i)
 		}
+	}
+	if len(old) > 0 {
+		go c.together(unending(ctx), old, compute, func(ctx context.Context, i int, compute func(context.Context) Result) {
+			m := misses[i]
+			if fl := c.flights.first(ctx, &m.key, m.task); fl != nil {
+				m.refresh(ctx, fl, compute)
+			}
+		})
 	}
 	c.together(ctx, missing, compute, func(ctx context.Context, i int, compute func(context.Context) Result) {
 		results[i] = misses[i].Fetch(ctx, compute)
@@ -146,8 +162,8 @@ func apart(keys []Key, indices []int) (differ, others []int) {
 	return differ, others
 }
 
-// DeleteKeys is DeleteKey for several keys. It tries all of them, many at a time, and returns the
-// errors joined.
+// DeleteKeys is DeleteKey for several keys. It tries all of them, many at a time, and once more if none has
+// failed, see all. It returns the errors joined.
 func (c *Cache) DeleteKeys(ctx context.Context, keys []Key) error {
 	return all(len(keys), func(i int) error {
 		_, err := c.DeleteKey(ctx, keys[i])
@@ -199,10 +215,14 @@ func (c *Cache) together(ctx context.Context, indices []int, compute ComputeMany
 	b := &batch{ctx: ctx, compute: compute, undecided: len(indices), engine: make(chan struct{}, maxAtOnce)}
 	var ends endings
 	for _, i := range indices {
-		b.engine <- struct{}{}
 		s := &seat{batch: b, index: i, called: make(chan []*seat, 1), done: make(chan struct{})}
+		select {
+		case b.engine <- struct{}{}:
+			s.uses = true
+		case <-ctx.Done(): // which it finds out
+		}
 		b.callers.Go(func() {
-			defer s.leave()
+			defer s.decide()
 			ends.catch(func() { fetch(context.WithValue(ctx, seatKey{}, s), i, s.run) })
 		})
 	}
@@ -217,6 +237,8 @@ type batch struct {
 	compute ComputeMany
 	engine  chan struct{} // a token for each key that uses the engine
 
+	late atomic.Bool // the engine didn't answer one of them in time: the others don't ask it
+
 	mu        sync.Mutex
 	undecided int
 	seated    []*seat // those that got to their computation while others were undecided
@@ -228,7 +250,8 @@ type seat struct {
 	index     int
 	decided   sync.Once
 	isDecided atomic.Bool // and has given back the token that it was given first
-	lent      bool        // its caller has its result, and the flight goes on in the background
+	uses      bool        // it has a token until it is decided
+	cut       bool        // the computation's context had ended before it returned; written before done is closed
 	taken     atomic.Bool // by the flight that gets to the computation first: its caller may have been on two
 
 	flight *flight         // that computes it
@@ -251,19 +274,18 @@ func seatOf(ctx context.Context) *seat {
 // decided is for whoever is about to wait for others than the batch.
 func decided(ctx context.Context) { seatOf(ctx).decide() }
 
-// lend leaves the seat to a flight, which decides it when its caller has gone.
-func (s *seat) lend() {
+// wasLate notes that the engine has not answered in time.
+func (s *seat) wasLate() {
 	if s != nil {
-		s.lent = true
+		s.batch.late.Store(true)
 	}
 }
 
-// leave is for a caller who goes.
-func (s *seat) leave() {
-	if !s.lent {
-		s.decide()
-	}
-}
+// isLate reports whether the engine has not answered one of the batch in time.
+func (s *seat) isLate() bool { return s != nil && s.batch.late.Load() }
+
+// wasCut reports whether the computation of one of several was cut short.
+func (s *seat) wasCut() bool { return s != nil && s.cut }
 
 // decide notes, once, that the batch needn't wait for the key any more. When nobody is left to wait
 // for, the first of those who are seated is called to compute. Of no seat it does nothing.
@@ -273,7 +295,9 @@ func (s *seat) decide() {
 	}
 	s.decided.Do(func() {
 		b := s.batch
-		<-b.engine
+		if s.uses {
+			<-b.engine
+		}
 		s.isDecided.Store(true)
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -289,7 +313,9 @@ func (s *seat) sit() bool {
 	sits := false
 	s.decided.Do(func() {
 		b := s.batch
-		<-b.engine
+		if s.uses {
+			<-b.engine
+		}
 		s.isDecided.Store(true)
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -362,7 +388,11 @@ func (s *seat) lead(seats []*seat) {
 			wanted[i].result = result
 		}
 	})
-	if cut := ctx.Err() != nil; cut || wanted[0].result.Err == nil && e.first == (ending{}) {
+	cut := ctx.Err() != nil
+	for _, other := range wanted {
+		other.cut = cut
+	}
+	if cut || wanted[0].result.Err == nil && e.first == (ending{}) {
 		s.flight.task.learns(time.Since(began), cut)
 	}
 }
@@ -386,7 +416,7 @@ func (s *seat) whileAny(seats []*seat) (ctx context.Context, done func()) {
 	left.Store(int64(len(seats)))
 	stops := make([]func() bool, len(seats))
 	for i, other := range seats {
-		stops[i] = context.AfterFunc(other.ctx, func() {
+		stops[i] = context.AfterFunc(withoutFlight(other.ctx), func() {
 			if left.Add(-1) == 0 {
 				w.cancel(context.Cause(other.ctx))
 			}
@@ -396,9 +426,11 @@ func (s *seat) whileAny(seats []*seat) (ctx context.Context, done func()) {
 		for _, stop := range stops {
 			stop()
 		}
-		if w.landed(s.batch.ctx); s.batch.ctx.Err() != nil {
-			w.cancel(context.Cause(s.batch.ctx))
+		caller := s.batch.ctx
+		if caller.Err() != nil {
+			caller = nil
 		}
+		w.landed(caller)
 	}
 }
 

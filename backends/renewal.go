@@ -24,9 +24,6 @@ type renewals struct {
 func (r *renewals) add(l *lease, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if l.ended {
-		return
-	}
 	r.queue(l, now)
 	// An alarm that is too far off or long over is one that never comes: it was set in a synctest
 	// bubble that has ended, or outside of the one that this is.

@@ -48,8 +48,8 @@ func TestRenewals(t *testing.T) {
 			leases = append(leases, mustTake(t, c, fmt.Sprint("k", i)))
 			time.Sleep(10 * time.Millisecond)
 		}
-		leases[1].settle(context.Background(), nil, 0)
-		leases[4].settle(context.Background(), nil, 0)
+		leases[1].settle(context.Background(), &settlement{})
+		leases[4].settle(context.Background(), &settlement{})
 		for range 10 {
 			time.Sleep(45 * time.Millisecond)
 			synctest.Wait()
@@ -67,7 +67,7 @@ func TestRenewals(t *testing.T) {
 			}
 		}
 		for _, l := range leases {
-			l.settle(context.Background(), nil, 0)
+			l.settle(context.Background(), &settlement{})
 		}
 		c.renewals.mu.Lock()
 		defer c.renewals.mu.Unlock()

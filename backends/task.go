@@ -34,7 +34,8 @@ type Task struct {
 	shared bool        // callers only read values, so all may have the same
 	plain  bool        // stored as by Set, and only where nothing is
 
-	took atomic.Int64 // how long the function took the last time, in nanoseconds; 0: that isn't known
+	took   atomic.Int64 // how long the function took the last time, in nanoseconds; 0: that isn't known
+	probed atomic.Int64 // when it was run to find that out, in nanoseconds since epoch; 0: never
 }
 
 // DefaultStale stands for the backend's own time that values may be served past their timeout.
@@ -66,18 +67,32 @@ const (
 	leastPatience = 10 * time.Millisecond
 	// unknownTakes is what a function counts as taking that has not run in this process yet.
 	unknownTakes = 32 * time.Millisecond
+	// probeEvery is how often a function is run without the store though it seems to take too long for its caller:
+	// it may not take that long any more.
+	probeEvery = time.Second
 )
 
-// spare returns for how long a caller who has left to it may wait for the store, so that half of the time
-// remains for the function, or what it took the last time and a quarter more. ok is false if it has no time
-// for the function anyway: to run it without the store would be for nothing.
-func (t *Task) spare(left time.Duration) (d time.Duration, ok bool) {
-	takes := time.Duration(t.took.Load())
-	if takes == 0 {
-		takes = unknownTakes
+// takes returns how long the function probably takes.
+func (t *Task) takes() time.Duration {
+	if took := time.Duration(t.took.Load()); took > 0 {
+		return took
 	}
-	takes += takes / 4
-	return min(left/2, left-takes), left > takes
+	return unknownTakes
+}
+
+// spare returns for how long a caller who has left to it may wait for the store: half of that, or less,
+// so that there is time for the function, and a quarter more.
+func (t *Task) spare(left time.Duration) time.Duration {
+	return max(min(left/2, left-t.takes()*5/4), leastPatience)
+}
+
+// fits reports whether the function probably ends within left.
+func (t *Task) fits(left time.Duration) bool { return left > t.takes() }
+
+// probes reports whether it's time to run the function though it doesn't seem to fit.
+func (t *Task) probes(now time.Duration) bool {
+	last := t.probed.Load()
+	return (last == 0 || now-time.Duration(last) >= probeEvery) && t.probed.CompareAndSwap(last, int64(now))
 }
 
 // learns notes how long a run of the function took. Of one whose context had ended it is only known that it

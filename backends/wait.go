@@ -17,8 +17,7 @@ const (
 	gone      arrival = iota // the caller's context has
 	landed                   // the flight has landed
 	early                    // its result is known, and for this caller, though it is not stored
-	impatient                // it waits for the store, and the caller has no time for that
-	hanging                  // its function hangs
+	impatient                // the caller has no time to wait for the store, or for an outcome that isn't for it
 )
 
 // lead runs the flight and returns its result. ok is false where the caller is to go on without the store.
@@ -32,37 +31,38 @@ func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)
 		fl.rethrow()
 		return fl.result, true
 	}
-	c.fly(ctx, fl, work)
+	w := c.under(ctx, fl)
+	go func() {
+		defer func() { w.landed(c.flights.waiting(fl)) }()
+		fl.run(w, c, work)
+	}()
 	started := uint64(0)
 	if fl.forced {
 		started = always // it returns when nothing older is stored, or says that its time was up before that
 	}
-	switch c.await(ctx, fl, started, !fl.forced) {
+	switch c.await(ctx, fl, started, true) {
 	case early:
 		fl.early.rethrow()
 		return fl.early.result, true
 	case landed:
 		fl.rethrow()
 		return fl.result, true
-	case impatient, hanging:
+	case impatient:
 		return Result{}, false
 	default:
 		return Result{Err: ctx.Err()}, true
 	}
 }
 
-// fly runs the flight on a goroutine of its own, under a context with the values of ctx.
-func (c *Cache) fly(ctx context.Context, fl *flight, work func(context.Context)) {
+// under makes the context of a flight's computation, with the values of ctx.
+func (c *Cache) under(ctx context.Context, fl *flight) *working {
 	var deadline time.Time
 	if d, ok := ctx.Deadline(); ok && !fl.refresh {
 		deadline = d.Add(c.lingerOf(fl.task, context.DeadlineExceeded))
 	}
 	w := newWorking(ctx, fl, deadline)
-	c.flights.under(fl, w, ctx, deadline)
-	go func() {
-		defer func() { w.landed(c.flights.waiting(fl)) }()
-		fl.run(w, c, work)
-	}()
+	c.flights.under(fl, w, deadline)
+	return w
 }
 
 // lingerOf returns how long a computation of the task goes on when the last caller's context has ended
@@ -83,17 +83,17 @@ func (c *Cache) lingerOf(task *Task, err error) time.Duration {
 func (c *Cache) wait(ctx context.Context, fl *flight, key *Key, task *Task, started uint64) (r Result, ok bool, why arrival) {
 	if parent := callersFlight(ctx); parent != nil {
 		if !waits.enter(parent, fl) {
-			c.flights.leave(fl, 0, cacheutils.ErrRecursion)
+			c.flights.leave(fl, c.lingerOf(fl.task, context.DeadlineExceeded), cacheutils.ErrRecursion)
 			return Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, fl.task.name, fl.key)}, true, gone
 		}
 		defer waits.leave(parent, fl)
 	}
-	why = c.await(ctx, fl, started, true)
+	why = c.await(ctx, fl, started, false)
 	if why == early {
 		if r, ok = c.outcomeFor(fl, fl.early, key, task, started); ok {
 			return r, true, early
 		}
-		why = c.await(ctx, fl, always, true)
+		why = c.await(ctx, fl, always, false)
 	}
 	switch why {
 	case gone:
@@ -117,50 +117,35 @@ func (c *Cache) outcomeFor(fl *flight, o *outcome, key *Key, task *Task, started
 }
 
 // await waits until the flight has landed, or has a result for a caller who started at that tick
-// and has no time to wait for more. tires says that the caller may go on without the store.
-func (c *Cache) await(ctx context.Context, fl *flight, started uint64, tires bool) arrival {
-	landing, hangs := c.flights.lands(fl, c.lease)
-	computed := fl.computed
-	var hung, hasty <-chan time.Time
-	deadline, ends := ctx.Deadline()
-	if !hangs.IsZero() && (!ends || hangs.Before(deadline)) {
-		timer := time.NewTimer(time.Until(hangs))
-		defer timer.Stop()
-		hung = timer.C
-	}
+// and has no time to wait for more. leads says that it is the first caller.
+func (c *Cache) await(ctx context.Context, fl *flight, started uint64, leads bool) arrival {
+	landing, computed := c.flights.lands(fl), fl.computed
+	var hasty <-chan time.Time
 	var patience *time.Timer
-	if ends && fl.computed != nil && tires {
-		if spare, ok := fl.task.spare(time.Until(deadline)); ok {
-			patience = time.NewTimer(spare)
-			defer patience.Stop()
-			hasty = patience.C
-		}
+	deadline, ends := ctx.Deadline()
+	if ends && computed != nil && !(leads && fl.forced) {
+		patience = time.NewTimer(fl.task.spare(time.Until(deadline)))
+		defer patience.Stop()
+		hasty = patience.C
 	}
 	for {
 		select {
 		case <-computed:
-			if fl.later && started < fl.early.began {
+			if fl.later && started < fl.early.valid {
 				return early
 			}
 			computed = nil
 		case <-landing:
 			return landed
-		case <-hung:
-			c.flights.leave(fl, 0, nil)
-			c.giveUp(fl)
-			return hanging
 		case <-hasty:
-			spare, ok := fl.task.spare(time.Until(deadline))
-			switch {
-			case !ok, fl.isComputed() && started < fl.early.began: // to go on without the store would be of no use any more
-			case fl.asksFor() >= leastPatience:
+			known := fl.isComputed() && started < fl.early.valid
+			if !known && c.flights.holdsUp(fl, started) && c.tires(deadline, fl.task) {
 				c.flights.leave(fl, 0, nil)
 				return impatient
-			default:
-				patience.Reset(max(spare, time.Millisecond))
 			}
+			patience.Reset(leastPatience)
 		case <-ctx.Done():
-			if fl.computed != nil && fl.isComputed() && started < fl.early.began {
+			if fl.isComputed() && started < fl.early.valid {
 				return early
 			}
 			c.flights.leave(fl, c.lingerOf(fl.task, ctx.Err()), context.Cause(ctx))
@@ -169,7 +154,7 @@ func (c *Cache) await(ctx context.Context, fl *flight, started uint64, tires boo
 	}
 }
 
-// giveUp is for a flight that hangs: its lease is given up, so that others may compute, and it counts
+// giveUp is for a flight whose function hangs: its lease is given up, so that others may compute, and it counts
 // as ended.
 func (c *Cache) giveUp(fl *flight) {
 	l, last := c.flights.giveUp(fl)
@@ -185,9 +170,8 @@ func (c *Cache) giveUp(fl *flight) {
 // wait for it.
 func (c *Cache) readStored(ctx context.Context, key Key) (finding, error) {
 	if fl := c.flights.stores(key); fl != nil {
-		landing, _ := c.flights.lands(fl, c.lease)
 		select {
-		case <-landing:
+		case <-c.flights.lands(fl):
 		case <-ctx.Done():
 			return finding{}, ctx.Err()
 		}
@@ -224,15 +208,10 @@ func (fl *flight) needsCopies(o *outcome) bool {
 // land ends the flight, prepares what those who wait for it need, and lets them have it.
 func (c *Cache) land(fl *flight) {
 	// What was handed out may be changed by its caller by now: it was prepared before that.
-	lacks := fl.computed == nil && fl.payload == nil && fl.needsCopies(&fl.outcome)
-	callers, last := c.flights.finish(fl, lacks)
-	if lacks && callers > 1 {
+	if fl.payload == nil && !fl.isComputed() && fl.needsCopies(&fl.outcome) && c.flights.isJoined(fl) {
 		c.encode(fl)
-		c.flights.mu.Lock()
-		c.flights.land(fl)
-		c.flights.mu.Unlock()
 	}
-	if last {
+	if c.flights.finish(fl) {
 		c.shut()
 	}
 }

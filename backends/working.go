@@ -13,23 +13,24 @@ import (
 // a caller: what was made with it may be used later, as if the function had been called with the
 // caller's own context. From then on it ends with that one.
 //
-// To follow another context costs memory there for as long as that lives, which may be as long as the
-// program does. So a working follows only if somebody has asked for Done, and no longer than
-// anybody has it.
+// If the function has not asked for Done, nobody waits for its end, and it is the caller's from then on. Otherwise
+// it is told of the caller's end. That costs memory there for as long as the caller's context lives, which
+// may be as long as the program does: so it is told for a minute, and then for as long as anybody has it.
 type working struct {
-	context.Context
-	cancel context.CancelCauseFunc
-	timer  context.CancelFunc     // ends what waits for the deadline; nil: there is none
-	flight atomic.Pointer[flight] // nil once that has landed
+	context.Context // what the flight ends
+	cancel          context.CancelCauseFunc
+	timer           context.CancelFunc // ends what waits for the deadline; nil: there is none
+	deadline        time.Time
+	flight          atomic.Pointer[flight] // nil once that has landed
 
-	heard  atomic.Bool                     // somebody has asked for Done
-	caller atomic.Pointer[context.Context] // that it ends with; nil: the function runs
-	follow sync.Once
+	mu     sync.Mutex
+	heard  bool            // somebody has asked for Done
+	caller context.Context // that it ends with; nil: the flight ends it
 }
 
 // newWorking returns a context with the values of ctx, and with that deadline unless it is zero.
 func newWorking(ctx context.Context, fl *flight, deadline time.Time) *working {
-	w := &working{}
+	w := &working{deadline: deadline}
 	w.flight.Store(fl)
 	w.Context, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if !deadline.IsZero() {
@@ -38,7 +39,12 @@ func newWorking(ctx context.Context, fl *flight, deadline time.Time) *working {
 	return w
 }
 
-// Value hides that a caller of the computation is one of several: what the function calls is not.
+// Deadline returns the first caller's deadline and the time to linger.
+func (w *working) Deadline() (time.Time, bool) { return w.deadline, !w.deadline.IsZero() }
+
+// Value hides that a caller of the computation is one of several: what the function calls is not. Once the
+// computation has ended and nobody has asked for Done, those who derive contexts from it, which look for
+// a Value, derive them from the caller's.
 func (w *working) Value(key any) any {
 	switch key {
 	case flightKey{}:
@@ -46,7 +52,83 @@ func (w *working) Value(key any) any {
 	case seatKey{}:
 		return nil
 	}
+	if caller := w.callers(); caller != nil {
+		return caller.Value(key)
+	}
 	return w.Context.Value(key)
+}
+
+// callers returns the caller's context if that is what w is by now, else nil.
+func (w *working) callers() context.Context {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.heard {
+		return nil
+	}
+	return w.caller
+}
+
+func (w *working) Done() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.caller != nil && !w.heard {
+		return w.caller.Done()
+	}
+	w.heard = true
+	return w.Context.Done()
+}
+
+func (w *working) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.caller != nil {
+		if err := w.caller.Err(); err != nil || !w.heard {
+			return err
+		}
+	}
+	return w.Context.Err()
+}
+
+// landed is for when the computation has ended. caller is the context of one who waits for its
+// result, or nil.
+func (w *working) landed(caller context.Context) {
+	w.flight.Store(nil)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.Context.Err() == nil && caller != nil {
+		w.caller = caller
+	}
+	if w.caller != nil && w.heard {
+		w.follow()
+		return
+	}
+	if w.cancel(context.Canceled); w.timer != nil {
+		w.timer()
+	}
+}
+
+// follow has w end with its caller's context.
+func (w *working) follow() {
+	caller, cancel := w.caller, w.cancel
+	const surely = time.Minute
+	held := time.AfterFunc(surely, func() { runtime.KeepAlive(w) })
+	stop := context.AfterFunc(caller, func() {
+		held.Stop()
+		cancel(context.Cause(caller))
+	})
+	runtime.AddCleanup(w, func(stop func() bool) {
+		stop()
+		cancel(context.Canceled)
+	}, stop)
+}
+
+// withoutFlight returns what the flight ends of the context of a computation, for its own use: to ask that for Done
+// is nothing that the function has done.
+func withoutFlight(ctx context.Context) context.Context {
+	if w, ok := ctx.(*working); ok {
+		return w.Context
+	}
+	return ctx
 }
 
 // An endless is the context of a computation whose caller's context has no end: it is that one.
@@ -64,47 +146,4 @@ func (e *endless) Value(key any) any {
 		return nil
 	}
 	return e.Context.Value(key)
-}
-
-func (w *working) Done() <-chan struct{} {
-	if !w.heard.Load() {
-		w.heard.Store(true)
-		if w.caller.Load() != nil {
-			w.followCaller()
-		}
-	}
-	return w.Context.Done()
-}
-
-func (w *working) Err() error {
-	if caller := w.caller.Load(); caller != nil && w.Context.Err() == nil && (*caller).Err() != nil {
-		w.cancel(context.Cause(*caller))
-	}
-	return w.Context.Err()
-}
-
-// landed is for when the computation has ended. caller is the context of one who waits for its
-// result, or nil.
-func (w *working) landed(caller context.Context) {
-	w.flight.Store(nil)
-	switch {
-	case caller == nil:
-		if w.cancel(nil); w.timer != nil {
-			w.timer()
-		}
-	case caller.Done() != nil:
-		w.caller.Store(&caller)
-		if w.heard.Load() {
-			w.followCaller()
-		}
-	}
-}
-
-// followCaller has w end with its caller's context, for as long as anybody has w.
-func (w *working) followCaller() {
-	w.follow.Do(func() {
-		caller, cancel := *w.caller.Load(), w.cancel
-		stop := context.AfterFunc(caller, func() { cancel(context.Cause(caller)) })
-		runtime.AddCleanup(w, func(stop func() bool) { stop() }, stop)
-	})
 }

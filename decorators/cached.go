@@ -61,8 +61,11 @@ func makeFunc[F any](p *plan, call func([]reflect.Value) []reflect.Value) F {
 // call is a call of a decorated function.
 func (p *plan) call(values []reflect.Value) []reflect.Value {
 	ctx := p.context(values)
-	for {
+	for again := false; ; again = true {
 		box, miss, err := p.look(ctx, values, nil)
+		if box != nil && again {
+			return p.unbox(box, nil)
+		}
 		if box != nil {
 			return p.hit(box, values)
 		}
@@ -96,11 +99,12 @@ func (p *plan) requireCache(values []reflect.Value) []reflect.Value {
 // computation returns what runs the function and says what is to be done with its results.
 func (p *plan) computation(values []reflect.Value) func(context.Context) backends.Result {
 	return func(ctx context.Context) backends.Result {
+		arguments := values // two flights may run it at once
 		if p.contextIndex >= 0 && !values[p.contextIndex].IsNil() {
-			values = slices.Clone(values)
-			values[p.contextIndex] = reflect.ValueOf(&ctx).Elem()
+			arguments = slices.Clone(values)
+			arguments[p.contextIndex] = reflect.ValueOf(&ctx).Elem()
 		}
-		results := callWith(p.fn, values)
+		results := callWith(p.fn, arguments)
 		return p.judge(p.box(results), p.failure(results))
 	}
 }

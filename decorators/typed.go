@@ -101,7 +101,11 @@ func copied[A any](args *A) *A {
 }
 
 // hidden returns p. The compiler doesn't see where it comes from, so what it points at may stay on
-// the stack: nobody may keep it.
+// the stack: nobody may keep it. Nothing may come in between its two lines that moves the stack, as the
+// checks of pointers do that come with -race.
+//
+//go:nosplit
+//go:nocheckptr
 func hidden(p unsafe.Pointer) unsafe.Pointer {
 	address := uintptr(p)
 	return *(*unsafe.Pointer)(unsafe.Pointer(&address))
