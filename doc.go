@@ -38,8 +38,9 @@
 //	err := cache.InvalidateGroup(ctx, "cities")
 //
 // Once that, or Invalidate, has returned nil, no call that starts later gets a result whose
-// computation began before. decorators.Stale lets results be served past their timeout, while one
-// caller computes them anew.
+// computation began before. Both are carried out though their context has been cancelled, as that of a
+// request may be after a commit. decorators.Stale lets results be served past their timeout, while they are
+// computed again in the background.
 //
 // # Configuring
 //
@@ -50,6 +51,9 @@
 //		"default":  {Backend: "memcached", Location: []string{"10.0.0.1:11211", "10.0.0.2:11211"}},
 //		"sessions": {Backend: "locmem", Timeout: time.Hour},
 //	})
+//
+// Functions use the new backends from then on. Those that they replace are closed: a *backends.Cache that
+// somebody has kept returns ErrClosed.
 //
 // decorators.Backend says which of them a function uses, if not "default". The engines are
 // "locmem", "memcached", "group", which is memcached with results that are served for a

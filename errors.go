@@ -20,8 +20,8 @@ var (
 	// of that name is registered. The text lists the names there are.
 	ErrUnknownBackend = errors.New("cacheutils: unknown backend")
 
-	// ErrClosed says that a backend was closed: Configure has replaced its set, or somebody
-	// called Close. Get the backend again by its name.
+	// ErrClosed says that a backend was closed, and stays so: Configure has replaced its set, or
+	// somebody called Close. After a Configure, get the backend again by its name.
 	ErrClosed = errors.New("cacheutils: backend is closed")
 
 	// ErrConfig says that a backend's settings are wrong. The text names the setting.

@@ -26,11 +26,17 @@ import (
 // entry is not a value of the variable's type matches cacheutils.ErrUndecodable as well.
 // A key that the backend can't take is cacheutils.ErrInvalidKey, before anything is sent;
 // backends other than memcached take any but the empty key, and log which would not be
-// portable. A Cache that was closed returns errors that match cacheutils.ErrClosed. All other errors are
-// those of the store, wrapped.
+// portable. A Cache that was closed, or that Configure has replaced, stays closed and returns errors
+// that match cacheutils.ErrClosed: get the backend again by its name. All other errors are those of the
+// store, wrapped.
 //
-// Each operation on one key takes as long as the option operation_timeout says at most, also where ctx has no
-// end. Operations on many keys do 32 of them at a time.
+// Each request to the store takes as long as the option operation_timeout says at most, also where ctx has
+// no end. Most operations are one request. What is stored in groups takes another one before it, what
+// is changed is read first, and many keys are stored and removed 32 at a time.
+//
+// Delete, DeleteMany, Clear and InvalidateGroup, and Set and Touch with a timeout that is over, are carried
+// out though ctx has been cancelled or its deadline has passed: what they are about is out of date. A
+// deadline that is ahead bounds them, as operation_timeout does.
 type Cache struct {
 	name          string
 	engine        engine.Engine
@@ -345,7 +351,7 @@ func (c *Cache) add(ctx context.Context, key Key, e *entry, timeout time.Duratio
 }
 
 // Touch gives the entry under key a new timeout, counted from now, and tells whether there
-// is one. A timeout that is over already deletes it.
+// is one. A timeout that is over already deletes it, though ctx has ended, as Delete.
 func (c *Cache) Touch(ctx context.Context, key string, opts ...Option) (bool, error) {
 	o := c.operation(opts)
 	k, err := c.plainKey(key, o)
@@ -423,8 +429,9 @@ func (c *Cache) DeleteKey(ctx context.Context, key Key) (bool, error) {
 	return had, nil
 }
 
-// DeleteMany removes the entries under keys. It tries all of them and returns the errors
-// joined.
+// DeleteMany removes the entries under keys, as Delete. It tries all of them and returns the errors
+// joined. Several keys take two round trips: all are removed, and then all once more, since the value
+// of one may have been computed from that of another in between.
 func (c *Cache) DeleteMany(ctx context.Context, keys []string, opts ...Option) error {
 	ks, err := c.plainKeys(keys, c.operation(opts))
 	if err != nil {
@@ -451,7 +458,7 @@ func (c *Cache) has(ctx context.Context, key Key) (bool, error) {
 }
 
 // Clear removes every entry of the store. On a server that is everything on it, other
-// prefixes and other programs' entries too.
+// prefixes and other programs' entries too. It is carried out though ctx has ended, as Delete.
 func (c *Cache) Clear(ctx context.Context) error {
 	ctx, done, err := c.outlast(ctx)
 	if err != nil {

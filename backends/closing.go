@@ -14,7 +14,7 @@ import (
 
 // Close lets the Cache begin nothing any more, and waits until no result is being stored, as long as an
 // operation may take at most. Computations that are under way are not waited for: the last one that ends
-// releases connections, goroutines and memory, which else Close does. It may be called again.
+// releases connections, goroutines and memory; if there are none, Close does. It may be called again.
 func (c *Cache) Close() error {
 	if c.close() {
 		return c.shut()

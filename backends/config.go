@@ -103,9 +103,9 @@ func Register(backend string, open func(Settings) (Engine, error)) {
 // hold its results; the new set is in force nevertheless, and those functions compute at
 // each call until that is mended.
 //
-// The backends that were in use before are closed: who has kept one of them gets cacheutils.ErrClosed.
-// Computations under way with them are stored where they began, and the last one that ends releases
-// connections, goroutines and memory.
+// The backends that were in use before are closed, and stay so: whoever has kept one of them gets errors
+// that match cacheutils.ErrClosed. Configure doesn't wait for them. Computations under way with them are stored
+// where they began, and the last one that ends releases connections, goroutines and memory.
 func Configure(config Config) error {
 	configuring.Lock()
 	defer configuring.Unlock()

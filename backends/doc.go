@@ -11,16 +11,25 @@
 // read from JSON with Django's names, and [Settings] from a URL with [ParseURL]. The engines
 // are locmem, memcached and dummy, and what [Register] adds; their options are in their
 // packages. "group" is memcached, and "group+locmem" locmem, with values that are served for 30
-// seconds past their timeout while somebody computes them anew. These options hold for all of
-// them:
+// seconds past their timeout while they are computed again in the background. These options hold
+// for all of them:
 //
-//	compress_above  the size in bytes above which encoded values are compressed (1024; -1 never)
-//	stale           how long decorated functions' results are served past their timeout, unless
-//	                the function says (0; 30 seconds for group)
-//	lease           how long others wait, and a second more, for what a process computes that
-//	                has died (5 seconds)
-//	store_later     whether a call that has computed returns before the result is stored (false);
-//	                for programs that run on, and call Close before they end
+//	operation_timeout  how long an operation may take, and each step of what a decorated call does with
+//	                   the store: its look, to take the lease, to store the result (250ms). A store
+//	                   in this process's memory takes no time
+//	compress_above     the size in bytes above which encoded values are compressed (1024; -1 never)
+//	stale              how long decorated functions' results are served past their timeout, unless
+//	                   the function says (0; 30 seconds for group)
+//	lease              how long others wait, and a second more, for what a process computes that
+//	                   has died; how long a computation goes on that all callers have left, since
+//	                   their deadlines had passed; and how long after that it is given up (5 seconds)
+//	store_later        whether a call that has computed returns before the result is stored (false);
+//	                   for programs that run on, and call Close before they end
+//
+// A backend that was closed stays closed. [Configure] closes those that it replaces. Computations that
+// are under way then are stored where they began, and the last one of a backend releases its connections,
+// goroutines and memory. Decorated functions and package cache look their backend up again; whoever has
+// kept a [Cache] gets errors that match cacheutils.ErrClosed.
 //
 // # Values
 //
@@ -53,7 +62,8 @@
 // # Groups
 //
 // [Group] puts entries into groups, with any operation that stores, and
-// [Cache.InvalidateGroup] drops those of a group, in one write, whatever their number. Groups are
+// [Cache.InvalidateGroup] drops those of a group, in one write, whatever their number; several groups
+// are written twice, since what is in one may be computed from what is in another. Groups are
 // known to all processes that use the store, by the backend's Version and their name:
 // prefixes don't count, so that a Django project with django-cache-utils has the same ones.
 //
@@ -63,7 +73,7 @@
 // that users see is done here, above the engines: prefix and version, encoding, the
 // single computation of a missing value, groups, stale values, and that an invalidation is not
 // undone by a computation which began before it. A call goes from Fetch (fetch.go), which looks
-// for the entry and its groups (read.go, group.go), to the flights of this process (flight.go),
+// for the entry and its groups (read.go, group.go), to the flights of this process (flight.go, wait.go),
 // the lease among all processes (lease.go) and the engine. docs/freshness.md has the algorithm
 // and why it is right.
 package backends

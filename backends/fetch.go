@@ -22,8 +22,10 @@ import (
 // process among all computes it anew in the background.
 //
 // compute runs under a context with the values of ctx which ends when every caller who
-// waits for it has left, and the task's Linger is over. Where ctx can't end it runs on the calling goroutine. When ctx
-// ends before compute has returned, Err is the context's error and Value is nil. A panic in
+// waits for it has left, and the task's Linger is over. Its deadline is that of ctx plus the Linger. Where ctx
+// can't end, compute runs on the calling goroutine, under ctx. When ctx ends before compute has
+// returned, Err is the context's error and Value is nil; after that the result is returned at once, though it
+// is not stored yet. A panic in
 // compute panics here and in all who wait, with a *cacheutils.PanicError, and a call of
 // runtime.Goexit ends them all. Err is ErrRecursion when the caller is itself part of the
 // computation that it asks for.
@@ -269,7 +271,8 @@ func (c *Cache) runRefresh(ctx context.Context, fl *flight, compute func(context
 
 // Force runs compute, whatever is stored, stores its result and returns it. Once it has
 // returned without an error, nobody gets a value from a computation older than this one:
-// where the result could not be stored, what was there is deleted.
+// where the result could not be stored, what was there is deleted. That is not so when the server
+// can't be reached. When ctx ends before the result is stored, Err is the context's error.
 func (c *Cache) Force(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
 	if err := ctx.Err(); err != nil {
 		return Result{Err: err}

@@ -13,8 +13,10 @@ import (
 // GetOrSet reads the value under key into the variable that into points at. When there is
 // none it calls compute, once for all callers in all processes, stores what that returns,
 // a nil too, and hands it out. Should somebody have set a value meanwhile, that one stays and is
-// handed out. What is deleted meanwhile, or whose group is invalidated, is not stored. An error of compute is returned as it is and nothing is
-// stored. That the store fails is logged, not returned: the value is there.
+// handed out. What is deleted meanwhile, or whose group is invalidated, is not stored. An error of compute
+// is returned as it is and nothing is stored. That the store fails is logged, not returned: the value is
+// there. compute's context, and what is done with its value when all callers have left, are those of
+// decorators.Cached without the option Linger.
 func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func(context.Context) (any, error), opts ...Option) error {
 	o := c.operation(opts)
 	k, err := c.plainKey(key, o)

@@ -33,8 +33,9 @@ func (c *Cache) Health(ctx context.Context) map[string]error {
 	return nil
 }
 
-// Ping returns nil if all servers answer, and else what is wrong with the others, which it names:
-// for a readiness probe, say. A backend without servers is always there.
+// Ping returns nil if all servers answer, otherwise what is wrong with those that don't, which it names.
+// It is for an alert or a check at start-up, not for a readiness probe: calls work without the cache, and
+// a probe that fails with it takes all processes out of service. A backend without servers is always there.
 func (c *Cache) Ping(ctx context.Context) error {
 	health := c.Health(ctx)
 	var errs []error

@@ -14,7 +14,8 @@
 // done is logged by package logging.
 //
 // Values, timeouts and errors are those of backends.Cache, which has more operations for
-// those who bring the text of their keys.
+// those who bring the text of their keys. Backends are looked up by name in each call, so that
+// one which Configure replaces meanwhile is not an error.
 package cache
 
 import (
@@ -68,7 +69,8 @@ func Set(ctx context.Context, key, value any, opts ...Option) error {
 
 // Delete removes what is under key, whatever its groups, and tells whether there was something.
 // Once it has returned without an error, no call that starts later, in any process, gets the old
-// value, nor one of a GetOrSet that began to compute before.
+// value, nor one of a GetOrSet that began to compute before. It is carried out though ctx has been cancelled
+// or its deadline has passed, within the backend's operation_timeout; a deadline that is ahead bounds it, too.
 func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
 	var had bool
 	err := at(key, opts, func(p place) (err error) {
@@ -80,8 +82,9 @@ func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
 
 // GetOrSet returns the value under key or, if there is none, that of compute, which is
 // stored, a nil too. compute runs once for all callers that ask meanwhile, in this process and
-// in others that use the same server, under a context that ends when those in this process
-// have all left. Its error is returned as it is, and nothing is stored. That the value could
+// in others that use the same server. When those in this process have all left it goes on for a
+// lease, 5 seconds, if the last one's deadline had passed, and its context ends at once if that was
+// cancelled. Its error is returned as it is, and nothing is stored. That the value could
 // not be stored is logged, not returned. What is deleted, or whose group is invalidated, while
 // compute runs is not stored.
 func GetOrSet[T any](ctx context.Context, key any, compute func(context.Context) (T, error), opts ...Option) (T, error) {
@@ -94,14 +97,15 @@ func GetOrSet[T any](ctx context.Context, key any, compute func(context.Context)
 
 // InvalidateGroup drops every value that is in the group, in one round trip whatever their number.
 // Once it has returned nil, no call that starts later, in any process, gets one of them, nor
-// one of a computation that began before. On an error they may still be there. Of the options
-// only Backend counts.
+// one of a computation that began before. On an error they may still be there. It is carried out though
+// ctx has ended, as Delete. Of the options only Backend counts.
 func InvalidateGroup(ctx context.Context, group string, opts ...Option) error {
 	return InvalidateGroups(ctx, []string{group}, opts...)
 }
 
-// InvalidateGroups is InvalidateGroup for several groups, at once. It tries all of them and
-// returns the errors joined.
+// InvalidateGroups is InvalidateGroup for several groups, in two round trips: all are written, and then
+// all once more, since what is in one may have been computed in between from what was in another. It
+// tries all of them and returns the errors joined.
 func InvalidateGroups(ctx context.Context, groups []string, opts ...Option) error {
 	return on(collect(opts).backend, func(b *backends.Cache) error { return b.InvalidateGroup(ctx, groups...) })
 }

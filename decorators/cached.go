@@ -18,7 +18,8 @@ import (
 //     does the receiver of a method expression, unless WithReceiver says so.
 //  2. If the backend has results under the key, they are returned.
 //     If they are past their timeout, but not past the time that Stale adds, they are returned
-//     as well, unless nobody computes them anew: then this call does.
+//     as well. Unless somebody computes them already, fn then runs in the background, and its
+//     results are stored. No caller waits for that.
 //  3. If another call computes them, in this process or another one, this call waits for those.
 //  4. Otherwise fn runs, and its results are stored for Timeout and returned.
 //
@@ -27,18 +28,37 @@ import (
 //
 // A non-nil trailing error is returned, with the other results, to all who waited, and nothing
 // is stored; so is a nil that is the sole result, without CacheNil. A panic in fn panics, as a
-// *cacheutils.PanicError with the stack of fn, in all who waited. Faults of the cache are
-// logged and counted, and never change what a call returns.
+// *cacheutils.PanicError with the stack of fn, in all who waited; in the background it is
+// logged. Faults of the cache are logged and counted, and never change what a call returns.
 //
-// fn runs under a context with the values of the first caller's context that ends once every
-// caller who waits has left. A caller whose own context ends gets that context's error; where
-// fn has no trailing error, it gets what fn makes of its ended context. A call for results
-// that are being computed by the very computation it is part of would wait for ever: it gets
-// cacheutils.ErrRecursion, as an error where fn has one, else as a panic.
+// A caller whose own context ends returns at once, whatever the cache does: with the results if fn
+// has returned, otherwise with that context's error, which nobody else gets. Where fn has no
+// trailing error, the caller gets what fn makes of its ended context. Each step of what a call does
+// with the backend is bounded by the backend's option operation_timeout, 250 milliseconds. A caller
+// with a deadline waits for the first of them at most for half of what is left, or 10 milliseconds.
+//
+// fn runs under a context with the values of the first caller's context:
+//
+//   - Its deadline is the first caller's plus Linger, and never moves. It has none if that caller has
+//     none, or in the background.
+//   - When every caller has left, fn goes on for Linger. Then the context ends, with the cause of the
+//     last caller's.
+//   - What fn returns then is stored if its trailing error is nil. Results of a function that has no
+//     trailing error but takes a context are stored only if the context had not ended.
+//   - An error that fn returns after its context has ended goes to no caller who has time left. Those
+//     callers run fn once more, together.
+//   - A function that has not returned when its context ended a lease ago, 5 seconds, is given up:
+//     the next caller runs it again, in other processes too.
+//   - That fn returns doesn't end the context while a caller's context lives: a client that was made
+//     with it can be used. It then ends with that caller's.
+//
+// A call for results that are being computed by the very computation it is part of would wait
+// forever: it gets cacheutils.ErrRecursion, as an error where fn has one, otherwise as a panic.
 //
 // What callers get is theirs to change, unless Shared says that they only read it.
 //
-// Cached may be used at package level: the backend is looked up at the first call. It panics,
+// Cached may be used at package level: the backend is looked up at the first call, and again after
+// a Configure. If somebody has closed it, calls run fn without the cache. Cached panics,
 // saying what to change, when fn is no function or has no results, when its name can't be
 // known (see Key), when a parameter's type can't be in a key, when a result's type can't be
 // encoded exactly, or when an option doesn't fit.

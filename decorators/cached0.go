@@ -29,9 +29,9 @@ type Handle0[R any] struct {
 // args0 are the arguments after the context.
 type args0 struct{}
 
-// ForceRecalc runs the function whatever is cached, stores and returns its result. No call that
-// starts after it has returned, in any process, gets an older one, unless the server could not be
-// reached.
+// ForceRecalc runs the function whatever is cached, stores and returns its result. Once it
+// has returned without an error, no call that starts later, in any process, gets an older one, unless
+// the server could not be reached.
 func (h *Handle0[R]) ForceRecalc(ctx context.Context) (R, error) {
 	return h.typed.forceRecalc(ctx, args0{})
 }
@@ -44,7 +44,7 @@ func (h *Handle0[R]) RequireCache(ctx context.Context) (R, error) {
 
 // Invalidate removes the result. Once it has returned nil, no call that starts later, in any
 // process, gets a result whose computation began before. On an error what is cached may still be
-// there.
+// there. It is carried out though ctx has been cancelled or its deadline has passed, see Handle.Invalidate.
 func (h *Handle0[R]) Invalidate(ctx context.Context) error {
 	return h.typed.invalidateFor(ctx, args0{})
 }

@@ -31,9 +31,9 @@ type args1[A any] struct {
 	A A
 }
 
-// ForceRecalc runs the function whatever is cached, stores and returns its result. No call that
-// starts after it has returned, in any process, gets an older one, unless the server could not be
-// reached.
+// ForceRecalc runs the function whatever is cached, stores and returns its result. Once it
+// has returned without an error, no call that starts later, in any process, gets an older one, unless
+// the server could not be reached.
 func (h *Handle1[A, R]) ForceRecalc(ctx context.Context, a A) (R, error) {
 	return h.typed.forceRecalc(ctx, args1[A]{a})
 }
@@ -46,7 +46,7 @@ func (h *Handle1[A, R]) RequireCache(ctx context.Context, a A) (R, error) {
 
 // Invalidate removes the result for the arguments. Once it has returned nil, no call that starts later, in any
 // process, gets a result whose computation began before. On an error what is cached may still be
-// there.
+// there. It is carried out though ctx has been cancelled or its deadline has passed, see Handle.Invalidate.
 func (h *Handle1[A, R]) Invalidate(ctx context.Context, a A) error {
 	return h.typed.invalidateFor(ctx, args1[A]{a})
 }

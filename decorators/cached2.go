@@ -39,9 +39,9 @@ type args2[A, B any] struct {
 	B B
 }
 
-// ForceRecalc runs the function whatever is cached, stores and returns its result. No call that
-// starts after it has returned, in any process, gets an older one, unless the server could not be
-// reached.
+// ForceRecalc runs the function whatever is cached, stores and returns its result. Once it
+// has returned without an error, no call that starts later, in any process, gets an older one, unless
+// the server could not be reached.
 func (h *Handle2[A, B, R]) ForceRecalc(ctx context.Context, a A, b B) (R, error) {
 	return h.typed.forceRecalc(ctx, args2[A, B]{a, b})
 }
@@ -54,7 +54,7 @@ func (h *Handle2[A, B, R]) RequireCache(ctx context.Context, a A, b B) (R, error
 
 // Invalidate removes the result for the arguments. Once it has returned nil, no call that starts later, in any
 // process, gets a result whose computation began before. On an error what is cached may still be
-// there.
+// there. It is carried out though ctx has been cancelled or its deadline has passed, see Handle.Invalidate.
 func (h *Handle2[A, B, R]) Invalidate(ctx context.Context, a A, b B) error {
 	return h.typed.invalidateFor(ctx, args2[A, B]{a, b})
 }

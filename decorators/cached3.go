@@ -33,9 +33,9 @@ type args3[A, B, C any] struct {
 	C C
 }
 
-// ForceRecalc runs the function whatever is cached, stores and returns its result. No call that
-// starts after it has returned, in any process, gets an older one, unless the server could not be
-// reached.
+// ForceRecalc runs the function whatever is cached, stores and returns its result. Once it
+// has returned without an error, no call that starts later, in any process, gets an older one, unless
+// the server could not be reached.
 func (h *Handle3[A, B, C, R]) ForceRecalc(ctx context.Context, a A, b B, c C) (R, error) {
 	return h.typed.forceRecalc(ctx, args3[A, B, C]{a, b, c})
 }
@@ -48,7 +48,7 @@ func (h *Handle3[A, B, C, R]) RequireCache(ctx context.Context, a A, b B, c C) (
 
 // Invalidate removes the result for the arguments. Once it has returned nil, no call that starts later, in any
 // process, gets a result whose computation began before. On an error what is cached may still be
-// there.
+// there. It is carried out though ctx has been cancelled or its deadline has passed, see Handle.Invalidate.
 func (h *Handle3[A, B, C, R]) Invalidate(ctx context.Context, a A, b B, c C) error {
 	return h.typed.invalidateFor(ctx, args3[A, B, C]{a, b, c})
 }

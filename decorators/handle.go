@@ -16,7 +16,7 @@ import (
 //
 // A Handle may be used by many goroutines at once.
 type Handle[F any] struct {
-	ForceRecalc  F // runs the function whatever is cached, stores and returns its results; no call that starts after it has returned, in any process, gets older ones, unless the server could not be reached
+	ForceRecalc  F // runs the function whatever is cached, stores and returns its results; once it has returned without an error, no call that starts later, in any process, gets older ones, unless the server could not be reached
 	RequireCache F // returns what is cached and never runs the function; cacheutils.ErrNoCachedValue if there is nothing, as a panic where the function has no trailing error
 	Original     F // the function itself
 
@@ -28,6 +28,10 @@ type Handle[F any] struct {
 // stored, nor are their results given to callers who join from then on. Results past their timeout
 // (see Stale) go, too. On an error what is cached may still be there. It is one round trip;
 // a cache.InvalidateGroup does the same for all results of a group.
+//
+// It is carried out though the context among args has been cancelled or its deadline has passed, within
+// the backend's operation_timeout: after a commit the results are out of date, whether or not the
+// caller is still there. A deadline that is ahead bounds it, too.
 func (h *Handle[F]) Invalidate(args ...any) error {
 	p := h.plan
 	values, err := p.arguments(args)

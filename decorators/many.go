@@ -24,6 +24,13 @@ import (
 // key has its own lease and groups, and its own fate when it is invalidated meanwhile. Keys that
 // are given twice count once. What fn returns beside the keys it was asked for is left out.
 //
+// Results past their timeout, see Stale, are returned as they are. Those of one call that nobody computes
+// already are computed by one call of fn, in the background. Where keys are missing as well, that is the
+// call of fn that computes those, which the caller waits for.
+//
+// What is said of contexts in the doc of Cached holds here, too. The context of one call of fn ends when
+// nobody waits for any of its keys. Its deadline is the latest of its keys'; it has none if one of them has none.
+//
 // The results have no entry for keys of which fn has none; it is asked for them again next time,
 // unless Absent says otherwise. When fn returns an error, the call returns that with the results
 // that it has all the same. fn is not called for no keys.
@@ -60,7 +67,8 @@ func (h *HandleMany[K, V]) RequireCache(ctx context.Context, keys []K) (map[K]V,
 }
 
 // Invalidate removes the results for keys, as Handle.Invalidate does for one. It tries all of
-// them and returns the errors joined.
+// them and returns the errors joined. Several keys take two round trips: all are removed, and then
+// all once more, since the result for one may have been computed from another's in between.
 func (h *HandleMany[K, V]) Invalidate(ctx context.Context, keys ...K) error {
 	return h.many.invalidateAll(ctx, keys)
 }

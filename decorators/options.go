@@ -115,7 +115,11 @@ func WithReceiver() Option {
 // then is stored, and is for those who come meanwhile; after that its context ends. Zero or less
 // ends it at once. Without Linger it goes on for as long as the backend's lease, 5 seconds, if the last
 // caller's deadline had passed, so that callers with little time don't run a slow function again and
-// again for nothing, and ends at once if the last caller was cancelled.
+// again for nothing, and ends at once if the last caller was cancelled. It ends at once, too, when the
+// store could not be reached, since its results could not be stored.
+//
+// A function that has not returned when its context ended a lease ago is given up: the next caller runs
+// it again.
 //
 // A refresh of results past their timeout has no callers, and goes on until those results may not be
 // served any more; then it is as if a caller's deadline had passed.
@@ -157,11 +161,11 @@ func GroupsOf(fn any) Option {
 	return func(o *options) { o.groupsOf = fn }
 }
 
-// Stale says how long results may be served past their timeout: while one caller among all
-// processes computes them anew, the others get the old ones at once, and so does that one
-// if the function fails or its context ends; after a failure the next try waits a second,
-// and twice as long after each further one, up to 30. What was invalidated is never served.
-// Without it that is what the backend says: 30 seconds for the group backend, nothing for
+// Stale says how long results may be served past their timeout. Callers get the old results at
+// once, and the first of them, among all processes, has the function run in the background. It
+// goes on when that caller has left, and what it returns is stored. If it fails, or panics, the next
+// try waits a second, and twice as long after each further failure, up to 30 seconds. What was
+// invalidated is never served. Without Stale that is what the backend says: 30 seconds for the group backend, nothing for
 // others, unless they have the option stale. Zero or less switches it off.
 func Stale(d time.Duration) Option {
 	return func(o *options) { o.stale, o.hasStale = d, true }

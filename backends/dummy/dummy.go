@@ -2,7 +2,7 @@
 // program run as if every look into the cache were a miss, in development or in tests:
 // writes succeed, reads find nothing.
 //
-// It takes no location and no options.
+// It takes no location and no options of its own.
 package dummy
 
 import (

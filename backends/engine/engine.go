@@ -38,7 +38,9 @@ type Item struct {
 }
 
 // An Engine is a store of items by key. Its methods may be called by many goroutines at
-// once and return soon after their context has ended, with the context's error.
+// once and return soon after their context has ended, with the context's error. Unless the engine is
+// [Timed] or a [LiveHolder], their contexts end at the latest after Settings.OperationTimeout, also where
+// a user's context has no end. So an engine that keeps to its context keeps nobody for longer.
 //
 // A timeout is positive, and cacheutils.Forever for an item that never expires; where a
 // store counts in seconds it is rounded up. A key is never empty. Engines whose keys are
@@ -138,9 +140,11 @@ type Discarder interface {
 	Discards() bool
 }
 
-// A Timed engine, if KeepsTime is true, bounds its operations by Settings.OperationTimeout itself, and
-// knows better when: an answer that is arriving may get more time. The contexts of other engines'
-// operations end then.
+// A Timed engine, if KeepsTime is true, bounds each of its operations by Settings.OperationTimeout itself,
+// and knows better when: an answer that is arriving may get more time. Users' operations then have the user's
+// context, and so has the look of a decorated call, whose context ends sooner where the user's has a
+// deadline. The contexts of the later steps of a computation (to take the lease, to look again, to store the
+// result) end after that time for every engine but a [LiveHolder]; one step may be several operations.
 type Timed interface {
 	KeepsTime() bool
 }
@@ -173,8 +177,9 @@ type Settings struct {
 	// version, in place of KeyPrefix:Version:key.
 	KeyFunction func(key, prefix, version string) string
 
-	// OperationTimeout is how long an operation may take in all. It comes from the option
-	// operation_timeout, which all backends have, and is set by package backends.
+	// OperationTimeout is how long an operation may take in all. It is the option operation_timeout,
+	// which all backends have: package backends sets it, whatever it was, and leaves the option out of
+	// Options. An engine may ignore it, unless it is [Timed].
 	OperationTimeout time.Duration
 
 	// Options are the engine's own. An unknown option, or one of the wrong type, is an error

@@ -42,7 +42,8 @@ type ServerEngine interface {
 	Servers() []Server
 
 	// Ping asks each server at once whether it answers, those that are down included. It
-	// returns by address nil or what is wrong.
+	// returns by address nil or what is wrong, and takes no longer than Settings.OperationTimeout,
+	// which is the engine's to see to.
 	Ping(ctx context.Context) map[string]error
 }
 

@@ -17,7 +17,7 @@
 //
 //	operation_timeout    how long an operation may take in all, waiting for a connection and dialling
 //	                     included; 250ms unless given. A reply gets it once more for every 256 KiB
-//	                     that have arrived.
+//	                     that have arrived. All backends have this option: see package backends.
 //	connect_timeout      how long dialling may take, TLS included; three fifths of operation_timeout
 //	                     unless given
 //	read_timeout         how long the server may be silent, from when a request is sent; three fifths of

@@ -1,0 +1,109 @@
+package decorators_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/backends/locmem"
+	"github.com/cacheutils/cacheutils/backends/memcached"
+)
+
+type watchedEngine struct {
+	backends.Engine
+	before func(ctx context.Context, operation, key string) error
+	timed  bool
+}
+
+func (w *watchedEngine) KeepsTime() bool { return w.timed }
+
+func (w *watchedEngine) Get(ctx context.Context, key string) (backends.Item, error) {
+	if err := w.before(ctx, "get", key); err != nil {
+		return backends.Item{}, err
+	}
+	return w.Engine.Get(ctx, key)
+}
+
+func (w *watchedEngine) GetMany(ctx context.Context, keys []string) (map[string]backends.Item, error) {
+	if err := w.before(ctx, "get", keys[0]); err != nil {
+		return nil, err
+	}
+	return w.Engine.GetMany(ctx, keys)
+}
+
+func (w *watchedEngine) Set(ctx context.Context, key string, item backends.Item, timeout time.Duration) error {
+	if err := w.before(ctx, "set", key); err != nil {
+		return err
+	}
+	return w.Engine.Set(ctx, key, item, timeout)
+}
+
+func (w *watchedEngine) Add(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+	if err := w.before(ctx, "add", key); err != nil {
+		return false, err
+	}
+	return w.Engine.Add(ctx, key, item, timeout)
+}
+
+func (w *watchedEngine) CompareAndSwap(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+	if err := w.before(ctx, "cas", key); err != nil {
+		return false, err
+	}
+	return w.Engine.CompareAndSwap(ctx, key, item, timeout)
+}
+
+func (w *watchedEngine) Delete(ctx context.Context, key string) (bool, error) {
+	if err := w.before(ctx, "delete", key); err != nil {
+		return false, err
+	}
+	return w.Engine.Delete(ctx, key)
+}
+
+func (w *watchedEngine) Clear(ctx context.Context) error {
+	if err := w.before(ctx, "clear", ""); err != nil {
+		return err
+	}
+	return w.Engine.Clear(ctx)
+}
+
+func (w *watchedEngine) Incr(ctx context.Context, key string, delta int64) (int64, error) {
+	if err := w.before(ctx, "incr", key); err != nil {
+		return 0, err
+	}
+	return w.Engine.Incr(ctx, key, delta)
+}
+
+var watching sync.Map
+
+type watch struct {
+	before func(ctx context.Context, operation, key string) error
+	server string // memcached's; empty: locmem, whose values are encoded as on a server
+	timed  bool
+}
+
+var registerWatched = sync.OnceFunc(func() {
+	backends.Register("watched", func(s backends.Settings) (backends.Engine, error) {
+		found, _ := watching.Load(s.Location[0])
+		w := found.(watch)
+		open := locmem.Open
+		if w.server != "" {
+			open, s.Location = memcached.Open, []string{w.server}
+		}
+		e, err := open(s)
+		return &watchedEngine{e, w.before, w.timed}, err
+	})
+})
+
+func watched(t *testing.T, name string, w watch, options map[string]any) backends.Settings {
+	t.Helper()
+	registerWatched()
+	location := t.Name() + name
+	watching.Store(location, w)
+	t.Cleanup(func() { watching.Delete(location) })
+	return backends.Settings{Backend: "watched", Location: []string{location}, Options: options}
+}
+
+var _ engine.Timed = (*watchedEngine)(nil)
