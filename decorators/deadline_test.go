@@ -334,3 +334,116 @@ func TestLaw10_RenewalsAtOnce(t *testing.T) {
 
 // ForceRecalc returns without an error only when nothing older is stored: a caller whose time is up before that
 // is told so, and what was computed is stored all the same.
+
+// A CachedMany of many keys over a store that hangs takes no longer than one of few.
+func TestLaw1_ManyKeysOverAStoreThatHangs(t *testing.T) {
+	const operationTimeout, keys = 100 * time.Millisecond, 500
+	ids := make([]int, keys)
+	for i := range ids {
+		ids[i] = i
+	}
+	for _, hang := range []string{"add", "cas", "get"} {
+		for _, deadline := range []time.Duration{0, 2 * time.Second} {
+			t.Run(fmt.Sprintf("%s/deadline %v", hang, deadline), func(t *testing.T) {
+				var looked atomic.Bool
+				s := watched(t, "", watch{before: func(ctx context.Context, operation, _ string) error {
+					if operation == hang && (hang != "get" || looked.Swap(true)) {
+						<-ctx.Done()
+						return ctx.Err()
+					}
+					return nil
+				}}, map[string]any{"operation_timeout": operationTimeout})
+				cachetest.Configure(t, backends.Config{"default": s})
+				F, h := decorators.CachedMany(func(ctx context.Context, ids []int) (map[int]int, error) {
+					found := map[int]int{}
+					for _, id := range ids {
+						found[id] = id
+					}
+					return found, ctx.Err()
+				}, decorators.Key("hangs.many"))
+				ctx := context.Background()
+				if deadline > 0 {
+					limited, cancel := context.WithTimeout(ctx, deadline)
+					defer cancel()
+					ctx = limited
+				}
+				start := time.Now()
+				found, err := F(ctx, ids)
+				if err != nil || len(found) != keys {
+					t.Errorf("got %d results, %v", len(found), err)
+				}
+				if d := time.Since(start); d > 2*operationTimeout+slack { // and not one for each 32 keys
+					t.Errorf("it took %v", d)
+				}
+				if h.Stats().Errors == 0 {
+					t.Error("no fault was met: not a test")
+				}
+			})
+		}
+	}
+}
+
+// Callers with less time than two runs of the function take don't wait for one that can't be for them.
+func TestLaw1_StreamOfCallersWithoutTheServer(t *testing.T) {
+	down := errors.New("down")
+	cachetest.Configure(t, backends.Config{"default": watched(t, "", watch{before: func(context.Context, string, string) error { return down }}, nil)})
+	const takes, deadline = 300 * time.Millisecond, 900 * time.Millisecond
+	var at, most atomic.Int64
+	F, _ := decorators.Cached1(func(ctx context.Context, n int) (int, error) {
+		now := at.Add(1)
+		defer at.Add(-1)
+		for was := most.Load(); now > was && !most.CompareAndSwap(was, now); was = most.Load() {
+		}
+		select {
+		case <-time.After(takes):
+			return n, nil
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}, decorators.Key("stream"))
+	if n, err := F(context.Background(), 7); n != 7 || err != nil { // how long it takes is known then
+		t.Fatal(n, err)
+	}
+	var all []<-chan answer
+	for range 30 {
+		all = append(all, ask(func() (int, error) { return callBy(F, deadline, 7) }))
+		time.Sleep(35 * time.Millisecond)
+	}
+	for _, a := range all {
+		want(t, "a caller", 7, a)
+	}
+	if n := most.Load(); n > 4 {
+		t.Errorf("%d runs at once, for 30 callers", n)
+	}
+}
+
+// A hit, a value past its timeout and a key that is missing, in one call: it waits for the last one's computation only.
+func TestStale_BesideMissing(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
+		release := make(chan struct{})
+		refreshed := make(chan struct{}, 10)
+		F, h := decorators.CachedMany(func(ctx context.Context, ids []int) (map[int]int, error) {
+			found := map[int]int{}
+			for _, id := range ids {
+				if id == 1 {
+					refreshed <- struct{}{}
+					<-release
+				}
+				found[id] = 2
+			}
+			return found, nil
+		}, decorators.Key("stale.beside"), decorators.Timeout(time.Millisecond), decorators.Stale(time.Hour))
+		if err := h.Set(context.Background(), map[int]int{1: 1}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Millisecond)
+		a := ask(func() (int, error) {
+			found, err := F(context.Background(), []int{1, 2})
+			return 10*found[1] + found[2], err
+		})
+		want(t, "a call", 12, a)
+		within(t, "the refresh", refreshed)
+		close(release)
+		eventually(t, "it is stored", func() bool { return h.Stats().Stores == 2 })
+	})
+}

@@ -223,3 +223,166 @@ func TestLaw9_HangingFunction(t *testing.T) {
 		})
 	}
 }
+
+// What a function makes of its ended context is nobody's who has time left, also where it has no error to say so,
+// or panics.
+func TestLaw9_CutShort(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
+		for name, ends := range map[string]func(n int) int{
+			"a part":  func(n int) int { return n },
+			"a panic": func(int) int { panic("its context has ended") },
+		} {
+			started := make(chan struct{}, 10)
+			F, h := decorators.Cached(func(ctx context.Context, _ int) int {
+				if ctx.Err() != nil { // for the first caller alone, after its deadline
+					return 0
+				}
+				started <- struct{}{}
+				for n := range 10 {
+					select {
+					case <-ctx.Done():
+						return ends(n)
+					case <-time.After(20 * time.Millisecond):
+					}
+				}
+				return 10
+			}, decorators.Key("law9.cut."+name), decorators.Linger(0))
+			ctx, cancel := context.WithTimeout(context.Background(), 70*time.Millisecond)
+			defer cancel()
+			go func() {
+				defer func() { recover() }()
+				F(ctx, 1)
+			}()
+			within(t, name+": the function", started)
+			joined := make(chan any, 1)
+			go func() {
+				defer func() {
+					if v := recover(); v != nil {
+						joined <- v
+					}
+				}()
+				joined <- F(context.Background(), 1)
+			}()
+			eventually(t, name+": one has joined", func() bool { return h.Stats().Joins == 1 })
+			if got := within(t, name+": who has joined", joined); got != 10 {
+				t.Errorf("%s: who has joined got %v, want all of the result", name, got)
+			}
+		}
+	})
+}
+
+// Who has joined has what the function returned, in one run, also when the first caller has left.
+func TestLaw4_FirstCallerLeaves(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
+		failed := errors.New("failed")
+		for name, test := range map[string]struct {
+			result []string
+			err    error
+		}{
+			"an error": {nil, failed},
+			"nil":      {nil, nil},
+			"a result": {[]string{"row"}, nil},
+		} {
+			var runs atomic.Int64
+			started, release := make(chan struct{}, 10), make(chan struct{})
+			F, h := decorators.Cached1(func(ctx context.Context, _ int) ([]string, error) {
+				runs.Add(1)
+				started <- struct{}{}
+				<-release
+				return test.result, test.err
+			}, decorators.Key("law4.leaves."+name))
+			ctx, cancel := context.WithCancel(context.Background())
+			first := ask(func() (int, error) { _, err := F(ctx, 1); return 0, err })
+			within(t, name+": the function", started)
+			joined := ask(func() (int, error) { rows, err := F(context.Background(), 1); return len(rows), err })
+			eventually(t, name+": one has joined", func() bool { return h.Stats().Joins == 1 })
+			cancel()
+			within(t, name+": the first caller", first)
+			close(release)
+			if a := within(t, name+": who has joined", joined); a.run != len(test.result) || a.err != test.err {
+				t.Errorf("%s: who has joined got %d rows, %v", name, a.run, a.err)
+			}
+			if n := runs.Load(); n != 1 {
+				t.Errorf("%s: %d runs, want 1", name, n)
+			}
+		}
+	})
+}
+
+// A goroutine that the function leaves behind with no more than its context's Done ends with the caller.
+func TestLaw9_DoneIsHeard(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
+		ended := make(chan struct{})
+		F, _ := decorators.Cached1(func(ctx context.Context, _ int) (int, error) {
+			go func() {
+				<-ctx.Done()
+				close(ended)
+			}()
+			return 1, nil
+		}, decorators.Key("law9.done"))
+		ctx, cancel := context.WithCancel(context.Background())
+		if _, err := F(ctx, 1); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			runtime.GC()
+		}
+		select {
+		case <-ended:
+			t.Fatal("it has ended, though the caller lives")
+		case <-time.After(20 * time.Millisecond):
+		}
+		cancel()
+		within(t, "the goroutine's end", ended)
+	})
+}
+
+// What a computation has used is not kept for as long as its caller's context lives.
+func TestLaw10_ContextsAreNotKept(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
+		const calls, size = 2000, 50_000
+		F, _ := decorators.Cached1(func(ctx context.Context, n int) (int, error) { return n, ctx.Err() },
+			decorators.Key("law10.contexts"), decorators.Timeout(0))
+		live := func() uint64 {
+			runtime.GC()
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		type key struct{}
+		before := live()
+		long, cancel := context.WithTimeout(context.Background(), time.Hour)
+		defer cancel()
+		for n := range calls {
+			ctx := context.WithValue(long, key{}, make([]byte, size)) // what a request has
+			if _, err := F(ctx, n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var after uint64
+		eventually(t, "what the calls had is collected", func() bool { after = live(); return after < before+calls*size/10 })
+	})
+}
+
+// A function that hangs without a lease, since the server is down, keeps nothing of a set that was replaced.
+func TestLaw10_HangingWithoutLease(t *testing.T) {
+	down := errors.New("down")
+	closed := make(chan struct{})
+	s := watched(t, "", watch{before: func(context.Context, string, string) error { return down }}, map[string]any{"lease": "200ms"})
+	cachetest.Configure(t, backends.Config{"default": s})
+	opened, _ := watching.Load(s.Location[0] + "/engine")
+	opened.(*watchedEngine).closed = closed
+	hang := make(chan struct{})
+	defer close(hang)
+	F, _ := decorators.Cached1(func(context.Context, int) (int, error) { <-hang; return 1, nil }, decorators.Key("law10.hangs"))
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := F(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got %v", err)
+	}
+	if err := backends.Configure(nil); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the engine's Close", closed)
+}

@@ -16,6 +16,14 @@ type watchedEngine struct {
 	backends.Engine
 	before func(ctx context.Context, operation, key string) error
 	timed  bool
+	closed chan struct{} // closed by Close, unless nil
+}
+
+func (w *watchedEngine) Close() error {
+	if w.closed != nil {
+		close(w.closed)
+	}
+	return w.Engine.Close()
 }
 
 func (w *watchedEngine) KeepsTime() bool { return w.timed }
@@ -86,14 +94,17 @@ type watch struct {
 
 var registerWatched = sync.OnceFunc(func() {
 	backends.Register("watched", func(s backends.Settings) (backends.Engine, error) {
-		found, _ := watching.Load(s.Location[0])
+		location := s.Location[0]
+		found, _ := watching.Load(location)
 		w := found.(watch)
 		open := locmem.Open
 		if w.server != "" {
 			open, s.Location = memcached.Open, []string{w.server}
 		}
 		e, err := open(s)
-		return &watchedEngine{e, w.before, w.timed}, err
+		opened := &watchedEngine{Engine: e, before: w.before, timed: w.timed}
+		watching.Store(location+"/engine", opened)
+		return opened, err
 	})
 })
 
