@@ -44,7 +44,7 @@ func (c *Cache) compute(ctx context.Context, key *Key, task *Task, compute func(
 			bare = true
 		}
 		f = &finding{state: leased} // look again before computing
-		if bare || why == landed && fl.unasked {
+		if bare || why == landed && c.flights.wasUnasked(fl) {
 			f = nil
 		}
 	}
@@ -196,7 +196,9 @@ func (c *Cache) run(ctx context.Context, fl *flight, compute func(context.Contex
 		if learns && (fl.cut || !fl.failed()) {
 			fl.task.learns(time.Since(began), fl.cut)
 		}
-		c.flights.returns(fl)
+		if led := c.flights.returns(fl); !led && fl.result.Rekey != nil {
+			fl.astray = !c.makes(fl.result.Rekey, fl.key)
+		}
 		switch fl.valid = fl.began; {
 		case c.discards:
 			fl.valid = always
@@ -228,6 +230,12 @@ func (c *Cache) endLease(ctx context.Context, fl *flight, l *lease) {
 	c.settle(ctx, fl, l, &s)
 }
 
+// makes reports whether rekey makes that key.
+func (c *Cache) makes(rekey func([]byte) ([]byte, error), key *Key) bool {
+	text, err := rekey(c.AppendHead(nil))
+	return err == nil && c.KeyOf(string(text), nil).stored == key.stored
+}
+
 // failed tells whether the function has returned no result.
 func (o *outcome) failed() bool { return o.result.Err != nil || o.ending != (ending{}) }
 
@@ -240,6 +248,8 @@ func (o *outcome) why() error {
 		return o.panic
 	case o.exited:
 		return errors.New("the function ended its goroutine")
+	case o.astray:
+		return errors.New("its arguments were changed while the function ran, by it or by a caller who had left")
 	default:
 		return errors.New("its context had ended before it returned, and it has no error to say whether the result is one")
 	}
@@ -358,7 +368,7 @@ func (c *Cache) conclude(fl *flight, l *lease) (s settlement) {
 	}
 	stale := c.staleOf(fl.task)
 	switch {
-	case fl.failed(), fl.cut && fl.task.Doubted:
+	case fl.failed(), fl.astray, fl.cut && fl.task.Doubted:
 		if s.fails = fl.refresh; s.fails {
 			c.taskFault(fl.task, "compute a stale result anew of ", fl.why())
 		}

@@ -234,6 +234,9 @@ func (m *Miss) unanswered(ctx context.Context) *finding {
 // isStale reports whether the miss is a value past its timeout, which its caller has.
 func (m *Miss) isStale() bool { return m.err == nil && m.finding.state == stale && !m.task.plain }
 
+// Refreshes reports whether Fetch may run its computation in the background, after it has returned.
+func (m *Miss) Refreshes() bool { return m.isStale() && !m.finding.entry.isRefreshed() }
+
 // stale returns the value past its timeout, and whether it is to be computed anew.
 func (m *Miss) stale() (r Result, refresh bool) {
 	m.task.Stats.Stale.Add(1)
@@ -249,7 +252,7 @@ func (m *Miss) refresh(ctx context.Context, fl *flight, compute func(context.Con
 	w := c.under(ctx, fl)
 	defer func() { w.landed(c.flights.waiting(fl)) }()
 	gone := time.AfterFunc(m.finding.entry.left(), func() {
-		c.flights.leave(fl, c.lingerOf(m.task, context.DeadlineExceeded), nil)
+		c.flights.leave(fl, false, c.lingerOf(m.task, context.DeadlineExceeded), nil)
 	})
 	defer gone.Stop()
 	fl.run(w, c, func(ctx context.Context) { c.runRefresh(ctx, fl, compute, *m.finding) })

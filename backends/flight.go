@@ -24,8 +24,8 @@ import (
 //
 // A flight whose callers have all left before the function began ends. Later it goes on for its
 // linger, and stays on the table: its result is stored, and who comes meanwhile joins it. Then its
-// context ends. If the function goes on for a lease after that, it hangs: the next caller takes
-// its place, and its own lease is given up.
+// context ends. If the function goes on for a lease after that, it hangs: its lease is given up, and
+// those who wait for it start again.
 //
 // The result is known before it is stored. A caller who started before the computation has it at
 // once when its own time is up, whatever the store does; with store_later it has it at once in any
@@ -68,10 +68,10 @@ type flight struct {
 	// epoch; 0: nothing. Only where the store may take its time.
 	asking atomic.Int64
 
-	// computed is closed when the result is known and only has to be stored. What is early is for callers
-	// who started before began. Nil where storing takes no time.
+	// computed is closed when the result is known and only has to be stored: early is the outcome as it is then.
+	// Nil where storing takes no time.
 	computed chan struct{}
-	early    *outcome // written before computed is closed, read after; so is began
+	early    *outcome // written before computed is closed, read after
 
 	// Guarded by flights.mu.
 	cancel    context.CancelCauseFunc // ends the computation's context; nil: it is the caller's own, which has no end
@@ -82,6 +82,7 @@ type flight struct {
 	joined    bool                    // others than the first caller may have the outcome
 	linger    *time.Timer             // ends the context; nil: somebody waits, or it goes on without
 	hangs     *time.Timer             // gives the flight up; nil: nobody knows when the context ends
+	led       bool                    // the first caller waits, or waited until the function had returned
 	givenUp   bool                    // the outcome is for nobody
 	ends      time.Time               // when the context ends or has ended; zero: that isn't known
 	lease     *lease                  // while the function runs
@@ -110,6 +111,7 @@ type outcome struct {
 	ending
 	began  uint64 // the tick at which the function began; 0: it didn't run
 	cut    bool   // the context had ended before the function returned
+	astray bool   // it is for other arguments than those of the key
 	stored bool
 
 	// valid is a tick: the outcome is for callers who started before it. An invalidation that
@@ -179,7 +181,7 @@ func (f *flights) first(ctx context.Context, key *Key, task *Task) *flight {
 	}
 	fl := f.start(ctx, at, key, task)
 	if fl != nil {
-		fl.refresh = true
+		fl.refresh, fl.led = true, false
 	}
 	return fl
 }
@@ -189,7 +191,7 @@ func (f *flights) start(ctx context.Context, at place, key *Key, task *Task) *fl
 	if f.closing {
 		return nil
 	}
-	fl := &flight{place: at, key: key, task: task, callers: 1, leader: ctx, leaseless: at.bare}
+	fl := &flight{place: at, key: key, task: task, callers: 1, led: true, leader: ctx, leaseless: at.bare}
 	if f.remote {
 		fl.computed = make(chan struct{})
 	}
@@ -239,11 +241,14 @@ func (f *flights) watch(fl *flight) {
 	}
 }
 
-// leave takes a caller off the flight, whose context ended with cause if it has. When it was the last,
-// the flight goes on for linger if its function runs, and its context ends then.
-func (f *flights) leave(fl *flight, linger time.Duration, cause error) {
+// leave takes a caller off the flight, whose context ended with cause if it has; leads says that it is the first
+// one. When it was the last, the flight goes on for linger if its function runs, and its context ends then.
+func (f *flights) leave(fl *flight, leads bool, linger time.Duration, cause error) {
 	f.mu.Lock()
 	fl.callers--
+	if leads && fl.phase != returned {
+		fl.led = false
+	}
 	if fl.callers > 0 || fl.cancel == nil || fl.phase == returned {
 		f.mu.Unlock()
 		return
@@ -286,18 +291,23 @@ func (f *flights) begins(ctx context.Context, fl *flight, l *lease, leaseless bo
 	return true
 }
 
-// returns notes that the function has ended.
-func (f *flights) returns(fl *flight) {
+// returns notes that the function has ended, and tells whether the first caller waits for it.
+func (f *flights) returns(fl *flight) (led bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fl.phase, fl.lease = returned, nil
+	fl.stopTimers()
+	if !fl.over {
+		f.storing++
+	}
+	return fl.led
+}
+
+func (fl *flight) stopTimers() {
 	for _, timer := range [...]*time.Timer{fl.linger, fl.hangs} {
 		if timer != nil {
 			timer.Stop()
 		}
-	}
-	if !fl.over {
-		f.storing++
 	}
 }
 
@@ -457,6 +467,7 @@ func (f *flights) finish(fl *flight) (last bool) {
 			f.rest()
 		}
 	}
+	fl.stopTimers()
 	fl.landed.Store(true)
 	if fl.landing != nil && !fl.givenUp {
 		close(fl.landing)
@@ -470,7 +481,7 @@ func (f *flights) isFor(fl *flight, o *outcome, key *Key, started uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case fl.givenUp, fl.voided != 0 && started >= fl.voided:
+	case fl.givenUp, o.astray, fl.voided != 0 && started >= fl.voided:
 		return false
 	case o.cut && (o.failed() || fl.task.Doubted): // it may be so since its context had ended, which is nothing to who has time
 		return false
@@ -478,6 +489,13 @@ func (f *flights) isFor(fl *flight, o *outcome, key *Key, started uint64) bool {
 		return false
 	}
 	return slices.Equal(fl.key.groups, key.groups) // an invalidation of other groups would not have shown
+}
+
+// wasUnasked reports whether a flight that has landed could not ask the store.
+func (f *flights) wasUnasked(fl *flight) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !fl.givenUp && fl.unasked
 }
 
 // maxLater bounds how many results of a Cache wait to be stored after they were handed out. Callers

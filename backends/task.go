@@ -127,6 +127,10 @@ type Stats struct {
 
 // A Result is what a computation came to.
 type Result struct {
+	// Rekey, if not nil, appends the text of the key as the arguments make it now, which a caller who has left may
+	// have changed. A result for another key is nobody's.
+	Rekey func(head []byte) ([]byte, error)
+
 	Value   any           // a pointer to a value of the task's type, which nobody else has
 	Err     error         // the function's error: Value is passed on, but not stored
 	Absent  bool          // there is nothing for the key: Value is nil, and that may be stored

@@ -83,7 +83,7 @@ func (c *Cache) lingerOf(task *Task, err error) time.Duration {
 func (c *Cache) wait(ctx context.Context, fl *flight, key *Key, task *Task, started uint64) (r Result, ok bool, why arrival) {
 	if parent := callersFlight(ctx); parent != nil {
 		if !waits.enter(parent, fl) {
-			c.flights.leave(fl, c.lingerOf(fl.task, context.DeadlineExceeded), cacheutils.ErrRecursion)
+			c.flights.leave(fl, false, c.lingerOf(fl.task, context.DeadlineExceeded), cacheutils.ErrRecursion)
 			return Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, fl.task.name, fl.key)}, true, gone
 		}
 		defer waits.leave(parent, fl)
@@ -140,18 +140,28 @@ func (c *Cache) await(ctx context.Context, fl *flight, started uint64, leads boo
 		case <-hasty:
 			known := fl.isComputed() && started < fl.early.valid
 			if !known && c.flights.holdsUp(fl, started) && c.tires(deadline, fl.task) {
-				c.flights.leave(fl, 0, nil)
+				c.flights.leave(fl, leads, 0, nil)
 				return impatient
 			}
-			patience.Reset(leastPatience)
+			patience.Reset(c.impatience(deadline, fl.task))
 		case <-ctx.Done():
 			if fl.isComputed() && started < fl.early.valid {
 				return early
 			}
-			c.flights.leave(fl, c.lingerOf(fl.task, ctx.Err()), context.Cause(ctx))
+			c.flights.leave(fl, leads, c.lingerOf(fl.task, ctx.Err()), context.Cause(ctx))
 			return gone
 		}
 	}
+}
+
+// impatience returns when a caller who goes on waiting looks again whether it still should: soon while there is time
+// for the function, which gets less.
+func (c *Cache) impatience(deadline time.Time, task *Task) time.Duration {
+	left := time.Until(deadline)
+	if !task.fits(left) {
+		return c.operationTimeout
+	}
+	return max(task.spare(left), (left-task.takes())/2)
 }
 
 // giveUp is for a flight whose function hangs: its lease is given up, so that others may compute, and it counts

@@ -92,7 +92,11 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 		if err != nil {
 			return p.goRound(err, values)
 		}
-		if r := miss.Fetch(orBackground(ctx), p.computation(values)); !r.Closed {
+		given, ours := values, false
+		if miss.Refreshes() {
+			given, ours = p.keepValues(values)
+		}
+		if r := miss.Fetch(orBackground(ctx), p.computation(given, ours)); !r.Closed {
 			return p.results(r, values)
 		}
 	}
@@ -100,7 +104,7 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 
 func (p *plan) forceRecalc(values []reflect.Value) []reflect.Value {
 	a := p.ofValues(values)
-	r, err := p.force(&a, p.computation(values))
+	r, err := p.force(&a, p.computation(values, false))
 	if err != nil {
 		return p.goRound(err, values)
 	}
@@ -116,8 +120,9 @@ func (p *plan) requireCache(values []reflect.Value) []reflect.Value {
 	return p.unbox(box, nil)
 }
 
-// computation returns what runs the function and says what is to be done with its results.
-func (p *plan) computation(values []reflect.Value) func(context.Context) backends.Result {
+// computation returns what runs the function and says what is to be done with its results. ours says that the
+// caller can't change the arguments.
+func (p *plan) computation(values []reflect.Value, ours bool) func(context.Context) backends.Result {
 	return func(ctx context.Context) backends.Result {
 		arguments := values // two flights may run it at once
 		if p.contextIndex >= 0 && !values[p.contextIndex].IsNil() {
@@ -125,7 +130,12 @@ func (p *plan) computation(values []reflect.Value) func(context.Context) backend
 			arguments[p.contextIndex] = reflect.ValueOf(&ctx).Elem()
 		}
 		results := callWith(p.fn, arguments)
-		return p.judge(p.box(results), p.failure(results))
+		r := p.judge(p.box(results), p.failure(results))
+		if p.copies && !ours {
+			a := p.ofValues(values)
+			r.Rekey = p.rekey(&a, ours)
+		}
+		return r
 	}
 }
 

@@ -37,6 +37,8 @@ type plan struct {
 	groups       []string
 	groupsOf     reflect.Value // invalid: there are only groups
 	site         atomic.Pointer[site]
+	changes      bool // an argument that counts in the key can be changed by its caller, and not copied
+	copies       bool // one can be changed
 	recalls      bool // equal bytes of the arguments make equal keys
 	recent       atomic.Pointer[recent]
 
@@ -88,6 +90,7 @@ func newPlanAs(fn reflect.Value, typ reflect.Type, place string, opts []Option) 
 	p.planKeyOf(&o)
 	p.planGroups(&o)
 	p.planRecent()
+	p.planKeep()
 	if o.backend == "" {
 		panicf("%s: Backend has an empty name", p.label)
 	}

@@ -28,7 +28,11 @@ func newTyped[A, R any](fn any, run func(context.Context, A) (R, error), opts []
 // miss is the rest of a call that has found nothing.
 func (t *typed[A, R]) miss(ctx context.Context, args A, miss *backends.Miss, err error) (R, error) {
 	for err == nil {
-		if r := miss.Fetch(orBackground(ctx), t.computation(ctx, args)); !r.Closed {
+		given, ours := args, false
+		if miss.Refreshes() {
+			ours = t.keepFields(unsafe.Pointer(&given))
+		}
+		if r := miss.Fetch(orBackground(ctx), t.computation(ctx, given, ours)); !r.Closed {
 			return t.results(r)
 		}
 		var box any
@@ -42,7 +46,7 @@ func (t *typed[A, R]) miss(ctx context.Context, args A, miss *backends.Miss, err
 
 func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
 	a := arguments{ctx: ctx, fields: unsafe.Pointer(&args)}
-	r, err := t.force(&a, t.computation(ctx, args))
+	r, err := t.force(&a, t.computation(ctx, args, false))
 	if err != nil {
 		return t.miss(ctx, args, nil, err)
 	}
@@ -67,14 +71,19 @@ func (t *typed[A, R]) setFor(ctx context.Context, args A, result R) error {
 	return t.set(&arguments{ctx: ctx, fields: unsafe.Pointer(&args)}, &result)
 }
 
-// computation returns what runs the function for the arguments of a call under ctx.
-func (t *typed[A, R]) computation(ctx context.Context, args A) func(context.Context) backends.Result {
+// computation returns what runs the function for the arguments of a call under ctx. ours says that the caller
+// can't change them.
+func (t *typed[A, R]) computation(ctx context.Context, args A, ours bool) func(context.Context) backends.Result {
 	return func(working context.Context) backends.Result {
 		if ctx == nil {
 			working = nil
 		}
 		r, err := t.run(working, args)
-		return t.judge(&r, err)
+		result := t.judge(&r, err)
+		if t.copies && !ours {
+			result.Rekey = t.rekey(&arguments{ctx: ctx, fields: unsafe.Pointer(&args)}, ours)
+		}
+		return result
 	}
 }
 
