@@ -55,7 +55,10 @@ import (
 // A call for results that are being computed by the very computation it is part of would wait
 // forever: it gets cacheutils.ErrRecursion, as an error where fn has one, otherwise as a panic.
 //
-// What callers get is theirs to change, unless Shared says that they only read it.
+// What callers get is theirs to change, unless Shared says that they only read it. So is what their
+// arguments refer to, once their call has returned: fn is given copies where it runs in the
+// background, and results of arguments that were changed while it ran for nobody who waited from
+// the start are not stored.
 //
 // Cached may be used at package level: the backend is looked up at the first call, and again after
 // a Configure. If somebody has closed it, calls run fn without the cache. Cached panics,
