@@ -64,7 +64,8 @@ func TestLaw1_StopsAtAnyStep(t *testing.T) {
 						most = deadline
 					}
 					want(t, "the caller", 7, a)
-					if d := time.Since(start); d > most+slack {
+					d := time.Since(start)
+					if t.Logf("the caller had its result after %v, of at most %v", d.Round(time.Millisecond), most); d > most+slack {
 						t.Errorf("it took %v, want at most %v", d, most)
 					}
 					want(t, "who has joined", 7, b)
@@ -212,6 +213,7 @@ func TestLaw4_CallersWithLittleTime(t *testing.T) {
 					}
 				}
 				all.Wait()
+				t.Logf("in %v the function was started %d times and ended by itself %d times; %d results were served, %d of them too old", runFor, started.Load(), finished.Load(), served.Load(), late.Load())
 				most := int64(runFor/timeout) + 1
 				if s, f := started.Load(), finished.Load(); s != f || f < 2 || f > most {
 					t.Errorf("the function ran %d times, to its end %d times; want each to the end, and 2 to %d", s, f, most)
