@@ -192,7 +192,7 @@ func (c *Cache) run(ctx context.Context, fl *flight, compute func(context.Contex
 		if !done {
 			fl.catch(recover())
 		}
-		fl.cut = ctx.Err() != nil || fl.seat.wasCut()
+		fl.cut = fl.cut || ctx.Err() != nil
 		if learns && (fl.cut || !fl.failed()) {
 			fl.task.learns(time.Since(began), fl.cut)
 		}
@@ -230,10 +230,14 @@ func (c *Cache) endLease(ctx context.Context, fl *flight, l *lease) {
 	c.settle(ctx, fl, l, &s)
 }
 
-// makes reports whether rekey makes that key.
-func (c *Cache) makes(rekey func([]byte) ([]byte, error), key *Key) bool {
-	text, err := rekey(c.AppendHead(nil))
-	return err == nil && c.KeyOf(string(text), nil).stored == key.stored
+// makes reports whether rekey, which is the user's code, makes that key. It doesn't panic.
+func (c *Cache) makes(rekey func([]byte) ([]byte, error), key *Key) (same bool) {
+	var ends endings
+	ends.catch(func() {
+		text, err := rekey(c.AppendHead(nil))
+		same = err == nil && c.KeyOf(string(text), nil).stored == key.stored
+	})
+	return same
 }
 
 // failed tells whether the function has returned no result.

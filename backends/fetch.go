@@ -183,6 +183,8 @@ type Miss struct {
 	finding *finding
 	err     error // could not look
 	old     any   // of a stale finding
+
+	asked, refreshes bool // see Refreshes, which decides once
 }
 
 // Fetch is the rest of Cache.Fetch.
@@ -235,13 +237,18 @@ func (m *Miss) unanswered(ctx context.Context) *finding {
 func (m *Miss) isStale() bool { return m.err == nil && m.finding.state == stale && !m.task.plain }
 
 // Refreshes reports whether Fetch may run its computation in the background, after it has returned.
-func (m *Miss) Refreshes() bool { return m.isStale() && !m.finding.entry.isRefreshed() }
+func (m *Miss) Refreshes() bool {
+	if !m.asked {
+		m.asked, m.refreshes = true, m.isStale() && !m.finding.entry.isRefreshed()
+	}
+	return m.refreshes
+}
 
 // stale returns the value past its timeout, and whether it is to be computed anew.
 func (m *Miss) stale() (r Result, refresh bool) {
 	m.task.Stats.Stale.Add(1)
 	m.cache.debug(logging.Stale, &m.key, 0)
-	return Result{Value: m.old}, !m.finding.entry.isRefreshed()
+	return Result{Value: m.old}, m.Refreshes()
 }
 
 // refresh computes a value past its timeout anew, unless somebody does that already. Its callers have

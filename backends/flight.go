@@ -210,12 +210,12 @@ func (f *flights) under(fl *flight, w *working, deadline time.Time) {
 	fl.cancel, fl.ends = w.cancel, deadline
 }
 
-// waiting returns the context of a caller who waits for the flight, or waited until it had the result, or nil
-// if none did to the end.
+// waiting returns the context of the first caller or of the one who joined last, if that has not ended, else nil.
 func (f *flights) waiting(fl *flight) context.Context {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, caller := range [...]context.Context{fl.leader, fl.joiner} {
+	callers := [...]context.Context{fl.leader, fl.joiner}
+	f.mu.Unlock()
+	for _, caller := range callers {
 		if caller != nil && caller.Err() == nil {
 			return caller
 		}
@@ -489,6 +489,12 @@ func (f *flights) isFor(fl *flight, o *outcome, key *Key, started uint64) bool {
 		return false
 	}
 	return slices.Equal(fl.key.groups, key.groups) // an invalidation of other groups would not have shown
+}
+
+func (f *flights) wasGivenUp(fl *flight) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return fl.givenUp
 }
 
 // wasUnasked reports whether a flight that has landed could not ask the store.

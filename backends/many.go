@@ -284,9 +284,6 @@ func (s *seat) wasLate() {
 // isLate reports whether the engine has not answered one of the batch in time.
 func (s *seat) isLate() bool { return s != nil && s.batch.late.Load() }
 
-// wasCut reports whether the computation of one of several was cut short.
-func (s *seat) wasCut() bool { return s != nil && s.cut }
-
 // decide notes, once, that the batch needn't wait for the key any more. When nobody is left to wait
 // for, the first of those who are seated is called to compute. Of no seat it does nothing.
 func (s *seat) decide() {
@@ -347,6 +344,7 @@ func (s *seat) run(ctx context.Context) Result {
 		s.lead(seats)
 	case <-s.done:
 	}
+	s.flight.cut = s.cut
 	s.ending.rethrow()
 	return s.result
 }

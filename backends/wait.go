@@ -45,6 +45,9 @@ func (c *Cache) lead(ctx context.Context, fl *flight, work func(context.Context)
 		fl.early.rethrow()
 		return fl.early.result, true
 	case landed:
+		if c.flights.wasGivenUp(fl) { // though the caller is there: its context's deadline has passed, but not ended it
+			return Result{Err: context.DeadlineExceeded}, true
+		}
 		fl.rethrow()
 		return fl.result, true
 	case impatient:

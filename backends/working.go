@@ -21,6 +21,7 @@ type working struct {
 	cancel          context.CancelCauseFunc
 	timer           context.CancelFunc // ends what waits for the deadline; nil: there is none
 	deadline        time.Time
+	origin          context.Context        // of the first caller: not of a computation, see originOf
 	flight          atomic.Pointer[flight] // nil once that has landed
 
 	mu     sync.Mutex
@@ -30,13 +31,24 @@ type working struct {
 
 // newWorking returns a context with the values of ctx, and with that deadline unless it is zero.
 func newWorking(ctx context.Context, fl *flight, deadline time.Time) *working {
-	w := &working{deadline: deadline}
+	w := &working{deadline: deadline, origin: originOf(ctx)}
 	w.flight.Store(fl)
 	w.Context, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if !deadline.IsZero() {
 		w.Context, w.timer = context.WithDeadline(w.Context, deadline)
 	}
 	return w
+}
+
+type workingKey struct{}
+
+// originOf returns ctx or, where that comes from the context of a computation, the context of that one's first caller,
+// and so on: no working follows another one, so that there is no circle of them.
+func originOf(ctx context.Context) context.Context {
+	if w, ok := ctx.Value(workingKey{}).(*working); ok {
+		return w.origin
+	}
+	return ctx
 }
 
 // Deadline returns the first caller's deadline and the time to linger.
@@ -51,6 +63,8 @@ func (w *working) Value(key any) any {
 		return w.flight.Load()
 	case seatKey{}:
 		return nil
+	case workingKey{}:
+		return w
 	}
 	if caller := w.callers(); caller != nil {
 		return caller.Value(key)
@@ -96,7 +110,7 @@ func (w *working) landed(caller context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.Context.Err() == nil && caller != nil {
-		w.caller = caller
+		w.caller = originOf(caller)
 	}
 	if w.caller != nil && w.heard {
 		w.follow()
@@ -111,9 +125,12 @@ func (w *working) landed(caller context.Context) {
 func (w *working) follow() {
 	caller, cancel := w.caller, w.cancel
 	const surely = time.Minute
-	held := time.AfterFunc(surely, func() { runtime.KeepAlive(w) })
+	var holds atomic.Pointer[working] // a timer keeps what it refers to also when it has gone off
+	holds.Store(w)
+	held := time.AfterFunc(surely, func() { holds.Store(nil) })
 	stop := context.AfterFunc(caller, func() {
 		held.Stop()
+		holds.Store(nil)
 		cancel(context.Cause(caller))
 	})
 	runtime.AddCleanup(w, func(stop func() bool) {

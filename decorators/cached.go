@@ -96,7 +96,7 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 			return p.goRound(err, values)
 		}
 		given, ours := values, false
-		if miss.Refreshes() {
+		if miss.Refreshes() || outlasts(ctx) {
 			given, ours = p.keepValues(values)
 		}
 		if r := miss.Fetch(orBackground(ctx), p.computation(given, ours)); !r.Closed {
@@ -107,7 +107,11 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 
 func (p *plan) forceRecalc(values []reflect.Value) []reflect.Value {
 	a := p.ofValues(values)
-	r, err := p.force(&a, p.computation(values, false))
+	given, ours := values, false
+	if outlasts(a.ctx) {
+		given, ours = p.keepValues(values)
+	}
+	r, err := p.force(&a, p.computation(given, ours))
 	if err != nil {
 		return p.goRound(err, values)
 	}

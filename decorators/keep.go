@@ -1,6 +1,7 @@
 package decorators
 
 import (
+	"context"
 	"reflect"
 	"unsafe"
 
@@ -8,31 +9,42 @@ import (
 )
 
 // The function may run longer than its call: in the background, or when its caller has left. The
-// caller may then change what its arguments refer to, a buffer that is used again, say. So a function that
-// runs in the background is given copies. Where there are none, the key is made once more before a result is
+// caller may then change what its arguments refer to, a buffer that is used again, say. So where that may be,
+// the function is given copies. Of what can't be copied, a service mostly, the key is made once more before a result is
 // stored for which its caller has not waited: if it is another one, the result is for other arguments.
 
 // planKeep finds out which arguments can be changed by who has given them.
-func (p *plan) planKeep() {
-	if p.keyOf.IsValid() || p.kwargs != nil {
-		p.changes = true
-	}
+func (p *plan) planKeep(o *options) {
+	counts := make([]bool, p.typ.NumIn())
 	for i := range p.params {
-		prm := &p.params[i]
-		t := codec.Of(p.typ.In(prm.index))
-		switch {
-		case t.Shareable() || prm.dynamicType:
-		case t.Err() == nil:
-			prm.copied = t
+		counts[p.params[i].index] = !p.params[i].dynamicType
+	}
+	for i := range counts {
+		in := p.typ.In(i)
+		if in == contextType || o.ignored[in] || !counts[i] && i != p.kwargsIndex && !p.keyOf.IsValid() {
+			continue
+		}
+		// With KeyOf nobody knows what a pointer is to: a value, or a service that is to stay itself.
+		isValue := counts[i] || in.Kind() == reflect.Slice || in.Kind() == reflect.Map
+		switch t := codec.Of(in); {
+		case t.Shareable():
+		case t.Err() == nil && isValue:
+			p.copied = append(p.copied, copiedParam{i, t})
 		default:
 			p.changes = true
 		}
 	}
-	p.copies = p.changes
-	for i := range p.params {
-		p.copies = p.copies || p.params[i].copied != nil
-	}
+	p.copies = p.changes || len(p.copied) > 0
 }
+
+// A copiedParam is a parameter whose arguments are copied.
+type copiedParam struct {
+	index int
+	typ   *codec.Type
+}
+
+// outlasts reports whether a computation under ctx may go on when its caller has left.
+func outlasts(ctx context.Context) bool { return ctx != nil && ctx.Done() != nil }
 
 // keepValues returns copies of arguments, as far as they are needed and there can be any, and whether none of
 // them can be changed by the caller.
@@ -41,15 +53,13 @@ func (p *plan) keepValues(values []reflect.Value) (kept []reflect.Value, ours bo
 		return values, true
 	}
 	kept, ours = append([]reflect.Value(nil), values...), !p.changes
-	for i := range p.params {
-		if prm := &p.params[i]; prm.copied != nil {
-			box := reflect.New(prm.copied.Type())
-			box.Elem().Set(values[prm.index])
-			if copied, ok := copyOf(prm.copied, box); ok {
-				kept[prm.index] = copied.Elem()
-			} else {
-				ours = false
-			}
+	for _, c := range p.copied {
+		box := reflect.New(c.typ.Type())
+		box.Elem().Set(values[c.index])
+		if copied, ok := copyOf(c.typ, box); ok {
+			kept[c.index] = copied.Elem()
+		} else {
+			ours = false
 		}
 	}
 	return kept, ours
@@ -62,14 +72,12 @@ func (p *plan) keepFields(fields unsafe.Pointer) (ours bool) {
 	}
 	ours = !p.changes
 	all := reflect.NewAt(p.fields, fields).Elem()
-	for i := range p.params {
-		if prm := &p.params[i]; prm.copied != nil {
-			field := all.Field(prm.index - 1)
-			if copied, ok := copyOf(prm.copied, field.Addr()); ok {
-				field.Set(copied.Elem())
-			} else {
-				ours = false
-			}
+	for _, c := range p.copied {
+		field := all.Field(c.index - 1)
+		if copied, ok := copyOf(c.typ, field.Addr()); ok {
+			field.Set(copied.Elem())
+		} else {
+			ours = false
 		}
 	}
 	return ours

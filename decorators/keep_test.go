@@ -96,3 +96,61 @@ func TestLaw6_LeftWithItsArguments(t *testing.T) {
 		}
 	})
 }
+
+// The keys of a CachedMany are the caller's, too.
+func TestLaw6_KeysThatAreUsedAgain(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
+		bg := context.Background()
+		started, release := make(chan struct{}, 10), make(chan struct{})
+		F, h := decorators.CachedMany(func(_ context.Context, keys []string) (map[string]string, error) {
+			started <- struct{}{}
+			<-release
+			found := map[string]string{}
+			for _, key := range keys {
+				found[key] = "for " + key
+			}
+			return found, nil
+		}, decorators.Key("law6.keys"), decorators.Timeout(20*time.Millisecond), decorators.Stale(time.Hour))
+		if err := h.Set(bg, map[string]string{"alpha": "old", "beta": "old"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Millisecond)
+		keys := []string{"alpha", "beta"}
+		if found, err := F(bg, keys); err != nil || found["alpha"] != "old" {
+			t.Fatalf("got %v, %v", found, err)
+		}
+		within(t, "the refresh", started)
+		keys[0], keys[1] = "gamma", "delta"
+		close(release)
+		eventually(t, "it is stored", func() bool { return h.Stats().Stores == 2 })
+		found, err := h.RequireCache(bg, []string{"alpha", "beta"})
+		if err != nil || found["alpha"] != "for alpha" || found["beta"] != "for beta" {
+			t.Errorf("got %v, %v", found, err)
+		}
+	})
+}
+
+// A KeyOf that panics for arguments that its caller has changed keeps nobody from the key.
+func TestLaw10_KeyOfPanics(t *testing.T) {
+	type query struct{ words []string } // not to be copied
+	cachetest.Each(t, func(t *testing.T) {
+		started, release := make(chan struct{}, 10), make(chan struct{})
+		F, _ := decorators.Cached1(func(_ context.Context, q *query) (string, error) {
+			started <- struct{}{}
+			<-release
+			return "result", nil
+		}, decorators.Key("law10.keyof"), decorators.KeyOf(func(_ context.Context, q *query) string { return q.words[0] }), decorators.Linger(time.Minute))
+		q := &query{[]string{"x"}}
+		ctx, cancel := context.WithCancel(context.Background())
+		left := ask(func() (int, error) { _, err := F(ctx, q); return 0, err })
+		within(t, "the function", started)
+		cancel()
+		within(t, "who has left", left)
+		q.words = nil
+		close(release)
+		want(t, "the next caller", len("result"), ask(func() (int, error) {
+			s, err := F(context.Background(), &query{[]string{"x"}})
+			return len(s), err
+		}))
+	})
+}

@@ -25,8 +25,7 @@ import (
 // are given twice count once. What fn returns beside the keys it was asked for is left out.
 //
 // Results past their timeout, see Stale, are returned as they are. Those of one call that nobody computes
-// already are computed by one call of fn, in the background. Where keys are missing as well, that is the
-// call of fn that computes those, which the caller waits for.
+// already are computed by one call of fn, in the background.
 //
 // What is said of contexts in the doc of Cached holds here, too. The context of one call of fn ends when
 // nobody waits for any of its keys. Its deadline is the latest of its keys'; it has none if one of them has none.
@@ -109,11 +108,24 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 			return found, nil
 		}
 		results := make([]backends.Result, len(keys))
-		cache.FetchMisses(orBackground(ctx), misses, results, m.computation(ctx, keys))
+		cache.FetchMisses(orBackground(ctx), misses, results, m.computation(ctx, m.keep(keys)))
 		if !slices.ContainsFunc(results, func(r backends.Result) bool { return r.Closed }) {
 			return found, m.collect(found, keys, results)
 		}
 	}
+}
+
+// keep returns keys that the caller can't change.
+func (m *many[K, V]) keep(keys []K) []K {
+	kept := slices.Clone(keys)
+	if m.copies {
+		for i, key := range kept {
+			a := args1[K]{key}
+			m.keepFields(unsafe.Pointer(&a))
+			kept[i] = a.A
+		}
+	}
+	return kept
 }
 
 // lookAll returns the results that are cached, by key, and the misses, by index, or nil if there are none.
@@ -150,7 +162,7 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 		if err != nil {
 			return m.goRound(ctx, keys, err)
 		}
-		results := cache.ForceMany(orBackground(ctx), l.entries, m.task, m.computation(ctx, keys))
+		results := cache.ForceMany(orBackground(ctx), l.entries, m.task, m.computation(ctx, m.keep(keys)))
 		if !slices.ContainsFunc(results, func(r backends.Result) bool { return r.Closed }) {
 			found := make(map[K]V, len(keys))
 			return found, m.collect(found, keys, results)

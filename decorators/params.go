@@ -5,7 +5,6 @@ import (
 	"reflect"
 
 	"github.com/cacheutils/cacheutils/cachekey"
-	"github.com/cacheutils/cacheutils/internal/codec"
 )
 
 // A param is a value that counts in the key.
@@ -17,7 +16,6 @@ type param struct {
 	variadic    bool              // a slice whose elements count one by one
 	kind        reflect.Kind      // where the value's bytes are enough to know it again
 	size        uintptr           // of the field
-	copied      *codec.Type       // what it is copied by, see planKeep; nil: it needs no copy, or there is none
 }
 
 // planParams decides how each parameter counts in the key.

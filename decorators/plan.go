@@ -37,6 +37,7 @@ type plan struct {
 	groups       []string
 	groupsOf     reflect.Value // invalid: there are only groups
 	site         atomic.Pointer[site]
+	copied       []copiedParam
 	changes      bool // an argument that counts in the key can be changed by its caller, and not copied
 	copies       bool // one can be changed
 	recalls      bool // equal bytes of the arguments make equal keys
@@ -90,7 +91,7 @@ func newPlanAs(fn reflect.Value, typ reflect.Type, place string, opts []Option) 
 	p.planKeyOf(&o)
 	p.planGroups(&o)
 	p.planRecent()
-	p.planKeep()
+	p.planKeep(&o)
 	if o.backend == "" {
 		panicf("%s: Backend has an empty name", p.label)
 	}

@@ -29,7 +29,7 @@ func newTyped[A, R any](fn any, run func(context.Context, A) (R, error), opts []
 func (t *typed[A, R]) miss(ctx context.Context, args A, miss *backends.Miss, err error) (R, error) {
 	for err == nil {
 		given, ours := args, false
-		if miss.Refreshes() {
+		if miss.Refreshes() || outlasts(ctx) {
 			ours = t.keepFields(unsafe.Pointer(&given))
 		}
 		if r := miss.Fetch(orBackground(ctx), t.computation(ctx, given, ours)); !r.Closed {
@@ -46,7 +46,11 @@ func (t *typed[A, R]) miss(ctx context.Context, args A, miss *backends.Miss, err
 
 func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
 	a := arguments{ctx: ctx, fields: unsafe.Pointer(&args)}
-	r, err := t.force(&a, t.computation(ctx, args, false))
+	given, ours := args, false
+	if outlasts(ctx) {
+		ours = t.keepFields(unsafe.Pointer(&given))
+	}
+	r, err := t.force(&a, t.computation(ctx, given, ours))
 	if err != nil {
 		return t.miss(ctx, args, nil, err)
 	}
