@@ -96,7 +96,11 @@ func (w *working) Err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.caller != nil {
-		if err := w.caller.Err(); err != nil || !w.heard {
+		err := w.caller.Err()
+		if err != nil && w.heard { // before it is told
+			w.cancel(context.Cause(w.caller))
+		}
+		if err != nil || !w.heard {
 			return err
 		}
 	}
