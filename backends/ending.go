@@ -14,6 +14,15 @@ type ending struct {
 	exited bool
 }
 
+// catch notes how a function ended that didn't return: v is what recover has returned.
+func (e *ending) catch(v any) {
+	if v != nil {
+		e.panic = asPanicError(v)
+	} else {
+		e.exited = true
+	}
+}
+
 // rethrow ends the calling goroutine the same way.
 func (e ending) rethrow() {
 	if e.panic != nil {
@@ -38,11 +47,7 @@ func (e *endings) catch(f func()) {
 			return
 		}
 		var how ending
-		if v := recover(); v != nil {
-			how.panic = asPanicError(v)
-		} else {
-			how.exited = true
-		}
+		how.catch(recover())
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if e.first == (ending{}) {

@@ -566,15 +566,6 @@ func (fl *flight) asksFor() time.Duration {
 
 var epoch = time.Now().Add(-1) // so that it's over
 
-// catch notes how a function ended that didn't return: v is what recover has returned.
-func (e *ending) catch(v any) {
-	if v != nil {
-		e.panic = asPanicError(v)
-	} else {
-		e.exited = true
-	}
-}
-
 // run does the work of a flight of c and lands it. It never panics, and doesn't
 // return when the computation ended its goroutine, but the flight lands.
 func (fl *flight) run(ctx context.Context, c *Cache, work func(context.Context)) {

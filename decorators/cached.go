@@ -140,7 +140,7 @@ func (p *plan) computation(values []reflect.Value, ours bool) func(context.Conte
 		r := p.judge(p.box(results), p.failure(results))
 		if p.copies && !ours {
 			a := p.ofValues(values)
-			r.Rekey = p.rekey(&a, ours)
+			r.Rekey = p.rekey(&a)
 		}
 		return r
 	}

@@ -93,10 +93,7 @@ func copyOf(t *codec.Type, p reflect.Value) (copied reflect.Value, ok bool) {
 	return copied, t.Decode(payload, copied.UnsafePointer()) == nil
 }
 
-// rekey returns what makes the key of the arguments once more, or nil if nobody can have changed it.
-func (p *plan) rekey(a *arguments, ours bool) func(head []byte) ([]byte, error) {
-	if ours || !p.copies {
-		return nil
-	}
+// rekey returns what makes the key of the arguments once more.
+func (p *plan) rekey(a *arguments) func(head []byte) ([]byte, error) {
 	return func(head []byte) ([]byte, error) { return p.appendKey(head, a) }
 }

@@ -85,7 +85,7 @@ func (t *typed[A, R]) computation(ctx context.Context, args A, ours bool) func(c
 		r, err := t.run(working, args)
 		result := t.judge(&r, err)
 		if t.copies && !ours {
-			result.Rekey = t.rekey(&arguments{ctx: ctx, fields: unsafe.Pointer(&args)}, ours)
+			result.Rekey = t.rekey(&arguments{ctx: ctx, fields: unsafe.Pointer(&args)})
 		}
 		return result
 	}
