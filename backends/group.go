@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends/engine"
 	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/logging"
 )
 

@@ -8,8 +8,8 @@ import (
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends/engine"
 	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // maxKey is the length in bytes of the longest key that memcached takes. It holds for all

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // A Server is what is known of one server of a backend: see Servers.

@@ -3,7 +3,7 @@ package backends
 import (
 	"context"
 
-	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/logging"
 )
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // ParseURL reads settings from a URL: a registered engine's name as the scheme, the

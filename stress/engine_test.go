@@ -13,8 +13,8 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
-	"github.com/cacheutils/cacheutils/backends/engine"
 	"github.com/cacheutils/cacheutils/backends/memcached"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // Engines on memcached that a test can name: one that tells a caller's context of the server's

@@ -8,7 +8,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
-	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // useAfterClose wants an engine that was closed to stay so, and to leave alone what is in its store.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils/backends"
-	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // Compare-and-swap is what leases and refreshes stand on, so each way in which an item may

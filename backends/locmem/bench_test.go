@@ -8,7 +8,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 func BenchmarkGet(b *testing.B) {

@@ -3,7 +3,7 @@ package locmem
 import (
 	"math"
 
-	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // One bound on the sum of weights keeps both the entries and their cost in bounds: an entry

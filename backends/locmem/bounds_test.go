@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 var ctx = context.Background()

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cacheutils/cacheutils/backends/engine"
 	"github.com/cacheutils/cacheutils/backends/locmem"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 func ExampleOpen() {

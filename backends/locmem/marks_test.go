@@ -10,7 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 func openNamed(tb testing.TB, name string) *memory {

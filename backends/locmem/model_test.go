@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends/engine"
 	"github.com/cacheutils/cacheutils/backends/locmem"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // A model is what a store has to do, in the simplest way: a map. Where a store drops entries, the

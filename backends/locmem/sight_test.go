@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 func live(v any) engine.Item { return engine.Item{Live: v, Cost: 8} }

@@ -13,7 +13,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // A record is what is under a key.

@@ -8,8 +8,8 @@ import (
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends/engine"
 	"github.com/cacheutils/cacheutils/backends/locmem"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 func unsafeString(b []byte) string { return unsafe.String(&b[0], len(b)) }

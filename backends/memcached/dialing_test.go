@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cacheutils/cacheutils/backends/engine"
+	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/memcachedtest"
 )
 
