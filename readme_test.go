@@ -30,6 +30,7 @@ import (
 // fragmentImports are the packages that fragments use.
 var fragmentImports = map[string]string{
 	"backends":   "github.com/cacheutils/cacheutils/backends",
+	"engine":     "github.com/cacheutils/cacheutils/engine",
 	"cache":      "github.com/cacheutils/cacheutils/cache",
 	"cachekey":   "github.com/cacheutils/cacheutils/cachekey",
 	"cacheutils": "github.com/cacheutils/cacheutils",

@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
-	"sync"
-	"sync/atomic"
+	"slices"
 	"time"
-	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/codec"
-	"github.com/cacheutils/cacheutils/logging"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // A Cache is a configured backend: Django's low-level cache API with contexts and errors.
@@ -37,94 +35,27 @@ import (
 // Delete, DeleteMany, Clear and InvalidateGroup, and Set and Touch with a timeout that is over, are carried
 // out though ctx has been cancelled or its deadline has passed: what they are about is out of date. A
 // deadline that is ahead bounds them, as operation_timeout does.
-type Cache struct {
-	name          string
-	engine        engine.Engine
-	live          bool
-	living        engine.Sighter // the engine, where it is one
-	checkKey      func(string) error
-	timeout       time.Duration
-	prefix        string
-	version       string
-	head          string // prefix:version: before every key, unless there is a key function
-	keyFunction   func(key, prefix, version string) string
-	compressAbove int // bytes; negative: never
-	groupVersion  string
-	stale         time.Duration // how long values are served past their timeout
-	lease         time.Duration
-
-	// operationTimeout bounds each operation, and each step of what a flight does with the store. timed says
-	// that the engine bounds operations by it, too, and gives those more time of which the answer is arriving.
-	operationTimeout time.Duration
-	timed            bool
-
-	closed     atomic.Bool // nothing is begun any more
-	shutting   sync.Once   // closes the engine, when the last flight has ended
-	shutErr    error
-	answered   atomic.Int64      // when the store answered last, in nanoseconds since epoch
-	each       engine.EachGetter // the engine, if it is one
-	discards   bool
-	flights    flights
-	disowned   disowned
-	disowning  atomic.Int64 // leases that are being taken away
-	background background
-	renewals   renewals
-	faults     limiter
-	notices    limiter
-}
+type Cache struct{ store *store.Store }
 
 // Name returns the name of the backend in the configuration.
-func (c *Cache) Name() string { return c.name }
+func (c *Cache) Name() string { return c.store.Name }
 
 // Timeout returns how long entries live whose timeout is not given.
-func (c *Cache) Timeout() time.Duration { return c.timeout }
+func (c *Cache) Timeout() time.Duration { return c.store.Timeout }
+
+// at carries out an operation on the key that text and opts say.
+func (c *Cache) at(text string, opts []Option, do func(store.Key, operation) error) error {
+	o := c.collect(opts)
+	key, err := c.store.PlainKey(text, o.version, o.groups)
+	if err != nil {
+		return err
+	}
+	return do(key, o)
+}
 
 // Get reads the value under key into the variable that into points at.
 func (c *Cache) Get(ctx context.Context, key string, into any, opts ...Option) error {
-	k, err := c.plainKey(key, c.operation(opts))
-	if err != nil {
-		return err
-	}
-	return c.GetKey(ctx, k, into)
-}
-
-// GetKey is Get for a Key.
-func (c *Cache) GetKey(ctx context.Context, key Key, into any, opts ...Option) error {
-	v, err := target("Get", into)
-	if err != nil {
-		return err
-	}
-	p, err := c.lookup(ctx, key.also(c.operation(opts).groups), codec.Of(v.Type()), false)
-	if err != nil {
-		return err
-	}
-	v.Set(reflect.ValueOf(p).Elem())
-	return nil
-}
-
-// lookup returns a pointer to the value under key, which is not to be changed; with old that
-// may be a stale one.
-func (c *Cache) lookup(ctx context.Context, key Key, t *codec.Type, old bool) (any, error) {
-	if err := c.open(); err != nil {
-		return nil, err
-	}
-	f, err := c.readStored(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	if f.state == fresh || old && f.state == stale {
-		p, err := f.entry.value(&key, t)
-		if err == nil {
-			c.debug(logging.Hit, &key, 0)
-			return p, nil
-		}
-		f.err = err
-	}
-	if f.err != nil {
-		return nil, fmt.Errorf("backends: get %q: %w: %w", key.text, cacheutils.ErrCacheMiss, f.err)
-	}
-	c.debug(logging.Miss, &key, 0)
-	return nil, fmt.Errorf("backends: get %q: %w", key.text, cacheutils.ErrCacheMiss)
+	return c.at(key, opts, func(k store.Key, o operation) error { return c.store.Get(ctx, k, into) })
 }
 
 // GetMany reads the values under keys into the map that into is: a map with string keys
@@ -139,122 +70,34 @@ func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Op
 	if len(keys) == 0 {
 		return nil
 	}
-	o := c.operation(opts)
-	ks, err := c.plainKeys(keys, o)
+	o := c.collect(opts)
+	ks, err := c.keys(keys, o)
 	if err != nil {
 		return err
 	}
-	if len(o.groups) > 0 {
-		groups := c.Groups(o.groups...)
-		for i := range ks {
-			ks[i].groups, ks[i].in = groups.names, groups
-		}
-	}
-	ctx, done, err := c.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	q, err := c.ask(ctx, ks)
-	defer q.free()
-	t := codec.Of(m.Type().Elem())
-	for i := range ks {
-		if p, ok := c.oneOfMany(ctx, q, i, &ks[i], t, err); ok {
-			m.SetMapIndex(reflect.ValueOf(ks[i].text).Convert(m.Type().Key()), reflect.ValueOf(p).Elem())
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("backends: get %d keys: %w", len(keys), err)
-	}
-	return nil
+	return c.store.GetMany(ctx, ks, o.groups, m.Type().Elem(), func(i int, value reflect.Value) {
+		m.SetMapIndex(reflect.ValueOf(keys[i]).Convert(m.Type().Key()), value)
+	})
 }
 
-// oneOfMany returns a pointer to the value of the key with index i, where ask has returned err, of which the caller is told.
-func (c *Cache) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *codec.Type, err error) (p any, ok bool) {
-	var f finding
-	failed := q.assess(ctx, c, &f, key, i, err)
-	if failed == nil && f.state == fresh {
-		p, f.err = f.entry.value(key, t)
-		if f.err == nil {
-			c.debug(logging.Hit, key, 0)
-			return p, true
+// keys returns the keys that texts and o say.
+func (c *Cache) keys(texts []string, o operation) ([]store.Key, error) {
+	keys := make([]store.Key, len(texts))
+	for i, text := range texts {
+		k, err := c.store.PlainKey(text, o.version, o.groups)
+		if err != nil {
+			return nil, err
 		}
+		keys[i] = k
 	}
-	switch {
-	case f.err != nil:
-		c.fault("decode the entry of "+key.text, f.err)
-	case err != nil:
-	case failed != nil:
-		c.fault("look for "+key.text, failed)
-	default:
-		c.debug(logging.Miss, key, 0)
-	}
-	return nil, false
+	return keys, nil
 }
 
 // Set stores value under key. A value that can't be encoded exactly is an error that
 // matches cacheutils.ErrUnsupportedValue, and what was stored before stays. One too large
 // for the store is cacheutils.ErrTooLarge, and what was stored before is gone.
 func (c *Cache) Set(ctx context.Context, key string, value any, opts ...Option) error {
-	o := c.operation(opts)
-	k, err := c.plainKey(key, o)
-	if err != nil {
-		return err
-	}
-	return c.setPlain(ctx, k, value, o.timeout)
-}
-
-// SetKey is Set for a Key.
-func (c *Cache) SetKey(ctx context.Context, key Key, value any, opts ...Option) error {
-	o := c.operation(opts)
-	return c.setPlain(ctx, key.also(o.groups), value, o.timeout)
-}
-
-func (c *Cache) setPlain(ctx context.Context, key Key, value any, timeout time.Duration) error {
-	if timeout <= 0 {
-		return c.setIn(ctx, key, value, timeout, nil)
-	}
-	groups, err := c.begunBounded(ctx, key.groups)
-	if err != nil {
-		return fmt.Errorf("backends: set %q: %w", key.text, err)
-	}
-	return c.setIn(ctx, key, value, timeout, groups)
-}
-
-// setIn is setPlain for groups that have these generations.
-func (c *Cache) setIn(ctx context.Context, key Key, value any, timeout time.Duration, groups []generation) error {
-	t, p := boxed(value)
-	e, err := c.sealPlain(key, t, p)
-	if err != nil {
-		return err
-	}
-	e.groups = groups
-	return c.store(ctx, key, &e, timeout, 0)
-}
-
-// store writes e over whatever is there: a computation that is under way is not stored after that.
-func (c *Cache) store(ctx context.Context, key Key, e *entry, timeout, stale time.Duration) error {
-	enter := c.enter
-	if timeout <= 0 {
-		enter = c.outlast
-	}
-	ctx, done, err := enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	c.flights.void(key)
-	if timeout <= 0 {
-		_, err = c.engine.Delete(ctx, key.stored)
-	} else {
-		keep := e.stamp(timeout, stale)
-		err = c.engine.Set(ctx, key.stored, e.item(), keep)
-	}
-	if err != nil {
-		return fmt.Errorf("backends: set %q: %w", key.text, err)
-	}
-	c.debug(logging.Set, &key, e.cost)
-	return nil
+	return c.at(key, opts, func(k store.Key, o operation) error { return c.store.Set(ctx, k, value, o.timeout) })
 }
 
 // SetMany stores values, a map with string keys. It returns the keys that could not be
@@ -264,29 +107,21 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 	if m.Kind() != reflect.Map || m.Type().Key().Kind() != reflect.String {
 		return nil, fmt.Errorf("backends: %w: SetMany takes a map with string keys, got %T", cacheutils.ErrArguments, values)
 	}
-	o := c.operation(opts)
+	o := c.collect(opts)
 	var texts []string
 	for _, k := range m.MapKeys() {
 		texts = append(texts, k.String())
 	}
-	keys, err := c.plainKeys(texts, o)
+	keys, err := c.keys(texts, o)
 	if err != nil {
 		return texts, err
 	}
-	var groups []generation
-	if o.timeout > 0 {
-		if groups, err = c.begunBounded(ctx, o.groups); err != nil {
-			return texts, fmt.Errorf("backends: set %d keys: %w", len(keys), err)
-		}
-	}
-	errs := make([]error, len(keys))
-	each(len(keys), func(i int) {
-		value := m.MapIndex(reflect.ValueOf(keys[i].text).Convert(m.Type().Key()))
-		errs[i] = c.setIn(ctx, keys[i], value.Interface(), o.timeout, groups)
-	})
+	errs := c.store.SetMany(ctx, keys, o.groups, func(i int) any {
+		return m.MapIndex(reflect.ValueOf(texts[i]).Convert(m.Type().Key())).Interface()
+	}, o.timeout)
 	for i, err := range errs {
 		if err != nil {
-			failed = append(failed, keys[i].text)
+			failed = append(failed, texts[i])
 		}
 	}
 	return failed, errors.Join(errs...)
@@ -295,106 +130,23 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 // Add stores value under key unless there is one, and tells whether it did. With a timeout
 // that is over already it tells whether there was none.
 func (c *Cache) Add(ctx context.Context, key string, value any, opts ...Option) (bool, error) {
-	o := c.operation(opts)
-	k, err := c.plainKey(key, o)
-	if err != nil {
-		return false, err
-	}
-	t, p := boxed(value)
-	e, err := c.sealPlain(k, t, p)
-	if err != nil {
-		return false, err
-	}
-	if o.timeout <= 0 {
-		had, err := c.has(ctx, k)
-		return !had && err == nil, err
-	}
-	ctx, done, err := c.enter(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer done()
-	added, err := c.add(ctx, k, &e, o.timeout)
-	if err != nil {
-		return false, fmt.Errorf("backends: add %q: %w", key, err)
-	}
-	if added {
-		c.debug(logging.Set, &k, e.cost)
-	}
-	return added, nil
-}
-
-// add stores e where there is no value that counts.
-func (c *Cache) add(ctx context.Context, key Key, e *entry, timeout time.Duration) (bool, error) {
-	var err error
-	if e.groups, err = c.begun(ctx, key.groups); err != nil {
-		return false, err
-	}
-	keep := e.stamp(timeout, 0)
-	for {
-		if added, err := c.engine.Add(ctx, key.stored, e.item(), keep); added || err != nil || c.discards {
-			return added, err
-		}
-		f, err := c.read(ctx, key)
-		if err != nil || f.state == fresh {
-			return false, err
-		}
-		if f.state == absent {
-			continue // it has gone since
-		}
-		c.flights.void(key)
-		e.cas = f.entry.cas
-		if swapped, err := c.engine.CompareAndSwap(ctx, key.stored, e.item(), keep); swapped || err != nil {
-			return swapped, err
-		}
-	}
+	var added bool
+	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
+		added, err = c.store.Add(ctx, k, value, o.timeout)
+		return err
+	})
+	return added, err
 }
 
 // Touch gives the entry under key a new timeout, counted from now, and tells whether there
 // is one. A timeout that is over already deletes it, though ctx has ended, as Delete.
 func (c *Cache) Touch(ctx context.Context, key string, opts ...Option) (bool, error) {
-	o := c.operation(opts)
-	k, err := c.plainKey(key, o)
-	if err != nil {
-		return false, err
-	}
-	enter := c.enter
-	if o.timeout <= 0 {
-		enter = c.outlast
-	}
-	ctx, done, err := enter(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer done()
-	had, err := c.change(ctx, k, func(e *entry) (time.Duration, error) {
-		return e.stamp(o.timeout, 0), nil
-	}, o.timeout <= 0)
-	if err != nil {
-		return false, fmt.Errorf("backends: touch %q: %w", key, err)
-	}
-	return had, nil
-}
-
-// change swaps what edit makes of the fresh entry under key for it, or deletes it, and tells
-// whether there was one. An entry that changes meanwhile is read again.
-func (c *Cache) change(ctx context.Context, key Key, edit func(*entry) (keep time.Duration, err error), remove bool) (bool, error) {
-	for {
-		f, err := c.read(ctx, key)
-		if err != nil || f.state != fresh {
-			return false, err
-		}
-		if remove {
-			return c.DeleteKey(ctx, key)
-		}
-		keep, err := edit(&f.entry)
-		if err != nil {
-			return false, err
-		}
-		if swapped, err := c.engine.CompareAndSwap(ctx, key.stored, f.entry.item(), keep); swapped || err != nil {
-			return swapped, err
-		}
-	}
+	var had bool
+	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
+		had, err = c.store.Touch(ctx, k, o.timeout)
+		return err
+	})
+	return had, err
 }
 
 // Delete removes the entry under key, whatever its groups, and tells whether there was one: a
@@ -405,95 +157,114 @@ func (c *Cache) change(ctx context.Context, key Key, edit func(*entry) (keep tim
 // is ahead bounds it, as the option operation_timeout does. One that matches cacheutils.ErrQueued says that the server can't be reached, and
 // that the entry is removed before anything is read from that server again in this process.
 func (c *Cache) Delete(ctx context.Context, key string, opts ...Option) (bool, error) {
-	k, err := c.plainKey(key, c.operation(opts))
-	if err != nil {
-		return false, err
-	}
-	return c.DeleteKey(ctx, k)
-}
-
-// DeleteKey is Delete for a Key.
-func (c *Cache) DeleteKey(ctx context.Context, key Key) (bool, error) {
-	ctx, done, err := c.outlast(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer done()
-	c.flights.void(key)
-	had, err := c.engine.Delete(ctx, key.stored)
-	if err != nil {
-		err = c.replayDelete(key.stored, err)
-		return false, fmt.Errorf("backends: delete %q: %w", key.text, err)
-	}
-	c.debug(logging.Delete, &key, 0)
-	return had, nil
+	var had bool
+	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
+		had, err = c.store.Delete(ctx, k)
+		return err
+	})
+	return had, err
 }
 
 // DeleteMany removes the entries under keys, as Delete. It tries all of them and returns the errors
 // joined. Several keys take two round trips: all are removed, and then all once more, since the value
 // of one may have been computed from that of another in between.
 func (c *Cache) DeleteMany(ctx context.Context, keys []string, opts ...Option) error {
-	ks, err := c.plainKeys(keys, c.operation(opts))
+	ks, err := c.keys(keys, c.collect(opts))
 	if err != nil {
 		return err
 	}
-	return c.DeleteKeys(ctx, ks)
+	return c.store.DeleteMany(ctx, ks)
 }
 
 // Has tells whether there is an entry under key, whatever its value.
 func (c *Cache) Has(ctx context.Context, key string, opts ...Option) (bool, error) {
-	k, err := c.plainKey(key, c.operation(opts))
-	if err != nil {
-		return false, err
-	}
-	return c.has(ctx, k)
+	var had bool
+	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
+		had, err = c.store.Has(ctx, k)
+		return err
+	})
+	return had, err
 }
 
-func (c *Cache) has(ctx context.Context, key Key) (bool, error) {
-	if err := c.open(); err != nil {
-		return false, err
-	}
-	f, err := c.readStored(ctx, key)
-	return f.state == fresh, err
+// GetOrSet reads the value under key into the variable that into points at. When there is
+// none it calls compute, once for all callers in all processes, stores what that returns,
+// a nil too, and hands it out. Should somebody have set a value meanwhile, that one stays and is
+// handed out. What is deleted meanwhile, or whose group is invalidated, is not stored. An error of compute
+// is returned as it is and nothing is stored. That the store fails is logged, not returned: the value is
+// there. compute's context, and what is done with its value when all callers have left, are those of
+// decorators.Cached without the option Linger.
+func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func(context.Context) (any, error), opts ...Option) error {
+	return c.at(key, opts, func(k store.Key, o operation) error {
+		return c.store.GetOrSet(ctx, k, into, compute, o.timeout)
+	})
+}
+
+// Incr adds delta, which may be negative, to the number under key and returns the sum. It has
+// to be of a predeclared integer type: int, int64, uint8 and so on. Its timeout stays. When
+// nothing is there that is cacheutils.ErrCacheMiss, with anything else it is
+// cacheutils.ErrNotNumber. On memcached numbers that are in no group end at 0: a larger
+// decrement gives 0, and a negative number can be stored but not incremented.
+func (c *Cache) Incr(ctx context.Context, key string, delta int64, opts ...Option) (int64, error) {
+	var sum int64
+	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
+		sum, err = c.store.Incr(ctx, k, delta)
+		return err
+	})
+	return sum, err
+}
+
+// Decr subtracts delta as Incr adds it.
+func (c *Cache) Decr(ctx context.Context, key string, delta int64, opts ...Option) (int64, error) {
+	return c.Incr(ctx, key, -delta, opts...)
+}
+
+// InvalidateGroup invalidates every entry of the groups: those that are stored, and those that
+// are being computed from what was read before. Once it has returned nil, no call that starts
+// later, in any process, gets one of them. All servers are asked at once, so that one group takes
+// one round trip, and several take two; the errors of those that failed are joined, and their groups may still be
+// what they were. It is carried out though ctx has been cancelled, as Delete.
+func (c *Cache) InvalidateGroup(ctx context.Context, groups ...string) error {
+	return c.store.InvalidateGroup(ctx, groups...)
 }
 
 // Clear removes every entry of the store. On a server that is everything on it, other
 // prefixes and other programs' entries too. It is carried out though ctx has ended, as Delete.
-func (c *Cache) Clear(ctx context.Context) error {
-	ctx, done, err := c.outlast(ctx)
-	if err != nil {
-		return err
+func (c *Cache) Clear(ctx context.Context) error { return c.store.Clear(ctx) }
+
+// Close lets the Cache begin nothing any more, and waits until no result is being stored, as long as an
+// operation may take at most. Computations that are under way are not waited for: the last one that ends
+// releases connections, goroutines and memory; if there are none, Close does. It may be called again.
+func (c *Cache) Close() error { return c.store.Close() }
+
+// A Server is what is known of one server of a backend: see Servers.
+type Server = engine.Server
+
+// Servers returns what is known of each server, sorted by address, without asking it: whether it is
+// down, its connections, and counters of what happened. It is empty for a backend without servers.
+func (c *Cache) Servers() []Server {
+	return c.store.Servers()
+}
+
+// Health asks each server at once whether it answers, those that are down included. It returns
+// by address nil or what is wrong; a backend without servers has none. It takes as long as an
+// operation does at most, or as ctx allows.
+func (c *Cache) Health(ctx context.Context) map[string]error {
+	return c.store.Health(ctx)
+}
+
+// Ping returns nil if all servers answer, otherwise what is wrong with those that don't, which it names.
+// It is for an alert or a check at start-up, not for a readiness probe: calls work without the cache, and
+// a probe that fails with it takes all processes out of service. A backend without servers is always there.
+func (c *Cache) Ping(ctx context.Context) error {
+	health := c.Health(ctx)
+	var errs []error
+	for _, address := range slices.Sorted(maps.Keys(health)) {
+		if err := health[address]; err != nil {
+			errs = append(errs, err)
+		}
 	}
-	defer done()
-	c.flights.voidAll()
-	if err := c.engine.Clear(ctx); err != nil {
-		return fmt.Errorf("backends: clear %q: %w", c.name, err)
-	}
-	if logging.Enabled(logging.LevelDebug) {
-		logging.Log(logging.LevelDebug, logging.Event{Action: logging.Clear, Backend: c.name})
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("backends: ping %q: %w", c.Name(), err)
 	}
 	return nil
 }
-
-// target returns the variable that into points at.
-func target(method string, into any) (reflect.Value, error) {
-	v := reflect.ValueOf(into)
-	if v.Kind() != reflect.Pointer || v.IsNil() {
-		return v, fmt.Errorf("backends: %w: %s takes a pointer to the variable to fill, got %T", cacheutils.ErrArguments, method, into)
-	}
-	return v.Elem(), nil
-}
-
-// boxed returns a pointer to a copy of value. A nil is an any without a value.
-func boxed(value any) (*codec.Type, any) {
-	if value == nil {
-		return codec.Of(reflect.TypeFor[any]()), new(any)
-	}
-	v := reflect.ValueOf(value)
-	p := reflect.New(v.Type())
-	p.Elem().Set(v)
-	return codec.Of(v.Type()), p.Interface()
-}
-
-// pointer returns the address in p, which holds a pointer.
-func pointer(p any) unsafe.Pointer { return reflect.ValueOf(p).UnsafePointer() }

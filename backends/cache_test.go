@@ -100,7 +100,7 @@ func ExampleCache_GetOrSet() {
 
 // A spy is an engine that notes the calls it gets and fails those that it is told to.
 type spy struct {
-	backends.Engine
+	engine.Engine
 	settings backends.Settings // that it was opened with
 
 	mu    sync.Mutex
@@ -134,14 +134,14 @@ func (s *spy) peeked() []string {
 	return slices.Clone(s.calls)
 }
 
-func (s *spy) Get(ctx context.Context, key string) (backends.Item, error) {
+func (s *spy) Get(ctx context.Context, key string) (engine.Item, error) {
 	if err := s.note("Get", key); err != nil {
-		return backends.Item{}, err
+		return engine.Item{}, err
 	}
 	return s.Engine.Get(ctx, key)
 }
 
-func (s *spy) GetMany(ctx context.Context, keys []string) (map[string]backends.Item, error) {
+func (s *spy) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
 	if err := s.note("GetMany", keys); err != nil {
 		found, _ := s.Engine.GetMany(ctx, keys[:1])
 		return found, err
@@ -149,21 +149,21 @@ func (s *spy) GetMany(ctx context.Context, keys []string) (map[string]backends.I
 	return s.Engine.GetMany(ctx, keys)
 }
 
-func (s *spy) Set(ctx context.Context, key string, item backends.Item, timeout time.Duration) error {
+func (s *spy) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
 	if err := s.note("Set", key, timeout); err != nil {
 		return err
 	}
 	return s.Engine.Set(ctx, key, item, timeout)
 }
 
-func (s *spy) Add(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+func (s *spy) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	if err := s.note("Add", key, timeout); err != nil {
 		return false, err
 	}
 	return s.Engine.Add(ctx, key, item, timeout)
 }
 
-func (s *spy) CompareAndSwap(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+func (s *spy) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	if err := s.note("CompareAndSwap", key, timeout); err != nil {
 		return false, err
 	}
@@ -225,7 +225,7 @@ var _ engine.KeyChecker = (*spy)(nil)
 var spies sync.Map
 
 func init() {
-	backends.Register("spy", func(s backends.Settings) (backends.Engine, error) {
+	backends.Register("spy", func(s backends.Settings) (engine.Engine, error) {
 		opened := &spy{Engine: &shelf{shelfItems: &shelfItems{items: map[string]shelved{}}}, settings: s, fail: map[string]error{}}
 		spies.Store(strings.Join(s.Location, ""), opened)
 		return opened, nil

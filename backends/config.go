@@ -18,12 +18,11 @@ import (
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/decorated"
 	"github.com/cacheutils/cacheutils/internal/options"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // The contract of a store, and how one is opened: see package engine.
 type (
-	Engine   = engine.Engine
-	Item     = engine.Item
 	Settings = engine.Settings
 )
 
@@ -59,27 +58,27 @@ const (
 var (
 	registry = struct {
 		sync.Mutex
-		open map[string]func(Settings) (Engine, error)
-	}{open: map[string]func(Settings) (Engine, error){
+		open map[string]func(Settings) (engine.Engine, error)
+	}{open: map[string]func(Settings) (engine.Engine, error){
 		"dummy":     dummy.Open,
 		"locmem":    locmem.Open,
 		"memcached": memcached.Open,
 	}}
 
 	configuring sync.Mutex // one Configure at a time
-	configured  atomic.Pointer[set]
+	configured  atomic.Pointer[Caches]
 )
 
-// A set is what one Configure made. It never changes.
-type set struct {
-	caches map[string]*Cache
+// Caches are a set of backends by name. It never changes.
+type Caches struct {
+	byName map[string]*Cache
 }
 
 // Register makes an engine known under a name, for Settings.Backend and as a scheme of
 // ParseURL. open is called by Configure, and neither it nor the engine may connect to
 // anything before they are asked for an item. Register panics if there is an engine of that
 // name, or if the name can't be a scheme.
-func Register(backend string, open func(Settings) (Engine, error)) {
+func Register(backend string, open func(Settings) (engine.Engine, error)) {
 	registry.Lock()
 	defer registry.Unlock()
 	if open == nil {
@@ -118,8 +117,8 @@ func Configure(config Config) error {
 	return next.check(decorated.Functions())
 }
 
-func openSet(config Config) (*set, error) {
-	s := &set{caches: make(map[string]*Cache)}
+func openSet(config Config) (*Caches, error) {
+	s := &Caches{byName: make(map[string]*Cache)}
 	all := Config{defaultName: {Backend: "locmem"}}
 	maps.Copy(all, config)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -128,26 +127,34 @@ func openSet(config Config) (*set, error) {
 			s.close()
 			return nil, err
 		}
-		s.caches[name] = c
+		s.byName[name] = c
 	}
 	return s, nil
 }
 
 // close closes the caches of s, which may be nil, and waits for nothing. Nobody can be told that it
 // failed: what they held is given up.
-func (s *set) close() {
+func (s *Caches) close() {
 	if s == nil {
 		return
 	}
-	for _, c := range s.caches {
-		if c.close() {
-			_ = c.shut()
-		}
+	for _, c := range s.byName {
+		c.store.Retire()
 	}
 }
 
+// Store is for the packages of this module: it returns what the backend of that name is made of, or the error of
+// Get, or one that matches cacheutils.ErrClosed if somebody has closed it.
+func (s *Caches) Store(name string) (*store.Store, error) {
+	c, err := s.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	return c.store, nil
+}
+
 // check returns an error that names each function that can't use its backend.
-func (s *set) check(functions []decorated.Function) error {
+func (s *Caches) check(functions []decorated.Function) error {
 	var errs []error
 	for _, f := range functions {
 		if err := s.fits(f); err != nil {
@@ -157,25 +164,26 @@ func (s *set) check(functions []decorated.Function) error {
 	return errors.Join(errs...)
 }
 
-func (s *set) fits(f decorated.Function) error {
-	c, err := s.get(f.Backend)
+func (s *Caches) fits(f decorated.Function) error {
+	c, err := s.Get(f.Backend)
 	if err != nil {
 		return err
 	}
-	return c.Holds(NewTask(f.Name, f.Type, f.Shared))
+	return c.store.Holds(store.NewTask(f.Name, f.Type, f.Shared))
 }
 
-func (s *set) get(name string) (*Cache, error) {
-	if c, ok := s.caches[name]; ok {
+// Get returns the backend of that name, or an error that matches ErrUnknownBackend and lists the names there are.
+func (s *Caches) Get(name string) (*Cache, error) {
+	if c, ok := s.byName[name]; ok {
 		return c, nil
 	}
 	return nil, fmt.Errorf("%w %q: configured are %s", cacheutils.ErrUnknownBackend, name,
-		quoted(slices.Sorted(maps.Keys(s.caches))))
+		quoted(slices.Sorted(maps.Keys(s.byName))))
 }
 
-// current returns the set in use. The first call without a Configure before makes the
+// Default returns the set in use. The first call without a Configure before makes the
 // default one.
-func current() *set {
+func Default() *Caches {
 	if s := configured.Load(); s != nil {
 		return s
 	}
@@ -195,43 +203,10 @@ func current() *set {
 // Get returns the backend of that name, or an error that matches ErrUnknownBackend and lists
 // the names there are. Until the next Configure it is the same *Cache each time; after that
 // the one got before is closed and Get has to be called again.
-func Get(name string) (*Cache, error) { return current().get(name) }
+func Get(name string) (*Cache, error) { return Default().Get(name) }
 
 // Names returns the names of the configured backends, sorted.
-func Names() []string { return slices.Sorted(maps.Keys(current().caches)) }
-
-// A Ref is a backend by name that is looked up when it is used, so that it can be made
-// before Configure is called and stays right after it. The zero Ref is not useful: use NewRef.
-type Ref struct {
-	name string
-	last atomic.Pointer[resolved]
-}
-
-type resolved struct {
-	set   *set
-	cache *Cache
-	err   error
-}
-
-// NewRef returns a reference to the backend of that name.
-func NewRef(name string) *Ref { return &Ref{name: name} }
-
-// Cache returns the backend, or the error of Get, or one that matches ErrClosed if somebody has
-// closed it. It may be closed by the time that it is used: then get it again.
-func (r *Ref) Cache() (*Cache, error) {
-	s := configured.Load()
-	last := r.last.Load()
-	if last == nil || last.set != s {
-		s = current()
-		last = &resolved{set: s}
-		last.cache, last.err = s.get(r.name)
-		r.last.Store(last)
-	}
-	if last.err == nil && last.cache.closed.Load() && configured.Load() == last.set {
-		return nil, last.cache.open()
-	}
-	return last.cache, last.err
-}
+func Names() []string { return slices.Sorted(maps.Keys(Default().byName)) }
 
 func openCache(name string, s Settings) (*Cache, error) {
 	c, err := newCache(name, s)
@@ -262,7 +237,7 @@ func newCache(name string, s Settings) (*Cache, error) {
 	if s.Version == "" {
 		s.Version = defaultVersion
 	}
-	if err := checkHead(s); err != nil {
+	if err := store.CheckHead(s.KeyPrefix, s.Version); err != nil {
 		return nil, err
 	}
 	own, rest, err := splitOptions(s.Options, grouped)
@@ -274,44 +249,20 @@ func newCache(name string, s Settings) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{
-		name:          name,
-		engine:        e,
-		timeout:       s.Timeout,
-		prefix:        s.KeyPrefix,
-		version:       s.Version,
-		keyFunction:   s.KeyFunction,
-		compressAbove: own.compressAbove,
-		groupVersion:  groupVersion,
-		stale:         own.stale,
-		lease:         own.lease,
-
-		operationTimeout: s.OperationTimeout,
-	}
-	if s.KeyFunction == nil {
-		c.head = head(s.KeyPrefix, s.Version)
-	}
-	if h, ok := e.(engine.LiveHolder); ok {
-		c.live = h.HoldsLive()
-		c.living, _ = e.(engine.Sighter)
-	}
-	if own.storeLater && !c.live {
-		c.flights.later = make(chan struct{}, maxLater)
-	}
-	if t, ok := e.(engine.Timed); ok {
-		c.timed = t.KeepsTime()
-	}
-	c.each, _ = e.(engine.EachGetter)
-	if d, ok := e.(engine.Discarder); ok {
-		c.discards = d.Discards()
-	}
-	c.flights.remote = !c.live && !c.discards
-	c.flights.lease, c.flights.hung = c.lease, c.giveUp
-	c.answered.Store(int64(time.Since(epoch)))
-	if k, ok := e.(engine.KeyChecker); ok {
-		c.checkKey = k.CheckKey
-	}
-	return c, nil
+	return &Cache{store.New(store.Config{
+		Name:             name,
+		Engine:           e,
+		Timeout:          s.Timeout,
+		KeyPrefix:        s.KeyPrefix,
+		Version:          s.Version,
+		GroupVersion:     groupVersion,
+		KeyFunction:      s.KeyFunction,
+		CompressAbove:    own.compressAbove,
+		Stale:            own.stale,
+		Lease:            own.lease,
+		OperationTimeout: own.operationTimeout,
+		StoreLater:       own.storeLater,
+	})}, nil
 }
 
 // compressAbove is the size in bytes above which encoded values are compressed, unless the
@@ -323,6 +274,9 @@ const compressAbove = 1024
 const groupStale = 30 * time.Second
 
 const groupBackend = "group"
+
+// lease is how long a computation may go on without a sign of life, unless the option lease says otherwise.
+const lease = 5 * time.Second
 
 // operationTimeout is how long an operation may take, unless the option operation_timeout says otherwise.
 const operationTimeout = 250 * time.Millisecond
@@ -353,7 +307,7 @@ func splitOptions(given map[string]any, grouped bool) (own cacheOptions, rest ma
 		own.stale = groupStale
 	}
 	own.stale = r.NonNegative("stale", own.stale)
-	own.lease = r.Duration("lease", defaultLease)
+	own.lease = r.Duration("lease", lease)
 	own.storeLater = r.Bool("store_later", false)
 	own.operationTimeout = r.Duration("operation_timeout", operationTimeout)
 	return own, rest, r.Err()

@@ -18,6 +18,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 func ExampleConfigure() {
@@ -337,7 +338,7 @@ func TestConfigureWithoutTheServer(t *testing.T) {
 func TestRegister_Panics(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		open  func(backends.Settings) (backends.Engine, error)
+		open  func(backends.Settings) (engine.Engine, error)
 		names string
 	}{
 		{"shelf", openShelf, `"shelf"`},
@@ -355,24 +356,6 @@ func TestRegister_Panics(t *testing.T) {
 			}()
 			backends.Register(test.name, test.open)
 		}()
-	}
-}
-
-func TestRef(t *testing.T) {
-	r := backends.NewRef("later")
-	if _, err := r.Cache(); !errors.Is(err, cacheutils.ErrUnknownBackend) {
-		t.Errorf("before Configure: got error %v, want ErrUnknownBackend", err)
-	}
-	for range 2 {
-		configure(t, backends.Config{"later": {Backend: "locmem"}})
-		c, err := r.Cache()
-		if err != nil || c != get(t, "later") {
-			t.Errorf("got %p, %v, want what Get returns", c, err)
-		}
-	}
-	configure(t, nil)
-	if _, err := r.Cache(); !errors.Is(err, cacheutils.ErrUnknownBackend) {
-		t.Errorf("after the backend is gone: got error %v, want ErrUnknownBackend", err)
 	}
 }
 

@@ -19,11 +19,12 @@ import (
 	"github.com/cacheutils/cacheutils/backends/backendtest"
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/backends/memcached"
+	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/memcachedtest"
 )
 
 func TestConformance_Locmem(t *testing.T) {
-	backendtest.Run(t, func(s backends.Settings) (backends.Engine, error) {
+	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
 		s.Location = []string{"conformance"}
 		return locmem.Open(s)
 	})
@@ -31,7 +32,7 @@ func TestConformance_Locmem(t *testing.T) {
 
 func TestConformance_Memcached(t *testing.T) {
 	server := memcachedtest.Start(t)
-	backendtest.Run(t, func(s backends.Settings) (backends.Engine, error) {
+	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
 		s.Location = []string{server.Addr()}
 		s.Options = patient(s.Options)
 		return memcached.Open(s)
@@ -41,7 +42,7 @@ func TestConformance_Memcached(t *testing.T) {
 // The keys of the suite are spread over two servers as any keys are.
 func TestConformance_TwoMemcacheds(t *testing.T) {
 	one, two := memcachedtest.Start(t), memcachedtest.Start(t)
-	backendtest.Run(t, func(s backends.Settings) (backends.Engine, error) {
+	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
 		s.Location = []string{one.Addr(), two.Addr()}
 		s.Options = patient(s.Options)
 		return memcached.Open(s)
@@ -68,7 +69,7 @@ type shelfItems struct {
 }
 
 type shelved struct {
-	backends.Item
+	engine.Item
 	end time.Time // zero: never
 }
 
@@ -78,7 +79,7 @@ var shelves = struct {
 	at map[string]*shelfItems
 }{at: map[string]*shelfItems{}}
 
-func openShelf(s backends.Settings) (backends.Engine, error) {
+func openShelf(s backends.Settings) (engine.Engine, error) {
 	for name := range s.Options {
 		return nil, fmt.Errorf("%w: a shelf has no option %s", cacheutils.ErrConfig, name)
 	}
@@ -101,7 +102,7 @@ func (s *shelf) find(key string) (shelved, error) {
 	return item, nil
 }
 
-func (s *shelf) put(key string, item backends.Item, timeout time.Duration) {
+func (s *shelf) put(key string, item engine.Item, timeout time.Duration) {
 	s.writes++
 	item.CAS = s.writes
 	s.items[strings.Clone(key)] = shelved{item, end(timeout)}
@@ -127,7 +128,7 @@ func (s *shelf) locked(ctx context.Context, f func() error) error {
 	return f()
 }
 
-func (s *shelf) Get(ctx context.Context, key string) (item backends.Item, err error) {
+func (s *shelf) Get(ctx context.Context, key string) (item engine.Item, err error) {
 	err = s.locked(ctx, func() error {
 		found, err := s.find(key)
 		item = found.Item
@@ -136,8 +137,8 @@ func (s *shelf) Get(ctx context.Context, key string) (item backends.Item, err er
 	return item, err
 }
 
-func (s *shelf) GetMany(ctx context.Context, keys []string) (map[string]backends.Item, error) {
-	found := map[string]backends.Item{}
+func (s *shelf) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
+	found := map[string]engine.Item{}
 	err := s.locked(ctx, func() error {
 		for _, key := range keys {
 			if item, err := s.find(key); err == nil {
@@ -149,7 +150,7 @@ func (s *shelf) GetMany(ctx context.Context, keys []string) (map[string]backends
 	return found, err
 }
 
-func (s *shelf) Set(ctx context.Context, key string, item backends.Item, timeout time.Duration) error {
+func (s *shelf) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
 	return s.locked(ctx, func() error {
 		s.put(key, item, timeout)
 		return nil
@@ -157,7 +158,7 @@ func (s *shelf) Set(ctx context.Context, key string, item backends.Item, timeout
 }
 
 // putIf puts the item if the one that is there, or ErrCacheMiss, is as it should be.
-func (s *shelf) putIf(ctx context.Context, key string, item backends.Item, timeout time.Duration, asItShouldBe func(shelved, error) bool) (put bool, err error) {
+func (s *shelf) putIf(ctx context.Context, key string, item engine.Item, timeout time.Duration, asItShouldBe func(shelved, error) bool) (put bool, err error) {
 	err = s.locked(ctx, func() error {
 		if put = asItShouldBe(s.find(key)); put {
 			s.put(key, item, timeout)
@@ -167,11 +168,11 @@ func (s *shelf) putIf(ctx context.Context, key string, item backends.Item, timeo
 	return put, err
 }
 
-func (s *shelf) Add(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+func (s *shelf) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	return s.putIf(ctx, key, item, timeout, func(_ shelved, err error) bool { return err != nil })
 }
 
-func (s *shelf) CompareAndSwap(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+func (s *shelf) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	return s.putIf(ctx, key, item, timeout, func(old shelved, err error) bool { return err == nil && old.CAS == item.CAS })
 }
 
@@ -232,7 +233,7 @@ func (s *shelf) Close() error {
 }
 
 func TestConformance_ThirdParty(t *testing.T) {
-	backendtest.Run(t, func(s backends.Settings) (backends.Engine, error) {
+	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
 		s.Location = []string{"conformance"}
 		return openShelf(s)
 	})

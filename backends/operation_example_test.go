@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
@@ -120,58 +119,4 @@ func ExampleTimeout() {
 	// Output:
 	// true <nil>
 	// false <nil>
-}
-
-// A key may be made of any text. It is addressed by the methods with Key in their names.
-func ExampleCache_Key() {
-	ctx, c := context.Background(), store()
-	key := c.Key("a text with spaces, and of any length")
-	c.SetKey(ctx, key, 1)
-	var n int
-	fmt.Println(c.GetKey(ctx, key, &n), n)
-	fmt.Println(key)
-	// Output:
-	// <nil> 1
-	// a\x20text\x20with\x20spaces,\x20and\x20of\x20any\x20length-71e410d41518d226cea6bdebb8d1fe76
-}
-
-// Fetch is what decorated functions are made of.
-func ExampleCache_Fetch() {
-	ctx, c := context.Background(), store()
-	squares := backends.NewTask("squares", reflect.TypeFor[int](), false)
-	square := func(n int) (int, error) {
-		r := c.Fetch(ctx, c.Key(fmt.Sprint("square ", n)), squares, func(ctx context.Context) backends.Result {
-			fmt.Println("computing")
-			value := n * n
-			return backends.Result{Value: &value, Timeout: time.Hour}
-		})
-		if r.Err != nil {
-			return 0, r.Err
-		}
-		return *r.Value.(*int), nil
-	}
-	fmt.Println(square(12))
-	fmt.Println(square(12))
-	fmt.Println(squares.Stats.Hits.Load(), squares.Stats.Computations.Load())
-	// Output:
-	// computing
-	// 144 <nil>
-	// 144 <nil>
-	// 1 1
-}
-
-// A reference can be made before the backends are configured, in a package's variables, say.
-func ExampleRef() {
-	sessions := backends.NewRef("sessions")
-	_, err := sessions.Cache()
-	fmt.Println(err)
-	backends.Configure(backends.Config{"sessions": {Backend: "locmem", Location: []string{"sessions"}}})
-	defer backends.Configure(nil)
-	c, err := sessions.Cache()
-	fmt.Println(c.Name(), err)
-	fmt.Println(backends.Names())
-	// Output:
-	// cacheutils: unknown backend "sessions": configured are "default"
-	// sessions <nil>
-	// [default sessions]
 }

@@ -1,6 +1,10 @@
 package backends
 
-import "time"
+import (
+	"time"
+
+	"github.com/cacheutils/cacheutils/internal/store"
+)
 
 // An Option changes one operation of a Cache.
 type Option func(*operation)
@@ -13,7 +17,7 @@ type operation struct {
 }
 
 // DefaultTimeout stands for the backend's own timeout.
-const DefaultTimeout time.Duration = -1 << 63
+const DefaultTimeout = store.DefaultTimeout
 
 // Timeout says how long the stored value lives, in place of the backend's timeout. Zero and
 // negative ones mean that it is over already: what was stored before is gone and nothing is
@@ -36,14 +40,11 @@ func Group(names ...string) Option {
 	return func(o *operation) { o.groups = append(o.groups, names...) }
 }
 
-func (c *Cache) operation(opts []Option) operation {
-	o := operation{timeout: c.timeout, version: c.version}
+// collect returns what opts add up to.
+func (c *Cache) collect(opts []Option) operation {
+	o := operation{timeout: c.store.Timeout, version: c.store.Version}
 	for _, opt := range opts {
 		opt(&o)
-	}
-	o.groups = unique(o.groups)
-	if o.timeout == DefaultTimeout {
-		o.timeout = c.timeout
 	}
 	return o
 }

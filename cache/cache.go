@@ -26,6 +26,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // An Option changes one call.
@@ -33,7 +34,8 @@ type Option func(*call)
 
 type call struct {
 	backend string
-	options []backends.Option
+	timeout time.Duration
+	groups  []string
 }
 
 // Backend names the backend to use. Without it that is "default".
@@ -43,7 +45,7 @@ func Backend(name string) Option { return func(c *call) { c.backend = name } }
 // zero or less nothing is stored, and what was there before is gone; with
 // cacheutils.Forever it never expires.
 func Timeout(d time.Duration) Option {
-	return func(c *call) { c.options = append(c.options, backends.Timeout(d)) }
+	return func(c *call) { c.timeout = d }
 }
 
 // Group puts the value into groups, which InvalidateGroup drops at once, in all processes. Get
@@ -51,20 +53,20 @@ func Timeout(d time.Duration) Option {
 // value whatever its groups, but has to ask twice if there are any. The functions of package
 // decorators, and backends on the same server with the same Version, share the groups.
 func Group(names ...string) Option {
-	return func(c *call) { c.options = append(c.options, backends.Group(names...)) }
+	return func(c *call) { c.groups = append(c.groups, names...) }
 }
 
 // Get returns the value under key. It is an error that matches cacheutils.ErrCacheMiss when
 // there is none, or none of type T.
 func Get[T any](ctx context.Context, key any, opts ...Option) (T, error) {
 	var value T
-	err := at(key, opts, func(p place) error { return p.cache.GetKey(ctx, p.key, &value, p.options...) })
+	err := at(key, opts, func(p place) error { return p.store.Get(ctx, p.key, &value) })
 	return value, err
 }
 
 // Set stores value, nil too, under key.
 func Set(ctx context.Context, key, value any, opts ...Option) error {
-	return at(key, opts, func(p place) error { return p.cache.SetKey(ctx, p.key, value, p.options...) })
+	return at(key, opts, func(p place) error { return p.store.Set(ctx, p.key, value, p.timeout) })
 }
 
 // Delete removes what is under key, whatever its groups, and tells whether there was something.
@@ -74,7 +76,7 @@ func Set(ctx context.Context, key, value any, opts ...Option) error {
 func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
 	var had bool
 	err := at(key, opts, func(p place) (err error) {
-		had, err = p.cache.DeleteKey(ctx, p.key)
+		had, err = p.store.Delete(ctx, p.key)
 		return err
 	})
 	return had, err
@@ -90,7 +92,7 @@ func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
 func GetOrSet[T any](ctx context.Context, key any, compute func(context.Context) (T, error), opts ...Option) (T, error) {
 	var value T
 	err := at(key, opts, func(p place) error {
-		return p.cache.GetOrSetKey(ctx, p.key, &value, func(ctx context.Context) (any, error) { return compute(ctx) }, p.options...)
+		return p.store.GetOrSet(ctx, p.key, &value, func(ctx context.Context) (any, error) { return compute(ctx) }, p.timeout)
 	})
 	return value, err
 }
@@ -107,18 +109,18 @@ func InvalidateGroup(ctx context.Context, group string, opts ...Option) error {
 // all once more, since what is in one may have been computed in between from what was in another. It
 // tries all of them and returns the errors joined.
 func InvalidateGroups(ctx context.Context, groups []string, opts ...Option) error {
-	return on(collect(opts).backend, func(b *backends.Cache) error { return b.InvalidateGroup(ctx, groups...) })
+	return on(collect(opts).backend, func(b *store.Store) error { return b.InvalidateGroup(ctx, groups...) })
 }
 
 // A place is where a call's key is.
 type place struct {
-	cache   *backends.Cache
-	key     backends.Key
-	options []backends.Option
+	store   *store.Store
+	key     store.Key
+	timeout time.Duration
 }
 
 func collect(opts []Option) call {
-	c := call{backend: "default"}
+	c := call{backend: "default", timeout: store.DefaultTimeout}
 	for _, opt := range opts {
 		opt(&c)
 	}
@@ -132,23 +134,21 @@ func at(key any, opts []Option, operation func(place) error) error {
 	if err != nil {
 		return err
 	}
-	return on(c.backend, func(b *backends.Cache) error {
-		return operation(place{cache: b, key: b.Key(text), options: c.options})
+	return on(c.backend, func(b *store.Store) error {
+		return operation(place{b, b.Key(text, c.groups...), c.timeout})
 	})
 }
 
 // on carries out an operation on the backend of that name. One that is closed when it is used was
 // replaced since it was looked up, and is looked up again.
-func on(name string, operation func(*backends.Cache) error) error {
+func on(name string, operation func(*store.Store) error) error {
 	for {
-		b, err := backends.Get(name)
+		caches := backends.Default()
+		b, err := caches.Store(name)
 		if err != nil {
 			return err
 		}
-		if err = operation(b); !errors.Is(err, cacheutils.ErrClosed) {
-			return err
-		}
-		if now, gone := backends.Get(name); gone != nil || now == b {
+		if err = operation(b); !errors.Is(err, cacheutils.ErrClosed) || backends.Default() == caches {
 			return err
 		}
 	}

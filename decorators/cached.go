@@ -7,7 +7,7 @@ import (
 	"runtime"
 	"slices"
 
-	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // Cached returns a function of the same type as fn that gives fn's results from the cache,
@@ -129,8 +129,8 @@ func (p *plan) requireCache(values []reflect.Value) []reflect.Value {
 
 // computation returns what runs the function and says what is to be done with its results. ours says that the
 // caller can't change the arguments.
-func (p *plan) computation(values []reflect.Value, ours bool) func(context.Context) backends.Result {
-	return func(ctx context.Context) backends.Result {
+func (p *plan) computation(values []reflect.Value, ours bool) func(context.Context) store.Result {
+	return func(ctx context.Context) store.Result {
 		arguments := values // two flights may run it at once
 		if p.contextIndex >= 0 && !values[p.contextIndex].IsNil() {
 			arguments = slices.Clone(values)
@@ -153,7 +153,7 @@ func (p *plan) goRound(err error, values []reflect.Value) []reflect.Value {
 }
 
 // results are what a call returns for r.
-func (p *plan) results(r backends.Result, values []reflect.Value) []reflect.Value {
+func (p *plan) results(r store.Result, values []reflect.Value) []reflect.Value {
 	if r.Value != nil {
 		return p.unbox(r.Value, r.Err)
 	}

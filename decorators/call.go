@@ -8,7 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/store"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -18,8 +18,8 @@ import (
 
 // look returns the box of the results for the arguments, or the miss, or an error if the cache
 // can't be asked. What it returns may be others' too: copy it, don't change it.
-func (p *plan) look(ctx context.Context, values []reflect.Value, fields unsafe.Pointer) (box any, miss *backends.Miss, err error) {
-	cache, err := p.backend.Cache()
+func (p *plan) look(ctx context.Context, values []reflect.Value, fields unsafe.Pointer) (box any, miss *store.Miss, err error) {
+	cache, err := p.backend.store()
 	if err != nil {
 		return nil, nil, fmt.Errorf("decorators: %s: %w", p.name, err)
 	}
@@ -49,17 +49,17 @@ func (p *plan) look(ctx context.Context, values []reflect.Value, fields unsafe.P
 }
 
 // replaced tells whether the backend is another one by now.
-func (p *plan) replaced(cache *backends.Cache) bool {
-	now, err := p.backend.Cache()
+func (p *plan) replaced(cache *store.Store) bool {
+	now, err := p.backend.store()
 	return err == nil && now != cache
 }
 
 // force is ForceRecalc. An error says that the cache can't be asked.
-func (p *plan) force(a *arguments, compute func(context.Context) backends.Result) (r backends.Result, err error) {
+func (p *plan) force(a *arguments, compute func(context.Context) store.Result) (r store.Result, err error) {
 	for {
 		cache, key, err := p.locate(a)
 		if err != nil {
-			return backends.Result{}, err
+			return store.Result{}, err
 		}
 		if r := cache.Force(a.context(), key, p.task, compute); !r.Closed {
 			return r, nil
@@ -68,14 +68,14 @@ func (p *plan) force(a *arguments, compute func(context.Context) backends.Result
 }
 
 // locate returns the backend and the key for the arguments.
-func (p *plan) locate(a *arguments) (*backends.Cache, backends.Key, error) {
-	cache, err := p.backend.Cache()
+func (p *plan) locate(a *arguments) (*store.Store, store.Key, error) {
+	cache, err := p.backend.store()
 	if err != nil {
-		return nil, backends.Key{}, fmt.Errorf("decorators: %s: %w", p.name, err)
+		return nil, store.Key{}, fmt.Errorf("decorators: %s: %w", p.name, err)
 	}
 	text, err := p.appendKey(cache.AppendHead(nil), a)
 	if err != nil {
-		return nil, backends.Key{}, p.noKey(err)
+		return nil, store.Key{}, p.noKey(err)
 	}
 	return cache, cache.KeyOf(string(text), p.groupsFor(cache, a)), nil
 }
@@ -87,7 +87,7 @@ func (p *plan) noKey(err error) error {
 // cached returns the box of what is cached for the arguments, or an error that matches
 // ErrNoCachedValue.
 func (p *plan) cached(a *arguments) (box any, err error) {
-	err = p.explicitly(a, func(cache *backends.Cache, key backends.Key) error {
+	err = p.explicitly(a, func(cache *store.Store, key store.Key) error {
 		box, err = cache.FetchCached(a.context(), key, p.task)
 		return err
 	})
@@ -99,7 +99,7 @@ func (p *plan) cached(a *arguments) (box any, err error) {
 
 // explicitly carries out an operation on what is under the key of the arguments. A backend that is closed
 // when it is used was replaced since it was looked up, and is looked up again.
-func (p *plan) explicitly(a *arguments, operation func(*backends.Cache, backends.Key) error) error {
+func (p *plan) explicitly(a *arguments, operation func(*store.Store, store.Key) error) error {
 	for {
 		cache, key, err := p.locate(a)
 		if err != nil {
@@ -124,8 +124,8 @@ func (p *plan) uncached(err error) {
 
 // invalidate is Handle.Invalidate.
 func (p *plan) invalidate(a *arguments) error {
-	return p.explicitly(a, func(cache *backends.Cache, key backends.Key) error {
-		if _, err := cache.DeleteKey(a.context(), key); err != nil {
+	return p.explicitly(a, func(cache *store.Store, key store.Key) error {
+		if _, err := cache.Delete(a.context(), key); err != nil {
 			return fmt.Errorf("decorators: invalidate %s: %w", p.name, err)
 		}
 		p.task.Stats.Invalidations.Add(1)
@@ -145,7 +145,7 @@ func (p *plan) cacheKey(a *arguments) (string, error) {
 // set is Handle.Set.
 func (p *plan) set(a *arguments, box any) error {
 	timeout := p.timeoutFor(box)
-	return p.explicitly(a, func(cache *backends.Cache, key backends.Key) error {
+	return p.explicitly(a, func(cache *store.Store, key store.Key) error {
 		if err := cache.Put(a.context(), key, p.task, box, timeout); err != nil {
 			return fmt.Errorf("decorators: set %s: %w", p.name, err)
 		}

@@ -4,7 +4,7 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // planGroups checks the function that says which groups results are in, if there is one.
@@ -22,12 +22,12 @@ func (p *plan) planGroups(o *options) {
 
 // A site has the groups of all results as one backend has them.
 type site struct {
-	cache  *backends.Cache
-	groups *backends.Groups
+	cache  *store.Store
+	groups *store.Groups
 }
 
 // groupsFor returns the groups of the results for the arguments, or nil.
-func (p *plan) groupsFor(cache *backends.Cache, a *arguments) *backends.Groups {
+func (p *plan) groupsFor(cache *store.Store, a *arguments) *store.Groups {
 	if p.groupsOf.IsValid() {
 		others := callWith(p.groupsOf, p.reflected(a))[0].Interface().([]string)
 		return cache.Groups(append(slices.Clip(p.groups), others...)...)

@@ -15,6 +15,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/backends/memcached"
 	"github.com/cacheutils/cacheutils/decorators"
+	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/cachetest"
 	"github.com/cacheutils/cacheutils/internal/memcachedtest"
 )
@@ -22,7 +23,7 @@ import (
 // A slowStore is memcached, whose compare-and-swaps, and with these the stores of results, wait until
 // they are let through, or fail.
 type slowStore struct {
-	backends.Engine
+	engine.Engine
 	waiting atomic.Int32
 	t       *testing.T // that uses it
 
@@ -31,7 +32,7 @@ type slowStore struct {
 	err  error
 }
 
-func (s *slowStore) CompareAndSwap(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+func (s *slowStore) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	s.mu.Lock()
 	open := s.open
 	s.mu.Unlock()
@@ -77,7 +78,7 @@ var (
 func onSlowStore(t *testing.T, later bool) *slowStore {
 	t.Helper()
 	registerSlowStore.Do(func() {
-		backends.Register("slow-store", func(s backends.Settings) (backends.Engine, error) {
+		backends.Register("slow-store", func(s backends.Settings) (engine.Engine, error) {
 			e, err := memcached.Open(s)
 			store := &slowStore{Engine: e, open: make(chan struct{})}
 			close(store.open)

@@ -16,6 +16,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/decorators"
+	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/cachetest"
 )
 
@@ -876,11 +877,11 @@ func TestLaw2_ConfigureDuringComputation(t *testing.T) {
 
 // lossy is an engine that loses its next lostAnswers answers to add: the item is stored, the
 // caller gets an error.
-type lossy struct{ backends.Engine }
+type lossy struct{ engine.Engine }
 
 var lostAnswers atomic.Int64
 
-func (l lossy) Add(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+func (l lossy) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	added, err := l.Engine.Add(ctx, key, item, timeout)
 	if lostAnswers.Add(-1) >= 0 {
 		return false, context.DeadlineExceeded
@@ -893,7 +894,7 @@ func (l lossy) HoldsLive() bool { return true }
 // A lease of which its taker doesn't know keeps nobody waiting for its whole life.
 func TestLaw4_LeaseTakenUnknowingly(t *testing.T) {
 	register.Do(func() {
-		backends.Register("lossy", func(s backends.Settings) (backends.Engine, error) {
+		backends.Register("lossy", func(s backends.Settings) (engine.Engine, error) {
 			e, err := locmem.Open(s)
 			return lossy{e}, err
 		})

@@ -12,7 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // CachedMany is Cached for a function that has results for many keys at once, such as one that
@@ -107,9 +107,9 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 		if misses == nil {
 			return found, nil
 		}
-		results := make([]backends.Result, len(keys))
+		results := make([]store.Result, len(keys))
 		cache.FetchMisses(orBackground(ctx), misses, results, m.computation(ctx, m.keep(keys)))
-		if !slices.ContainsFunc(results, func(r backends.Result) bool { return r.Closed }) {
+		if !slices.ContainsFunc(results, func(r store.Result) bool { return r.Closed }) {
 			return found, m.collect(found, keys, results)
 		}
 	}
@@ -129,7 +129,7 @@ func (m *many[K, V]) keep(keys []K) []K {
 }
 
 // lookAll returns the results that are cached, by key, and the misses, by index, or nil if there are none.
-func (m *many[K, V]) lookAll(ctx context.Context, keys []K) (cache *backends.Cache, found map[K]V, misses []*backends.Miss, err error) {
+func (m *many[K, V]) lookAll(ctx context.Context, keys []K) (cache *store.Store, found map[K]V, misses []*store.Miss, err error) {
 	l := listings.Get().(*listing)
 	defer l.free()
 	if cache, err = m.locateAll(ctx, keys, l); err != nil {
@@ -144,7 +144,7 @@ func (m *many[K, V]) lookAll(ctx context.Context, keys []K) (cache *backends.Cac
 		return &boxes[i]
 	}
 	misses = cache.LookMany(orBackground(ctx), l.entries, m.task, box, func(i int, value any) {
-		if value != backends.Absent {
+		if value != store.Absent {
 			found[keys[i]] = *value.(*V)
 		}
 	})
@@ -163,7 +163,7 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 			return m.goRound(ctx, keys, err)
 		}
 		results := cache.ForceMany(orBackground(ctx), l.entries, m.task, m.computation(ctx, m.keep(keys)))
-		if !slices.ContainsFunc(results, func(r backends.Result) bool { return r.Closed }) {
+		if !slices.ContainsFunc(results, func(r store.Result) bool { return r.Closed }) {
 			found := make(map[K]V, len(keys))
 			return found, m.collect(found, keys, results)
 		}
@@ -193,7 +193,7 @@ func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error
 	}
 }
 
-func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*backends.Cache, map[K]V, error) {
+func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, map[K]V, error) {
 	cache, found, misses, err := m.lookAll(ctx, keys)
 	if err != nil {
 		return nil, map[K]V{}, fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
@@ -207,7 +207,7 @@ func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*backends.Cache
 		switch value {
 		case nil:
 			lacking++
-		case backends.Absent:
+		case store.Absent:
 		default:
 			found[keys[i]] = *value.(*V)
 		}
@@ -226,8 +226,8 @@ func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*backends.Cache
 }
 
 func (m *many[K, V]) invalidateAll(ctx context.Context, keys []K) error {
-	return m.explicitly(ctx, distinct(keys), func(cache *backends.Cache, entries []backends.Key) error {
-		if err := cache.DeleteKeys(orBackground(ctx), entries); err != nil {
+	return m.explicitly(ctx, distinct(keys), func(cache *store.Store, entries []store.Key) error {
+		if err := cache.DeleteMany(orBackground(ctx), entries); err != nil {
 			return fmt.Errorf("decorators: invalidate %s: %w", m.name, err)
 		}
 		m.task.Stats.Invalidations.Add(uint64(len(entries)))
@@ -236,7 +236,7 @@ func (m *many[K, V]) invalidateAll(ctx context.Context, keys []K) error {
 }
 
 // explicitly is plan.explicitly for several keys.
-func (m *many[K, V]) explicitly(ctx context.Context, keys []K, operation func(*backends.Cache, []backends.Key) error) error {
+func (m *many[K, V]) explicitly(ctx context.Context, keys []K, operation func(*store.Store, []store.Key) error) error {
 	for {
 		var l listing
 		cache, err := m.locateAll(ctx, keys, &l)
@@ -254,7 +254,7 @@ func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
 	for key, result := range results {
 		keys, boxes = append(keys, key), append(boxes, &result)
 	}
-	return m.explicitly(ctx, keys, func(cache *backends.Cache, entries []backends.Key) error {
+	return m.explicitly(ctx, keys, func(cache *store.Store, entries []store.Key) error {
 		err := cache.PutMany(orBackground(ctx), entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(boxes[i]) })
 		if err != nil {
 			return fmt.Errorf("decorators: set %s: %w", m.name, err)
@@ -267,7 +267,7 @@ func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
 type listing struct {
 	texts   []byte
 	ends    []int // of the texts
-	entries []backends.Key
+	entries []store.Key
 }
 
 var listings = sync.Pool{New: func() any { return new(listing) }}
@@ -284,8 +284,8 @@ func (l *listing) free() {
 }
 
 // locateAll returns the backend and fills in l.
-func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing) (*backends.Cache, error) {
-	cache, err := m.backend.Cache()
+func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing) (*store.Store, error) {
+	cache, err := m.backend.store()
 	if err != nil {
 		return nil, fmt.Errorf("decorators: %s: %w", m.name, err)
 	}
@@ -324,8 +324,8 @@ func (m *many[K, V]) argument(a *arguments, ctx context.Context, key K) {
 
 // computation returns what runs the function for some of keys and says what is to be done with
 // its results.
-func (m *many[K, V]) computation(ctx context.Context, keys []K) backends.ComputeMany {
-	return func(working context.Context, missing []int) []backends.Result {
+func (m *many[K, V]) computation(ctx context.Context, keys []K) store.ComputeMany {
+	return func(working context.Context, missing []int) []store.Result {
 		if ctx == nil {
 			working = nil
 		}
@@ -334,12 +334,12 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K) backends.Compute
 			asked[i] = keys[index]
 		}
 		answers, err := m.fn(working, slices.Clone(asked))
-		results := make([]backends.Result, len(missing))
+		results := make([]store.Result, len(missing))
 		for i, key := range asked {
 			if answer, ok := answers[key]; ok {
 				results[i] = m.judge(&answer, err)
 			} else {
-				results[i] = backends.Result{Err: err, Absent: err == nil, Timeout: m.jittered(m.absent)}
+				results[i] = store.Result{Err: err, Absent: err == nil, Timeout: m.jittered(m.absent)}
 			}
 		}
 		return results
@@ -347,7 +347,7 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K) backends.Compute
 }
 
 // collect puts results into found and returns their errors, each once.
-func (m *many[K, V]) collect(found map[K]V, keys []K, results []backends.Result) error {
+func (m *many[K, V]) collect(found map[K]V, keys []K, results []store.Result) error {
 	var errs []error
 	for i, r := range results {
 		if r.Value != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
+	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/cachetest"
 	"github.com/cacheutils/cacheutils/internal/memcachedtest"
 	"github.com/cacheutils/cacheutils/logging"
@@ -688,12 +689,12 @@ func TestCachedMany_SameName(t *testing.T) {
 }
 
 // hanging is an engine whose add doesn't answer for some keys until the caller gives up.
-type hanging struct{ backends.Engine }
+type hanging struct{ engine.Engine }
 
 // hangs tells for which keys that is; it is set once a test.
 var hangs atomic.Pointer[func(key string) bool]
 
-func (h hanging) Add(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+func (h hanging) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	if hang := hangs.Load(); hang != nil && (*hang)(key) {
 		<-ctx.Done()
 		return false, ctx.Err()
@@ -702,7 +703,7 @@ func (h hanging) Add(ctx context.Context, key string, item backends.Item, timeou
 }
 
 var registerHanging = sync.OnceFunc(func() {
-	backends.Register("hanging", func(s backends.Settings) (backends.Engine, error) {
+	backends.Register("hanging", func(s backends.Settings) (engine.Engine, error) {
 		e, err := locmem.Open(s)
 		return hanging{e}, err
 	})

@@ -9,9 +9,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/internal/decorated"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // A plan is what Cached finds out about a function once, so that a call only follows it.
@@ -20,8 +20,8 @@ type plan struct {
 	typ     reflect.Type // of fn; of a CachedMany what it would be for one key
 	name    string       // the function's name in keys
 	label   string       // what messages call it
-	backend *backends.Ref
-	task    *backends.Task
+	backend *backend
+	task    *store.Task
 
 	// The key.
 	prefix       string // what stands before the arguments
@@ -95,7 +95,7 @@ func newPlanAs(fn reflect.Value, typ reflect.Type, place string, opts []Option) 
 	if o.backend == "" {
 		panicf("%s: Backend has an empty name", p.label)
 	}
-	p.backend = backends.NewRef(o.backend)
+	p.backend = &backend{name: o.backend}
 	p.planType(&o)
 	remove := decorated.Add(decorated.Function{
 		Name: p.name, Place: place, Backend: o.backend,
@@ -141,7 +141,7 @@ func legal(name string) string {
 
 // planType looks at how results are stored.
 func (p *plan) planType(o *options) {
-	p.task = backends.NewTask(p.name, p.boxType, o.shared)
+	p.task = store.NewTask(p.name, p.boxType, o.shared)
 	if o.hasStale {
 		p.task.Stale = max(o.stale, 0)
 	}
@@ -155,7 +155,7 @@ func (p *plan) planType(o *options) {
 	}
 	err := p.task.Err()
 	// Where the backend is known already, it has to be one that can keep the results.
-	if cache, unknown := p.backend.Cache(); err == nil && unknown == nil {
+	if cache, unknown := p.backend.store(); err == nil && unknown == nil {
 		err = cache.Holds(p.task)
 	}
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"sync/atomic"
 
-	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // Hits on values in this process's memory that are had often go without the key's text and without
@@ -29,7 +29,7 @@ const (
 
 // A recent has the latest hits of a plan in one backend.
 type recent struct {
-	cache *backends.Cache
+	cache *store.Store
 	slots *[recentSlots]slot // nil: the backend has nothing in sight
 }
 
@@ -38,7 +38,7 @@ type slot struct{ atomic.Pointer[sighted] }
 
 type sighted struct {
 	raw      string // of the arguments
-	sighting backends.Sighting
+	sighting store.Sighting
 }
 
 func (s *sighted) isFor(r *raw) bool { return s.raw == string(r.text()) }
@@ -59,7 +59,7 @@ func (p *plan) planRecent() {
 }
 
 // recentIn returns the table for hits in the backend, or nil if there can't be one.
-func (p *plan) recentIn(cache *backends.Cache) *recent {
+func (p *plan) recentIn(cache *store.Store) *recent {
 	if !p.recalls {
 		return nil
 	}
@@ -81,7 +81,7 @@ func (p *plan) recentIn(cache *backends.Cache) *recent {
 func (t *recent) slot(r *raw) *slot { return &t.slots[r.hash()%recentSlots] }
 
 // recall returns the value for the arguments, or nil.
-func (s *slot) recall(ctx context.Context, r *raw, task *backends.Task) any {
+func (s *slot) recall(ctx context.Context, r *raw, task *store.Task) any {
 	has := s.Load()
 	if has == nil || !has.isFor(r) {
 		return nil
@@ -94,7 +94,7 @@ func (s *slot) recall(ctx context.Context, r *raw, task *backends.Task) any {
 }
 
 // note is told of a hit on the key that the arguments make.
-func (s *slot) note(r *raw, cache *backends.Cache, key []byte, task *backends.Task) {
+func (s *slot) note(r *raw, cache *store.Store, key []byte, task *store.Task) {
 	has := s.Load()
 	if has != nil && (rand.Uint32()%replaceEvery != 0 || has.isFor(r)) {
 		return

@@ -82,7 +82,7 @@ func TestLaw2_Recent(t *testing.T) {
 		"store":   func(versioned) error { swaps++; return configure(fmt.Sprint("another", swaps), "") },
 		"version": func(versioned) error { swaps++; return configure("one", fmt.Sprint(swaps+1)) },
 		"Delete": func(f versioned) error {
-			_, err := cache().DeleteKey(ctx, cache().Key("[cached]"+f.plan.name+"((1,'it'))"))
+			_, err := cache().Delete(ctx, "[cached]"+f.plan.name+"((1,'it'))")
 			return err
 		},
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // The results of a function, its trailing error left out, are cached as one value: the
@@ -144,8 +144,8 @@ func (p *plan) failure(results []reflect.Value) error {
 }
 
 // judge says what is to be done with a box that was computed, or with the error.
-func (p *plan) judge(box any, err error) backends.Result {
-	r := backends.Result{Value: box, Err: err}
+func (p *plan) judge(box any, err error) store.Result {
+	r := store.Result{Value: box, Err: err}
 	if err != nil {
 		return r
 	}
@@ -165,7 +165,7 @@ func (p *plan) callResultFunc(fn reflect.Value, box any) reflect.Value {
 
 // timeoutFor returns how long a box is to be stored.
 func (p *plan) timeoutFor(box any) time.Duration {
-	d := backends.DefaultTimeout
+	d := store.DefaultTimeout
 	switch {
 	case p.timeoutOf.IsValid():
 		d = time.Duration(p.callResultFunc(p.timeoutOf, box).Int())
@@ -180,12 +180,12 @@ func (p *plan) jittered(d time.Duration) time.Duration {
 	if p.jitter == 0 || d == cacheutils.Forever {
 		return d
 	}
-	if d == backends.DefaultTimeout {
-		cache, err := p.backend.Cache()
+	if d == store.DefaultTimeout {
+		cache, err := p.backend.store()
 		if err != nil {
 			return d
 		}
-		if d = cache.Timeout(); d == cacheutils.Forever {
+		if d = cache.Timeout; d == cacheutils.Forever {
 			return d
 		}
 	}

@@ -1,6 +1,6 @@
 package decorators
 
-import "github.com/cacheutils/cacheutils/backends"
+import "github.com/cacheutils/cacheutils/internal/store"
 
 // Stats are the counts of a decorated function. A call counts as a hit, as stale or as a miss; each
 // field may be a little ahead of the others while calls are under way.
@@ -17,7 +17,7 @@ type Stats struct {
 	Errors        uint64 // faults of the cache that callers didn't see
 }
 
-func statsOf(s *backends.Stats) Stats {
+func statsOf(s *store.Stats) Stats {
 	return Stats{
 		Hits:          s.Hits.Load(),
 		Stale:         s.Stale.Load(),

@@ -7,7 +7,7 @@ import (
 	"runtime"
 	"unsafe"
 
-	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // A typed is what Cached0 to Cached3 and their handles have in common: the calls of a function
@@ -26,7 +26,7 @@ func newTyped[A, R any](fn any, run func(context.Context, A) (R, error), opts []
 }
 
 // miss is the rest of a call that has found nothing.
-func (t *typed[A, R]) miss(ctx context.Context, args A, miss *backends.Miss, err error) (R, error) {
+func (t *typed[A, R]) miss(ctx context.Context, args A, miss *store.Miss, err error) (R, error) {
 	for err == nil {
 		given, ours := args, false
 		if miss.Refreshes() || outlasts(ctx) {
@@ -60,7 +60,7 @@ func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
 func (t *typed[A, R]) requireCache(ctx context.Context, args A) (R, error) {
 	a := arguments{ctx: ctx, fields: unsafe.Pointer(&args)}
 	box, err := t.cached(&a)
-	return t.results(backends.Result{Value: box, Err: err})
+	return t.results(store.Result{Value: box, Err: err})
 }
 
 func (t *typed[A, R]) invalidateFor(ctx context.Context, args A) error {
@@ -77,8 +77,8 @@ func (t *typed[A, R]) setFor(ctx context.Context, args A, result R) error {
 
 // computation returns what runs the function for the arguments of a call under ctx. ours says that the caller
 // can't change them.
-func (t *typed[A, R]) computation(ctx context.Context, args A, ours bool) func(context.Context) backends.Result {
-	return func(working context.Context) backends.Result {
+func (t *typed[A, R]) computation(ctx context.Context, args A, ours bool) func(context.Context) store.Result {
+	return func(working context.Context) store.Result {
 		if ctx == nil {
 			working = nil
 		}
@@ -91,7 +91,7 @@ func (t *typed[A, R]) computation(ctx context.Context, args A, ours bool) func(c
 	}
 }
 
-func (t *typed[A, R]) results(r backends.Result) (result R, err error) {
+func (t *typed[A, R]) results(r store.Result) (result R, err error) {
 	if r.Value != nil {
 		result = *r.Value.(*R)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 type watchedEngine struct {
-	backends.Engine
+	engine.Engine
 	before func(ctx context.Context, operation, key string) error
 	timed  bool
 	closed chan struct{} // closed by Close, unless nil
@@ -28,35 +28,35 @@ func (w *watchedEngine) Close() error {
 
 func (w *watchedEngine) KeepsTime() bool { return w.timed }
 
-func (w *watchedEngine) Get(ctx context.Context, key string) (backends.Item, error) {
+func (w *watchedEngine) Get(ctx context.Context, key string) (engine.Item, error) {
 	if err := w.before(ctx, "get", key); err != nil {
-		return backends.Item{}, err
+		return engine.Item{}, err
 	}
 	return w.Engine.Get(ctx, key)
 }
 
-func (w *watchedEngine) GetMany(ctx context.Context, keys []string) (map[string]backends.Item, error) {
+func (w *watchedEngine) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
 	if err := w.before(ctx, "get", keys[0]); err != nil {
 		return nil, err
 	}
 	return w.Engine.GetMany(ctx, keys)
 }
 
-func (w *watchedEngine) Set(ctx context.Context, key string, item backends.Item, timeout time.Duration) error {
+func (w *watchedEngine) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
 	if err := w.before(ctx, "set", key); err != nil {
 		return err
 	}
 	return w.Engine.Set(ctx, key, item, timeout)
 }
 
-func (w *watchedEngine) Add(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+func (w *watchedEngine) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	if err := w.before(ctx, "add", key); err != nil {
 		return false, err
 	}
 	return w.Engine.Add(ctx, key, item, timeout)
 }
 
-func (w *watchedEngine) CompareAndSwap(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+func (w *watchedEngine) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	if err := w.before(ctx, "cas", key); err != nil {
 		return false, err
 	}
@@ -93,7 +93,7 @@ type watch struct {
 }
 
 var registerWatched = sync.OnceFunc(func() {
-	backends.Register("watched", func(s backends.Settings) (backends.Engine, error) {
+	backends.Register("watched", func(s backends.Settings) (engine.Engine, error) {
 		location := s.Location[0]
 		found, _ := watching.Load(location)
 		w := found.(watch)

@@ -4,7 +4,7 @@
 //
 //	func TestEngine(t *testing.T) {
 //		server := startServer(t)
-//		backendtest.Run(t, func(s backends.Settings) (backends.Engine, error) {
+//		backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
 //			s.Location = []string{server}
 //			return Open(s)
 //		})
@@ -12,7 +12,7 @@
 //
 // Run it with -race. Most subtests are named by the row of Django's cache tests that they
 // stand for: C04_AddLeavesWhatIsThere says what test_add says there. The others are named
-// Engine_ for the methods of backends.Engine, G01 and so on for groups, and Cache_ for what
+// Engine_ for the methods of engine.Engine, G01 and so on for groups, and Cache_ for what
 // else this library adds above them. G01_InAGroup has all operations once more, on entries
 // in a group. A run takes a few seconds, in which entries expire.
 package backendtest
@@ -23,6 +23,7 @@ import (
 	"testing"
 
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -38,7 +39,7 @@ var runs atomic.Int64
 // Run takes over the configuration of package backends and the sink of package logging. It
 // leaves the embedded default and the cache_utils logger, so that it can't run beside
 // other tests that use them.
-func Run(t *testing.T, open func(backends.Settings) (backends.Engine, error)) {
+func Run(t *testing.T, open func(backends.Settings) (engine.Engine, error)) {
 	t.Helper()
 	s := &suite{
 		open:    open,

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/engine"
 )
 
@@ -33,7 +32,7 @@ func (s *suite) useAfterClose(t *testing.T) {
 }
 
 // optionalAfterClose is about the methods that an engine may have.
-func optionalAfterClose(t *testing.T, e backends.Engine, key string) {
+func optionalAfterClose(t *testing.T, e engine.Engine, key string) {
 	if each, ok := e.(engine.EachGetter); ok {
 		err := each.GetEach(ctx, []string{key}, func(int, engine.Item) { t.Error("GetEach after Close: got an item") })
 		if !errors.Is(err, cacheutils.ErrClosed) {

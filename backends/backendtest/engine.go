@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/engine"
 )
 
@@ -24,7 +23,7 @@ import (
 func (s *suite) testEngine(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		run  func(*testing.T, backends.Engine)
+		run  func(*testing.T, engine.Engine)
 	}{
 		{"Engine_NothingThere", nothingThere},
 		{"Engine_ItemsAreKept", itemsAreKept},
@@ -52,7 +51,7 @@ func (s *suite) testEngine(t *testing.T) {
 
 // operations are the methods of an engine that every engine has, Close not. They
 // use key, and Add the key ":1:new".
-func operations(e backends.Engine, key string) map[string]func(context.Context) error {
+func operations(e engine.Engine, key string) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"Get":     func(ctx context.Context) error { _, err := e.Get(ctx, key); return err },
 		"GetMany": func(ctx context.Context) error { _, err := e.GetMany(ctx, []string{key, ":1:new"}); return err },
@@ -88,7 +87,7 @@ func number(n int64) engine.Item {
 }
 
 // wantItem compares bytes and flags.
-func wantItem(t *testing.T, e backends.Engine, key string, want engine.Item) engine.Item {
+func wantItem(t *testing.T, e engine.Engine, key string, want engine.Item) engine.Item {
 	t.Helper()
 	got, err := e.Get(ctx, key)
 	if err != nil {
@@ -100,14 +99,14 @@ func wantItem(t *testing.T, e backends.Engine, key string, want engine.Item) eng
 	return got
 }
 
-func wantNone(t *testing.T, e backends.Engine, key string) {
+func wantNone(t *testing.T, e engine.Engine, key string) {
 	t.Helper()
 	if item, err := e.Get(ctx, key); !errors.Is(err, cacheutils.ErrCacheMiss) {
 		t.Fatalf("Get %q: got %.60q, %v, want ErrCacheMiss", key, item.Value, err)
 	}
 }
 
-func nothingThere(t *testing.T, e backends.Engine) {
+func nothingThere(t *testing.T, e engine.Engine) {
 	const key = ":1:nothing"
 	wantNone(t, e, key)
 	if found, err := e.GetMany(ctx, []string{key}); len(found) != 0 || err != nil {
@@ -129,7 +128,7 @@ func nothingThere(t *testing.T, e backends.Engine) {
 	wantNone(t, e, key)
 }
 
-func itemsAreKept(t *testing.T, e backends.Engine) {
+func itemsAreKept(t *testing.T, e engine.Engine) {
 	every := make([]byte, 256)
 	for i := range every {
 		every[i] = byte(i)
@@ -162,7 +161,7 @@ func itemsAreKept(t *testing.T, e backends.Engine) {
 	}
 }
 
-func getMany(t *testing.T, e backends.Engine) {
+func getMany(t *testing.T, e engine.Engine) {
 	want := map[string]string{}
 	var keys []string
 	for _, key := range numbered(":1:many", 1100) {
@@ -191,7 +190,7 @@ func getMany(t *testing.T, e backends.Engine) {
 
 // keysAreOnlyBorrowed overwrites the bytes of a key once a method has returned that may not
 // keep it, as a caller does that makes its keys in one buffer.
-func keysAreOnlyBorrowed(t *testing.T, e backends.Engine) {
+func keysAreOnlyBorrowed(t *testing.T, e engine.Engine) {
 	const key = ":1:borrowed"
 	must(t, e.Set(ctx, key, number(1), time.Hour))
 	buffer := make([]byte, len(key))
@@ -230,7 +229,7 @@ func together(n int, f func(i int)) {
 	wg.Wait()
 }
 
-func addIsExclusive(t *testing.T, e backends.Engine) {
+func addIsExclusive(t *testing.T, e engine.Engine) {
 	for _, key := range numbered(":1:add", 10) {
 		var added atomic.Int64
 		winner := make([]bool, 16)
@@ -255,7 +254,7 @@ func addIsExclusive(t *testing.T, e backends.Engine) {
 	}
 }
 
-func incr(t *testing.T, e backends.Engine) {
+func incr(t *testing.T, e engine.Engine) {
 	const key = ":1:n"
 	must(t, e.Set(ctx, key, number(98), time.Hour))
 	for _, test := range []struct{ delta, want int64 }{{0, 98}, {1, 99}, {1, 100}, {-91, 9}, {-9, 0}, {1 << 40, 1 << 40}} {
@@ -275,7 +274,7 @@ func incr(t *testing.T, e backends.Engine) {
 	}
 }
 
-func clearAll(t *testing.T, e backends.Engine) {
+func clearAll(t *testing.T, e engine.Engine) {
 	keys := []string{":1:a", ":1:b", "other:2:c"}
 	for _, key := range keys {
 		must(t, e.Set(ctx, key, text("x"), cacheutils.Forever))
@@ -289,7 +288,7 @@ func clearAll(t *testing.T, e backends.Engine) {
 	wantItem(t, e, keys[0], text("y"))
 }
 
-func endedContext(t *testing.T, e backends.Engine) {
+func endedContext(t *testing.T, e engine.Engine) {
 	const key = ":1:key"
 	must(t, e.Set(ctx, key, number(1), time.Hour))
 	cancelled, cancel := context.WithCancel(ctx)
@@ -310,7 +309,7 @@ func endedContext(t *testing.T, e backends.Engine) {
 	wantNone(t, e, ":1:new")
 }
 
-func liveItems(t *testing.T, e backends.Engine) {
+func liveItems(t *testing.T, e engine.Engine) {
 	if h, ok := e.(engine.LiveHolder); !ok || !h.HoldsLive() {
 		t.Skip("the engine holds no live items")
 	}
@@ -328,7 +327,7 @@ func liveItems(t *testing.T, e backends.Engine) {
 	wantItem(t, e, ":1:live", text("bytes"))
 }
 
-func checksKeys(t *testing.T, e backends.Engine) {
+func checksKeys(t *testing.T, e engine.Engine) {
 	if _, ok := e.(engine.KeyChecker); !ok {
 		t.Skip("the engine takes any key")
 	}

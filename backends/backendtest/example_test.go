@@ -6,6 +6,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/backends/backendtest"
 	"github.com/cacheutils/cacheutils/backends/locmem"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // The test of an engine whose Open function takes a server's address. locmem.Open stands for
@@ -15,7 +16,7 @@ func ExampleRun() {
 
 	// In the test file of the engine's package this is func TestEngine(t *testing.T).
 	TestEngine := func(t *testing.T) {
-		backendtest.Run(t, func(s backends.Settings) (backends.Engine, error) {
+		backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
 			s.Location = []string{"127.0.0.1:7000"}
 			return Open(s)
 		})

@@ -14,11 +14,12 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/backends/backendtest"
 	"github.com/cacheutils/cacheutils/backends/locmem"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // A sound engine is locmem that holds bytes only. Each of the other engines here embeds it and
 // has one fault.
-type sound struct{ backends.Engine }
+type sound struct{ engine.Engine }
 
 type (
 	inventsItems    struct{ sound }
@@ -44,7 +45,7 @@ type (
 	clearsClosed  struct{ sound }
 )
 
-func (e inventsItems) Get(ctx context.Context, key string) (backends.Item, error) {
+func (e inventsItems) Get(ctx context.Context, key string) (engine.Item, error) {
 	item, err := e.sound.Get(ctx, key)
 	if errors.Is(err, cacheutils.ErrCacheMiss) {
 		err = nil
@@ -55,12 +56,12 @@ func (e inventsItems) Get(ctx context.Context, key string) (backends.Item, error
 // comeInBetween lets other goroutines have their turn within an operation that is racy.
 func comeInBetween() { time.Sleep(10 * time.Microsecond) }
 
-func (e addOverwrites) Add(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+func (e addOverwrites) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	comeInBetween()
 	return true, e.Set(ctx, key, item, timeout)
 }
 
-func (e swapsAlways) CompareAndSwap(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+func (e swapsAlways) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	if _, err := e.Get(ctx, key); err != nil {
 		return false, nil
 	}
@@ -68,7 +69,7 @@ func (e swapsAlways) CompareAndSwap(ctx context.Context, key string, item backen
 	return true, e.Set(ctx, key, item, timeout)
 }
 
-func (e swapsWhatIsGone) CompareAndSwap(ctx context.Context, key string, item backends.Item, timeout time.Duration) (bool, error) {
+func (e swapsWhatIsGone) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	if _, err := e.Get(ctx, key); errors.Is(err, cacheutils.ErrCacheMiss) {
 		return true, e.Set(ctx, key, item, timeout)
 	}
@@ -99,10 +100,10 @@ func (e incrDropsFlags) Incr(ctx context.Context, key string, delta int64) (int6
 	if err != nil {
 		return 0, err
 	}
-	return n, e.Set(ctx, key, backends.Item{Value: strconv.AppendInt(nil, n, 10)}, time.Hour)
+	return n, e.Set(ctx, key, engine.Item{Value: strconv.AppendInt(nil, n, 10)}, time.Hour)
 }
 
-func (e truncates) Set(ctx context.Context, key string, item backends.Item, timeout time.Duration) error {
+func (e truncates) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
 	if timeout = timeout.Truncate(time.Second); timeout == 0 {
 		_, err := e.Delete(ctx, key)
 		return err
@@ -118,7 +119,7 @@ func (e touchesNothing) Touch(ctx context.Context, key string, _ time.Duration) 
 	return err == nil, err
 }
 
-func (e over30Days) Set(ctx context.Context, key string, item backends.Item, timeout time.Duration) error {
+func (e over30Days) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
 	if timeout > 30*24*time.Hour && timeout != cacheutils.Forever {
 		timeout = 1
 	}
@@ -127,7 +128,7 @@ func (e over30Days) Set(ctx context.Context, key string, item backends.Item, tim
 
 func (clearsNothing) Clear(ctx context.Context) error { return ctx.Err() }
 
-func (e manyDropsFlags) GetMany(ctx context.Context, keys []string) (map[string]backends.Item, error) {
+func (e manyDropsFlags) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
 	found, err := e.sound.GetMany(ctx, keys)
 	for key, item := range found {
 		item.Flags = 0
@@ -136,8 +137,8 @@ func (e manyDropsFlags) GetMany(ctx context.Context, keys []string) (map[string]
 	return found, err
 }
 
-func (e borrowsKeys) GetMany(ctx context.Context, keys []string) (map[string]backends.Item, error) {
-	found := map[string]backends.Item{}
+func (e borrowsKeys) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
+	found := map[string]engine.Item{}
 	for _, key := range keys {
 		if item, err := e.Get(ctx, key); err == nil {
 			found[key] = item
@@ -146,11 +147,11 @@ func (e borrowsKeys) GetMany(ctx context.Context, keys []string) (map[string]bac
 	return found, ctx.Err()
 }
 
-func (e ignoresContext) Get(ctx context.Context, key string) (backends.Item, error) {
+func (e ignoresContext) Get(ctx context.Context, key string) (engine.Item, error) {
 	return e.sound.Get(context.WithoutCancel(ctx), key)
 }
 
-func (e *comesBack) Set(ctx context.Context, key string, item backends.Item, timeout time.Duration) error {
+func (e *comesBack) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
 	err := e.sound.Set(ctx, key, item, timeout)
 	if errors.Is(err, cacheutils.ErrClosed) {
 		e.Engine, _ = open(backends.Settings{})
@@ -167,7 +168,7 @@ func (e closesOnce) Close() error {
 	return e.sound.Close()
 }
 
-func (e saysOtherwise) Get(ctx context.Context, key string) (backends.Item, error) {
+func (e saysOtherwise) Get(ctx context.Context, key string) (engine.Item, error) {
 	item, err := e.sound.Get(ctx, key)
 	if errors.Is(err, cacheutils.ErrClosed) {
 		err = os.ErrClosed
@@ -188,39 +189,39 @@ func (e clearsClosed) Clear(ctx context.Context) error {
 // faults are the subtests of Run that find them.
 var faults = []struct {
 	finder string
-	engine func(sound) backends.Engine
+	engine func(sound) engine.Engine
 }{
-	{"", func(e sound) backends.Engine { return e }},
-	{"Engine_NothingThere", func(e sound) backends.Engine { return inventsItems{e} }},
-	{"C04_AddLeavesWhatIsThere", func(e sound) backends.Engine { return addOverwrites{e} }},
-	{"Engine_AddIsExclusive", func(e sound) backends.Engine { return addOverwrites{e} }},
-	{"Engine_CompareAndSwap", func(e sound) backends.Engine { return swapsAlways{e} }},
-	{"Engine_CompareAndSwapIsExclusive", func(e sound) backends.Engine { return swapsAlways{e} }},
-	{"Engine_NothingThere", func(e sound) backends.Engine { return swapsWhatIsGone{e} }},
-	{"C06_DeleteTellsWhatWasThere", func(e sound) backends.Engine { return deletesAlways{e} }},
-	{"C44_IncrIsAtomic", func(e sound) backends.Engine { return racyIncr{e} }},
-	{"Engine_Incr", func(e sound) backends.Engine { return incrDropsFlags{e} }},
-	{"C36_FractionsOfASecond", func(e sound) backends.Engine { return truncates{e} }},
-	{"Waiting/Engine_TouchProlongs", func(e sound) backends.Engine { return touchesNothing{e} }},
-	{"Waiting/Engine_TouchShortens", func(e sound) backends.Engine { return touchesNothing{e} }},
-	{"G04_AgreeOnOneGeneration", func(e sound) backends.Engine { return addOverwrites{e} }},
+	{"", func(e sound) engine.Engine { return e }},
+	{"Engine_NothingThere", func(e sound) engine.Engine { return inventsItems{e} }},
+	{"C04_AddLeavesWhatIsThere", func(e sound) engine.Engine { return addOverwrites{e} }},
+	{"Engine_AddIsExclusive", func(e sound) engine.Engine { return addOverwrites{e} }},
+	{"Engine_CompareAndSwap", func(e sound) engine.Engine { return swapsAlways{e} }},
+	{"Engine_CompareAndSwapIsExclusive", func(e sound) engine.Engine { return swapsAlways{e} }},
+	{"Engine_NothingThere", func(e sound) engine.Engine { return swapsWhatIsGone{e} }},
+	{"C06_DeleteTellsWhatWasThere", func(e sound) engine.Engine { return deletesAlways{e} }},
+	{"C44_IncrIsAtomic", func(e sound) engine.Engine { return racyIncr{e} }},
+	{"Engine_Incr", func(e sound) engine.Engine { return incrDropsFlags{e} }},
+	{"C36_FractionsOfASecond", func(e sound) engine.Engine { return truncates{e} }},
+	{"Waiting/Engine_TouchProlongs", func(e sound) engine.Engine { return touchesNothing{e} }},
+	{"Waiting/Engine_TouchShortens", func(e sound) engine.Engine { return touchesNothing{e} }},
+	{"G04_AgreeOnOneGeneration", func(e sound) engine.Engine { return addOverwrites{e} }},
 
-	{"Waiting/C35_SetOver30Days", func(e sound) backends.Engine { return over30Days{e} }},
-	{"C83_Clear", func(e sound) backends.Engine { return clearsNothing{e} }},
-	{"Engine_GetMany", func(e sound) backends.Engine { return manyDropsFlags{e} }},
-	{"Engine_KeysAreOnlyBorrowed", func(e sound) backends.Engine { return borrowsKeys{e} }},
-	{"Engine_EndedContext", func(e sound) backends.Engine { return ignoresContext{e} }},
-	{"Engine_UseAfterClose", func(e sound) backends.Engine { return &comesBack{e} }},
-	{"Engine_UseAfterClose", func(e sound) backends.Engine { return closesOnce{e, new(bool)} }},
-	{"Engine_UseAfterClose", func(e sound) backends.Engine { return saysOtherwise{e} }},
-	{"Engine_UseAfterClose", func(e sound) backends.Engine { return clearsClosed{e} }},
-	{"Engine_CloseWhileInUse", func(e sound) backends.Engine { return saysOtherwise{e} }},
+	{"Waiting/C35_SetOver30Days", func(e sound) engine.Engine { return over30Days{e} }},
+	{"C83_Clear", func(e sound) engine.Engine { return clearsNothing{e} }},
+	{"Engine_GetMany", func(e sound) engine.Engine { return manyDropsFlags{e} }},
+	{"Engine_KeysAreOnlyBorrowed", func(e sound) engine.Engine { return borrowsKeys{e} }},
+	{"Engine_EndedContext", func(e sound) engine.Engine { return ignoresContext{e} }},
+	{"Engine_UseAfterClose", func(e sound) engine.Engine { return &comesBack{e} }},
+	{"Engine_UseAfterClose", func(e sound) engine.Engine { return closesOnce{e, new(bool)} }},
+	{"Engine_UseAfterClose", func(e sound) engine.Engine { return saysOtherwise{e} }},
+	{"Engine_UseAfterClose", func(e sound) engine.Engine { return clearsClosed{e} }},
+	{"Engine_CloseWhileInUse", func(e sound) engine.Engine { return saysOtherwise{e} }},
 }
 
 // faultVariable tells a process that runs TestFaultyEngine which fault it is about.
 const faultVariable = "BACKENDTEST_FAULT"
 
-func open(s backends.Settings) (backends.Engine, error) {
+func open(s backends.Settings) (engine.Engine, error) {
 	s.Location = []string{"faulty"}
 	return locmem.Open(s)
 }
@@ -230,7 +231,7 @@ func TestFaultyEngine(t *testing.T) {
 	if err != nil {
 		t.Skip("TestRunFindsFaults runs this in processes of their own")
 	}
-	backendtest.Run(t, func(s backends.Settings) (backends.Engine, error) {
+	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
 		e, err := open(s)
 		if err != nil {
 			return nil, err

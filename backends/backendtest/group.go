@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cacheutils/cacheutils/internal/store"
+
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 )
@@ -370,16 +372,12 @@ func (c cache) in(opts []backends.Option) []backends.Option {
 	return append([]backends.Option{backends.Group(c.groups...)}, opts...)
 }
 
-func (c cache) Key(text string, groups ...string) backends.Key {
-	return c.Cache.Key(text, append(groups, c.groups...)...)
+func (c cache) Key(text string, groups ...string) store.Key {
+	return c.store.Key(text, append(groups, c.groups...)...)
 }
 
 func (c cache) Get(ctx context.Context, key string, into any, opts ...backends.Option) error {
 	return c.Cache.Get(ctx, key, into, c.in(opts)...)
-}
-
-func (c cache) GetKey(ctx context.Context, key backends.Key, into any, opts ...backends.Option) error {
-	return c.Cache.GetKey(ctx, key, into, c.in(opts)...)
 }
 
 func (c cache) GetMany(ctx context.Context, keys []string, into any, opts ...backends.Option) error {
@@ -388,10 +386,6 @@ func (c cache) GetMany(ctx context.Context, keys []string, into any, opts ...bac
 
 func (c cache) Set(ctx context.Context, key string, value any, opts ...backends.Option) error {
 	return c.Cache.Set(ctx, key, value, c.in(opts)...)
-}
-
-func (c cache) SetKey(ctx context.Context, key backends.Key, value any, opts ...backends.Option) error {
-	return c.Cache.SetKey(ctx, key, value, c.in(opts)...)
 }
 
 func (c cache) SetMany(ctx context.Context, values any, opts ...backends.Option) ([]string, error) {
@@ -428,8 +422,4 @@ func (c cache) Has(ctx context.Context, key string, opts ...backends.Option) (bo
 
 func (c cache) GetOrSet(ctx context.Context, key string, into any, compute func(context.Context) (any, error), opts ...backends.Option) error {
 	return c.Cache.GetOrSet(ctx, key, into, compute, c.in(opts)...)
-}
-
-func (c cache) GetOrSetKey(ctx context.Context, key backends.Key, into any, compute func(context.Context) (any, error), opts ...backends.Option) error {
-	return c.Cache.GetOrSetKey(ctx, key, into, compute, c.in(opts)...)
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cacheutils/cacheutils/internal/store"
+
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/engine"
@@ -142,25 +144,25 @@ func (s *suite) shortenedKeys(t *testing.T) {
 		head := strings.Repeat("long ", 100)
 		texts := []string{head + "a", head + "b", head, "a b", "a\nb", "a\x20b", "a", "", strings.Repeat("й", 200)}
 		for _, text := range texts {
-			c.ok(c.SetKey(ctx, c.Key(text), []string{text}))
-			c.ok(c.SetKey(ctx, c.Key("n"+text), len(text)))
+			c.ok(c.store.Set(ctx, c.Key(text), []string{text}, store.DefaultTimeout))
+			c.ok(c.store.Set(ctx, c.Key("n"+text), len(text), store.DefaultTimeout))
 		}
 		for _, text := range texts {
 			var got []string
-			c.ok(c.GetKey(ctx, c.Key(text), &got))
+			c.ok(c.store.Get(ctx, c.Key(text), &got))
 			c.same("value of a shortened key", []string{text}, got)
 			n := -1
-			c.ok(c.GetKey(ctx, c.Key("n"+text), &n))
+			c.ok(c.store.Get(ctx, c.Key("n"+text), &n))
 			c.same("number of a shortened key", len(text), n)
 		}
-		c.yes(c.DeleteKey(ctx, c.Key(head+"a")))
-		c.fails(c.GetKey(ctx, c.Key(head+"a"), new([]string)), cacheutils.ErrCacheMiss)
-		c.ok(c.GetKey(ctx, c.Key(head+"b"), new([]string)))
+		c.yes(c.store.Delete(ctx, c.Key(head+"a")))
+		c.fails(c.store.Get(ctx, c.Key(head+"a"), new([]string)), cacheutils.ErrCacheMiss)
+		c.ok(c.store.Get(ctx, c.Key(head+"b"), new([]string)))
 
 		got := ""
-		c.ok(c.GetOrSetKey(ctx, c.Key(head+"c"), &got, func(context.Context) (any, error) { return "computed", nil }))
-		c.ok(c.GetKey(ctx, c.Key(head+"c"), &got))
-		c.same("GetOrSetKey", "computed", got)
+		c.ok(c.store.GetOrSet(ctx, c.Key(head+"c"), &got, func(context.Context) (any, error) { return "computed", nil }, store.DefaultTimeout))
+		c.ok(c.store.Get(ctx, c.Key(head+"c"), &got))
+		c.same("GetOrSet by a Key", "computed", got)
 	}
 }
 
@@ -171,17 +173,17 @@ func (s *suite) collidingKeys(t *testing.T) {
 	for _, value := range []any{"text", []string{"list"}, 42, map[string]int{"a": 1}, nil} {
 		c := s.only(t)
 		one, two := c.Key(strings.Repeat("one ", 100)), c.Key(strings.Repeat("two ", 100))
-		c.ok(c.SetKey(ctx, one, value))
+		c.ok(c.store.Set(ctx, one, value, store.DefaultTimeout))
 		raw(t, e, ":1:"+one.String(), ":1:"+two.String())
 		into := variable(value)
-		if err := c.GetKey(ctx, two, into.Interface()); !errors.Is(err, cacheutils.ErrCacheMiss) {
+		if err := c.store.Get(ctx, two, into.Interface()); !errors.Is(err, cacheutils.ErrCacheMiss) {
 			t.Errorf("%v of a key with the same hash: got %v, %v, want ErrCacheMiss", value, into.Elem(), err)
 		}
 		if err := c.Get(ctx, one.String(), into.Interface()); !errors.Is(err, cacheutils.ErrCacheMiss) {
 			t.Errorf("%v of a key that was shortened to this one: got %v, %v, want ErrCacheMiss", value, into.Elem(), err)
 		}
 		c.set(one.String(), value)
-		if err := c.GetKey(ctx, one, into.Interface()); !errors.Is(err, cacheutils.ErrCacheMiss) {
+		if err := c.store.Get(ctx, one, into.Interface()); !errors.Is(err, cacheutils.ErrCacheMiss) {
 			t.Errorf("%v of a key that looks like a shortened one: got %v, %v, want ErrCacheMiss", value, into.Elem(), err)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cacheutils/cacheutils/internal/store"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -27,7 +29,7 @@ const patience = 20 * time.Second
 
 // A suite is an engine under test.
 type suite struct {
-	open    func(backends.Settings) (backends.Engine, error)
+	open    func(backends.Settings) (engine.Engine, error)
 	backend string   // the name that it is registered under
 	groups  []string // those of every operation
 	log     *recorder
@@ -76,7 +78,11 @@ func (s *suite) cache(t *testing.T, name string) cache {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cache{c, t, s.groups}
+	st, err := backends.Default().Store(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cache{c, st, t, s.groups}
 }
 
 // only configures a "default" and nothing else.
@@ -87,7 +93,7 @@ func (s *suite) only(t *testing.T) cache {
 }
 
 // engine opens the engine itself. What a cache without prefix calls "k" is ":1:k" there.
-func (s *suite) engine(t *testing.T) backends.Engine {
+func (s *suite) engine(t *testing.T) engine.Engine {
 	t.Helper()
 	e, err := s.open(backends.Settings{Backend: s.backend, Timeout: 300 * time.Second, Version: "1"})
 	if err != nil {
@@ -105,7 +111,7 @@ func (s *suite) engine(t *testing.T) backends.Engine {
 }
 
 // emptied is engine with nothing in its store.
-func (s *suite) emptied(t *testing.T) backends.Engine {
+func (s *suite) emptied(t *testing.T) engine.Engine {
 	t.Helper()
 	e := s.engine(t)
 	if err := e.Clear(ctx); err != nil {
@@ -116,7 +122,7 @@ func (s *suite) emptied(t *testing.T) backends.Engine {
 
 // checkKey returns the engine's verdict on a key as it is stored. Engines without one take
 // any key.
-func checkKey(e backends.Engine, stored string) error {
+func checkKey(e engine.Engine, stored string) error {
 	if k, ok := e.(engine.KeyChecker); ok {
 		return k.CheckKey(stored)
 	}
@@ -127,6 +133,7 @@ func checkKey(e backends.Engine, stored string) error {
 // the groups.
 type cache struct {
 	*backends.Cache
+	store  *store.Store
 	t      *testing.T
 	groups []string
 }
@@ -249,7 +256,7 @@ func (c cache) ends(key string) {
 }
 
 // raw copies what is under one stored key to another, as no caller of a Cache can.
-func raw(t *testing.T, e backends.Engine, from, to string) {
+func raw(t *testing.T, e engine.Engine, from, to string) {
 	t.Helper()
 	item, err := e.Get(ctx, from)
 	if err != nil {

@@ -6,14 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/engine"
 )
 
 // Compare-and-swap is what leases and refreshes stand on, so each way in which an item may
 // have been replaced or have gone since it was read is tried.
 
-func compareAndSwap(t *testing.T, e backends.Engine) {
+func compareAndSwap(t *testing.T, e engine.Engine) {
 	set := func(key, value string) engine.Item {
 		t.Helper()
 		must(t, e.Set(ctx, key, text(value), time.Hour))
@@ -71,7 +70,7 @@ func compareAndSwap(t *testing.T, e backends.Engine) {
 }
 
 // swapIsExclusive counts by compare-and-swap: none of the sums may get lost.
-func swapIsExclusive(t *testing.T, e backends.Engine) {
+func swapIsExclusive(t *testing.T, e engine.Engine) {
 	const key, goroutines, each = ":1:sum", 8, 50
 	must(t, e.Set(ctx, key, number(0), time.Hour))
 	together(goroutines, func(int) {
@@ -100,7 +99,7 @@ func swapIsExclusive(t *testing.T, e backends.Engine) {
 
 // swap replaces the item under key by a compare-and-swap on what is there, and wants it to
 // be swapped or not.
-func swap(t *testing.T, e backends.Engine, key string, item engine.Item, timeout time.Duration, want bool) {
+func swap(t *testing.T, e engine.Engine, key string, item engine.Item, timeout time.Duration, want bool) {
 	t.Helper()
 	read, err := e.Get(ctx, key)
 	must(t, err)
@@ -108,7 +107,7 @@ func swap(t *testing.T, e backends.Engine, key string, item engine.Item, timeout
 	swapWith(t, e, key, item, timeout, want)
 }
 
-func swapWith(t *testing.T, e backends.Engine, key string, item engine.Item, timeout time.Duration, want bool) {
+func swapWith(t *testing.T, e engine.Engine, key string, item engine.Item, timeout time.Duration, want bool) {
 	t.Helper()
 	swapped, err := e.CompareAndSwap(ctx, key, item, timeout)
 	if err != nil || swapped != want {

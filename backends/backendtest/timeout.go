@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/store"
+
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 )
@@ -221,14 +224,14 @@ var ending = []expiry{
 	{"D7_StaleIsDeleted", "default", cache.putStale, func(c cache, key string) {
 		c.isStale(key)
 		c.yes(c.Delete(ctx, key))
-		_, err := c.FetchCached(ctx, c.Key(key), staleTask)
+		_, err := c.store.FetchCached(ctx, c.Key(key), staleTask)
 		c.fails(err, cacheutils.ErrNoCachedValue)
 	}},
 }
 
 // staleTask is of values that may be served for long after their timeout.
-var staleTask = func() *backends.Task {
-	task := backends.NewTask("stale", reflect.TypeFor[string](), false)
+var staleTask = func() *store.Task {
+	task := store.NewTask("stale", reflect.TypeFor[string](), false)
 	task.Stale = time.Hour
 	return task
 }()
@@ -236,13 +239,13 @@ var staleTask = func() *backends.Task {
 func (c cache) putStale(key string) {
 	c.t.Helper()
 	value := "old"
-	c.ok(c.Put(ctx, c.Key(key), staleTask, &value, brief))
+	c.ok(c.store.Put(ctx, c.Key(key), staleTask, &value, brief))
 }
 
 // isStale wants the value of putStale under key.
 func (c cache) isStale(key string) {
 	c.t.Helper()
-	got, err := c.FetchCached(ctx, c.Key(key), staleTask)
+	got, err := c.store.FetchCached(ctx, c.Key(key), staleTask)
 	c.ok(err)
 	c.same("the stale value", "old", *got.(*string))
 }
@@ -377,7 +380,7 @@ func (s *suite) testExpiries(t *testing.T) {
 }
 
 // touch stores an item for d and then has Touch give it another timeout.
-func touch(t *testing.T, e backends.Engine, key string, d, timeout time.Duration) {
+func touch(t *testing.T, e engine.Engine, key string, d, timeout time.Duration) {
 	t.Helper()
 	must(t, e.Set(ctx, key, text("value"), d))
 	if had, err := e.Touch(ctx, key, timeout); !had || err != nil {

@@ -149,13 +149,12 @@ func TestFault_ConfigureWhileDown(t *testing.T) {
 	server := memcachedtest.Start(t)
 	server.Stop()
 	configure(t, nil, server.Addr())
-	ref := backends.NewRef("default")
 	var done atomic.Bool
 	var callers sync.WaitGroup
 	for range 4 {
 		callers.Go(func() {
 			for !done.Load() {
-				if c, err := ref.Cache(); err == nil {
+				if c, err := backends.Get("default"); err == nil {
 					c.Delete(ctx, "k")
 				}
 			}
@@ -173,7 +172,7 @@ func TestFault_ConfigureWhileDown(t *testing.T) {
 	done.Store(true)
 	callers.Wait()
 	backends.Configure(nil)
-	ref.Cache()
+	backends.Get("default")
 	eventually(t, "nobody probes", func() bool {
 		runtime.GC()
 		return !probes()

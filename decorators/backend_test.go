@@ -1,0 +1,29 @@
+package decorators
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/cachetest"
+)
+
+// A backend may be named before it is configured, and is looked up again after a Configure.
+func TestBackendByName(t *testing.T) {
+	b := backend{name: "later"}
+	if _, err := b.store(); !errors.Is(err, cacheutils.ErrUnknownBackend) {
+		t.Errorf("before Configure: got error %v, want ErrUnknownBackend", err)
+	}
+	for range 2 {
+		cachetest.Configure(t, backends.Config{"later": {Backend: "locmem"}})
+		want, _ := backends.Default().Store("later")
+		if got, err := b.store(); err != nil || got != want {
+			t.Errorf("got %p, %v, want what Store returns", got, err)
+		}
+	}
+	cachetest.Configure(t, nil)
+	if _, err := b.store(); !errors.Is(err, cacheutils.ErrUnknownBackend) {
+		t.Errorf("after the backend is gone: got error %v, want ErrUnknownBackend", err)
+	}
+}

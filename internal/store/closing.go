@@ -1,0 +1,98 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+)
+
+// A Cache is open until it is closed, or replaced by Configure. From then on it begins nothing, and
+// cacheutils.ErrClosed comes out of whatever it is asked. Computations that are under way end as
+// they would otherwise, and are stored; the last one that ends closes the engine, once.
+
+// Close lets the Cache begin nothing any more, and waits until no result is being stored, as long as an
+// operation may take at most. Computations that are under way are not waited for: the last one that ends
+// releases connections, goroutines and memory; if there are none, Close does. It may be called again.
+func (c *Store) Close() error {
+	if c.close() {
+		return c.shut()
+	}
+	timer := time.NewTimer(c.OperationTimeout)
+	defer timer.Stop()
+	select {
+	case <-c.flights.settled():
+	case <-timer.C:
+	}
+	return nil
+}
+
+// close lets the Cache begin nothing any more, and tells whether nothing is under way.
+func (c *Store) close() (ended bool) {
+	c.closed.Store(true)
+	return c.flights.close()
+}
+
+// Retire is Close that waits for nothing. Nobody can be told that the engine failed to close: what it held is given
+// up.
+func (c *Store) Retire() {
+	if c.close() {
+		_ = c.shut()
+	}
+}
+
+// shut closes the engine.
+func (c *Store) shut() error {
+	c.shutting.Do(func() {
+		c.background.close()
+		if err := c.Engine.Close(); err != nil {
+			c.shutErr = fmt.Errorf("backends: close %q: %w", c.Name, err)
+		}
+		c.flights.gone()
+	})
+	return c.shutErr
+}
+
+// Closed returns an error that matches cacheutils.ErrClosed if the Store is closed.
+func (c *Store) Closed() error { return c.open() }
+
+// open returns an error if the Cache is closed.
+func (c *Store) open() error {
+	if c.closed.Load() {
+		return fmt.Errorf("backends: %q: %w", c.Name, cacheutils.ErrClosed)
+	}
+	return nil
+}
+
+// enter begins an operation of a caller's, which ends when done is called: it returns the context for
+// it, or an error if the Cache is closed.
+func (c *Store) enter(ctx context.Context) (bounded context.Context, done context.CancelFunc, err error) {
+	if err := c.open(); err != nil {
+		return nil, nil, err
+	}
+	bounded, done = c.bound(ctx)
+	return bounded, done, nil
+}
+
+// bound returns a context for one operation.
+func (c *Store) bound(ctx context.Context) (bounded context.Context, done context.CancelFunc) {
+	if !c.flights.remote || c.timed {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.OperationTimeout)
+}
+
+// outlast is enter for an invalidation, which is carried out though ctx has ended: its caller has changed
+// what the cache has. Only a deadline that is ahead bounds it.
+func (c *Store) outlast(ctx context.Context) (lasting context.Context, done context.CancelFunc, err error) {
+	deadline, ends := ctx.Deadline()
+	lasting, done, err = c.enter(context.WithoutCancel(ctx))
+	if err == nil && ends && time.Until(deadline) > 0 {
+		bounded := done
+		var unbound context.CancelFunc
+		lasting, unbound = context.WithDeadline(lasting, deadline)
+		done = func() { unbound(); bounded() }
+	}
+	return lasting, done, err
+}

@@ -1,0 +1,32 @@
+package store
+
+import (
+	"testing"
+	"time"
+)
+
+// A token is known for one to two minutes, whether or not others follow, and then takes no memory.
+func TestDisowned_IsForgotten(t *testing.T) {
+	var d disowned
+	now := time.Unix(1_800_000_000, 0)
+	first, second := newToken(), newToken()
+	d.add(first, now)
+	d.add(second, now.Add(disownedFor*3/2))
+	for _, test := range []struct {
+		after         time.Duration
+		first, second bool
+	}{
+		{disownedFor * 3 / 2, true, true}, {2*disownedFor - 1, true, true},
+		{2 * disownedFor, false, true}, {3*disownedFor - 1, false, true}, {4 * disownedFor, false, false},
+	} {
+		if has := d.has(first, now.Add(test.after)); has != test.first {
+			t.Errorf("after %v: the first is known: %v, want %v", test.after, has, test.first)
+		}
+		if has := d.has(second, now.Add(test.after)); has != test.second {
+			t.Errorf("after %v: the second is known: %v, want %v", test.after, has, test.second)
+		}
+	}
+	if len(d.tokens)+len(d.older) > 0 {
+		t.Errorf("%d tokens are kept", len(d.tokens)+len(d.older))
+	}
+}

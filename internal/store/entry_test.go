@@ -1,0 +1,152 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/codec"
+)
+
+// bytesOnly is a Cache as for an engine that holds no live values.
+var bytesOnly = &Store{Config: Config{Version: "1", CompressAbove: 1024}, head: ":1:"}
+
+// openItem returns a pointer to the value of the type in item.
+func openItem(key Key, t reflect.Type, item engine.Item) (any, error) {
+	var e entry
+	err := e.parse(item)
+	if err != nil {
+		return nil, err
+	}
+	return e.value(&key, codec.Of(t))
+}
+
+func reopen(t *testing.T, value any) any {
+	t.Helper()
+	key := bytesOnly.Key("k")
+	typ, p := boxed(value)
+	sealed, err := bytesOnly.sealPlain(key, typ, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := openItem(key, reflect.TypeFor[any](), sealed.item())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *got.(*any)
+}
+
+// What is read into an any has the type that it was stored with.
+func TestLaw8_TypesThroughAny(t *testing.T) {
+	type id int64
+	type pair struct{ A, B any }
+	for _, value := range []any{
+		nil, true, 1, int8(-8), int16(16), int32(32), int64(math.MinInt64), uint(1), uint8(8), uint16(16), uint32(32), uint64(math.MaxUint64),
+		id(5), time.Hour, 1.5, float32(1.5), "text", []byte("bytes"), []any{1, int8(2), nil}, pair{int8(1), []string(nil)}, &pair{nil, id(1)},
+	} {
+		if diff := cmp.Diff(value, reopen(t, value)); diff != "" {
+			t.Errorf("%T (-want +got):\n%s", value, diff)
+		}
+	}
+}
+
+// Whatever its pattern, a value comes back from compression, and a reader allocates in
+// proportion to what is stored.
+func TestCompression(t *testing.T) {
+	noise := make([]byte, 1<<20)
+	rand.NewChaCha8([32]byte{1}).Read(noise)
+	for name, payload := range map[string][]byte{
+		"zeros":     make([]byte, 8<<20),
+		"words":     []byte(strings.Repeat("all work and no play ", 1000)),
+		"noise":     noise,
+		"a little":  {1, 2, 3},
+		"nothing":   {},
+		"mixed":     append(make([]byte, 1<<20), noise...),
+		"too large": make([]byte, maxPayload+1),
+	} {
+		small := compress(payload)
+		if name == "too large" {
+			if len(small) != len(payload) {
+				t.Errorf("%s: %d bytes became %d", name, len(payload), len(small))
+			}
+			continue
+		}
+		got, err := uncompress(small)
+		if err != nil || !bytes.Equal(got, payload) {
+			t.Errorf("%s: %d bytes, compressed to %d, came back as %d, %v", name, len(payload), len(small), len(got), err)
+		}
+	}
+	if n := len(compress(make([]byte, 8<<20))); n > 8<<20/maxRatio {
+		t.Errorf("8 MiB of zeros take %d bytes", n)
+	}
+}
+
+func FuzzUncompress(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{1, 0})
+	f.Add(compress([]byte(strings.Repeat("x", 5000))))
+	f.Add(compress(make([]byte, 1<<20))[:20]) // claims a MiB
+	f.Add([]byte{5, 0xff, 0xff, 0xff, 0x7f, 0})
+	f.Fuzz(func(t *testing.T, small []byte) {
+		got, err := uncompress(small)
+		if err == nil && len(got)/maxRatio > len(small) {
+			t.Errorf("%d bytes grew to %d", len(small), len(got))
+		}
+	})
+}
+
+// No entry, whoever wrote it, makes a reader panic or allocate out of proportion, and what it
+// can't read is undecodable.
+func FuzzOpen(f *testing.F) {
+	type city struct {
+		Name string
+		Tags []string
+		More map[string]any
+	}
+	types := []reflect.Type{
+		reflect.TypeFor[city](), reflect.TypeFor[any](), reflect.TypeFor[int8](), reflect.TypeFor[string](), reflect.TypeFor[[]*time.Time](),
+	}
+	plain, long := bytesOnly.Key("k"), bytesOnly.Key(strings.Repeat("k", 300))
+	for _, value := range []any{city{"Rome", []string{"a"}, map[string]any{"b": int8(1)}}, 5, "x", strings.Repeat("x", 5000), []*time.Time{nil}} {
+		typ, p := boxed(value)
+		for _, key := range []Key{plain, long} {
+			e, err := bytesOnly.sealPlain(key, typ, p)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(e.item().Value, e.flags)
+			e.groups = []generation{{"cities", "an id"}, {"", ""}}
+			e.stamp(time.Hour, time.Minute)
+			e.holder, e.heldUntil, e.failures, e.retryAt = token{1}, 2, 3, 4
+			f.Add(e.item().Value, e.flags)
+		}
+	}
+	f.Fuzz(func(t *testing.T, value []byte, flags uint32) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for _, typ := range types {
+			for _, key := range []Key{plain, long} {
+				_, err := openItem(key, typ, engine.Item{Value: value, Flags: flags})
+				if err != nil && !errors.Is(err, cacheutils.ErrUndecodable) {
+					t.Errorf("%s: got %v, want ErrUndecodable", typ, err)
+				}
+			}
+		}
+		runtime.ReadMemStats(&after)
+		const perOpen = 64 << 10 // types are compiled when they are first met
+		most := uint64(2*len(types)) * (perOpen + maxRatio*32*uint64(len(value)))
+		if got := after.TotalAlloc - before.TotalAlloc; got > most {
+			t.Errorf("%d bytes made the reader allocate %d", len(value), got)
+		}
+	})
+}

@@ -1,0 +1,185 @@
+package store
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// A frame is, in this order: two bytes that say that it is one, a byte of bits, the
+// fingerprint of the value's type, what the bits say is on the label, and the payload, which
+// reaches to the end. Numbers are big-endian, lengths and times varints.
+const (
+	frameMagic  = 0xCA
+	frameFormat = 1
+)
+
+// The bits of a frame.
+const (
+	bitCompressed = 1 << iota // the payload is compressed
+	bitCheck                  // 16 bytes of the sha256 of a shortened key
+	bitTimes                  // freshUntil, goneAt
+	bitGroups                 // how many, and of each its name and generation
+	bitHeld                   // holder, heldUntil
+	bitRetry                  // failures, retryAt
+	bitEmpty                  // no payload
+	bitAbsent                 // since the function has none
+
+	allBits = 1<<iota - 1
+)
+
+// maxGroups is how many groups an entry can be in. It bounds what a frame can make a reader ask for.
+const maxGroups = 1000
+
+func (e *entry) frame() []byte {
+	frame := make([]byte, 0, 64+len(e.body))
+	frame = append(frame, frameMagic, frameFormat, e.bits())
+	frame = binary.BigEndian.AppendUint64(frame, e.fingerprint)
+	if e.check != (keyCheck{}) {
+		frame = append(frame, e.check[:]...)
+	}
+	if e.freshUntil != 0 || e.goneAt != 0 {
+		frame = binary.AppendVarint(frame, e.freshUntil)
+		frame = binary.AppendVarint(frame, e.goneAt)
+	}
+	if len(e.groups) > 0 {
+		frame = binary.AppendUvarint(frame, uint64(len(e.groups)))
+		for _, g := range e.groups {
+			frame = appendText(frame, g.group)
+			frame = appendText(frame, g.id)
+		}
+	}
+	if e.holder != (token{}) {
+		frame = append(frame, e.holder[:]...)
+		frame = binary.AppendVarint(frame, e.heldUntil)
+	}
+	if e.failures != 0 || e.retryAt != 0 {
+		frame = append(frame, e.failures)
+		frame = binary.AppendVarint(frame, e.retryAt)
+	}
+	return append(frame, e.body...)
+}
+
+func (e *entry) bits() (bits byte) {
+	set := func(on bool, bit byte) {
+		if on {
+			bits |= bit
+		}
+	}
+	set(e.compressed, bitCompressed)
+	set(e.check != keyCheck{}, bitCheck)
+	set(e.freshUntil != 0 || e.goneAt != 0, bitTimes)
+	set(len(e.groups) > 0, bitGroups)
+	set(e.holder != token{}, bitHeld)
+	set(e.failures != 0 || e.retryAt != 0, bitRetry)
+	set(e.empty, bitEmpty)
+	set(e.absent, bitAbsent)
+	return bits
+}
+
+func appendText(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+// parseFrame fills e in from frame, whose bytes it keeps.
+func (e *entry) parseFrame(frame []byte) error {
+	r := reader{rest: frame}
+	head := r.bytes(3)
+	if r.cut || head[0] != frameMagic || head[1] != frameFormat || head[2]&^allBits != 0 {
+		return undecodable("it has no head of this library")
+	}
+	bits := head[2]
+	if b := r.bytes(8); !r.cut {
+		e.fingerprint = binary.BigEndian.Uint64(b)
+	}
+	if bits&bitCheck != 0 {
+		copy(e.check[:], r.bytes(len(e.check)))
+	}
+	if bits&bitTimes != 0 {
+		e.freshUntil, e.goneAt = r.varint(), r.varint()
+	}
+	if bits&bitGroups != 0 {
+		n := r.uvarint()
+		if n == 0 || n > maxGroups {
+			return undecodable("it has %d groups", n)
+		}
+		e.groups = r.generations(int(n))
+	}
+	if bits&bitHeld != 0 {
+		copy(e.holder[:], r.bytes(len(e.holder)))
+		e.heldUntil = r.varint()
+	}
+	if bits&bitRetry != 0 {
+		if b := r.bytes(1); !r.cut {
+			e.failures = b[0]
+		}
+		e.retryAt = r.varint()
+	}
+	e.compressed, e.empty, e.absent = bits&bitCompressed != 0, bits&bitEmpty != 0, bits&bitAbsent != 0
+	e.body = r.rest
+	if r.cut || e.empty && len(e.body) > 0 || e.absent && !e.empty {
+		return undecodable("it is damaged")
+	}
+	return nil
+}
+
+// A reader takes a frame apart. Once something is missing, cut is true and what it returns
+// means nothing.
+type reader struct {
+	rest []byte
+	cut  bool
+}
+
+func (r *reader) bytes(n int) []byte {
+	if n > len(r.rest) {
+		r.cut, r.rest = true, nil
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) uvarint() uint64 {
+	n, size := binary.Uvarint(r.rest)
+	r.pass(size)
+	return n
+}
+
+func (r *reader) varint() int64 {
+	n, size := binary.Varint(r.rest)
+	r.pass(size)
+	return n
+}
+
+// pass goes on after a varint of that size, which is not positive where there was none.
+func (r *reader) pass(size int) {
+	if size <= 0 {
+		r.cut, r.rest = true, nil
+		return
+	}
+	r.rest = r.rest[size:]
+}
+
+// generations reads n groups. Their texts share one string.
+func (r *reader) generations(n int) []generation {
+	texts := r.rest
+	for range 2 * n {
+		r.bytes(int(min(r.uvarint(), math.MaxInt)))
+	}
+	if r.cut {
+		return nil
+	}
+	all := string(texts[:len(texts)-len(r.rest)])
+	next := func() string {
+		length, size := binary.Uvarint(texts)
+		end := size + int(length)
+		text := all[size:end]
+		texts, all = texts[end:], all[end:]
+		return text
+	}
+	groups := make([]generation, n)
+	for i := range groups {
+		groups[i] = generation{group: next(), id: next()}
+	}
+	return groups
+}

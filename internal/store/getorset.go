@@ -1,0 +1,53 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/codec"
+)
+
+// GetOrSet reads the value under key into the variable that into points at. When there is
+// none it calls compute, once for all callers in all processes, and stores what that returns for timeout, or
+// the store's own for DefaultTimeout.
+func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(context.Context) (any, error), timeout time.Duration) error {
+	v, err := target("GetOrSet", into)
+	if err != nil {
+		return err
+	}
+	if err := c.open(); err != nil {
+		return err
+	}
+	t := codec.Of(v.Type())
+	if err := t.Err(); err != nil && !c.holdsLive(t, false) {
+		return fmt.Errorf("backends: get or set %q: %w", key.text, err)
+	}
+	task := &Task{name: "GetOrSet", typ: t, plain: true, Linger: DefaultLinger}
+	r := c.Fetch(ctx, key, task, func(ctx context.Context) Result {
+		value, err := compute(ctx)
+		if err != nil {
+			return Result{Err: err}
+		}
+		p := reflect.New(t.Type())
+		if value != nil {
+			got := reflect.ValueOf(value)
+			if !got.Type().AssignableTo(t.Type()) {
+				return Result{Err: fmt.Errorf("backends: %w: get or set %q: got a %T for a variable of type %s",
+					cacheutils.ErrArguments, key.text, value, t.Type())}
+			}
+			p.Elem().Set(got)
+		}
+		return Result{Value: p.Interface(), Timeout: timeout}
+	})
+	if r.Closed {
+		return c.open()
+	}
+	if r.Err != nil {
+		return r.Err
+	}
+	v.Set(reflect.ValueOf(r.Value).Elem())
+	return nil
+}

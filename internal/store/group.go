@@ -1,0 +1,183 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// A group is a key of its own that holds a random uuid as text: the group's generation. Entries
+// carry the generations that their groups had before their value was computed, and count
+// while the groups still have them. So to invalidate a group is to give it another
+// generation, whatever it holds, and a group key that was lost invalidates, too. The text of
+// group keys is that of django-cache-utils, so that both can share the groups of a server.
+
+// A generation is what a group held at some time. An empty id says that it held nothing.
+type generation struct {
+	group string
+	id    string
+}
+
+// groupKey returns the key that holds the group's generation.
+func (c *Store) groupKey(group string) string {
+	return cachekey.Sanitize(c.GroupVersion+groupMark+group, maxKey)
+}
+
+// groupMark stands before a group's name in its key. No key of an entry has it at that place,
+// since no KeyPrefix may have it.
+const groupMark = "_group::"
+
+// InvalidateGroup invalidates every entry of the groups: those that are stored, and those that
+// are being computed from what was read before. Once it has returned nil, no call that starts
+// later, in any process, gets one of them. All servers are asked at once, so that one group takes
+// one round trip, and several take two; the errors of those that failed are joined, and their groups may still be
+// what they were. It is carried out though ctx has been cancelled, as Delete.
+func (c *Store) InvalidateGroup(ctx context.Context, groups ...string) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	groups = unique(groups)
+	c.flights.voidGroups(groups)
+	return all(len(groups), func(i int) error { return c.renewGroup(ctx, groups[i]) })
+}
+
+// all carries out n invalidations of one call, many at a time, and returns their errors joined. Several are
+// carried out twice: an entry of one target may be computed anew, with what is found in another target,
+// between the first writes to the two, so that it is as old as that. At the second writes nothing
+// is left from before the first.
+func all(n int, invalidate func(i int) error) error {
+	errs := make([]error, n)
+	pass := func() error {
+		each(n, func(i int) { errs[i] = invalidate(i) })
+		return errors.Join(errs...)
+	}
+	if err := pass(); err != nil || n < 2 {
+		return err
+	}
+	return pass()
+}
+
+func (c *Store) renewGroup(ctx context.Context, group string) error {
+	ctx, done, err := c.outlast(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	key, item := c.groupKey(group), generationItem(uuid.NewString())
+	if err := c.Engine.Set(ctx, key, item, cacheutils.Forever); err != nil {
+		err = c.replayDelete(key, err) // not the same item again: it may have been stored, and replaced since
+		return fmt.Errorf("backends: invalidate group %q: %w", group, err)
+	}
+	if logging.Enabled(logging.LevelDebug) {
+		logging.Log(logging.LevelDebug, logging.Event{Action: logging.Invalidate, Backend: c.Name, Key: group})
+	}
+	return nil
+}
+
+func generationItem(id string) engine.Item {
+	return engine.Item{Value: []byte(id), Flags: flagsText, Cost: len(id)}
+}
+
+// generations reads what the groups hold now, in one multi-get.
+func (c *Store) generations(ctx context.Context, groups []string) ([]generation, error) {
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	keys := make([]string, len(groups))
+	for i, group := range groups {
+		keys[i] = c.groupKey(group)
+	}
+	got, err := c.getEach(ctx, keys)
+	found := make([]generation, len(groups))
+	for i, group := range groups {
+		if !got[i].there && err != nil {
+			return nil, fmt.Errorf("backends: read the generation of group %q: %w", group, err)
+		}
+		found[i] = generation{group, string(got[i].item.Value)}
+	}
+	return found, nil
+}
+
+// begun returns what the groups hold now; those that held nothing are given a generation.
+func (c *Store) begun(ctx context.Context, groups []string) ([]generation, error) {
+	found, err := c.generations(ctx, groups)
+	if err != nil {
+		return nil, err
+	}
+	return c.complete(ctx, found)
+}
+
+// begunBounded is begun as an operation of its own.
+func (c *Store) begunBounded(ctx context.Context, groups []string) ([]generation, error) {
+	ctx, done, err := c.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return c.begun(ctx, groups)
+}
+
+// complete gives those of the groups a generation that have none. Processes that do so at the
+// same time agree: add lets one of them through, and the others read what that one wrote.
+func (c *Store) complete(ctx context.Context, found []generation) ([]generation, error) {
+	if len(found) > maxGroups {
+		return nil, fmt.Errorf("backends: %w: an entry in %d groups, which can be in %d at most", cacheutils.ErrArguments, len(found), maxGroups)
+	}
+	for range 3 { // a new generation may be lost again, but not for ever
+		var missing []string
+		for _, g := range found {
+			if g.id == "" {
+				missing = append(missing, g.group)
+			}
+		}
+		if len(missing) == 0 {
+			return found, nil
+		}
+		found = slices.Clone(found)
+		var others []string // somebody else was first
+		for _, group := range missing {
+			id := uuid.NewString()
+			added, err := c.Engine.Add(ctx, c.groupKey(group), generationItem(id), cacheutils.Forever)
+			if err != nil {
+				return nil, fmt.Errorf("backends: begin group %q: %w", group, err)
+			}
+			if added {
+				setGeneration(found, generation{group, id})
+			} else {
+				others = append(others, group)
+			}
+		}
+		read, err := c.generations(ctx, others)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range read {
+			setGeneration(found, g)
+		}
+	}
+	return nil, errors.New("backends: the key of a group is lost as soon as it is written")
+}
+
+func setGeneration(list []generation, g generation) {
+	for i := range list {
+		if list[i].group == g.group {
+			list[i] = g
+		}
+	}
+}
+
+// unique returns names sorted, each once.
+func unique(names []string) []string {
+	if len(names) < 2 {
+		return names
+	}
+	return slices.Compact(slices.Sorted(slices.Values(names)))
+}

@@ -1,0 +1,187 @@
+package store
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/cachekey"
+)
+
+// maxKey is the length in bytes of the longest key that memcached takes. It holds for all
+// engines, so that a key is the same wherever it is stored.
+const maxKey = 250
+
+// maxHead leaves room after prefix and version for a readable head and a hash.
+const maxHead = 150
+
+// leastKey is the length of a key that is nothing but a hash.
+const leastKey = 32
+
+// A Key addresses an entry of the Cache that made it.
+type Key struct {
+	text   string // before prefix and version
+	stored string // as the engine knows it
+	groups []string
+	in     *Groups // the same groups, where somebody has them already
+	check  keyCheck
+}
+
+// A keyCheck is part of the sha256 of a key that was shortened, zero for other keys. It goes
+// into the entry: md5, whose sum makes shortened keys differ, can be made to collide.
+type keyCheck [16]byte
+
+// also returns the key for an entry in the groups, too.
+func (k Key) also(groups []string) Key {
+	if len(groups) > 0 {
+		k.groups, k.in = unique(append(slices.Clip(k.groups), groups...)), nil
+	}
+	return k
+}
+
+// groupKeys returns the keys of the key's groups.
+func (c *Store) groupKeys(key *Key) []string {
+	if key.in != nil || len(key.groups) == 0 {
+		return key.in.keysOrNone()
+	}
+	return c.Groups(key.groups...).keys
+}
+
+// Groups are the groups that entries of one Cache are in. Make them once for many keys.
+type Groups struct{ names, keys []string }
+
+// Groups returns the groups of those names.
+func (c *Store) Groups(names ...string) *Groups {
+	g := &Groups{names: unique(names)}
+	for _, name := range g.names {
+		g.keys = append(g.keys, c.groupKey(name))
+	}
+	return g
+}
+
+func (g *Groups) keysOrNone() []string {
+	if g == nil {
+		return nil
+	}
+	return g.keys
+}
+
+// AppendHead appends what stands before the text of every key, for KeyOf and Look.
+func (c *Store) AppendHead(b []byte) []byte { return append(b, c.head...) }
+
+// KeyOf is Key for a text that was appended to AppendHead: a name and arguments as package cachekey
+// renders them, which have no characters that memcached refuses and don't end like a shortened
+// key. groups may be nil.
+func (c *Store) KeyOf(text string, groups *Groups) Key {
+	k := Key{text: text[len(c.head):], stored: text}
+	if !c.fits(text) {
+		k = c.Key(strings.Clone(k.text))
+	}
+	if groups != nil {
+		k.groups, k.in = groups.names, groups
+	}
+	return k
+}
+
+// borrowedKey is KeyOf for a text that others change later: the key, too, may be used only until
+// then.
+func (c *Store) borrowedKey(text []byte, groups *Groups) Key { return c.KeyOf(borrowed(text), groups) }
+
+// borrowed returns text as a string that shares its memory.
+func borrowed(text []byte) string { return unsafe.String(unsafe.SliceData(text), len(text)) }
+
+// fits tells whether text is a key as it is stored.
+func (c *Store) fits(text string) bool { return len(text) <= maxKey && c.KeyFunction == nil }
+
+// clone returns the key with memory of its own.
+func (k Key) clone() Key {
+	head, shares := strings.CutSuffix(k.stored, k.text)
+	k.stored = strings.Clone(k.stored)
+	if shares {
+		k.text = k.stored[len(head):]
+	} else {
+		k.text = strings.Clone(k.text)
+	}
+	return k
+}
+
+// String returns the key without the backend's prefix and version.
+func (k Key) String() string { return k.text }
+
+// Key returns the key for any text: one that is too long, or that has characters which
+// memcached refuses, is shortened as cachekey.Sanitize does, so that with prefix and version
+// it has at most 250 bytes. An entry under it is in the groups.
+func (c *Store) Key(text string, groups ...string) Key {
+	short := cachekey.Sanitize(text, maxKey-len(c.head))
+	k := Key{text: short, stored: c.compose(short, c.Version)}
+	if over := len(k.stored) - maxKey; over > 0 { // what the key function adds
+		short = cachekey.Sanitize(text, max(len(short)-over, leastKey))
+		k = Key{text: short, stored: c.compose(short, c.Version)}
+	}
+	if short != text {
+		sum := sha256.Sum256([]byte(text))
+		copy(k.check[:], sum[:])
+	}
+	return k.also(groups)
+}
+
+// PlainKey returns the key for text as it is, in that version, or an error if the engine can't take it. Where
+// it can, but memcached could not, that is logged, as Django warns.
+func (c *Store) PlainKey(text, version string, groups []string) (Key, error) {
+	if text == "" {
+		return Key{}, fmt.Errorf("backends: %w: it is empty", cacheutils.ErrInvalidKey)
+	}
+	k := Key{text: text, stored: c.compose(text, version), groups: unique(groups)}
+	if c.checkKey != nil {
+		if err := c.checkKey(k.stored); err != nil {
+			return Key{}, fmt.Errorf("backends: %w", err)
+		}
+		return k, nil
+	}
+	if why := notPortable(k.stored); why != "" {
+		c.notice(fmt.Sprintf("key %q %s: memcached would refuse it", k.stored, why))
+	}
+	return k, nil
+}
+
+func (c *Store) compose(key, version string) string {
+	if c.KeyFunction != nil {
+		return c.KeyFunction(key, c.KeyPrefix, version)
+	}
+	if version == c.Version {
+		return c.head + key
+	}
+	return head(c.KeyPrefix, version) + key
+}
+
+// head is what Django puts before a key.
+func head(prefix, version string) string { return prefix + ":" + version + ":" }
+
+func notPortable(key string) string {
+	if len(key) > maxKey {
+		return fmt.Sprintf("has %d bytes, more than %d", len(key), maxKey)
+	}
+	if i := strings.IndexFunc(key, func(r rune) bool { return r <= ' ' || r == 0x7f }); i >= 0 {
+		return fmt.Sprintf("has the character %q", key[i])
+	}
+	return ""
+}
+
+// CheckHead returns an error that matches cacheutils.ErrConfig if keys can't begin with prefix and version.
+func CheckHead(prefix, version string) error {
+	h := head(prefix, version)
+	if why := notPortable(h); why != "" {
+		return fmt.Errorf("%w: KeyPrefix %q with Version %q %s", cacheutils.ErrConfig, prefix, version, why)
+	}
+	if strings.Contains(h, groupMark) {
+		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %q, which the keys of groups begin with", cacheutils.ErrConfig, prefix, version, groupMark)
+	}
+	if len(h) > maxHead {
+		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %d bytes, which leaves no room for keys: use at most %d",
+			cacheutils.ErrConfig, prefix, version, len(h), maxHead)
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+package store
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// debug logs what an operation found or did. Nothing is made unless somebody reads it.
+func (c *Store) debug(action logging.Action, key *Key, size int) {
+	if logging.Enabled(logging.LevelDebug) {
+		logging.Log(logging.LevelDebug, logging.Event{Action: action, Backend: c.Name, Key: strings.Clone(key.text), Size: size})
+	}
+}
+
+// fault logs a fault that the caller of a decorated function doesn't see, at most one a
+// second for each backend: a server that is down must not fill a disk.
+func (c *Store) fault(doing string, err error) {
+	if c.faults.allow(time.Now()) {
+		logging.Log(logging.LevelWarn, logging.Event{Action: logging.Fault, Backend: c.Name, Text: doing, Err: err})
+	}
+}
+
+func (c *Store) notice(text string) {
+	if c.notices.allow(time.Now()) {
+		logging.Log(logging.LevelWarn, logging.Event{Action: logging.Notice, Backend: c.Name, Text: text})
+	}
+}
+
+// A limiter lets one event a second through.
+type limiter struct {
+	mu   sync.Mutex
+	next time.Time
+}
+
+func (l *limiter) allow(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Before(l.next) {
+		return false
+	}
+	l.next = now.Add(time.Second)
+	return true
+}

@@ -1,0 +1,356 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+	"unsafe"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// The low-level operations: what backends.Cache says of its methods holds.
+
+// Get reads the value under key into the variable that into points at.
+func (c *Store) Get(ctx context.Context, key Key, into any) error {
+	v, err := target("Get", into)
+	if err != nil {
+		return err
+	}
+	p, err := c.lookup(ctx, key, codec.Of(v.Type()), false)
+	if err != nil {
+		return err
+	}
+	v.Set(reflect.ValueOf(p).Elem())
+	return nil
+}
+
+// lookup returns a pointer to the value under key, which is not to be changed; with old that
+// may be a stale one.
+func (c *Store) lookup(ctx context.Context, key Key, t *codec.Type, old bool) (any, error) {
+	if err := c.open(); err != nil {
+		return nil, err
+	}
+	f, err := c.readStored(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if f.state == fresh || old && f.state == stale {
+		p, err := f.entry.value(&key, t)
+		if err == nil {
+			c.debug(logging.Hit, &key, 0)
+			return p, nil
+		}
+		f.err = err
+	}
+	if f.err != nil {
+		return nil, fmt.Errorf("backends: get %q: %w: %w", key.text, cacheutils.ErrCacheMiss, f.err)
+	}
+	c.debug(logging.Miss, &key, 0)
+	return nil, fmt.Errorf("backends: get %q: %w", key.text, cacheutils.ErrCacheMiss)
+}
+
+// GetMany looks for the values of type t under keys, and hands those that it finds to found, by the index of
+// their key, also when it returns an error because some servers failed. Entries that aren't values of that type
+// are left out and logged. All keys are in the groups.
+func (c *Store) GetMany(ctx context.Context, keys []Key, groups []string, t reflect.Type, found func(i int, value reflect.Value)) error {
+	if len(groups) > 0 {
+		in := c.Groups(groups...)
+		for i := range keys {
+			keys[i].groups, keys[i].in = in.names, in
+		}
+	}
+	ctx, done, err := c.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	q, err := c.ask(ctx, keys)
+	defer q.free()
+	typ := codec.Of(t)
+	for i := range keys {
+		if p, ok := c.oneOfMany(ctx, q, i, &keys[i], typ, err); ok {
+			found(i, reflect.ValueOf(p).Elem())
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("backends: get %d keys: %w", len(keys), err)
+	}
+	return nil
+}
+
+// oneOfMany returns a pointer to the value of the key with index i, where ask has returned err, of which the caller is told.
+func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *codec.Type, err error) (p any, ok bool) {
+	var f finding
+	failed := q.assess(ctx, c, &f, key, i, err)
+	if failed == nil && f.state == fresh {
+		p, f.err = f.entry.value(key, t)
+		if f.err == nil {
+			c.debug(logging.Hit, key, 0)
+			return p, true
+		}
+	}
+	switch {
+	case f.err != nil:
+		c.fault("decode the entry of "+key.text, f.err)
+	case err != nil:
+	case failed != nil:
+		c.fault("look for "+key.text, failed)
+	default:
+		c.debug(logging.Miss, key, 0)
+	}
+	return nil, false
+}
+
+// Set stores value under key for timeout, or the store's own for DefaultTimeout.
+func (c *Store) Set(ctx context.Context, key Key, value any, timeout time.Duration) error {
+	if timeout = c.timeoutOf(timeout); timeout <= 0 {
+		return c.setIn(ctx, key, value, timeout, nil)
+	}
+	groups, err := c.begunBounded(ctx, key.groups)
+	if err != nil {
+		return fmt.Errorf("backends: set %q: %w", key.text, err)
+	}
+	return c.setIn(ctx, key, value, timeout, groups)
+}
+
+// DefaultTimeout stands for the store's own timeout.
+const DefaultTimeout time.Duration = -1 << 63
+
+// timeoutOf returns timeout, or what it stands for.
+func (c *Store) timeoutOf(timeout time.Duration) time.Duration {
+	if timeout == DefaultTimeout {
+		return c.Timeout
+	}
+	return timeout
+}
+
+// setIn is Set for groups that have these generations.
+func (c *Store) setIn(ctx context.Context, key Key, value any, timeout time.Duration, groups []generation) error {
+	t, p := boxed(value)
+	e, err := c.sealPlain(key, t, p)
+	if err != nil {
+		return err
+	}
+	e.groups = groups
+	return c.store(ctx, key, &e, timeout, 0)
+}
+
+// store writes e over whatever is there: a computation that is under way is not stored after that.
+func (c *Store) store(ctx context.Context, key Key, e *entry, timeout, stale time.Duration) error {
+	enter := c.enter
+	if timeout <= 0 {
+		enter = c.outlast
+	}
+	ctx, done, err := enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	c.flights.void(key)
+	if timeout <= 0 {
+		_, err = c.Engine.Delete(ctx, key.stored)
+	} else {
+		keep := e.stamp(timeout, stale)
+		err = c.Engine.Set(ctx, key.stored, e.item(), keep)
+	}
+	if err != nil {
+		return fmt.Errorf("backends: set %q: %w", key.text, err)
+	}
+	c.debug(logging.Set, &key, e.cost)
+	return nil
+}
+
+// SetMany stores value(i) under each of the keys, which are all in the groups. It returns their errors by index.
+func (c *Store) SetMany(ctx context.Context, keys []Key, groups []string, value func(i int) any, timeout time.Duration) []error {
+	errs := make([]error, len(keys))
+	timeout = c.timeoutOf(timeout)
+	var generations []generation
+	if timeout > 0 {
+		var err error
+		if generations, err = c.begunBounded(ctx, unique(groups)); err != nil {
+			for i := range errs {
+				errs[i] = fmt.Errorf("backends: set %d keys: %w", len(keys), err)
+			}
+			return errs
+		}
+	}
+	each(len(keys), func(i int) { errs[i] = c.setIn(ctx, keys[i], value(i), timeout, generations) })
+	return errs
+}
+
+// Add stores value under key unless there is one, and reports whether it did. With a timeout
+// that is over already it reports whether there was none.
+func (c *Store) Add(ctx context.Context, key Key, value any, timeout time.Duration) (bool, error) {
+	t, p := boxed(value)
+	e, err := c.sealPlain(key, t, p)
+	if err != nil {
+		return false, err
+	}
+	if timeout = c.timeoutOf(timeout); timeout <= 0 {
+		had, err := c.Has(ctx, key)
+		return !had && err == nil, err
+	}
+	ctx, done, err := c.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	added, err := c.add(ctx, key, &e, timeout)
+	if err != nil {
+		return false, fmt.Errorf("backends: add %q: %w", key.text, err)
+	}
+	if added {
+		c.debug(logging.Set, &key, e.cost)
+	}
+	return added, nil
+}
+
+// add stores e where there is no value that counts.
+func (c *Store) add(ctx context.Context, key Key, e *entry, timeout time.Duration) (bool, error) {
+	var err error
+	if e.groups, err = c.begun(ctx, key.groups); err != nil {
+		return false, err
+	}
+	keep := e.stamp(timeout, 0)
+	for {
+		if added, err := c.Engine.Add(ctx, key.stored, e.item(), keep); added || err != nil || c.discards {
+			return added, err
+		}
+		f, err := c.read(ctx, key)
+		if err != nil || f.state == fresh {
+			return false, err
+		}
+		if f.state == absent {
+			continue // it has gone since
+		}
+		c.flights.void(key)
+		e.cas = f.entry.cas
+		if swapped, err := c.Engine.CompareAndSwap(ctx, key.stored, e.item(), keep); swapped || err != nil {
+			return swapped, err
+		}
+	}
+}
+
+// Touch gives the entry under key a new timeout, counted from now, and reports whether there
+// is one. A timeout that is over already deletes it, though ctx has ended, as Delete.
+func (c *Store) Touch(ctx context.Context, key Key, timeout time.Duration) (bool, error) {
+	timeout = c.timeoutOf(timeout)
+	enter := c.enter
+	if timeout <= 0 {
+		enter = c.outlast
+	}
+	ctx, done, err := enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	had, err := c.change(ctx, key, func(e *entry) (time.Duration, error) {
+		return e.stamp(timeout, 0), nil
+	}, timeout <= 0)
+	if err != nil {
+		return false, fmt.Errorf("backends: touch %q: %w", key.text, err)
+	}
+	return had, nil
+}
+
+// change swaps what edit makes of the fresh entry under key for it, or deletes it, and tells
+// whether there was one. An entry that changes meanwhile is read again.
+func (c *Store) change(ctx context.Context, key Key, edit func(*entry) (keep time.Duration, err error), remove bool) (bool, error) {
+	for {
+		f, err := c.read(ctx, key)
+		if err != nil || f.state != fresh {
+			return false, err
+		}
+		if remove {
+			return c.Delete(ctx, key)
+		}
+		keep, err := edit(&f.entry)
+		if err != nil {
+			return false, err
+		}
+		if swapped, err := c.Engine.CompareAndSwap(ctx, key.stored, f.entry.item(), keep); swapped || err != nil {
+			return swapped, err
+		}
+	}
+}
+
+// Delete removes the entry under key, and reports whether there was one. It is carried out though ctx has ended;
+// a deadline that is ahead bounds it.
+func (c *Store) Delete(ctx context.Context, key Key) (bool, error) {
+	ctx, done, err := c.outlast(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	c.flights.void(key)
+	had, err := c.Engine.Delete(ctx, key.stored)
+	if err != nil {
+		err = c.replayDelete(key.stored, err)
+		return false, fmt.Errorf("backends: delete %q: %w", key.text, err)
+	}
+	c.debug(logging.Delete, &key, 0)
+	return had, nil
+}
+
+// DeleteMany is Delete for several keys. It tries all of them, many at a time, and once more if none has
+// failed, see all. It returns the errors joined.
+func (c *Store) DeleteMany(ctx context.Context, keys []Key) error {
+	return all(len(keys), func(i int) error {
+		_, err := c.Delete(ctx, keys[i])
+		return err
+	})
+}
+
+// Has reports whether there is an entry under key, whatever its value.
+func (c *Store) Has(ctx context.Context, key Key) (bool, error) {
+	if err := c.open(); err != nil {
+		return false, err
+	}
+	f, err := c.readStored(ctx, key)
+	return f.state == fresh, err
+}
+
+// Clear removes every entry of the store. On a server that is everything on it, other
+// prefixes and other programs' entries too. It is carried out though ctx has ended, as Delete.
+func (c *Store) Clear(ctx context.Context) error {
+	ctx, done, err := c.outlast(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	c.flights.voidAll()
+	if err := c.Engine.Clear(ctx); err != nil {
+		return fmt.Errorf("backends: clear %q: %w", c.Name, err)
+	}
+	if logging.Enabled(logging.LevelDebug) {
+		logging.Log(logging.LevelDebug, logging.Event{Action: logging.Clear, Backend: c.Name})
+	}
+	return nil
+}
+
+// target returns the variable that into points at.
+func target(method string, into any) (reflect.Value, error) {
+	v := reflect.ValueOf(into)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return v, fmt.Errorf("backends: %w: %s takes a pointer to the variable to fill, got %T", cacheutils.ErrArguments, method, into)
+	}
+	return v.Elem(), nil
+}
+
+// boxed returns a pointer to a copy of value. A nil is an any without a value.
+func boxed(value any) (*codec.Type, any) {
+	if value == nil {
+		return codec.Of(reflect.TypeFor[any]()), new(any)
+	}
+	v := reflect.ValueOf(value)
+	p := reflect.New(v.Type())
+	p.Elem().Set(v)
+	return codec.Of(v.Type()), p.Interface()
+}
+
+// pointer returns the address in p, which holds a pointer.
+func pointer(p any) unsafe.Pointer { return reflect.ValueOf(p).UnsafePointer() }

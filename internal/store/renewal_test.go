@@ -1,0 +1,104 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cacheutils/cacheutils/backends/locmem"
+	"github.com/cacheutils/cacheutils/engine"
+)
+
+func leasing(t *testing.T) *Store {
+	t.Helper()
+	e, err := locmem.Open(engine.Settings{Location: []string{t.Name()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := New(Config{
+		Name: "leases", Engine: e, Timeout: time.Hour, Version: "1", CompressAbove: 1024,
+		Lease: 90 * time.Millisecond, OperationTimeout: 250 * time.Millisecond,
+	})
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func mustTake(t *testing.T, c *Store, key string) *lease {
+	t.Helper()
+	k := c.Key(key)
+	l, ok, err := c.take(context.Background(), &flight{key: &k}, finding{}, false)
+	if !ok || err != nil {
+		t.Fatalf("take %s: %v, %v", key, ok, err)
+	}
+	return l
+}
+
+// Each lease is renewed a third of its life after it was taken, whatever others do meanwhile, and as
+// long as it is held.
+func TestRenewals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := leasing(t)
+		onIt := func(key string) entry {
+			f, err := c.read(context.Background(), c.Key(key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return f.entry
+		}
+		var written [5]uint64 // the writes of the marks
+		var leases []*lease
+		for i := range 5 {
+			leases = append(leases, mustTake(t, c, fmt.Sprint("k", i)))
+			time.Sleep(10 * time.Millisecond)
+		}
+		leases[1].settle(context.Background(), &settlement{})
+		leases[4].settle(context.Background(), &settlement{})
+		for range 10 {
+			time.Sleep(45 * time.Millisecond)
+			synctest.Wait()
+			for i, l := range leases {
+				c.renewals.mu.Lock()
+				queued := l.queued
+				c.renewals.mu.Unlock()
+				mark := onIt(fmt.Sprint("k", i))
+				left := mark.heldUntil - time.Now().UnixMilli()
+				held, renewed := i != 1 && i != 4, mark.cas != written[i]
+				if held && (left < 60 || left > 90 || !renewed) || queued != held {
+					t.Errorf("lease %d: %d ms are left, written anew %v, on the list %v", i, left, renewed, queued)
+				}
+				written[i] = mark.cas
+			}
+		}
+		for _, l := range leases {
+			l.settle(context.Background(), &settlement{})
+		}
+		c.renewals.mu.Lock()
+		defer c.renewals.mu.Unlock()
+		if c.renewals.first != nil || c.renewals.last != nil {
+			t.Error("there are leases on the list that nobody holds")
+		}
+	})
+}
+
+// A timer that was set in a bubble which has ended never goes off.
+func TestRenewals_AfterABubble(t *testing.T) {
+	c := leasing(t)
+	c.Engine.Get(context.Background(), "k") // starts the store's goroutines
+	var first *lease
+	synctest.Test(t, func(t *testing.T) { first = mustTake(t, c, "in the bubble") })
+	defer c.renewals.end(first)
+	l := mustTake(t, c, "after it")
+	defer c.renewals.end(l)
+	f, _ := c.read(context.Background(), *l.key)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		now, err := c.read(context.Background(), *l.key)
+		if err == nil && now.entry.holder == l.token && now.entry.heldUntil > f.entry.heldUntil && now.entry.cas != f.entry.cas {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it was not renewed: %+v, %v", now.entry.label, err)
+		}
+	}
+}

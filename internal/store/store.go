@@ -1,0 +1,121 @@
+// Package store is the protocol of a backend: one value per key, fresh, and computed once at a time among
+// all processes that share an engine. Package backends configures Stores, packages decorators and cache use
+// them.
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/engine"
+)
+
+// A Config says what a Store is made of. There are no defaults: package backends knows those.
+type Config struct {
+	Name             string // of the backend, for logs and errors
+	Engine           engine.Engine
+	Timeout          time.Duration // of entries whose timeout is not given
+	KeyPrefix        string
+	Version          string
+	GroupVersion     string                                   // stands before the keys of groups
+	KeyFunction      func(key, prefix, version string) string // nil: KeyPrefix:Version:key
+	CompressAbove    int                                      // bytes above which encoded values are compressed; negative: never
+	Stale            time.Duration                            // how long values are served past their timeout
+	Lease            time.Duration
+	OperationTimeout time.Duration
+	StoreLater       bool // results are handed out before they are stored
+}
+
+// A Store is one configured backend. Its methods may be called by many goroutines at once. A Store that was
+// closed returns errors that match cacheutils.ErrClosed.
+type Store struct {
+	Config
+	live     bool
+	living   engine.Sighter // the engine, where it is one
+	checkKey func(string) error
+	head     string // prefix:version: before every key, unless there is a key function
+
+	// timed says that the engine bounds operations by the operation timeout, too, and gives those more time of
+	// which the answer is arriving.
+	timed bool
+
+	closed     atomic.Bool // nothing is begun any more
+	shutting   sync.Once   // closes the engine, when the last flight has ended
+	shutErr    error
+	answered   atomic.Int64      // when the store answered last, in nanoseconds since epoch
+	each       engine.EachGetter // the engine, if it is one
+	discards   bool
+	flights    flights
+	disowned   disowned
+	disowning  atomic.Int64 // leases that are being taken away
+	background background
+	renewals   renewals
+	faults     limiter
+	notices    limiter
+}
+
+// New returns a Store. Its prefix and version are those of which CheckHead has returned nil.
+func New(config Config) *Store {
+	c := &Store{Config: config}
+	if c.KeyFunction == nil {
+		c.head = head(c.KeyPrefix, c.Version)
+	}
+	if h, ok := c.Engine.(engine.LiveHolder); ok {
+		c.live = h.HoldsLive()
+		c.living, _ = c.Engine.(engine.Sighter)
+	}
+	if c.StoreLater && !c.live {
+		c.flights.later = make(chan struct{}, maxLater)
+	}
+	if t, ok := c.Engine.(engine.Timed); ok {
+		c.timed = t.KeepsTime()
+	}
+	c.each, _ = c.Engine.(engine.EachGetter)
+	if d, ok := c.Engine.(engine.Discarder); ok {
+		c.discards = d.Discards()
+	}
+	c.flights.remote = !c.live && !c.discards
+	c.flights.lease, c.flights.hung = c.Lease, c.giveUp
+	c.answered.Store(int64(time.Since(epoch)))
+	if k, ok := c.Engine.(engine.KeyChecker); ok {
+		c.checkKey = k.CheckKey
+	}
+	return c
+}
+
+// Holds returns nil if the store can hold the task's values, else an error as that of Task.Err.
+func (c *Store) Holds(t *Task) error {
+	if c.holdsLive(t.typ, t.shared) {
+		return nil
+	}
+	return t.typ.Err()
+}
+
+// Servers returns what is known of each server of the engine, without asking it; nil if it has none.
+func (c *Store) Servers() []engine.Server {
+	if e, ok := c.Engine.(engine.ServerEngine); ok {
+		return e.Servers()
+	}
+	return nil
+}
+
+// Health asks each server of the engine at once whether it answers. It returns by address nil or what is wrong.
+func (c *Store) Health(ctx context.Context) map[string]error {
+	if e, ok := c.Engine.(engine.ServerEngine); ok {
+		return e.Ping(ctx)
+	}
+	return nil
+}
+
+// replayDelete has a key removed later, which could not be removed, or given a group's new generation, for
+// that err, if the engine does so.
+func (c *Store) replayDelete(stored string, err error) error {
+	if r, ok := c.Engine.(engine.Replayer); ok && r.ReplayDelete(stored) {
+		return fmt.Errorf("%w: %w", cacheutils.ErrQueued, err)
+	}
+	return err
+}

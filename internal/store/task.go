@@ -1,0 +1,132 @@
+package store
+
+import (
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/cacheutils/cacheutils/internal/codec"
+)
+
+// A Task is what Fetch needs to know about a cached computation, whatever its key. Make it once,
+// with NewTask: it compiles how values are encoded, and counts.
+type Task struct {
+	Stats Stats
+
+	// Stale is how long a value may be served past its timeout while it is computed anew, or
+	// when that fails; negative: not at all; DefaultStale: as the backend says.
+	Stale time.Duration
+
+	// Linger is how long a computation may go on when all who waited have left; negative: not at all;
+	// DefaultLinger: for the backend's lease where the last one's deadline had passed, else not at all.
+	Linger time.Duration
+
+	// Doubted says that a result is not to be stored if its computation's context had ended: that may
+	// be why it is what it is, and it has no error to say so.
+	Doubted bool
+
+	// Many says that computations are for several keys, and may find that there is nothing for one
+	// of them. Without it such a Result is never seen by the task's callers.
+	Many bool
+
+	name   string      // for logs and errors
+	typ    *codec.Type // of the value
+	shared bool        // callers only read values, so all may have the same
+	plain  bool        // stored as by Set, and only where nothing is
+
+	took   atomic.Int64 // how long the function took the last time, in nanoseconds; 0: that isn't known
+	probed atomic.Int64 // when it was run to find that out, in nanoseconds since epoch; 0: never
+}
+
+// DefaultStale stands for the backend's own time that values may be served past their timeout.
+const DefaultStale time.Duration = -1 << 63
+
+// DefaultLinger stands for the time that a computation goes on without anything else being said.
+const DefaultLinger time.Duration = -1 << 63
+
+// NewTask returns a task whose computations have values of type t. name is for logs and
+// errors. shared says that callers only read the values that Fetch returns: they then all
+// get the same one, and an engine that holds live values keeps it as it is.
+func NewTask(name string, t reflect.Type, shared bool) *Task {
+	task := &Task{Stale: DefaultStale, Linger: DefaultLinger, name: name, typ: codec.Of(t), shared: shared}
+	task.Stats.Hits.spread()
+	return task
+}
+
+// Err returns nil if there are engines that can store the task's values. Otherwise the error
+// matches cacheutils.ErrUnsupportedValue and names what in the type they can't.
+func (t *Task) Err() error {
+	if t.shared || t.typ.Shareable() {
+		return nil
+	}
+	return t.typ.Err()
+}
+
+const (
+	// leastPatience is how long the store is waited for in any case: that may be the machine's fault.
+	leastPatience = 10 * time.Millisecond
+	// unknownTakes is what a function counts as taking that has not run in this process yet.
+	unknownTakes = 32 * time.Millisecond
+	// probeEvery is how often a function is run without the store though it seems to take too long for its caller:
+	// it may not take that long any more.
+	probeEvery = time.Second
+)
+
+// takes returns how long the function probably takes.
+func (t *Task) takes() time.Duration {
+	if took := time.Duration(t.took.Load()); took > 0 {
+		return took
+	}
+	return unknownTakes
+}
+
+// spare returns for how long a caller who has left to it may wait for the store: half of that, or less,
+// so that there is time for the function, and a quarter more.
+func (t *Task) spare(left time.Duration) time.Duration {
+	return max(min(left/2, left-t.takes()*5/4), leastPatience)
+}
+
+// fits reports whether the function probably ends within left.
+func (t *Task) fits(left time.Duration) bool { return left > t.takes() }
+
+// probes reports whether it's time to run the function though it doesn't seem to fit.
+func (t *Task) probes(now time.Duration) bool {
+	last := t.probed.Load()
+	return (last == 0 || now-time.Duration(last) >= probeEvery) && t.probed.CompareAndSwap(last, int64(now))
+}
+
+// learns notes how long a run of the function took. Of one whose context had ended it is only known that it
+// takes longer.
+func (t *Task) learns(took time.Duration, cut bool) {
+	if !cut || took > time.Duration(t.took.Load()) {
+		t.took.Store(int64(took))
+	}
+}
+
+// Stats counts what happened to the calls of a function. All fields only grow.
+type Stats struct {
+	Hits          Counter       // calls answered from the cache, with a fresh value
+	Stale         atomic.Uint64 // calls that found a value past its timeout
+	Misses        atomic.Uint64 // calls that found nothing there
+	Joins         atomic.Uint64 // of those: calls that waited for a computation in this process
+	Waits         atomic.Uint64 // looks for a value that another process computes
+	Computations  atomic.Uint64 // runs of the function, forced ones included
+	Stores        atomic.Uint64 // results stored
+	Refusals      atomic.Uint64 // results not stored, because the key or a group was invalidated meanwhile
+	Invalidations atomic.Uint64 // entries deleted through the function's handle
+	Errors        atomic.Uint64 // cache faults that were kept from callers
+}
+
+// A Result is what a computation came to.
+type Result struct {
+	// Rekey, if not nil, appends the text of the key as the arguments make it now, which a caller who has left may
+	// have changed. A result for another key is nobody's.
+	Rekey func(head []byte) ([]byte, error)
+
+	Value   any           // a pointer to a value of the task's type, which nobody else has
+	Err     error         // the function's error: Value is passed on, but not stored
+	Absent  bool          // there is nothing for the key: Value is nil, and that may be stored
+	Discard bool          // not to be stored, though there is no error
+	Timeout time.Duration // how long to store it; not positive: not at all; or DefaultTimeout
+	Closed  bool          // the Cache is closed, and nothing was computed: get the backend again
+}
