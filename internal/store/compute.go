@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
 // compute waits for the flight of key or leads one. started is when the caller did, and f what
 // it found, or nil when it could not look.
-func (c *Store) compute(ctx context.Context, key *Key, task *Task, compute func(context.Context) Result, started uint64, f *finding) Result {
+func (c *Store) compute(ctx context.Context, key *Key, task *Task, compute func(context.Context) Result, started uint64, f *found) Result {
 	bare := false
 	var last *flight
 	for {
@@ -43,7 +44,7 @@ func (c *Store) compute(ctx context.Context, key *Key, task *Task, compute func(
 			seatOf(ctx).wasLate()
 			bare = true
 		}
-		f = &finding{state: leased} // look again before computing
+		f = &found{state: entry.Leased} // look again before computing
 		if bare || why == landed && c.flights.wasUnasked(fl) {
 			f = nil
 		}
@@ -98,13 +99,13 @@ func isTimeout(err error) bool {
 
 // work gets the lease and computes, or finds a value that another process has stored. f is
 // what was found before, or nil.
-func (c *Store) work(ctx context.Context, fl *flight, compute func(context.Context) Result, f *finding) {
+func (c *Store) work(ctx context.Context, fl *flight, compute func(context.Context) Result, f *found) {
 	if f == nil || c.discards {
 		c.runWithoutLease(ctx, fl, compute)
 		return
 	}
 	for n := 0; ; n++ {
-		if f.state != leased && (f.state != stale || !f.entry.isRefreshed()) {
+		if f.state != entry.Leased && (f.state != entry.Stale || !f.entry.IsRefreshed(time.Now())) {
 			step, done := c.step(ctx, fl)
 			l, ok, err := c.take(step, fl, *f, false)
 			done(err)
@@ -126,21 +127,22 @@ func (c *Store) work(ctx context.Context, fl *flight, compute func(context.Conte
 		}
 		tick := c.flights.tick()
 		step, done := c.glance(ctx, fl)
-		next, err := c.read(step, *fl.key)
+		var next found
+		err := c.lookup(step, &next, fl.key)
 		done(err)
 		if err != nil {
 			c.unreachable(ctx, fl, "look for a result of ", err, compute)
 			return
 		}
-		if next.state == fresh || next.state == stale && !fl.task.plain {
-			value, err := next.entry.value(fl.key, fl.task.typ)
+		if next.state == entry.Fresh || next.state == entry.Stale && !fl.task.plain {
+			value, err := next.entry.Value(fl.task.typ)
 			if err == nil {
 				fl.result, fl.valid = Result{Value: value}, tick
 				return
 			}
-			next.state = dead
+			next.state = entry.Dead
 		}
-		if next.nothing && fl.task.Many {
+		if next.negative && fl.task.Many {
 			fl.result, fl.valid = Result{Absent: true}, tick
 			return
 		}
@@ -292,7 +294,7 @@ func unending(ctx context.Context) context.Context {
 // A settlement is what a lease is to end with.
 type settlement struct {
 	stores bool          // the entry, else the lease is given back
-	entry  entry         // has all that it needs of the result
+	entry  entry.Entry   // has all that it needs of the result
 	keep   time.Duration // how long the engine is to keep it
 	tick   uint64        // after the computation: if the lease is held now, the result is for those who started before
 
@@ -329,7 +331,7 @@ func (c *Store) storeWith(ctx context.Context, fl *flight, l *lease, s *settleme
 	case held:
 		fl.stored = true
 		fl.task.Stats.Stores.Add(1)
-		c.debug(logging.Set, fl.key, s.entry.cost)
+		c.debug(logging.Set, fl.key, s.entry.Cost)
 	default:
 		fl.task.Stats.Refusals.Add(1)
 		if fl.task.plain {
@@ -354,11 +356,12 @@ func (c *Store) giveBack(ctx context.Context, fl *flight, l *lease, s *settlemen
 
 // useStored makes a value that somebody has stored meanwhile the flight's result.
 func (c *Store) useStored(ctx context.Context, fl *flight) {
-	f, err := c.read(ctx, *fl.key)
-	if err != nil || f.state != fresh {
+	var f found
+	err := c.lookup(ctx, &f, fl.key)
+	if err != nil || f.state != entry.Fresh {
 		return
 	}
-	if value, err := f.entry.value(fl.key, fl.task.typ); err == nil {
+	if value, err := f.entry.Value(fl.task.typ); err == nil {
 		fl.result.Value, fl.payload = value, nil
 	}
 }
@@ -376,14 +379,14 @@ func (c *Store) conclude(fl *flight, l *lease) (s settlement) {
 	case r.Discard || timeout <= 0:
 		s.drops = true
 	case r.Absent:
-		s.entry, s.stores, stale = c.absence(*fl.key), true, 0
+		s.entry, s.stores, stale = c.sealer.Negative(fl.key.check), true, 0
 	default:
 		s.entry, s.stores = c.sealResult(fl)
 		s.drops = !s.stores
 	}
 	if s.stores {
-		s.entry.groups = l.groups
-		s.keep = s.entry.stamp(timeout, stale)
+		s.entry.Groups = l.groups
+		s.keep = s.entry.Stamp(time.Now(), timeout, stale)
 	}
 	s.tick = c.flights.tick()
 	return s
@@ -391,19 +394,19 @@ func (c *Store) conclude(fl *flight, l *lease) (s settlement) {
 
 // sealResult makes the entry for the value of the flight's result. A value that can't be encoded is
 // not stored, which is logged and goes no further.
-func (c *Store) sealResult(fl *flight) (e entry, ok bool) {
+func (c *Store) sealResult(fl *flight) (e entry.Entry, ok bool) {
 	t, p := fl.task.typ, fl.result.Value
 	var err error
 	switch {
 	case fl.task.plain && t.Type().Kind() == reflect.Interface: // stored as Set would
-		t, p = boxed(reflect.ValueOf(p).Elem().Interface())
-		e, err = c.sealPlain(*fl.key, t, p)
+		t, p = entry.Box(reflect.ValueOf(p).Elem().Interface())
+		e, err = c.sealer.SealPlain(fl.key.check, len(fl.key.groups) > 0, t, p)
 	case fl.task.plain:
-		e, err = c.sealPlain(*fl.key, t, p)
-	case !c.holdsLive(t, fl.task.shared) && !c.encode(fl):
+		e, err = c.sealer.SealPlain(fl.key.check, len(fl.key.groups) > 0, t, p)
+	case !c.sealer.HoldsLive(t, fl.task.shared) && !c.encode(fl):
 		return e, false
 	default:
-		e, err = c.seal(*fl.key, t, p, fl.task.shared, fl.payload)
+		e, err = c.sealer.Seal(fl.key.check, t, p, fl.task.shared, fl.payload)
 	}
 	if err != nil {
 		c.taskFault(fl.task, "encode a result of ", err)
@@ -414,7 +417,7 @@ func (c *Store) sealResult(fl *flight) (e entry, ok bool) {
 // encode fills in the flight's payload. The callers that don't get a copy compute for
 // themselves, so that a failure is logged and goes no further.
 func (c *Store) encode(fl *flight) bool {
-	payload, err := fl.task.typ.Append([]byte{}, pointer(fl.result.Value))
+	payload, err := entry.Encode([]byte{}, fl.task.typ, fl.result.Value)
 	if err != nil {
 		c.taskFault(fl.task, "encode a result of ", err)
 		return false

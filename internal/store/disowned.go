@@ -3,6 +3,8 @@ package store
 import (
 	"sync"
 	"time"
+
+	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
 // disowned has the tokens that leases of this process may have left on entries when a server didn't
@@ -11,24 +13,24 @@ import (
 // value is empty.
 type disowned struct {
 	mu       sync.Mutex
-	tokens   map[token]bool
-	older    map[token]bool // those of the time before
-	turnover time.Time      // when tokens become older, and the older ones are forgotten
+	tokens   map[entry.Token]bool
+	older    map[entry.Token]bool // those of the time before
+	turnover time.Time            // when tokens become older, and the older ones are forgotten
 }
 
 const disownedFor = time.Minute
 
-func (d *disowned) add(t token, now time.Time) {
+func (d *disowned) add(t entry.Token, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.forget(now)
 	if d.tokens == nil {
-		d.tokens = make(map[token]bool)
+		d.tokens = make(map[entry.Token]bool)
 	}
 	d.tokens[t] = true
 }
 
-func (d *disowned) has(t token, now time.Time) bool {
+func (d *disowned) has(t entry.Token, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.forget(now)

@@ -3,13 +3,15 @@ package store
 import (
 	"testing"
 	"time"
+
+	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
 // A token is known for one to two minutes, whether or not others follow, and then takes no memory.
 func TestDisowned_IsForgotten(t *testing.T) {
 	var d disowned
 	now := time.Unix(1_800_000_000, 0)
-	first, second := newToken(), newToken()
+	first, second := entry.NewToken(), entry.NewToken()
 	d.add(first, now)
 	d.add(second, now.Add(disownedFor*3/2))
 	for _, test := range []struct {

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -46,33 +45,25 @@ func (c *Store) Look(ctx context.Context, text []byte, groups *Groups, task *Tas
 		key := c.borrowedKey(text, groups)
 		return c.look(ctx, &key, task, started)
 	}
-	if c.living != nil && ctx.Err() == nil {
-		live, there := c.living.GetLive(borrowed(text))
-		if value := asItIs(live, task.typ); value != nil {
+	if c.live && ctx.Err() == nil {
+		item, err := c.Engine.Get(ctx, borrowed(text))
+		if value := entry.Unwrap(item.Live, task.typ); value != nil {
 			task.Stats.Hits.Add(1)
 			if logging.Enabled(logging.LevelDebug) {
 				c.logHit(text)
 			}
 			return value, nil
 		}
-		if !there {
-			return nil, &Miss{cache: c, key: c.borrowedKey(text, nil).clone(), task: task, started: started, finding: &nothingThere}
+		key := c.borrowedKey(text, nil)
+		if err == cacheutils.ErrCacheMiss {
+			return nil, &Miss{cache: c, key: key.clone(), task: task, started: started, finding: &nothingThere}
 		}
+		var f found
+		err = c.evaluateItem(ctx, &f, &key, item, err)
+		return c.found(&f, err, &key, task, started)
 	}
 	key := c.borrowedKey(text, nil)
 	return c.look(ctx, &key, task, started)
-}
-
-// asItIs returns the value of what was stored if it counts whatever the time and the groups are: if
-// there is nothing on its label, or only what the engine keeps to.
-func asItIs(live any, t *codec.Type) any {
-	if e, ok := live.(*expiring); ok {
-		live = e.value
-	}
-	if reflect.TypeOf(live) == t.Pointer() {
-		return live
-	}
-	return nil
 }
 
 func (c *Store) logHit(text []byte) {
@@ -82,9 +73,9 @@ func (c *Store) logHit(text []byte) {
 
 // look is Look for a key.
 func (c *Store) look(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
-	var f finding
+	var f found
 	looking, done := c.hurry(ctx, task)
-	err := c.readInto(looking, &f, key)
+	err := c.lookup(looking, &f, key)
 	done(err)
 	return c.found(&f, err, key, task, started)
 }
@@ -136,7 +127,7 @@ func (c *Store) tires(deadline time.Time, task *Task) bool {
 }
 
 // found returns what Look does for a finding, or for the error of a read.
-func (c *Store) found(f *finding, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
+func (c *Store) found(f *found, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
 	if value := c.hit(f, err, key, task, nil); value != nil {
 		task.Stats.Hits.Add(1)
 		return value, nil
@@ -146,14 +137,14 @@ func (c *Store) found(f *finding, err error, key *Key, task *Task, started uint6
 
 // hit returns the value of a finding that is fresh, which is decoded into box unless that is nil, or nil.
 // Who calls it counts.
-func (c *Store) hit(f *finding, err error, key *Key, task *Task, box any) any {
-	if err == nil && f.state == fresh {
-		if value, err := f.entry.valueIn(box, key, task.typ); err == nil {
+func (c *Store) hit(f *found, err error, key *Key, task *Task, box any) any {
+	if err == nil && f.state == entry.Fresh {
+		if value, err := f.entry.ValueIn(box, task.typ); err == nil {
 			c.debug(logging.Hit, key, 0)
 			return value
 		}
 	}
-	if f.nothing && task.Many {
+	if f.negative && task.Many {
 		c.debug(logging.Hit, key, 0)
 		return Absent
 	}
@@ -161,18 +152,18 @@ func (c *Store) hit(f *finding, err error, key *Key, task *Task, box any) any {
 }
 
 // missed returns the miss for a finding, or for the error of a read.
-func (c *Store) missed(f finding, err error, key *Key, task *Task, started uint64) *Miss {
+func (c *Store) missed(f found, err error, key *Key, task *Task, started uint64) *Miss {
 	m := &Miss{cache: c, key: key.clone(), task: task, started: started, finding: &f, err: err}
-	if err == nil && (f.state == fresh || f.state == stale) {
-		if m.old, f.err = f.entry.value(key, task.typ); f.err != nil {
-			f.state = dead
+	if err == nil && (f.state == entry.Fresh || f.state == entry.Stale) {
+		if m.old, f.err = f.entry.Value(task.typ); f.err != nil {
+			f.state = entry.Dead
 		}
 	}
 	return m
 }
 
 // nothingThere is what is found where there is nothing, and nobody changes.
-var nothingThere finding
+var nothingThere found
 
 // A Miss is a look that found no fresh value.
 type Miss struct {
@@ -180,7 +171,7 @@ type Miss struct {
 	key     Key
 	task    *Task
 	started uint64 // the tick of the look
-	finding *finding
+	finding *found
 	err     error // could not look
 	old     any   // of a stale finding
 
@@ -225,21 +216,21 @@ func (c *Store) taskFault(task *Task, doing string, err error) {
 
 // unanswered returns what a caller goes on with whose look has failed: nothing, so that it does without
 // the store, or what has it look again.
-func (m *Miss) unanswered(ctx context.Context) *finding {
+func (m *Miss) unanswered(ctx context.Context) *found {
 	deadline, ok := ctx.Deadline()
 	if !ok || !errors.Is(m.err, context.DeadlineExceeded) || m.cache.tires(deadline, m.task) {
 		return nil
 	}
-	return &finding{state: leased}
+	return &found{state: entry.Leased}
 }
 
 // isStale reports whether the miss is a value past its timeout, which its caller has.
-func (m *Miss) isStale() bool { return m.err == nil && m.finding.state == stale && !m.task.plain }
+func (m *Miss) isStale() bool { return m.err == nil && m.finding.state == entry.Stale && !m.task.plain }
 
 // Refreshes reports whether Fetch may run its computation in the background, after it has returned.
 func (m *Miss) Refreshes() bool {
 	if !m.asked {
-		m.asked, m.refreshes = true, m.isStale() && !m.finding.entry.isRefreshed()
+		m.asked, m.refreshes = true, m.isStale() && !m.finding.entry.IsRefreshed(time.Now())
 	}
 	return m.refreshes
 }
@@ -258,7 +249,7 @@ func (m *Miss) refresh(ctx context.Context, fl *flight, compute func(context.Con
 	fl.seat = seatOf(ctx)
 	w := c.under(ctx, fl)
 	defer func() { w.landed(c.flights.waiting(fl)) }()
-	gone := time.AfterFunc(m.finding.entry.left(), func() {
+	gone := time.AfterFunc(m.finding.entry.Left(time.Now()), func() {
 		c.flights.leave(fl, false, c.lingerOf(m.task, context.DeadlineExceeded), nil)
 	})
 	defer gone.Stop()
@@ -267,7 +258,7 @@ func (m *Miss) refresh(ctx context.Context, fl *flight, compute func(context.Con
 
 // runRefresh takes the lease over the stale value, computes and stores. An error or a panic puts the next
 // try off.
-func (c *Store) runRefresh(ctx context.Context, fl *flight, compute func(context.Context) Result, f finding) {
+func (c *Store) runRefresh(ctx context.Context, fl *flight, compute func(context.Context) Result, f found) {
 	step, done := c.step(ctx, fl)
 	l, ok, err := c.take(step, fl, f, false)
 	done(err)
@@ -326,8 +317,8 @@ func (c *Store) steal(ctx context.Context, fl *flight, patience time.Duration) *
 		defer cancel()
 	}
 	for range forceTries {
-		var f finding
-		f, err = c.read(step, *fl.key)
+		var f found
+		err = c.lookup(step, &f, fl.key)
 		if err == nil {
 			var l *lease
 			var ok bool
@@ -358,7 +349,7 @@ func (c *Store) dropOlder(ctx context.Context, fl *flight) {
 // FetchCached returns the value of the task's type under key, or an error that matches
 // cacheutils.ErrNoCachedValue. It computes nothing.
 func (c *Store) FetchCached(ctx context.Context, key Key, task *Task) (any, error) {
-	value, err := c.lookup(ctx, key, task.typ, true)
+	value, err := c.value(ctx, key, task.typ, true)
 	if err != nil {
 		task.Stats.Misses.Add(1)
 		if errors.Is(err, cacheutils.ErrCacheMiss) && !errors.Is(err, cacheutils.ErrUndecodable) {
@@ -373,12 +364,12 @@ func (c *Store) FetchCached(ctx context.Context, key Key, task *Task) (any, erro
 // Put stores the value of the task's type that value points at, which nobody changes later.
 func (c *Store) Put(ctx context.Context, key Key, task *Task, value any, timeout time.Duration) error {
 	timeout = c.timeoutOf(timeout)
-	e, err := c.seal(key, task.typ, value, task.shared, nil)
+	e, err := c.sealer.Seal(key.check, task.typ, value, task.shared, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("backends: set %q: %w", key.text, err)
 	}
 	if timeout > 0 {
-		if e.groups, err = c.begunBounded(ctx, key.groups); err != nil {
+		if e.Groups, err = c.begunBounded(ctx, key.groups); err != nil {
 			return fmt.Errorf("backends: set %q: %w", key.text, err)
 		}
 	}

@@ -22,7 +22,7 @@ func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(co
 		return err
 	}
 	t := codec.Of(v.Type())
-	if err := t.Err(); err != nil && !c.holdsLive(t, false) {
+	if err := t.Err(); err != nil && !c.sealer.HoldsLive(t, false) {
 		return fmt.Errorf("backends: get or set %q: %w", key.text, err)
 	}
 	task := &Task{name: "GetOrSet", typ: t, plain: true, Linger: DefaultLinger}

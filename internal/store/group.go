@@ -11,6 +11,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -19,12 +20,6 @@ import (
 // while the groups still have them. So to invalidate a group is to give it another
 // generation, whatever it holds, and a group key that was lost invalidates, too. The text of
 // group keys is that of django-cache-utils, so that both can share the groups of a server.
-
-// A generation is what a group held at some time. An empty id says that it held nothing.
-type generation struct {
-	group string
-	id    string
-}
 
 // groupKey returns the key that holds the group's generation.
 func (c *Store) groupKey(group string) string {
@@ -83,31 +78,33 @@ func (c *Store) renewGroup(ctx context.Context, group string) error {
 }
 
 func generationItem(id string) engine.Item {
-	return engine.Item{Value: []byte(id), Flags: flagsText, Cost: len(id)}
+	return engine.Item{Value: []byte(id), Flags: entry.FlagsText, Cost: len(id)}
 }
 
 // generations reads what the groups hold now, in one multi-get.
-func (c *Store) generations(ctx context.Context, groups []string) ([]generation, error) {
+func (c *Store) generations(ctx context.Context, groups []string) ([]entry.Generation, error) {
 	if len(groups) == 0 {
 		return nil, nil
 	}
-	keys := make([]string, len(groups))
-	for i, group := range groups {
-		keys[i] = c.groupKey(group)
+	q := newQuery()
+	defer q.free()
+	for _, group := range groups {
+		q.addGroup(c.groupKey(group))
 	}
-	got, err := c.getEach(ctx, keys)
-	found := make([]generation, len(groups))
+	err := q.run(ctx, c)
+	generations := make([]entry.Generation, len(groups))
 	for i, group := range groups {
-		if !got[i].there && err != nil {
+		got := &q.got[q.groups[c.groupKey(group)]]
+		if !got.there && err != nil {
 			return nil, fmt.Errorf("backends: read the generation of group %q: %w", group, err)
 		}
-		found[i] = generation{group, string(got[i].item.Value)}
+		generations[i] = entry.Generation{Group: group, ID: string(got.item.Value)}
 	}
-	return found, nil
+	return generations, nil
 }
 
 // begun returns what the groups hold now; those that held nothing are given a generation.
-func (c *Store) begun(ctx context.Context, groups []string) ([]generation, error) {
+func (c *Store) begun(ctx context.Context, groups []string) ([]entry.Generation, error) {
 	found, err := c.generations(ctx, groups)
 	if err != nil {
 		return nil, err
@@ -116,7 +113,7 @@ func (c *Store) begun(ctx context.Context, groups []string) ([]generation, error
 }
 
 // begunBounded is begun as an operation of its own.
-func (c *Store) begunBounded(ctx context.Context, groups []string) ([]generation, error) {
+func (c *Store) begunBounded(ctx context.Context, groups []string) ([]entry.Generation, error) {
 	ctx, done, err := c.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -127,15 +124,15 @@ func (c *Store) begunBounded(ctx context.Context, groups []string) ([]generation
 
 // complete gives those of the groups a generation that have none. Processes that do so at the
 // same time agree: add lets one of them through, and the others read what that one wrote.
-func (c *Store) complete(ctx context.Context, found []generation) ([]generation, error) {
-	if len(found) > maxGroups {
-		return nil, fmt.Errorf("backends: %w: an entry in %d groups, which can be in %d at most", cacheutils.ErrArguments, len(found), maxGroups)
+func (c *Store) complete(ctx context.Context, found []entry.Generation) ([]entry.Generation, error) {
+	if len(found) > entry.MaxGroups {
+		return nil, fmt.Errorf("backends: %w: an entry in %d groups, which can be in %d at most", cacheutils.ErrArguments, len(found), entry.MaxGroups)
 	}
 	for range 3 { // a new generation may be lost again, but not for ever
 		var missing []string
 		for _, g := range found {
-			if g.id == "" {
-				missing = append(missing, g.group)
+			if g.ID == "" {
+				missing = append(missing, g.Group)
 			}
 		}
 		if len(missing) == 0 {
@@ -150,7 +147,7 @@ func (c *Store) complete(ctx context.Context, found []generation) ([]generation,
 				return nil, fmt.Errorf("backends: begin group %q: %w", group, err)
 			}
 			if added {
-				setGeneration(found, generation{group, id})
+				setGeneration(found, entry.Generation{Group: group, ID: id})
 			} else {
 				others = append(others, group)
 			}
@@ -166,9 +163,9 @@ func (c *Store) complete(ctx context.Context, found []generation) ([]generation,
 	return nil, errors.New("backends: the key of a group is lost as soon as it is written")
 }
 
-func setGeneration(list []generation, g generation) {
+func setGeneration(list []entry.Generation, g entry.Generation) {
 	for i := range list {
-		if list[i].group == g.group {
+		if list[i].Group == g.Group {
 			list[i] = g
 		}
 	}

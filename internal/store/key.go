@@ -1,7 +1,6 @@
 package store
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
 // maxKey is the length in bytes of the longest key that memcached takes. It holds for all
@@ -27,12 +27,8 @@ type Key struct {
 	stored string // as the engine knows it
 	groups []string
 	in     *Groups // the same groups, where somebody has them already
-	check  keyCheck
+	check  entry.Check
 }
-
-// A keyCheck is part of the sha256 of a key that was shortened, zero for other keys. It goes
-// into the entry: md5, whose sum makes shortened keys differ, can be made to collide.
-type keyCheck [16]byte
 
 // also returns the key for an entry in the groups, too.
 func (k Key) also(groups []string) Key {
@@ -122,8 +118,7 @@ func (c *Store) Key(text string, groups ...string) Key {
 		k = Key{text: short, stored: c.compose(short, c.Version)}
 	}
 	if short != text {
-		sum := sha256.Sum256([]byte(text))
-		copy(k.check[:], sum[:])
+		k.check = entry.CheckOf(text)
 	}
 	return k.also(groups)
 }

@@ -2,15 +2,14 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
 // A lease is the right to compute a key's value and to store it, among all processes. It is a
@@ -32,8 +31,8 @@ type lease struct {
 	cache  *Store
 	key    *Key
 	flight *flight
-	token  token
-	groups []generation // before the computation
+	token  entry.Token
+	groups []entry.Generation // before the computation
 
 	isMark    bool         // it lies on no value, in this process's memory
 	heldUntil atomic.Int64 // as on the entry
@@ -47,15 +46,6 @@ type lease struct {
 	renewing      chan struct{} // closed when the renewal under way has ended; nil: there is none
 }
 
-// A token is one holder's alone.
-type token [16]byte
-
-func newToken() (t token) {
-	binary.NativeEndian.PutUint64(t[:], rand.Uint64())
-	binary.NativeEndian.PutUint64(t[8:], rand.Uint64()|1) // never zero
-	return t
-}
-
 const (
 	// maxDisowning is how many leases are looked for at a time to take them away.
 	maxDisowning = 128
@@ -65,33 +55,34 @@ const (
 
 // take tries to get the lease on the flight's key, of which f was found. ok is false when somebody was
 // faster. With steal it is taken from whoever has it.
-func (c *Store) take(ctx context.Context, fl *flight, f finding, steal bool) (l *lease, ok bool, err error) {
-	if f.state == leased && !steal {
+func (c *Store) take(ctx context.Context, fl *flight, f found, steal bool) (l *lease, ok bool, err error) {
+	if f.state == entry.Leased && !steal {
 		return nil, false, nil
 	}
 	key := fl.key
-	l = &lease{cache: c, key: key, flight: fl, token: newToken()}
+	l = &lease{cache: c, key: key, flight: fl, token: entry.NewToken()}
 	if l.groups, err = c.complete(ctx, f.generations); err != nil {
 		return nil, false, err
 	}
-	if had := f.entry.groups; !steal && !slices.Equal(f.generations, had) && slices.Equal(l.groups, had) && len(had) > 0 {
+	if had := f.entry.Groups; !steal && !slices.Equal(f.generations, had) && slices.Equal(l.groups, had) && len(had) > 0 {
 		// It was looked for when its groups had no key yet, and stored before that was read: on
 		// several servers a look is not one moment. It may count after all.
 		return nil, false, nil
 	}
-	held := c.nothing(*key)
-	if (f.state == fresh || f.state == stale) && !f.entry.isPlainNumber() {
+	held := c.sealer.Tombstone(key.check)
+	if (f.state == entry.Fresh || f.state == entry.Stale) && !f.entry.IsPlainNumber() {
 		held = f.entry
 	} else if c.live {
-		held.live, l.isMark = l, true // the mark needs no more than that
+		held.SetMark(l)
+		l.isMark = true
 	}
-	held.cas = f.entry.cas
+	held.CAS = f.entry.CAS
 	now := time.Now()
 	l.putOn(&held, now)
-	if f.state == absent {
-		ok, err = c.Engine.Add(ctx, key.stored, held.item(), l.life(&held))
+	if f.state == entry.Missing {
+		ok, err = c.Engine.Add(ctx, key.stored, held.Item(), l.life(&held))
 	} else {
-		ok, err = c.Engine.CompareAndSwap(ctx, key.stored, held.item(), l.life(&held))
+		ok, err = c.Engine.CompareAndSwap(ctx, key.stored, held.Item(), l.life(&held))
 	}
 	if err != nil {
 		l.disown()
@@ -137,34 +128,27 @@ func (l *lease) giveUp() {
 	l.disown()
 }
 
-// nothing returns an entry that counts for nobody.
-func (c *Store) nothing(key Key) entry {
-	e := entry{flags: flagsFrame, label: label{check: key.check, empty: true}}
-	if c.live {
-		e.live = noValue{} // it needs no frame
-	}
-	return e
+// Meta is the lease as a mark on the key.
+func (l *lease) Meta() entry.Meta {
+	return entry.Meta{Check: l.key.check, Holder: l.token, HeldUntil: l.heldUntil.Load(), Empty: true}
 }
 
-// A noValue takes the place of the live value in an entry without one.
-type noValue struct{}
-
 // putOn puts the token on e, for the lease's life from now.
-func (l *lease) putOn(e *entry, now time.Time) {
-	e.holder, e.heldUntil = l.token, now.Add(l.cache.Lease).UnixMilli()
-	l.heldUntil.Store(e.heldUntil)
+func (l *lease) putOn(e *entry.Entry, now time.Time) {
+	e.Hold(l.token, now.Add(l.cache.Lease))
+	l.heldUntil.Store(e.HeldUntil)
 }
 
 // life returns how long the engine keeps an entry with the token. A store that counts in
 // seconds may drop an entry almost one of them early, and the holder must not lose the token
 // while it lives; so it's one more. A value that ends before the token does is left under it,
 // but not served.
-func (l *lease) life(e *entry) time.Duration {
+func (l *lease) life(e *entry.Entry) time.Duration {
 	life := l.cache.Lease + time.Second
-	if e.empty {
+	if e.Empty {
 		return life
 	}
-	return max(e.left(), life)
+	return max(e.Left(time.Now()), life)
 }
 
 // renew runs every third of the lease's life.
@@ -172,14 +156,15 @@ func (l *lease) renew() {
 	c := l.cache
 	ctx, cancel := context.WithTimeout(context.Background(), c.OperationTimeout)
 	defer cancel()
-	f, err := c.read(ctx, *l.key)
-	if err == nil && f.entry.holder != l.token {
+	var f found
+	err := c.lookup(ctx, &f, l.key)
+	if err == nil && f.entry.Holder != l.token {
 		c.renewals.remove(l)
 		return // it is lost, which settle will find out
 	}
 	if err == nil {
 		l.putOn(&f.entry, time.Now())
-		_, err = c.Engine.CompareAndSwap(ctx, l.key.stored, f.entry.item(), l.life(&f.entry))
+		_, err = c.Engine.CompareAndSwap(ctx, l.key.stored, f.entry.Item(), l.life(&f.entry))
 	}
 	if err != nil {
 		c.fault("renew the lease on "+l.key.text, err)
@@ -205,13 +190,13 @@ func (l *lease) settle(ctx context.Context, s *settlement) (held bool, err error
 // lay puts what s stores, or what the token lay on, in the place of what the token lies on.
 func (l *lease) lay(ctx context.Context, s *settlement) (held bool, err error) {
 	if c := l.cache; s.stores && l.isMark && len(l.key.groups) == 0 && c.living != nil {
-		return c.living.SwapLive(ctx, l.key.stored, l, s.entry.item(), s.keep)
+		return c.living.SwapLive(ctx, l.key.stored, l, s.entry.Item(), s.keep)
 	}
-	f, err := l.cache.read(ctx, *l.key)
-	if err != nil {
+	var f found
+	if err := l.cache.lookup(ctx, &f, l.key); err != nil {
 		return false, err
 	}
-	if f.entry.holder != l.token {
+	if f.entry.Holder != l.token {
 		return false, nil
 	}
 	held = slices.Equal(f.generations, l.groups)
@@ -220,39 +205,25 @@ func (l *lease) lay(ctx context.Context, s *settlement) (held bool, err error) {
 		f.entry, keep = l.leave(f.entry, held, s)
 		e = &f.entry
 	} else {
-		e.cas = f.entry.cas
+		e.CAS = f.entry.CAS
 	}
-	swapped, err := l.cache.Engine.CompareAndSwap(ctx, l.key.stored, e.item(), keep)
+	swapped, err := l.cache.Engine.CompareAndSwap(ctx, l.key.stored, e.Item(), keep)
 	return held && (swapped || errors.Is(err, cacheutils.ErrTooLarge)), err
 }
 
 // leave returns what is left of e, which the token lies on, without a result, and for how long.
 // After a failure the next may try only after a while, which doubles with each one.
-func (l *lease) leave(e entry, held bool, s *settlement) (entry, time.Duration) {
-	if e.empty || s.drops || !held {
-		left := l.cache.nothing(*l.key)
-		left.cas = e.cas
+func (l *lease) leave(e entry.Entry, held bool, s *settlement) (entry.Entry, time.Duration) {
+	if e.Empty || s.drops || !held {
+		left := l.cache.sealer.Tombstone(l.key.check)
+		left.CAS = e.CAS
 		return left, tombstone
 	}
-	e.holder, e.heldUntil = token{}, 0
+	e.Release()
 	if s.fails {
-		e.retryAt = time.Now().Add(retryAfter(e.failures)).UnixMilli()
-		e.failures = min(e.failures, math.MaxUint8-1) + 1
+		e.Fail(time.Now())
 	}
-	return e, e.left()
-}
-
-// retryAfter returns how long after a failure the next try waits, if so many failed before.
-func retryAfter(failures uint8) time.Duration {
-	const first, most = time.Second, 30 * time.Second
-	return min(first<<min(failures, 10), most)
-}
-
-// isRefreshed tells whether a stale value is left alone: somebody computes it anew, or has
-// failed to and waits.
-func (e *entry) isRefreshed() bool {
-	now := time.Now().UnixMilli()
-	return e.holder != token{} && now < e.heldUntil || now < e.retryAt
+	return e, e.Left(time.Now())
 }
 
 // Whoever needs a value that another process computes looks again after a while: first after

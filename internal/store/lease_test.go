@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
 // The lease is not taken on an entry whose groups have, after all, the generations that it carries:
@@ -17,22 +18,24 @@ func TestTake_StoredBetweenTheAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := c.Key("k").also([]string{"a", "b"})
-	look := func() finding {
-		f, err := c.read(ctx, key)
+	look := func() found {
+		t.Helper()
+		var f found
+		err := c.lookup(ctx, &f, &key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return f
 	}
 	f := look()
-	if f.state != fresh {
+	if f.state != entry.Fresh {
 		t.Fatalf("what was set is %v", f.state)
 	}
-	f.state, f.generations = dead, []generation{f.generations[0], {group: "b"}} // one answer was older
+	f.state, f.generations = entry.Dead, []entry.Generation{f.generations[0], {Group: "b"}} // one answer was older
 	if _, ok, err := c.take(ctx, &flight{key: &key}, f, false); ok || err != nil {
 		t.Errorf("the lease was taken over a value that counts: %v, %v", ok, err)
 	}
-	if f := look(); f.state != fresh {
+	if f := look(); f.state != entry.Fresh {
 		t.Errorf("then it is %v", f.state)
 	}
 

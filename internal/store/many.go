@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
 // Several keys are fetched together: one look for all of them, then each that is missing takes the
@@ -55,15 +57,19 @@ func (c *Store) LookMany(ctx context.Context, keys []Key, task *Task, box func(i
 		return misses
 	}
 	looking, done := c.hurry(ctx, task)
-	q, err := c.ask(looking, keys)
-	done(err)
+	q := newQuery()
 	defer q.free()
+	for i := range keys {
+		q.add(c, &keys[i])
+	}
+	err := q.run(looking, c)
+	done(err)
 	hits := uint64(0)
 	for i := range keys {
-		var f finding
-		failed := q.assess(ctx, c, &f, &keys[i], i, err)
+		var f found
+		failed := q.evaluate(ctx, c, &f, &keys[i], i, err)
 		var into any
-		if failed == nil && f.state == fresh {
+		if failed == nil && f.state == entry.Fresh {
 			into = box(i)
 		}
 		if value := c.hit(&f, failed, &keys[i], task, into); value != nil {
@@ -81,7 +87,7 @@ func (c *Store) LookMany(ctx context.Context, keys []Key, task *Task, box func(i
 // timeout, or the one, or Absent, that was about to be stored, or nil, and why the cache could not
 // be asked or its entry not be read, or nil.
 func (m *Miss) Cached(ctx context.Context) (value any, err error) {
-	if m.err == nil && m.finding.state == leased && m.cache.flights.later != nil {
+	if m.err == nil && m.finding.state == entry.Leased && m.cache.flights.later != nil {
 		f, err := m.cache.readStored(ctx, m.key)
 		value, again := m.cache.found(&f, err, &m.key, m.task, m.started)
 		if again == nil {
@@ -432,11 +438,4 @@ func (fl *flight) atOnce() (next func()) {
 	}
 	s.batch.engine <- struct{}{}
 	return func() { <-s.batch.engine }
-}
-
-// absence returns the entry that says that there is nothing for the key.
-func (c *Store) absence(key Key) entry {
-	e := c.nothing(key)
-	e.absent = true
-	return e
 }

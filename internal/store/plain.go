@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"reflect"
 	"time"
-	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -20,7 +20,7 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.lookup(ctx, key, codec.Of(v.Type()), false)
+	p, err := c.value(ctx, key, codec.Of(v.Type()), false)
 	if err != nil {
 		return err
 	}
@@ -28,9 +28,9 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 	return nil
 }
 
-// lookup returns a pointer to the value under key, which is not to be changed; with old that
+// value returns a pointer to the value under key, which is not to be changed; with old that
 // may be a stale one.
-func (c *Store) lookup(ctx context.Context, key Key, t *codec.Type, old bool) (any, error) {
+func (c *Store) value(ctx context.Context, key Key, t *codec.Type, old bool) (any, error) {
 	if err := c.open(); err != nil {
 		return nil, err
 	}
@@ -38,8 +38,8 @@ func (c *Store) lookup(ctx context.Context, key Key, t *codec.Type, old bool) (a
 	if err != nil {
 		return nil, err
 	}
-	if f.state == fresh || old && f.state == stale {
-		p, err := f.entry.value(&key, t)
+	if f.state == entry.Fresh || old && f.state == entry.Stale {
+		p, err := f.entry.Value(t)
 		if err == nil {
 			c.debug(logging.Hit, &key, 0)
 			return p, nil
@@ -68,8 +68,12 @@ func (c *Store) GetMany(ctx context.Context, keys []Key, groups []string, t refl
 		return err
 	}
 	defer done()
-	q, err := c.ask(ctx, keys)
+	q := newQuery()
 	defer q.free()
+	for i := range keys {
+		q.add(c, &keys[i])
+	}
+	err = q.run(ctx, c)
 	typ := codec.Of(t)
 	for i := range keys {
 		if p, ok := c.oneOfMany(ctx, q, i, &keys[i], typ, err); ok {
@@ -84,10 +88,10 @@ func (c *Store) GetMany(ctx context.Context, keys []Key, groups []string, t refl
 
 // oneOfMany returns a pointer to the value of the key with index i, where ask has returned err, of which the caller is told.
 func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *codec.Type, err error) (p any, ok bool) {
-	var f finding
-	failed := q.assess(ctx, c, &f, key, i, err)
-	if failed == nil && f.state == fresh {
-		p, f.err = f.entry.value(key, t)
+	var f found
+	failed := q.evaluate(ctx, c, &f, key, i, err)
+	if failed == nil && f.state == entry.Fresh {
+		p, f.err = f.entry.Value(t)
 		if f.err == nil {
 			c.debug(logging.Hit, key, 0)
 			return p, true
@@ -129,18 +133,18 @@ func (c *Store) timeoutOf(timeout time.Duration) time.Duration {
 }
 
 // setIn is Set for groups that have these generations.
-func (c *Store) setIn(ctx context.Context, key Key, value any, timeout time.Duration, groups []generation) error {
-	t, p := boxed(value)
-	e, err := c.sealPlain(key, t, p)
+func (c *Store) setIn(ctx context.Context, key Key, value any, timeout time.Duration, groups []entry.Generation) error {
+	t, p := entry.Box(value)
+	e, err := c.sealer.SealPlain(key.check, len(key.groups) > 0, t, p)
 	if err != nil {
-		return err
+		return fmt.Errorf("backends: set %q: %w", key.text, err)
 	}
-	e.groups = groups
+	e.Groups = groups
 	return c.store(ctx, key, &e, timeout, 0)
 }
 
 // store writes e over whatever is there: a computation that is under way is not stored after that.
-func (c *Store) store(ctx context.Context, key Key, e *entry, timeout, stale time.Duration) error {
+func (c *Store) store(ctx context.Context, key Key, e *entry.Entry, timeout, stale time.Duration) error {
 	enter := c.enter
 	if timeout <= 0 {
 		enter = c.outlast
@@ -154,13 +158,13 @@ func (c *Store) store(ctx context.Context, key Key, e *entry, timeout, stale tim
 	if timeout <= 0 {
 		_, err = c.Engine.Delete(ctx, key.stored)
 	} else {
-		keep := e.stamp(timeout, stale)
-		err = c.Engine.Set(ctx, key.stored, e.item(), keep)
+		keep := e.Stamp(time.Now(), timeout, stale)
+		err = c.Engine.Set(ctx, key.stored, e.Item(), keep)
 	}
 	if err != nil {
 		return fmt.Errorf("backends: set %q: %w", key.text, err)
 	}
-	c.debug(logging.Set, &key, e.cost)
+	c.debug(logging.Set, &key, e.Cost)
 	return nil
 }
 
@@ -168,7 +172,7 @@ func (c *Store) store(ctx context.Context, key Key, e *entry, timeout, stale tim
 func (c *Store) SetMany(ctx context.Context, keys []Key, groups []string, value func(i int) any, timeout time.Duration) []error {
 	errs := make([]error, len(keys))
 	timeout = c.timeoutOf(timeout)
-	var generations []generation
+	var generations []entry.Generation
 	if timeout > 0 {
 		var err error
 		if generations, err = c.begunBounded(ctx, unique(groups)); err != nil {
@@ -185,10 +189,10 @@ func (c *Store) SetMany(ctx context.Context, keys []Key, groups []string, value 
 // Add stores value under key unless there is one, and reports whether it did. With a timeout
 // that is over already it reports whether there was none.
 func (c *Store) Add(ctx context.Context, key Key, value any, timeout time.Duration) (bool, error) {
-	t, p := boxed(value)
-	e, err := c.sealPlain(key, t, p)
+	t, p := entry.Box(value)
+	e, err := c.sealer.SealPlain(key.check, len(key.groups) > 0, t, p)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("backends: add %q: %w", key.text, err)
 	}
 	if timeout = c.timeoutOf(timeout); timeout <= 0 {
 		had, err := c.Has(ctx, key)
@@ -204,32 +208,33 @@ func (c *Store) Add(ctx context.Context, key Key, value any, timeout time.Durati
 		return false, fmt.Errorf("backends: add %q: %w", key.text, err)
 	}
 	if added {
-		c.debug(logging.Set, &key, e.cost)
+		c.debug(logging.Set, &key, e.Cost)
 	}
 	return added, nil
 }
 
 // add stores e where there is no value that counts.
-func (c *Store) add(ctx context.Context, key Key, e *entry, timeout time.Duration) (bool, error) {
+func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.Duration) (bool, error) {
 	var err error
-	if e.groups, err = c.begun(ctx, key.groups); err != nil {
+	if e.Groups, err = c.begun(ctx, key.groups); err != nil {
 		return false, err
 	}
-	keep := e.stamp(timeout, 0)
+	keep := e.Stamp(time.Now(), timeout, 0)
 	for {
-		if added, err := c.Engine.Add(ctx, key.stored, e.item(), keep); added || err != nil || c.discards {
+		if added, err := c.Engine.Add(ctx, key.stored, e.Item(), keep); added || err != nil || c.discards {
 			return added, err
 		}
-		f, err := c.read(ctx, key)
-		if err != nil || f.state == fresh {
+		var f found
+		err := c.lookup(ctx, &f, &key)
+		if err != nil || f.state == entry.Fresh {
 			return false, err
 		}
-		if f.state == absent {
+		if f.state == entry.Missing {
 			continue // it has gone since
 		}
 		c.flights.void(key)
-		e.cas = f.entry.cas
-		if swapped, err := c.Engine.CompareAndSwap(ctx, key.stored, e.item(), keep); swapped || err != nil {
+		e.CAS = f.entry.CAS
+		if swapped, err := c.Engine.CompareAndSwap(ctx, key.stored, e.Item(), keep); swapped || err != nil {
 			return swapped, err
 		}
 	}
@@ -248,8 +253,8 @@ func (c *Store) Touch(ctx context.Context, key Key, timeout time.Duration) (bool
 		return false, err
 	}
 	defer done()
-	had, err := c.change(ctx, key, func(e *entry) (time.Duration, error) {
-		return e.stamp(timeout, 0), nil
+	had, err := c.change(ctx, key, func(e *entry.Entry) (time.Duration, error) {
+		return e.Stamp(time.Now(), timeout, 0), nil
 	}, timeout <= 0)
 	if err != nil {
 		return false, fmt.Errorf("backends: touch %q: %w", key.text, err)
@@ -259,10 +264,11 @@ func (c *Store) Touch(ctx context.Context, key Key, timeout time.Duration) (bool
 
 // change swaps what edit makes of the fresh entry under key for it, or deletes it, and tells
 // whether there was one. An entry that changes meanwhile is read again.
-func (c *Store) change(ctx context.Context, key Key, edit func(*entry) (keep time.Duration, err error), remove bool) (bool, error) {
+func (c *Store) change(ctx context.Context, key Key, edit func(*entry.Entry) (keep time.Duration, err error), remove bool) (bool, error) {
 	for {
-		f, err := c.read(ctx, key)
-		if err != nil || f.state != fresh {
+		var f found
+		err := c.lookup(ctx, &f, &key)
+		if err != nil || f.state != entry.Fresh {
 			return false, err
 		}
 		if remove {
@@ -272,7 +278,7 @@ func (c *Store) change(ctx context.Context, key Key, edit func(*entry) (keep tim
 		if err != nil {
 			return false, err
 		}
-		if swapped, err := c.Engine.CompareAndSwap(ctx, key.stored, f.entry.item(), keep); swapped || err != nil {
+		if swapped, err := c.Engine.CompareAndSwap(ctx, key.stored, f.entry.Item(), keep); swapped || err != nil {
 			return swapped, err
 		}
 	}
@@ -311,7 +317,7 @@ func (c *Store) Has(ctx context.Context, key Key) (bool, error) {
 		return false, err
 	}
 	f, err := c.readStored(ctx, key)
-	return f.state == fresh, err
+	return f.state == entry.Fresh, err
 }
 
 // Clear removes every entry of the store. On a server that is everything on it, other
@@ -340,17 +346,3 @@ func target(method string, into any) (reflect.Value, error) {
 	}
 	return v.Elem(), nil
 }
-
-// boxed returns a pointer to a copy of value. A nil is an any without a value.
-func boxed(value any) (*codec.Type, any) {
-	if value == nil {
-		return codec.Of(reflect.TypeFor[any]()), new(any)
-	}
-	v := reflect.ValueOf(value)
-	p := reflect.New(v.Type())
-	p.Elem().Set(v)
-	return codec.Of(v.Type()), p.Interface()
-}
-
-// pointer returns the address in p, which holds a pointer.
-func pointer(p any) unsafe.Pointer { return reflect.ValueOf(p).UnsafePointer() }

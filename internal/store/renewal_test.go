@@ -9,6 +9,7 @@ import (
 
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
 func leasing(t *testing.T) *Store {
@@ -28,7 +29,7 @@ func leasing(t *testing.T) *Store {
 func mustTake(t *testing.T, c *Store, key string) *lease {
 	t.Helper()
 	k := c.Key(key)
-	l, ok, err := c.take(context.Background(), &flight{key: &k}, finding{}, false)
+	l, ok, err := c.take(context.Background(), &flight{key: &k}, found{}, false)
 	if !ok || err != nil {
 		t.Fatalf("take %s: %v, %v", key, ok, err)
 	}
@@ -40,8 +41,8 @@ func mustTake(t *testing.T, c *Store, key string) *lease {
 func TestRenewals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := leasing(t)
-		onIt := func(key string) entry {
-			f, err := c.read(context.Background(), c.Key(key))
+		onIt := func(key string) entry.Entry {
+			f, err := read(c, c.Key(key))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,12 +64,12 @@ func TestRenewals(t *testing.T) {
 				queued := l.queued
 				c.renewals.mu.Unlock()
 				mark := onIt(fmt.Sprint("k", i))
-				left := mark.heldUntil - time.Now().UnixMilli()
-				held, renewed := i != 1 && i != 4, mark.cas != written[i]
+				left := mark.HeldUntil - time.Now().UnixMilli()
+				held, renewed := i != 1 && i != 4, mark.CAS != written[i]
 				if held && (left < 60 || left > 90 || !renewed) || queued != held {
 					t.Errorf("lease %d: %d ms are left, written anew %v, on the list %v", i, left, renewed, queued)
 				}
-				written[i] = mark.cas
+				written[i] = mark.CAS
 			}
 		}
 		for _, l := range leases {
@@ -91,14 +92,20 @@ func TestRenewals_AfterABubble(t *testing.T) {
 	defer c.renewals.end(first)
 	l := mustTake(t, c, "after it")
 	defer c.renewals.end(l)
-	f, _ := c.read(context.Background(), *l.key)
+	f, _ := read(c, *l.key)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		now, err := c.read(context.Background(), *l.key)
-		if err == nil && now.entry.holder == l.token && now.entry.heldUntil > f.entry.heldUntil && now.entry.cas != f.entry.cas {
+		now, err := read(c, *l.key)
+		if err == nil && now.entry.Holder == l.token && now.entry.HeldUntil > f.entry.HeldUntil && now.entry.CAS != f.entry.CAS {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("it was not renewed: %+v, %v", now.entry.label, err)
+			t.Fatalf("it was not renewed: %+v, %v", now.entry.entry.Meta, err)
 		}
 	}
+}
+
+// read is a lookup by itself.
+func read(c *Store, key Key) (f found, err error) {
+	err = c.lookup(context.Background(), &f, &key)
+	return f, err
 }

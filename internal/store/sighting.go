@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -13,7 +14,7 @@ type Sighting struct{ sight engine.Sight }
 
 // Sights tells whether Sight can return anything for values of the task.
 func (c *Store) Sights(task *Task) bool {
-	return c.living != nil && c.KeyFunction == nil && c.holdsLive(task.typ, task.shared) && c.staleOf(task) == 0
+	return c.living != nil && c.KeyFunction == nil && c.sealer.HoldsLive(task.typ, task.shared) && c.staleOf(task) == 0
 }
 
 // Sight returns a Sighting of what Look finds for text without groups, if that is a value which
@@ -23,7 +24,7 @@ func (c *Store) Sight(text []byte, task *Task) (s Sighting, ok bool) {
 		return Sighting{}, false
 	}
 	s.sight = c.living.Sight(borrowed(text))
-	return s, s.sight != nil && asItIs(s.sight.Live(), task.typ) != nil
+	return s, s.sight != nil && entry.Unwrap(s.sight.Live(), task.typ) != nil
 }
 
 // Again is Look for the text and the task that the Sighting is of: it returns the value and counts
@@ -38,5 +39,5 @@ func (s Sighting) Again(ctx context.Context, task *Task) (value any, gone bool) 
 		return nil, true
 	}
 	task.Stats.Hits.Add(1)
-	return asItIs(live, task.typ), false
+	return entry.Unwrap(live, task.typ), false
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
 // A Config says what a Store is made of. There are no defaults: package backends knows those.
@@ -37,6 +38,7 @@ type Store struct {
 	live     bool
 	living   engine.Sighter // the engine, where it is one
 	checkKey func(string) error
+	sealer   entry.Sealer
 	head     string // prefix:version: before every key, unless there is a key function
 
 	// timed says that the engine bounds operations by the operation timeout, too, and gives those more time of
@@ -68,6 +70,7 @@ func New(config Config) *Store {
 		c.live = h.HoldsLive()
 		c.living, _ = c.Engine.(engine.Sighter)
 	}
+	c.sealer = entry.Sealer{Live: c.live, CompressAbove: c.CompressAbove}
 	if c.StoreLater && !c.live {
 		c.flights.later = make(chan struct{}, maxLater)
 	}
@@ -89,7 +92,7 @@ func New(config Config) *Store {
 
 // Holds returns nil if the store can hold the task's values, else an error as that of Task.Err.
 func (c *Store) Holds(t *Task) error {
-	if c.holdsLive(t.typ, t.shared) {
+	if c.sealer.HoldsLive(t.typ, t.shared) {
 		return nil
 	}
 	return t.typ.Err()

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
 // How waiting for a flight has ended.
@@ -181,17 +181,18 @@ func (c *Store) giveUp(fl *flight) {
 
 // readStored is read for those who expect to find what a call has returned: if that is being stored, they
 // wait for it.
-func (c *Store) readStored(ctx context.Context, key Key) (finding, error) {
+func (c *Store) readStored(ctx context.Context, key Key) (f found, err error) {
 	if fl := c.flights.stores(key); fl != nil {
 		select {
 		case <-c.flights.lands(fl):
 		case <-ctx.Done():
-			return finding{}, ctx.Err()
+			return found{}, ctx.Err()
 		}
 	}
 	ctx, done := c.bound(ctx)
 	defer done()
-	return c.read(ctx, key)
+	err = c.lookup(ctx, &f, &key)
+	return f, err
 }
 
 // share returns the result of o, an outcome of fl, that a caller who joined may have. ok is false when
@@ -204,12 +205,12 @@ func (c *Store) share(fl *flight, o *outcome) (r Result, ok bool) {
 	if o.payload == nil {
 		return Result{}, false
 	}
-	p := reflect.New(fl.task.typ.Type())
-	if err := fl.task.typ.Decode(o.payload, p.UnsafePointer()); err != nil {
+	p, err := entry.Decode(o.payload, fl.task.typ)
+	if err != nil {
 		c.fault("copy a result of "+fl.task.name, err)
 		return Result{}, false
 	}
-	r.Value = p.Interface()
+	r.Value = p
 	return r, true
 }
 

@@ -1,4 +1,4 @@
-package store
+package entry
 
 import (
 	"encoding/binary"
@@ -6,7 +6,7 @@ import (
 )
 
 // A frame is, in this order: two bytes that say that it is one, a byte of bits, the
-// fingerprint of the value's type, what the bits say is on the label, and the payload, which
+// fingerprint of the value's type, what the bits say is on the metadata, and the payload, which
 // reaches to the end. Numbers are big-endian, lengths and times varints.
 const (
 	frameMagic  = 0xCA
@@ -17,62 +17,63 @@ const (
 const (
 	bitCompressed = 1 << iota // the payload is compressed
 	bitCheck                  // 16 bytes of the sha256 of a shortened key
-	bitTimes                  // freshUntil, goneAt
+	bitTimes                  // FreshUntil, ExpiresAt
 	bitGroups                 // how many, and of each its name and generation
-	bitHeld                   // holder, heldUntil
-	bitRetry                  // failures, retryAt
+	bitHeld                   // Holder, HeldUntil
+	bitRetry                  // Failures, RetryAt
 	bitEmpty                  // no payload
 	bitAbsent                 // since the function has none
 
 	allBits = 1<<iota - 1
 )
 
-// maxGroups is how many groups an entry can be in. It bounds what a frame can make a reader ask for.
-const maxGroups = 1000
+// MaxGroups is how many groups an entry can be in. It bounds what a frame can make a reader ask for.
+const MaxGroups = 1000
 
-func (e *entry) frame() []byte {
+func (e *Entry) frame() []byte {
 	frame := make([]byte, 0, 64+len(e.body))
-	frame = append(frame, frameMagic, frameFormat, e.bits())
+	bits := e.bits()
+	frame = append(frame, frameMagic, frameFormat, bits)
 	frame = binary.BigEndian.AppendUint64(frame, e.fingerprint)
-	if e.check != (keyCheck{}) {
-		frame = append(frame, e.check[:]...)
+	if bits&bitCheck != 0 {
+		frame = append(frame, e.Check[:]...)
 	}
-	if e.freshUntil != 0 || e.goneAt != 0 {
-		frame = binary.AppendVarint(frame, e.freshUntil)
-		frame = binary.AppendVarint(frame, e.goneAt)
+	if bits&bitTimes != 0 {
+		frame = binary.AppendVarint(frame, e.FreshUntil)
+		frame = binary.AppendVarint(frame, e.ExpiresAt)
 	}
-	if len(e.groups) > 0 {
-		frame = binary.AppendUvarint(frame, uint64(len(e.groups)))
-		for _, g := range e.groups {
-			frame = appendText(frame, g.group)
-			frame = appendText(frame, g.id)
+	if bits&bitGroups != 0 {
+		frame = binary.AppendUvarint(frame, uint64(len(e.Groups)))
+		for _, g := range e.Groups {
+			frame = appendText(frame, g.Group)
+			frame = appendText(frame, g.ID)
 		}
 	}
-	if e.holder != (token{}) {
-		frame = append(frame, e.holder[:]...)
-		frame = binary.AppendVarint(frame, e.heldUntil)
+	if bits&bitHeld != 0 {
+		frame = append(frame, e.Holder[:]...)
+		frame = binary.AppendVarint(frame, e.HeldUntil)
 	}
-	if e.failures != 0 || e.retryAt != 0 {
-		frame = append(frame, e.failures)
-		frame = binary.AppendVarint(frame, e.retryAt)
+	if bits&bitRetry != 0 {
+		frame = append(frame, e.Failures)
+		frame = binary.AppendVarint(frame, e.RetryAt)
 	}
 	return append(frame, e.body...)
 }
 
-func (e *entry) bits() (bits byte) {
+func (e *Entry) bits() (bits byte) {
 	set := func(on bool, bit byte) {
 		if on {
 			bits |= bit
 		}
 	}
 	set(e.compressed, bitCompressed)
-	set(e.check != keyCheck{}, bitCheck)
-	set(e.freshUntil != 0 || e.goneAt != 0, bitTimes)
-	set(len(e.groups) > 0, bitGroups)
-	set(e.holder != token{}, bitHeld)
-	set(e.failures != 0 || e.retryAt != 0, bitRetry)
-	set(e.empty, bitEmpty)
-	set(e.absent, bitAbsent)
+	set(e.Check != Check{}, bitCheck)
+	set(e.FreshUntil != 0 || e.ExpiresAt != 0, bitTimes)
+	set(len(e.Groups) > 0, bitGroups)
+	set(e.Holder != Token{}, bitHeld)
+	set(e.Failures != 0 || e.RetryAt != 0, bitRetry)
+	set(e.Empty, bitEmpty)
+	set(e.Negative, bitAbsent)
 	return bits
 }
 
@@ -81,43 +82,43 @@ func appendText(b []byte, text string) []byte {
 }
 
 // parseFrame fills e in from frame, whose bytes it keeps.
-func (e *entry) parseFrame(frame []byte) error {
+func (e *Entry) parseFrame(frame []byte) error {
 	r := reader{rest: frame}
 	head := r.bytes(3)
 	if r.cut || head[0] != frameMagic || head[1] != frameFormat || head[2]&^allBits != 0 {
-		return undecodable("it has no head of this library")
+		return Undecodable("it has no head of this library")
 	}
 	bits := head[2]
 	if b := r.bytes(8); !r.cut {
 		e.fingerprint = binary.BigEndian.Uint64(b)
 	}
 	if bits&bitCheck != 0 {
-		copy(e.check[:], r.bytes(len(e.check)))
+		copy(e.Check[:], r.bytes(len(e.Check)))
 	}
 	if bits&bitTimes != 0 {
-		e.freshUntil, e.goneAt = r.varint(), r.varint()
+		e.FreshUntil, e.ExpiresAt = r.varint(), r.varint()
 	}
 	if bits&bitGroups != 0 {
 		n := r.uvarint()
-		if n == 0 || n > maxGroups {
-			return undecodable("it has %d groups", n)
+		if n == 0 || n > MaxGroups {
+			return Undecodable("it has %d groups", n)
 		}
-		e.groups = r.generations(int(n))
+		e.Groups = r.generations(int(n))
 	}
 	if bits&bitHeld != 0 {
-		copy(e.holder[:], r.bytes(len(e.holder)))
-		e.heldUntil = r.varint()
+		copy(e.Holder[:], r.bytes(len(e.Holder)))
+		e.HeldUntil = r.varint()
 	}
 	if bits&bitRetry != 0 {
 		if b := r.bytes(1); !r.cut {
-			e.failures = b[0]
+			e.Failures = b[0]
 		}
-		e.retryAt = r.varint()
+		e.RetryAt = r.varint()
 	}
-	e.compressed, e.empty, e.absent = bits&bitCompressed != 0, bits&bitEmpty != 0, bits&bitAbsent != 0
+	e.compressed, e.Empty, e.Negative = bits&bitCompressed != 0, bits&bitEmpty != 0, bits&bitAbsent != 0
 	e.body = r.rest
-	if r.cut || e.empty && len(e.body) > 0 || e.absent && !e.empty {
-		return undecodable("it is damaged")
+	if r.cut || e.Empty && len(e.body) > 0 || e.Negative && !e.Empty {
+		return Undecodable("it is damaged")
 	}
 	return nil
 }
@@ -161,7 +162,7 @@ func (r *reader) pass(size int) {
 }
 
 // generations reads n groups. Their texts share one string.
-func (r *reader) generations(n int) []generation {
+func (r *reader) generations(n int) []Generation {
 	texts := r.rest
 	for range 2 * n {
 		r.bytes(int(min(r.uvarint(), math.MaxInt)))
@@ -177,9 +178,9 @@ func (r *reader) generations(n int) []generation {
 		texts, all = texts[end:], all[end:]
 		return text
 	}
-	groups := make([]generation, n)
+	groups := make([]Generation, n)
 	for i := range groups {
-		groups[i] = generation{group: next(), id: next()}
+		groups[i] = Generation{Group: next(), ID: next()}
 	}
 	return groups
 }

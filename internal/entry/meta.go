@@ -1,0 +1,162 @@
+package entry
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+)
+
+// Meta is what an entry carries besides its value. Times are in Unix milliseconds.
+type Meta struct {
+	Check      Check
+	FreshUntil int64        // after that the value is stale; 0: never
+	ExpiresAt  int64        // when the engine drops the entry; 0: never, or as the engine knows
+	Groups     []Generation // the entry counts while the groups still have these
+	Holder     Token        // who recomputes the value; zero: nobody
+	HeldUntil  int64        // when others stop counting on the holder of a stale value
+	Failures   uint8        // computations in a row that have failed to renew a stale value
+	RetryAt    int64        // when the next may try
+	Empty      bool         // there is no value
+	Negative   bool         // because the function has none
+}
+
+// A Check is part of the sha256 of a key that was shortened, zero for other keys. It goes
+// into the entry: md5, whose sum makes shortened keys differ, can be made to collide.
+type Check [16]byte
+
+// CheckOf returns the check of a key that was made from text.
+func CheckOf(text string) (c Check) {
+	sum := sha256.Sum256([]byte(text))
+	copy(c[:], sum[:])
+	return c
+}
+
+// A Token is one holder's alone.
+type Token [16]byte
+
+// NewToken returns a random token, which is not zero.
+func NewToken() (t Token) {
+	binary.NativeEndian.PutUint64(t[:], rand.Uint64())
+	binary.NativeEndian.PutUint64(t[8:], rand.Uint64()|1)
+	return t
+}
+
+// A Generation is what a group held at some time. An empty ID says that it held nothing.
+type Generation struct {
+	Group string
+	ID    string
+}
+
+// AreGenerations reports whether had are the groups of those names, in that order, with those ids.
+func AreGenerations(had []Generation, names []string, ids [][]byte) bool {
+	if len(had) != len(names) {
+		return false
+	}
+	for i := range had {
+		if had[i].Group != names[i] || had[i].ID != string(ids[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// GenerationsOf returns the generations of the groups of those names, which hold these ids.
+func GenerationsOf(names []string, ids [][]byte) []Generation {
+	if len(names) == 0 {
+		return nil
+	}
+	generations := make([]Generation, len(names))
+	for i, name := range names {
+		generations[i] = Generation{name, string(ids[i])}
+	}
+	return generations
+}
+
+// onlyExpires reports whether the metadata is nothing but perhaps ExpiresAt.
+func (m *Meta) onlyExpires() bool {
+	return m.Check == Check{} && m.FreshUntil == 0 && m.Groups == nil &&
+		m.Holder == Token{} && m.Failures == 0 && m.RetryAt == 0 && !m.Empty && !m.Negative
+}
+
+// A State is what an entry is worth to a reader.
+type State int
+
+const (
+	Missing State = iota // there is none
+	Fresh                // its value counts
+	Stale                // its value may be served while somebody recomputes it
+	Leased               // there is no value, but somebody computes it
+	Dead                 // its value doesn't count: a group has another generation, or it can't be read
+)
+
+// StateAt returns what an entry whose value counts is worth at that time.
+func (m *Meta) StateAt(now time.Time) State {
+	if m.FreshUntil == 0 && m.Holder == (Token{}) {
+		return Fresh // until the engine drops it
+	}
+	at := now.UnixMilli()
+	expired := m.ExpiresAt != 0 && at >= m.ExpiresAt
+	switch {
+	case expired && m.Holder != Token{}:
+		return Leased // the engine keeps it for the token only
+	case expired && m.FreshUntil != 0:
+		return Dead // the engine's clock is not as fine as the time that a stale value may be served for
+	case m.FreshUntil != 0 && at >= m.FreshUntil:
+		return Stale
+	default:
+		return Fresh
+	}
+}
+
+// Stamp notes on e when it ends, counted from now: fresh for timeout, then stale for as long.
+// It returns how long the engine is to keep it.
+func (e *Entry) Stamp(now time.Time, timeout, stale time.Duration) time.Duration {
+	e.FreshUntil, e.ExpiresAt = 0, 0
+	if timeout == cacheutils.Forever || timeout > cacheutils.Forever-stale {
+		return cacheutils.Forever
+	}
+	if stale > 0 {
+		e.FreshUntil = now.Add(timeout).UnixMilli()
+	}
+	if !e.IsPlainNumber() {
+		e.ExpiresAt = now.Add(timeout + stale).UnixMilli()
+	}
+	return timeout + stale
+}
+
+// Left returns how long the engine is to keep the entry from now on, so that it ends as was stamped.
+func (m *Meta) Left(now time.Time) time.Duration {
+	if m.ExpiresAt == 0 {
+		return cacheutils.Forever
+	}
+	return max(time.UnixMilli(m.ExpiresAt).Sub(now), time.Millisecond)
+}
+
+// IsRefreshed reports whether a stale value is left alone: somebody recomputes it, or has
+// failed to and waits.
+func (m *Meta) IsRefreshed(now time.Time) bool {
+	at := now.UnixMilli()
+	return m.Holder != Token{} && at < m.HeldUntil || at < m.RetryAt
+}
+
+// Hold puts a token on the entry.
+func (m *Meta) Hold(t Token, until time.Time) { m.Holder, m.HeldUntil = t, until.UnixMilli() }
+
+// Release takes the token off.
+func (m *Meta) Release() { m.Holder, m.HeldUntil = Token{}, 0 }
+
+// Fail notes that a computation has failed. The next may start after a while, which doubles with each failure.
+func (m *Meta) Fail(now time.Time) {
+	m.RetryAt = now.Add(retryAfter(m.Failures)).UnixMilli()
+	m.Failures = min(m.Failures, math.MaxUint8-1) + 1
+}
+
+// retryAfter returns how long after a failure the next computation may start, if so many have failed before.
+func retryAfter(failures uint8) time.Duration {
+	const first, most = time.Second, 30 * time.Second
+	return min(first<<min(failures, 10), most)
+}

@@ -1,0 +1,138 @@
+package entry
+
+import (
+	"fmt"
+	"reflect"
+	"unsafe"
+
+	"github.com/cacheutils/cacheutils/internal/codec"
+)
+
+// Box returns a pointer to a copy of value. A nil is an any without a value.
+func Box(value any) (*codec.Type, any) {
+	if value == nil {
+		return codec.Of(reflect.TypeFor[any]()), new(any)
+	}
+	v := reflect.ValueOf(value)
+	p := reflect.New(v.Type())
+	p.Elem().Set(v)
+	return codec.Of(v.Type()), p.Interface()
+}
+
+// pointer returns the address in p, which holds a pointer.
+func pointer(p any) unsafe.Pointer { return reflect.ValueOf(p).UnsafePointer() }
+
+// Encode appends the encoded value that p, a pointer to a t, points at.
+func Encode(b []byte, t *codec.Type, p any) ([]byte, error) {
+	b, err := t.Append(b, pointer(p))
+	if err != nil {
+		return nil, fmt.Errorf("encode a %s: %w", t.Type(), err)
+	}
+	return b, nil
+}
+
+// Decode returns a pointer to the value of t that payload is the encoding of.
+func Decode(payload []byte, t *codec.Type) (any, error) {
+	p := reflect.New(t.Type())
+	if err := t.Decode(payload, p.UnsafePointer()); err != nil {
+		return nil, err
+	}
+	return p.Interface(), nil
+}
+
+// Value returns a pointer to the entry's value of type t. For a live value that is the pointer
+// that was stored: its value is to be copied, not changed. An entry that holds anything else
+// is an error that matches ErrUndecodable.
+func (e *Entry) Value(t *codec.Type) (any, error) { return e.ValueIn(nil, t) }
+
+// ValueIn is Value for a value that goes into box, a pointer to a zero t, unless that is nil or the value is live.
+// After an error there may be anything in box.
+func (e *Entry) ValueIn(box any, t *codec.Type) (any, error) {
+	if e.live != nil && reflect.TypeOf(e.live) == t.Pointer() {
+		return e.live, nil
+	}
+	p := reflect.ValueOf(box)
+	if box == nil {
+		p = reflect.New(t.Type())
+		box = p.Interface()
+	}
+	if err := e.valueInto(t, p); err != nil {
+		return nil, err
+	}
+	return box, nil
+}
+
+func (e *Entry) valueInto(t *codec.Type, p reflect.Value) error {
+	switch {
+	case e.live != nil:
+		return assign(p.Elem(), reflect.ValueOf(e.live).Elem())
+	case e.flags == flagsFrame:
+		return e.decode(t, p)
+	case e.flags == FlagsText:
+		return assign(p.Elem(), reflect.ValueOf(string(e.body)))
+	case e.flags == flagsNumber:
+		return openNumber(e.body, reflect.TypeFor[int](), p.Elem())
+	}
+	kind := reflect.Kind(e.flags >> kindShift)
+	if stored, ok := integers[kind]; ok && e.flags == flagsNumber|uint32(kind)<<kindShift {
+		return openNumber(e.body, stored, p.Elem())
+	}
+	return Undecodable("flags %d are not of this library", e.flags)
+}
+
+// decode reads the value of a frame.
+func (e *Entry) decode(t *codec.Type, p reflect.Value) error {
+	payload := e.body
+	if e.compressed {
+		var err error
+		if payload, err = uncompress(payload); err != nil {
+			return Undecodable("its compressed part: %v", err)
+		}
+	}
+	if e.fingerprint == t.Fingerprint() {
+		return t.Decode(payload, p.UnsafePointer())
+	}
+	return openOther(e.fingerprint, t, payload, p)
+}
+
+// openOther reads a value that was stored as one type into a variable of another that can
+// hold it: a City into an any, an any that holds a City into a City, or an int into an int64.
+func openOther(fingerprint uint64, t *codec.Type, payload []byte, p reflect.Value) error {
+	from, ok := codec.Lookup(fingerprint)
+	if !ok || from.Type().Kind() != reflect.Interface && t.Type().Kind() != reflect.Interface && !areIntegers(from.Type(), t.Type()) {
+		return Undecodable("it is not a %s, or one of another version of that type", t.Type())
+	}
+	q := reflect.New(from.Type())
+	if err := from.Decode(payload, q.UnsafePointer()); err != nil {
+		return err
+	}
+	return assign(p.Elem(), q.Elem())
+}
+
+// assign sets v to from, looking through an interface on the right. A nil goes into anything
+// that can be nil.
+func assign(v, from reflect.Value) error {
+	if from.Kind() == reflect.Interface && v.Kind() != reflect.Interface {
+		from = from.Elem()
+		if !from.IsValid() {
+			switch v.Kind() {
+			case reflect.Pointer, reflect.Slice, reflect.Map:
+				v.SetZero()
+				return nil
+			}
+			return Undecodable("it is nil, not a %s", v.Type())
+		}
+	}
+	if v.Kind() == reflect.String && from.Kind() == reflect.String && from.Type() == reflect.TypeFor[string]() {
+		v.SetString(from.String())
+		return nil
+	}
+	if from.Type() != v.Type() && areIntegers(from.Type(), v.Type()) {
+		return openNumber(fmt.Append(nil, from), from.Type(), v)
+	}
+	if !from.Type().AssignableTo(v.Type()) {
+		return Undecodable("it is a %s, not a %s", from.Type(), v.Type())
+	}
+	v.Set(from)
+	return nil
+}

@@ -1,0 +1,228 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/entry"
+)
+
+// A lookup asks the engine for entries and for the generations of their groups, in one round trip to each server,
+// and says what each entry is worth. There is one way to ask for one key (lookup), which costs least, and one to
+// ask for several things at once (a query).
+
+// A found is what a lookup has found under a key.
+type found struct {
+	state       entry.State
+	entry       entry.Entry
+	generations []entry.Generation // what the key's groups hold
+	err         error              // why an entry can't be read; matches ErrUndecodable
+	negative    bool               // a dead entry says that the function has nothing for the key
+}
+
+// lookup looks for key's entry and for the generations of its groups. f is zero.
+func (c *Store) lookup(ctx context.Context, f *found, key *Key) error {
+	if len(key.groups) == 0 || c.live {
+		item, err := c.Engine.Get(ctx, key.stored)
+		return c.evaluateItem(ctx, f, key, item, err)
+	}
+	q := newQuery()
+	defer q.free()
+	q.add(c, key)
+	return q.evaluate(ctx, c, f, key, 0, q.run(ctx, c))
+}
+
+// evaluateItem is evaluate for what Get has returned. Of an engine in this process's memory, where that costs no
+// round trip, it gets what the key's groups hold.
+func (c *Store) evaluateItem(ctx context.Context, f *found, key *Key, item engine.Item, err error) error {
+	there, err := isThere(err)
+	if err != nil {
+		return fmt.Errorf("backends: get %q: %w", key.text, err)
+	}
+	var few [8][]byte
+	ids := few[:0]
+	for _, groupKey := range c.groupKeys(key) {
+		group, err := c.Engine.Get(ctx, groupKey)
+		if _, err = isThere(err); err != nil {
+			return fmt.Errorf("backends: get the groups of %q: %w", key.text, err)
+		}
+		ids = append(ids, group.Value)
+	}
+	return c.evaluate(ctx, f, key, item, there, ids)
+}
+
+// isThere reports whether a Get that has returned err has found something.
+func isThere(err error) (bool, error) {
+	switch {
+	case err == nil:
+		return true, nil
+	case err == cacheutils.ErrCacheMiss, errors.Is(err, cacheutils.ErrCacheMiss):
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
+// evaluate finds out what item is worth, if it is there, and the key's groups hold these ids.
+func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.Item, there bool, ids [][]byte) error {
+	if there {
+		f.state = entry.Dead
+		f.err = f.entry.Parse(item)
+	}
+	same := f.err == nil && entry.AreGenerations(f.entry.Groups, key.groups, ids)
+	if same {
+		f.generations = f.entry.Groups
+	} else {
+		f.generations = entry.GenerationsOf(key.groups, ids)
+	}
+	e := &f.entry
+	switch {
+	case !there || f.err != nil:
+		return nil
+	case e.Check != key.check:
+		f.err = entry.Undecodable("it belongs to another key with the same hash")
+		return nil
+	case e.Empty && e.Holder != entry.Token{} && !c.disowned.has(e.Holder, time.Now()):
+		f.state = entry.Leased
+		return nil
+	case e.Empty && !e.Negative:
+		return nil
+	}
+	if !same {
+		alive, err := c.groupsMatch(ctx, e.Groups, f.generations)
+		if err != nil || !alive {
+			return err
+		}
+	}
+	f.state = e.StateAt(time.Now())
+	if e.Negative { // for a caller who asks for one key that is no answer
+		f.negative, f.state = f.state == entry.Fresh, entry.Dead
+	}
+	return nil
+}
+
+// groupsMatch reports whether an entry in the groups had counts, for a reader who asked for the
+// groups now. An entry that isn't in all of those doesn't: an invalidation of the others
+// would not reach it. Groups that the reader didn't ask for are read here, at the cost of
+// another round trip.
+func (c *Store) groupsMatch(ctx context.Context, had, now []entry.Generation) (bool, error) {
+	var unasked []string
+	for _, g := range had {
+		i := slices.IndexFunc(now, func(n entry.Generation) bool { return n.Group == g.Group })
+		switch {
+		case i < 0:
+			unasked = append(unasked, g.Group)
+		case now[i].ID != g.ID:
+			return false, nil
+		}
+	}
+	for _, n := range now {
+		if !slices.ContainsFunc(had, func(g entry.Generation) bool { return g.Group == n.Group }) {
+			return false, nil
+		}
+	}
+	if len(unasked) == 0 {
+		return true, nil
+	}
+	others, err := c.generations(ctx, unasked)
+	if err != nil {
+		return false, err
+	}
+	for _, o := range others {
+		if !slices.Contains(had, o) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// A query is what the engine is asked for at once, and its answers. It is used again, since it is
+// the larger part of the memory that a lookup of many keys takes.
+type query struct {
+	asked   []string       // the keys, each group's once
+	entries []int          // by the index of an entry's key: where that is in asked
+	groups  map[string]int // by a group's key: where that is in asked
+	last    *Groups        // of most lists all keys are in the same groups
+	got     []answer
+}
+
+// An answer is what there is for one key.
+type answer struct {
+	item  engine.Item
+	there bool
+}
+
+var queries = sync.Pool{New: func() any { return &query{groups: make(map[string]int)} }}
+
+func newQuery() *query { return queries.Get().(*query) }
+
+// maxQuery is for how many keys a query may have been that is kept for others.
+const maxQuery = 1000
+
+// free lets others use q.
+func (q *query) free() {
+	if len(q.got) > maxQuery {
+		return
+	}
+	clear(q.asked)
+	clear(q.groups)
+	clear(q.got)
+	q.asked, q.entries, q.got, q.last = q.asked[:0], q.entries[:0], q.got[:0], nil
+	queries.Put(q)
+}
+
+// add adds key and its groups.
+func (q *query) add(c *Store, key *Key) {
+	q.entries = append(q.entries, len(q.asked))
+	q.asked = append(q.asked, key.stored)
+	if len(key.groups) == 0 || key.in != nil && key.in == q.last {
+		return
+	}
+	q.last = key.in
+	for _, groupKey := range c.groupKeys(key) {
+		q.addGroup(groupKey)
+	}
+}
+
+func (q *query) addGroup(groupKey string) {
+	if _, known := q.groups[groupKey]; !known {
+		q.groups[groupKey] = len(q.asked)
+		q.asked = append(q.asked, groupKey)
+	}
+}
+
+// run asks the engine. After an error there are those answers that came.
+func (q *query) run(ctx context.Context, c *Store) error {
+	q.got = slices.Grow(q.got, len(q.asked))[:len(q.asked)]
+	if c.each != nil {
+		return c.each.GetEach(ctx, q.asked, func(i int, item engine.Item) { q.got[i] = answer{item, true} })
+	}
+	items, err := c.Engine.GetMany(ctx, q.asked)
+	for i, key := range q.asked {
+		q.got[i].item, q.got[i].there = items[key]
+	}
+	return err
+}
+
+// evaluate is Store.evaluate for the ith key that was added, where run has returned err. That counts if it
+// may be why something isn't there.
+func (q *query) evaluate(ctx context.Context, c *Store, f *found, key *Key, i int, err error) error {
+	var few [8][]byte
+	got := &q.got[q.entries[i]]
+	complete, ids := got.there, few[:0]
+	for _, groupKey := range c.groupKeys(key) {
+		group := &q.got[q.groups[groupKey]]
+		complete = complete && group.there
+		ids = append(ids, group.item.Value)
+	}
+	if err != nil && !complete {
+		return fmt.Errorf("backends: get %q: %w", key.text, err)
+	}
+	return c.evaluate(ctx, f, key, got.item, got.there, ids)
+}
