@@ -99,7 +99,7 @@ func TestRenewals_AfterABubble(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("it was not renewed: %+v, %v", now.entry.entry.Meta, err)
+			t.Fatalf("it was not renewed: %+v, %v", now.entry.Meta, err)
 		}
 	}
 }
