@@ -28,7 +28,7 @@ func pages(t *testing.T) []page {
 		t.Fatalf("docs has the pages %q, %v", files, err)
 	}
 	var all []page
-	for _, file := range append([]string{"README.md", "CHANGELOG.md"}, files...) {
+	for _, file := range append([]string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md"}, files...) {
 		file = filepath.ToSlash(file)
 		all = append(all, page{file, read(t, file)})
 	}
@@ -73,6 +73,36 @@ func anchors(markdown string) map[string]bool {
 		all[anchor] = true
 	}
 	return all
+}
+
+// README.md is read from top to bottom: what is longer has its place in docs.
+func TestReadmeLength(t *testing.T) {
+	const most = 250
+	if n := strings.Count(read(t, "README.md"), "\n"); n > most {
+		t.Errorf("README.md has %d lines, more than %d: move a part to a page of docs, and link to it", n, most)
+	}
+}
+
+// Every page of docs begins with the question that it answers, and the index has that page and
+// that question.
+func TestPagesQuestions(t *testing.T) {
+	const index = "docs/README.md"
+	begin := regexp.MustCompile(`^# .+\n\n\*([^*]+\?)\*\n\n`)
+	list := read(t, index)
+	for _, p := range pages(t) {
+		if !strings.HasPrefix(p.file, "docs/") {
+			continue
+		}
+		m := begin.FindStringSubmatch(p.text)
+		if m == nil {
+			t.Errorf("%s doesn't begin with a title and a question in *...?*", p.file)
+			continue
+		}
+		question := strings.ReplaceAll(m[1], "\n", " ")
+		if p.file != index && !strings.Contains(list, fmt.Sprintf("](%s) | %s |\n", path.Base(p.file), question)) {
+			t.Errorf("%s has no row with %s and its question: %s", index, p.file, question)
+		}
+	}
 }
 
 // TestPagesLinks looks for the files and headings that the pages link to.
@@ -169,7 +199,7 @@ func TestPagesConfig(t *testing.T) {
 }
 
 // optionsPage has the table of the backends' options.
-const optionsPage = "README.md"
+const optionsPage = "docs/backends.md"
 
 // TestPagesOptions compares the table of the backends' options with those that there are.
 func TestPagesOptions(t *testing.T) {

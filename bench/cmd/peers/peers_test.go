@@ -34,7 +34,7 @@ func TestNotes(t *testing.T) {
 }
 
 func TestWrongAnswers(t *testing.T) {
-	const readme = `<!-- questions -->
+	const page = `<!-- questions -->
 | | A: | A2: | B: | C: | D: |
 |---|---|---|---|---|---|
 | **cacheutils, locmem** | ok | ok | ok | ok | ok |
@@ -45,7 +45,7 @@ func TestWrongAnswers(t *testing.T) {
 		"a/half":             "A: stale kept, D: hangs (C not asked)",
 		"a/other":            "not asked",
 	} {
-		if got := wrongAnswers(readme, name); got != want {
+		if got := wrongAnswers(page, name); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
