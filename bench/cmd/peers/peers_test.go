@@ -38,11 +38,11 @@ func TestWrongAnswers(t *testing.T) {
 | | A: | A2: | B: | C: | D: |
 |---|---|---|---|---|---|
 | **cacheutils, locmem** | ok | ok | ok | ok | ok |
-| a/half 1.0 | stale kept | ok | ok, started again | n/a | hangs |
+| a/half 1.0 | outdated stays | ok | ok, started again | n/a | hangs |
 <!-- /questions -->`
 	for name, want := range map[string]string{
 		"cacheutils, locmem": "none",
-		"a/half":             "A: stale kept, D: hangs (C not asked)",
+		"a/half":             "A: outdated stays, D: hangs (C not asked)",
 		"a/other":            "not asked",
 	} {
 		if got := wrongAnswers(page, name); got != want {
