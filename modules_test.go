@@ -46,3 +46,31 @@ func TestModulesHaveReasons(t *testing.T) {
 		}
 	}
 }
+
+// docs/dependencies.md says of some modules that one package alone imports them, examples apart.
+func TestModulesHaveOneImporter(t *testing.T) {
+	const path = "github.com/cacheutils/cacheutils/"
+	list := exec.Command("go", "list", "-f", "{{range .Imports}}{{$.ImportPath}} {{.}}\n{{end}}", "./...")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", list, err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([^`]+)` \\|.*Only `([^`]+)` imports it").FindAllStringSubmatch(read(t, "docs/dependencies.md"), -1)
+	if len(rows) < 3 {
+		t.Fatalf("found %d rows only", len(rows))
+	}
+	for _, row := range rows {
+		module, importer := row[1], row[2]
+		var found []string
+		for _, line := range strings.Split(string(out), "\n") {
+			by, imported, _ := strings.Cut(line, " ")
+			isExample := strings.HasPrefix(by, path+"examples/")
+			if !isExample && (imported == module || strings.HasPrefix(imported, module+"/")) {
+				found = append(found, strings.TrimPrefix(by, path))
+			}
+		}
+		if found = slices.Compact(found); !slices.Equal(found, []string{importer}) {
+			t.Errorf("docs/dependencies.md says that only %s imports %s, but %q do", importer, module, found)
+		}
+	}
+}

@@ -3,10 +3,12 @@ package cacheutils_test
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -138,6 +140,31 @@ func TestPagesLinks(t *testing.T) {
 	}
 	if files < 10 || headings < 10 {
 		t.Errorf("found links to %d files and %d headings only", files, headings)
+	}
+}
+
+// TestPagesFiles looks for the source files that the pages name, by their names or paths.
+func TestPagesFiles(t *testing.T) {
+	var files []string
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		files = append(files, "/"+filepath.ToSlash(file))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, p := range pages(t) {
+		for _, m := range regexp.MustCompile("`([a-z0-9_/]+\\.go)`").FindAllStringSubmatch(p.text, -1) {
+			found++
+			isThere := func(file string) bool { return strings.HasSuffix(file, "/"+m[1]) }
+			if !slices.ContainsFunc(files, isThere) {
+				t.Errorf("%s: there is no file %s", p.file, m[1])
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("the pages name %d files only", found)
 	}
 }
 
