@@ -3,20 +3,21 @@
 # make cover  the tests without -race, and how much of the code they run
 # make fuzz   every fuzz target, FUZZTIME each: a time, or a number of inputs such as 20000x
 # make bench  benchmarks, BENCHTIME each, and what calls cost beside other libraries: the tables go
-#             into README.md and docs/performance.md, unless BENCHTIME is a number such as 10x
+#             into docs/comparison.md and docs/performance.md, unless BENCHTIME is a number such as 10x
 # make peers  the tables alone
 # make scale  how costs grow: the plots go into docs/
 # make stress the search for old values, STRESSOPS operations; the tests do some thousands
 # make soak   every fault of servers and network, in the long form, with times held to their bars
 # make stampede      stampedes of 16 processes, with the latencies held to their bars
 # make test-django   groups shared with a Django project (installs Django and pymemcache)
-# make questions     five questions to this library and its peers; the table goes into README.md
+# make questions     five questions to this library and its peers; the tables go into
+#             docs/comparison.md and README.md
 
 SHELL       := /bin/bash
 FUZZTIME    ?= 2m
 BENCHTIME   ?= 1s
 STRESSOPS   ?= 1000000
-PEERS       := -write ../README.md -docs ../docs/performance.md
+PEERS       := -write ../docs/comparison.md -docs ../docs/performance.md
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
 BUT_FAULTS   = $$(go list ./... | grep -v /internal/faults$$)
@@ -85,4 +86,4 @@ test-django: tools
 	CACHEUTILS_REQUIRE_DJANGO=1 $(SERVERS) go test -v ./django
 
 questions: tools
-	cd bench && $(SERVERS) go run ./cmd/questions -write ../README.md
+	cd bench && $(SERVERS) go run ./cmd/questions -write ../docs/comparison.md -short ../README.md

@@ -8,7 +8,7 @@
 // of the same type, and a handle on what is cached:
 //
 //	func loadCity(ctx context.Context, id int, lang string) (City, error) {
-//		return City{ID: id, Name: "Roma"}, nil // or a look into a database
+//		return City{ID: id, Name: "Roma"}, nil // or a database query
 //	}
 //
 //	var LoadCity, cities = decorators.Cached(loadCity, decorators.Key("city"), decorators.Timeout(time.Hour))

@@ -1,7 +1,6 @@
 package cacheutils_test
 
 import (
-	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -24,7 +23,7 @@ func TestModules(t *testing.T) {
 	if len(modules) > most {
 		t.Errorf("a user links %d modules, more than %d: %q", len(modules), most, modules)
 	}
-	stated := regexp.MustCompile(`links (\d+) modules`).FindStringSubmatch(readme(t))
+	stated := regexp.MustCompile(`links (\d+) modules`).FindStringSubmatch(read(t, "README.md"))
 	if stated == nil {
 		t.Fatal("README.md doesn't say how many modules a user links")
 	}
@@ -35,21 +34,43 @@ func TestModules(t *testing.T) {
 
 // Each module in go.mod has its reason in docs/dependencies.md.
 func TestModulesHaveReasons(t *testing.T) {
-	mod, err := os.ReadFile("go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	reasons, err := os.ReadFile("docs/dependencies.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	required := regexp.MustCompile(`(?m)^(?:require )?\s*(\S+\.\S+/\S+) v\S+`).FindAllStringSubmatch(string(mod), -1)
+	mod := read(t, "go.mod")
+	reasons := read(t, "docs/dependencies.md")
+	required := regexp.MustCompile(`(?m)^(?:require )?\s*(\S+\.\S+/\S+) v\S+`).FindAllStringSubmatch(mod, -1)
 	if len(required) < 3 {
 		t.Fatalf("found %d modules in go.mod only", len(required))
 	}
 	for _, m := range required {
-		if !strings.Contains(string(reasons), "`"+m[1]+"`") {
+		if !strings.Contains(reasons, "`"+m[1]+"`") {
 			t.Errorf("docs/dependencies.md has no reason for %s", m[1])
+		}
+	}
+}
+
+// docs/dependencies.md says of some modules that one package alone imports them, examples apart.
+func TestModulesHaveOneImporter(t *testing.T) {
+	const path = "github.com/cacheutils/cacheutils/"
+	list := exec.Command("go", "list", "-f", "{{range .Imports}}{{$.ImportPath}} {{.}}\n{{end}}", "./...")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", list, err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([^`]+)` \\|.*Only `([^`]+)` imports it").FindAllStringSubmatch(read(t, "docs/dependencies.md"), -1)
+	if len(rows) < 3 {
+		t.Fatalf("found %d rows only", len(rows))
+	}
+	for _, row := range rows {
+		module, importer := row[1], row[2]
+		var found []string
+		for _, line := range strings.Split(string(out), "\n") {
+			by, imported, _ := strings.Cut(line, " ")
+			isExample := strings.HasPrefix(by, path+"examples/")
+			if !isExample && (imported == module || strings.HasPrefix(imported, module+"/")) {
+				found = append(found, strings.TrimPrefix(by, path))
+			}
+		}
+		if found = slices.Compact(found); !slices.Equal(found, []string{importer}) {
+			t.Errorf("docs/dependencies.md says that only %s imports %s, but %q do", importer, module, found)
 		}
 	}
 }

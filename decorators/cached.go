@@ -15,7 +15,9 @@ import (
 // holds one.
 //
 //  1. The key is made from the function's name and the arguments; contexts don't count, nor
-//     does the receiver of a method expression, unless WithReceiver says so.
+//     does the receiver of a method expression, unless WithReceiver says so. What fn reads from its
+//     context and its results depend on, such as a tenant, has to be an argument, or part of what
+//     KeyOf returns.
 //  2. If the backend has results under the key, they are returned.
 //     If they are past their timeout, but not past the time that Stale adds, they are returned
 //     as well. Unless somebody computes them already, fn then runs in the background, and its

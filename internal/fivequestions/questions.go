@@ -7,7 +7,7 @@
 //	C   a caller who waits has a deadline of its own: does it hold?
 //	D   the computation panics: who is told, and is the key usable afterwards?
 //
-// A cache that hangs is left behind after a while: no question waits for ever.
+// A cache that hangs is left behind after a while: no question waits forever.
 package fivequestions
 
 import (
@@ -37,8 +37,8 @@ type ContextFree interface {
 // Answers. Any other is an error's text.
 const (
 	OK             = "ok"
-	StaleKept      = "stale kept"
-	GetsOld        = "gets old"
+	OutdatedStays  = "outdated stays"
+	GetsOutdated   = "gets outdated"
 	FollowerFails  = "follower fails"
 	Ignored        = "ignored"
 	BecomesError   = "becomes error"
@@ -213,7 +213,7 @@ func kept(c Cache) string {
 	case !ok:
 		return Hangs
 	case o.value == "old":
-		return StaleKept
+		return OutdatedStays
 	case o.value == "new":
 		return OK
 	}
@@ -246,10 +246,10 @@ func late(c Cache) string {
 	}
 	switch o.String() {
 	case "old":
-		return GetsOld
+		return GetsOutdated
 	case "new":
-		if kept(c) == StaleKept { // the first caller's value has come over it
-			return StaleKept
+		if kept(c) == OutdatedStays { // the first caller's value has come over it
+			return OutdatedStays
 		}
 		return OK
 	}

@@ -57,8 +57,8 @@ func (c *naive) Invalidate(ctx context.Context, key string) error {
 // The questions find what is wrong with a cache, and come back from one that hangs.
 func TestNaive(t *testing.T) {
 	want := map[string]string{
-		"A":  fivequestions.StaleKept,
-		"A2": fivequestions.GetsOld,
+		"A":  fivequestions.OutdatedStays,
+		"A2": fivequestions.GetsOutdated,
 		"B":  fivequestions.FollowerFails,
 		"C":  fivequestions.Ignored,
 		"D":  fivequestions.Hangs,

@@ -3,10 +3,10 @@
 //
 //	cd bench
 //	go run ./cmd/peers           # prints them
-//	go run ./cmd/peers -write ../README.md -docs ../docs/performance.md
+//	go run ./cmd/peers -write ../docs/comparison.md -docs ../docs/performance.md
 //	go run ./cmd/peers -short    # to see that it runs: the figures mean nothing
 //
-// README.md gets the short form and docs/performance.md all of it, each between <!-- peers --> and
+// docs/comparison.md gets the short form and docs/performance.md all of it, each between <!-- peers --> and
 // <!-- /peers -->. Every ratio is of a pair that was measured in turn, in one process. The tables
 // of memcached need that program.
 package main
@@ -28,7 +28,7 @@ import (
 func main() {
 	testing.Init()
 	var (
-		readme    = flag.String("readme", "../README.md", "the `file` with the table of the five questions")
+		questions = flag.String("questions", "../docs/comparison.md", "the `file` with the table of the five questions")
 		write     = flag.String("write", "", "a `file` to put the short form in")
 		docs      = flag.String("docs", "", "a `file` to put all tables in")
 		rounds    = flag.Int("rounds", 7, "how often each pair is measured")
@@ -44,13 +44,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(2)
 	}
-	if err := run(*readme, *write, *docs, *rounds, *remote); err != nil {
+	if err := run(*questions, *write, *docs, *rounds, *remote); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}
 }
 
-func run(readme, write, docs string, rounds int, remote bool) error {
+func run(questions, write, docs string, rounds int, remote bool) error {
 	config := backends.Config{"default": {
 		Backend: "locmem", Timeout: timeout, Options: map[string]any{"max_entries": capacity, "max_cost": 4 << 30},
 	}}
@@ -68,11 +68,11 @@ func run(readme, write, docs string, rounds int, remote bool) error {
 		return err
 	}
 
-	questions, err := os.ReadFile(readme)
+	answers, err := os.ReadFile(questions)
 	if err != nil {
 		return err
 	}
-	r := results{machine: report.Machine(), rounds: rounds, notes: notesTable(string(questions))}
+	r := results{machine: report.Machine(), rounds: rounds, notes: notesTable(string(answers))}
 	if addr != "" {
 		if err := r.measureRemote(addr); err != nil {
 			return err

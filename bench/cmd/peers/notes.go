@@ -23,7 +23,7 @@ const (
 	golangLRUByHand = "%s expirable, Get and Add by hand"
 )
 
-// A note says what one gets for the time.
+// A note says what you get for that time.
 type note struct {
 	name     string
 	module   string
@@ -68,16 +68,16 @@ func title(name string) string {
 }
 
 // notesTable has a row for each peer. What it answers wrong comes from the table of the five
-// questions in readme.
-func notesTable(readme string) string {
+// questions in page.
+func notesTable(page string) string {
 	var b strings.Builder
 	b.WriteString("| | results | many callers, one missing key | key | wrong answers to the five questions | |\n|---|---|---|---|---|---|\n")
 	fmt.Fprintf(&b, "| **cacheutils** | %s; shared with `Shared()` | %s, in all processes that have a server | %s | %s | |\n",
-		copies, oneForAll, arguments, wrongAnswers(readme, "cacheutils, locmem"))
+		copies, oneForAll, arguments, wrongAnswers(page, "cacheutils, locmem"))
 	for _, n := range notes {
 		wrong := "not asked"
 		if n.module != "" && n.name != otterByHand {
-			wrong = wrongAnswers(readme, report.Name(n.module))
+			wrong = wrongAnswers(page, report.Name(n.module))
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", title(n.name), n.values, n.stampede, n.key, wrong, n.more)
 	}
@@ -85,8 +85,8 @@ func notesTable(readme string) string {
 }
 
 // wrongAnswers returns those in the row that begins with name.
-func wrongAnswers(readme, name string) string {
-	for _, line := range strings.Split(report.Between(readme, "questions"), "\n") {
+func wrongAnswers(page, name string) string {
+	for _, line := range strings.Split(report.Between(page, "questions"), "\n") {
 		cells := strings.Split(strings.Trim(line, "|"), " | ")
 		if !strings.HasPrefix(strings.Trim(cells[0], " *"), name) || len(cells) != len(fivequestions.Questions)+1 {
 			continue

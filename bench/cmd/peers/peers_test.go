@@ -34,18 +34,18 @@ func TestNotes(t *testing.T) {
 }
 
 func TestWrongAnswers(t *testing.T) {
-	const readme = `<!-- questions -->
+	const page = `<!-- questions -->
 | | A: | A2: | B: | C: | D: |
 |---|---|---|---|---|---|
 | **cacheutils, locmem** | ok | ok | ok | ok | ok |
-| a/half 1.0 | stale kept | ok | ok, started again | n/a | hangs |
+| a/half 1.0 | outdated stays | ok | ok, started again | n/a | hangs |
 <!-- /questions -->`
 	for name, want := range map[string]string{
 		"cacheutils, locmem": "none",
-		"a/half":             "A: stale kept, D: hangs (C not asked)",
+		"a/half":             "A: outdated stays, D: hangs (C not asked)",
 		"a/other":            "not asked",
 	} {
-		if got := wrongAnswers(readme, name); got != want {
+		if got := wrongAnswers(page, name); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/codec"
 )
 
-// What a hit takes on a memcached, beside the least that the same round trips take.
+// What a hit takes on a memcached, compared with the least that the same round trips take.
 
 // remoteGoroutines is how many of them call at once in the second measurement.
 const remoteGoroutines = 64

@@ -8,7 +8,7 @@ import (
 	"github.com/cacheutils/cacheutils/bench/internal/measure"
 )
 
-// short is for README.md: a row for each peer, with the ratios of some of the tables.
+// short is for docs/comparison.md: a row for each peer, with the ratios of some of the tables.
 func (r *results) short() string {
 	columns := []struct{ title, value, way, ours string }{
 		{code(typed) + ", " + hitAlone, small, hitAlone, typed},
@@ -39,11 +39,11 @@ func (r *results) short() string {
 		}
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "\nA hit of %s takes that many ns, B and allocs. The other columns are how many times as long ours takes,\n"+
+	fmt.Fprintf(&b, "\nThe columns ns, B and allocs are what one hit of %s costs. The others are how many times as long ours takes,\n"+
 		"for %s unless they say something else. %s.\n", small, small, r.machine)
-	b.WriteString("\nWhat one gets for it:\n\n" + r.notes)
+	b.WriteString("\nWhat you get for that time:\n\n" + r.notes)
 	if len(r.remote) > 0 {
-		b.WriteString("\nA hit of " + small + " on memcached, beside the calls of the client alone:\n\n" + r.remoteTable())
+		b.WriteString("\nA hit of " + small + " on memcached, compared with the calls of the client alone:\n\n" + r.remoteTable())
 	}
 	return b.String()
 }
@@ -72,7 +72,7 @@ func (r *results) long() string {
 	if len(r.remote) > 0 {
 		b.WriteString("\n### A hit on memcached\n\n" + r.remoteTable())
 	}
-	b.WriteString("\n### What one gets for it\n\n" + r.notes)
+	b.WriteString("\n### What you get for that time\n\n" + r.notes)
 	return b.String()
 }
 

@@ -2,8 +2,11 @@
 // or lost while it is being computed, and prints the answers as a table in Markdown:
 //
 //	cd bench
-//	go run ./cmd/questions                      # prints it
-//	go run ./cmd/questions -write ../README.md  # puts it between <!-- questions --> and <!-- /questions -->
+//	go run ./cmd/questions  # prints it
+//	go run ./cmd/questions -write ../docs/comparison.md -short ../README.md
+//
+// docs/comparison.md gets all rows. README.md gets one for all backends of this module where they
+// answer alike. Both have the table between <!-- questions --> and <!-- /questions -->.
 //
 // What the questions are is said in package fivequestions. Each is asked in a process of its
 // own: a peer that hangs, or takes its process down, is reported and the others go on. The rows
@@ -18,6 +21,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,46 +32,91 @@ import (
 
 func main() {
 	write := flag.String("write", "", "a `file` to put the table in, between the markers")
+	short := flag.String("short", "", "a `file` to put the short form in, between the markers")
 	ask := flag.String("ask", "", "ask one `candidate/question` in this process and print the answer")
 	flag.Parse()
 	if *ask != "" {
 		fmt.Println(askHere(*ask))
 		return
 	}
-	if err := run(*write); err != nil {
+	if err := run(*write, *short); err != nil {
 		fmt.Fprintln(os.Stderr, "questions:", err)
 		os.Exit(1)
 	}
 }
 
-func run(file string) error {
-	text, err := table()
+func run(write, short string) error {
+	rows, err := ask()
 	if err != nil {
 		return err
 	}
-	if file == "" {
-		fmt.Print(text)
-		return nil
+	if write == "" && short == "" {
+		fmt.Print(table(rows))
 	}
-	return report.Write(file, "questions", text)
+	if write != "" {
+		if err := report.Write(write, "questions", table(rows)); err != nil {
+			return err
+		}
+	}
+	if short != "" {
+		return report.Write(short, "questions", table(shorten(rows)))
+	}
+	return nil
 }
 
-// table asks every candidate every question and makes a row of the answers of each.
-func table() (string, error) {
+// A row is what a candidate answered.
+type row struct {
+	title   string
+	isOurs  bool
+	answers []string // to each of fivequestions.Questions
+}
+
+// ask asks every candidate every question.
+func ask() ([]row, error) {
+	var rows []row
+	for _, c := range candidates {
+		answers, err := answersOf(c)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row{c.title(), c.module == "", answers})
+	}
+	return rows, nil
+}
+
+// shorten returns rows with one for all backends of this module, unless their answers differ.
+func shorten(rows []row) []row {
+	var ours, others []row
+	for _, r := range rows {
+		if r.isOurs {
+			ours = append(ours, r)
+		} else {
+			others = append(others, r)
+		}
+	}
+	for _, r := range ours {
+		if !slices.Equal(r.answers, ours[0].answers) {
+			return rows
+		}
+	}
+	if len(ours) > 0 {
+		others = append([]row{{"**cacheutils**", true, ours[0].answers}}, others...)
+	}
+	return others
+}
+
+// table has a line for each row.
+func table(rows []row) string {
 	var b strings.Builder
 	b.WriteString("|")
 	for _, q := range fivequestions.Questions {
 		fmt.Fprintf(&b, " | %s: %s", q.Name, q.Text)
 	}
 	b.WriteString(" |\n|---|" + strings.Repeat("---|", len(fivequestions.Questions)) + "\n")
-	for _, c := range candidates {
-		answers, err := answersOf(c)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(&b, "| %s | %s |\n", c.title(), strings.Join(answers, " | "))
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| %s | %s |\n", r.title, strings.Join(r.answers, " | "))
 	}
-	return b.String(), nil
+	return b.String()
 }
 
 // answersOf asks all questions at once.

@@ -141,7 +141,7 @@ func (s *scale) byEntries() (plot, error) {
 	}
 	return plot{
 		name: "entries", title: "Entries: time", x: "entries", y: "time per call", unit: nanoseconds,
-		about: "A hit on a small struct in memory by one goroutine, with a key picked at random, beside otter with a key by fmt.Sprintf.",
+		about: "A hit on a small struct in memory by one goroutine, with a key picked at random, compared with otter with a key by fmt.Sprintf.",
 		ticks: hits.ticks, lines: hits.lines,
 	}, err
 }
@@ -155,7 +155,7 @@ func (s *scale) byEntryMemory() (plot, error) {
 	ours, other := s.perEntry.lines[0], s.perEntry.lines[1]
 	return plot{
 		name: "entry-memory", title: "Entries: memory", x: "entries", y: "heap per entry", unit: byteCount,
-		about: "The growth of the heap by each of these entries, their keys included, beside the size of the struct.",
+		about: "The growth of the heap by each of these entries, their keys included, compared with the size of the struct.",
 		found: fmt.Sprintf("With %s of them an entry of %s takes %s, and one of %s %s.", s.perEntry.ticks[last],
 			ours.name, byteCount(ours.values[last]), other.name, byteCount(other.values[last])),
 		ticks: s.perEntry.ticks, lines: append(s.perEntry.lines, raw),
@@ -326,7 +326,7 @@ func (s *scale) byGroups() (plot, error) {
 	}
 	return plot{
 		name: "groups", title: "Groups", x: "groups of the entry", y: "time per call", unit: nanoseconds,
-		about: "A hit by one goroutine on an entry in that many groups, and on memcached beside the client's GetMulti of as many keys, which is one round trip too.",
+		about: "A hit by one goroutine on an entry in that many groups, and on memcached compared with the client's GetMulti of as many keys, which is one round trip too.",
 		ticks: p.ticks, lines: p.lines,
 	}, nil
 }
@@ -467,7 +467,7 @@ func (s *scale) bySizeMemory() (plot, error) {
 	more := func(i int) float64 { return p.lines[0].values[i] - p.lines[2].values[i] }
 	return plot{
 		name: "memory", title: "Size of values: memory", x: "size of the value", y: "heap per entry", unit: byteCount,
-		about: "The growth of the heap by each entry in memory with a []byte of that size, its key included, beside the struct and its bytes.",
+		about: "The growth of the heap by each entry in memory with a []byte of that size, its key included, compared with the struct and its bytes.",
 		found: fmt.Sprintf("An entry takes %s more than a value of %s, and %.1f %% more than one of %s.", byteCount(more(0)),
 			p.ticks[0], 100*more(last)/p.lines[2].values[last], p.ticks[last]),
 		ticks: p.ticks, lines: p.lines,

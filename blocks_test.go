@@ -2,7 +2,6 @@ package cacheutils_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -13,16 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"testing"
-
-	"github.com/cacheutils/cacheutils/backends"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
 )
 
-// The Go code of README.md and of the package's doc is compiled. A block that begins with a
+// The Go code of the pages and of the package's doc is compiled. A block that begins with a
 // package clause is a file. Any other is a fragment, either declarations or statements: the
 // packages of fragmentImports and the names of fragmentNames are there without being declared.
 // A program (package main) that a ```text block follows is run, and has to print that.
@@ -212,7 +207,7 @@ func check(dir string, all []block) error {
 		if b.language != "go" {
 			continue
 		}
-		name := fmt.Sprintf("block%d_of_%s_line_%d", i, b.file, b.line)
+		name := fmt.Sprintf("block%d_of_%s_line_%d", i, strings.ReplaceAll(b.file, "/", "_"), b.line)
 		text, isProgram, err := b.source()
 		if err != nil {
 			errs = append(errs, err)
@@ -228,7 +223,7 @@ func check(dir string, all []block) error {
 		case b.isRun && isProgram:
 			programs[name] = b
 		case b.isRun:
-			errs = append(errs, fmt.Errorf("%s: a ```text block follows what is no program", b.place()))
+			errs = append(errs, fmt.Errorf("%s: a ```text block follows what is not a program", b.place()))
 		}
 	}
 	if err := goTool(dir, "vet", "./..."); err != nil {
@@ -287,22 +282,16 @@ func writeModule(dir string) error {
 		os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o644))
 }
 
-func readme(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
+func TestPagesCode(t *testing.T) {
+	var all []block
+	for _, p := range pages(t) {
+		all = append(all, blocks(p.file, p.text)...)
 	}
-	return string(text)
-}
-
-func TestReadmeCode(t *testing.T) {
-	all := blocks("README.md", readme(t))
 	fromDoc, err := docBlocks("doc.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) < 10 || len(fromDoc) < 3 {
+	if len(all) < 20 || len(fromDoc) < 3 {
 		t.Fatalf("found %d and %d blocks only", len(all), len(fromDoc))
 	}
 	if err := check(t.TempDir(), append(all, fromDoc...)); err != nil {
@@ -310,8 +299,8 @@ func TestReadmeCode(t *testing.T) {
 	}
 }
 
-// TestReadmeCode_wrong has blocks with a mistake each, and looks for the place of each mistake.
-func TestReadmeCode_wrong(t *testing.T) {
+// TestPagesCode_wrong has blocks with a mistake each, and looks for the place of each mistake.
+func TestPagesCode_wrong(t *testing.T) {
 	text := strings.ReplaceAll(`
 '''go
 fmt.Println("right")
@@ -366,105 +355,5 @@ that
 	err = check(t.TempDir(), blocks("OUTPUT.md", text))
 	if err == nil || !strings.Contains(err.Error(), "OUTPUT.md:3: it printed\nthis\n") {
 		t.Errorf("got %v, want the output of the program", err)
-	}
-}
-
-// TestReadmeConfig opens the backends of the README's JSON and URLs.
-func TestReadmeConfig(t *testing.T) {
-	text := readme(t)
-	jsons := 0
-	for _, b := range blocks("README.md", text) {
-		if b.language != "json" {
-			continue
-		}
-		jsons++
-		var config backends.Config
-		if err := json.Unmarshal([]byte(b.code), &config); err != nil {
-			t.Errorf("%s: %v", b.place(), err)
-			continue
-		}
-		cachetest.Configure(t, config)
-	}
-	urls := regexp.MustCompile(`(?m)(group\+)?(locmem|memcached|dummy)://[^\s`+"`"+`")]*`).FindAllString(text, -1)
-	for _, url := range urls {
-		s, err := backends.ParseURL(url)
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		cachetest.Configure(t, backends.Config{"default": s})
-	}
-	if jsons == 0 || len(urls) < 3 {
-		t.Errorf("found %d JSON blocks and %d URLs only", jsons, len(urls))
-	}
-}
-
-// TestReadmeOptions compares the README's table of options with those that there are.
-func TestReadmeOptions(t *testing.T) {
-	text := readme(t)
-	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (locmem|memcached|dummy|all) \\|")
-	inTable := make(map[string]string) // the engine by the option
-	for _, m := range row.FindAllStringSubmatch(text, -1) {
-		inTable[m[1]] = m[2]
-	}
-	for _, engine := range []string{"locmem", "memcached", "dummy"} {
-		err := backends.Configure(backends.Config{"default": {Backend: engine, Options: map[string]any{"no_such": 1}}})
-		if err == nil {
-			t.Fatalf("%s takes any option", engine)
-		}
-		_, list, _ := strings.Cut(err.Error(), "its options are ")
-		for _, option := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
-			if inTable[option] == "all" { // memcached has operation_timeout for itself, too
-				continue
-			}
-			if inTable[option] != engine {
-				t.Errorf("%s has an option %s that README.md doesn't have", engine, option)
-			}
-			delete(inTable, option)
-		}
-	}
-	for _, option := range []string{"compress_above", "stale", "lease", "store_later", "operation_timeout"} {
-		if inTable[option] == "all" {
-			delete(inTable, option)
-		}
-	}
-	for option := range inTable {
-		t.Errorf("README.md has an option %s that no engine has", option)
-	}
-}
-
-// TestReadmeLinks looks for the files, headings and targets of make that README.md names.
-func TestReadmeLinks(t *testing.T) {
-	text := readme(t)
-	headings := make(map[string]bool)
-	for _, m := range regexp.MustCompile(`(?m)^##+ (.*)$`).FindAllStringSubmatch(text, -1) {
-		headings[strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(m[1]))] = true
-	}
-	matches := func(pattern string) [][]string {
-		t.Helper()
-		all := regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
-		if len(all) == 0 {
-			t.Errorf("README.md has nothing like %s", pattern)
-		}
-		return all
-	}
-	for _, m := range matches(`\]\(#([^)]+)\)`) {
-		if !headings[m[1]] {
-			t.Errorf("there is no heading #%s", m[1])
-		}
-	}
-	for _, m := range matches(`\]\(([^)#:\s]+)\)`) {
-		if _, err := os.Stat(m[1]); err != nil {
-			t.Error(err)
-		}
-	}
-	makefile, err := os.ReadFile("Makefile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range matches("(?m)(?:^|`)make ([a-z]+)") {
-		if !bytes.Contains(makefile, []byte("\n"+m[1]+":")) {
-			t.Errorf("the Makefile has no target %s", m[1])
-		}
 	}
 }
