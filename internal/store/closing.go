@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -22,8 +21,12 @@ func (c *Store) Close() error {
 	timer := time.NewTimer(c.OperationTimeout)
 	defer timer.Stop()
 	select {
-	case <-c.flights.settled():
+	case <-c.flights.Settled():
 	case <-timer.C:
+		return nil
+	}
+	if c.close() { // that was the last one
+		return c.shut()
 	}
 	return nil
 }
@@ -31,7 +34,7 @@ func (c *Store) Close() error {
 // close lets the Cache begin nothing any more, and tells whether nothing is under way.
 func (c *Store) close() (ended bool) {
 	c.closed.Store(true)
-	return c.flights.close()
+	return c.flights.Close()
 }
 
 // Retire is Close that waits for nothing. Nobody can be told that the engine failed to close: what it held is given
@@ -49,7 +52,6 @@ func (c *Store) shut() error {
 		if err := c.Engine.Close(); err != nil {
 			c.shutErr = fmt.Errorf("backends: close %q: %w", c.Name, err)
 		}
-		c.flights.gone()
 	})
 	return c.shutErr
 }
@@ -63,36 +65,4 @@ func (c *Store) open() error {
 		return fmt.Errorf("backends: %q: %w", c.Name, cacheutils.ErrClosed)
 	}
 	return nil
-}
-
-// enter begins an operation of a caller's, which ends when done is called: it returns the context for
-// it, or an error if the Cache is closed.
-func (c *Store) enter(ctx context.Context) (bounded context.Context, done context.CancelFunc, err error) {
-	if err := c.open(); err != nil {
-		return nil, nil, err
-	}
-	bounded, done = c.bound(ctx)
-	return bounded, done, nil
-}
-
-// bound returns a context for one operation.
-func (c *Store) bound(ctx context.Context) (bounded context.Context, done context.CancelFunc) {
-	if !c.flights.remote || c.timed {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, c.OperationTimeout)
-}
-
-// outlast is enter for an invalidation, which is carried out though ctx has ended: its caller has changed
-// what the cache has. Only a deadline that is ahead bounds it.
-func (c *Store) outlast(ctx context.Context) (lasting context.Context, done context.CancelFunc, err error) {
-	deadline, ends := ctx.Deadline()
-	lasting, done, err = c.enter(context.WithoutCancel(ctx))
-	if err == nil && ends && time.Until(deadline) > 0 {
-		bounded := done
-		var unbound context.CancelFunc
-		lasting, unbound = context.WithDeadline(lasting, deadline)
-		done = func() { unbound(); bounded() }
-	}
-	return lasting, done, err
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/flight"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -29,7 +31,7 @@ import (
 // runtime.Goexit ends them all. Err is ErrRecursion when the caller is itself part of the
 // computation that it asks for.
 func (c *Store) Fetch(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
-	value, miss := c.look(ctx, &key, task, c.flights.now())
+	value, miss := c.look(ctx, &key, task, c.flights.Now())
 	if miss == nil {
 		return Result{Value: value}
 	}
@@ -40,7 +42,7 @@ func (c *Store) Fetch(ctx context.Context, key Key, task *Task, compute func(con
 // groups, or a Miss, with which to go on. It keeps nothing of text, and a hit on a live value
 // allocates nothing.
 func (c *Store) Look(ctx context.Context, text []byte, groups *Groups, task *Task) (value any, miss *Miss) {
-	started := c.flights.now()
+	started := c.flights.Now()
 	if groups != nil || !c.fits(borrowed(text)) {
 		key := c.borrowedKey(text, groups)
 		return c.look(ctx, &key, task, started)
@@ -78,52 +80,6 @@ func (c *Store) look(ctx context.Context, key *Key, task *Task, started uint64) 
 	err := c.lookup(looking, &f, key)
 	done(err)
 	return c.found(&f, err, key, task, started)
-}
-
-// hurry returns a context for a look, and what ends it, which is told how the look ended.
-func (c *Store) hurry(ctx context.Context, task *Task) (looking context.Context, done func(error)) {
-	if !c.flights.remote {
-		return ctx, func(error) {}
-	}
-	bound := c.patience(ctx, task)
-	if c.timed && bound == c.OperationTimeout {
-		return ctx, c.answers
-	}
-	looking, cancel := context.WithTimeout(ctx, bound)
-	return looking, func(err error) {
-		cancel()
-		c.answers(err)
-	}
-}
-
-// answers notes that the store has answered, if err is nil.
-func (c *Store) answers(err error) {
-	if err == nil {
-		c.answered.Store(int64(time.Since(epoch)))
-	}
-}
-
-// patience returns how long a caller waits for the store at most, before it goes on without. Where ctx ends soon, that
-// is a part of what is left: a server that hangs must not take the time that the computation needs.
-func (c *Store) patience(ctx context.Context, task *Task) time.Duration {
-	if deadline, ok := ctx.Deadline(); ok {
-		return min(c.OperationTimeout, task.spare(time.Until(deadline)))
-	}
-	return c.OperationTimeout
-}
-
-// silence is how long a store that has answered nobody for that long seems to hang.
-const silence = 50 * time.Millisecond
-
-// tires reports whether a caller whose patience is at its end goes on without the store: if it has time for
-// the function. Otherwise what that returned would be of no use to anybody, so it does so only where the store seems
-// to hang, and now and then.
-func (c *Store) tires(deadline time.Time, task *Task) bool {
-	if task.fits(time.Until(deadline)) {
-		return true
-	}
-	now := time.Since(epoch)
-	return now-time.Duration(c.answered.Load()) >= silence && task.probes(now)
 }
 
 // found returns what Look does for a finding, or for the error of a read.
@@ -180,32 +136,37 @@ type Miss struct {
 
 // Fetch is the rest of Cache.Fetch.
 func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) Result {
-	c, f := m.cache, m.finding
+	c := m.cache
 	if c.closed.Load() {
 		return Result{Closed: true}
-	}
-	if m.err != nil {
-		m.task.Stats.Misses.Add(1)
-		if ctx.Err() == nil {
-			c.taskFault(m.task, "look for a result of ", m.err)
-		}
-		return c.compute(ctx, &m.key, m.task, compute, m.started, m.unanswered(ctx))
 	}
 	if m.isStale() {
 		old, refresh := m.stale()
 		if refresh {
-			if fl := c.flights.first(ctx, &m.key, m.task); fl != nil {
+			if fl := c.flights.Refresh(ctx, m.key.stored, m.newRefresh(nil)); fl != nil {
 				go m.refresh(ctx, fl, compute)
 			}
 		}
 		return old
 	}
+	return c.compute(ctx, m.begin(ctx), compute)
+}
+
+// begin counts the miss, and returns the first attempt of its caller to get a value.
+func (m *Miss) begin(ctx context.Context) attempt {
+	c, f := m.cache, m.finding
 	m.task.Stats.Misses.Add(1)
+	if m.err != nil {
+		if ctx.Err() == nil {
+			c.taskFault(m.task, "look for a result of ", m.err)
+		}
+		return m.attempt(m.unanswered(ctx))
+	}
 	c.debug(logging.Miss, &m.key, 0)
 	if f.err != nil {
 		c.taskFault(m.task, "look for a result of ", f.err)
 	}
-	return c.compute(ctx, &m.key, m.task, compute, m.started, f)
+	return m.attempt(f)
 }
 
 // taskFault counts and logs a fault that the task's caller doesn't see.
@@ -242,108 +203,30 @@ func (m *Miss) stale() (r Result, refresh bool) {
 	return Result{Value: m.old}, m.Refreshes()
 }
 
-// refresh computes a value past its timeout anew, unless somebody does that already. Its callers have
-// the value; the computation counts as waited for until that is gone, when callers wait for it indeed.
-func (m *Miss) refresh(ctx context.Context, fl *flight, compute func(context.Context) Result) {
-	c := m.cache
-	fl.seat = seatOf(ctx)
-	w := c.under(ctx, fl)
-	defer func() { w.landed(c.flights.waiting(fl)) }()
-	gone := time.AfterFunc(m.finding.entry.Left(time.Now()), func() {
-		c.flights.leave(fl, false, c.lingerOf(m.task, context.DeadlineExceeded), nil)
-	})
-	defer gone.Stop()
-	fl.run(w, c, func(ctx context.Context) { c.runRefresh(ctx, fl, compute, *m.finding) })
+// attempt returns the first attempt of the miss's caller to get a value, which has found f.
+func (m *Miss) attempt(f *found) attempt {
+	return attempt{key: &m.key, task: m.task, started: m.started, found: f}
 }
 
-// runRefresh takes the lease over the stale value, computes and stores. An error or a panic puts the next
-// try off.
-func (c *Store) runRefresh(ctx context.Context, fl *flight, compute func(context.Context) Result, f found) {
-	step, done := c.step(ctx, fl)
-	l, ok, err := c.take(step, fl, f, false)
-	done(err)
-	if err != nil {
-		c.taskFault(fl.task, "take the lease for ", err)
-	}
-	if ok { // else the outcome is for nobody
-		c.runWithLease(ctx, fl, compute, l)
-	}
+// newRefresh returns what makes a flight that recomputes the miss's value.
+func (m *Miss) newRefresh(late *atomic.Bool) func() *flight.Flight {
+	return func() *flight.Flight { return &m.cache.computationFor(&m.key, m.task, late).Flight }
 }
 
-// Force runs compute, whatever is stored, stores its result and returns it. Once it has
-// returned without an error, nobody gets a value from a computation older than this one:
-// where the result could not be stored, what was there is deleted. That is not so when the server
-// can't be reached. When ctx ends before the result is stored, Err is the context's error.
-func (c *Store) Force(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
-	if err := ctx.Err(); err != nil {
-		return Result{Err: err}
-	}
-	fl := c.flights.replace(ctx, &key, task)
-	if fl == nil {
-		return Result{Closed: true}
-	}
-	patience := c.patience(ctx, task)
-	r, _ := c.lead(ctx, fl, func(ctx context.Context) { c.runForced(ctx, fl, compute, patience) })
-	return r
-}
-
-// forceTries is how often a lease is fought for before a forced computation runs without.
-const forceTries = 10
-
-func (c *Store) runForced(ctx context.Context, fl *flight, compute func(context.Context) Result, patience time.Duration) {
-	if l := c.steal(ctx, fl, patience); l != nil {
-		c.runWithLease(ctx, fl, compute, l)
-	} else if ctx.Err() != nil {
-		fl.leaveEmpty(ctx)
-	} else {
-		c.runWithoutLease(ctx, fl, compute)
-	}
-	if !fl.failed() && !fl.stored {
-		c.dropOlder(unending(ctx), fl)
-	}
-}
-
-// steal takes the lease on the flight's key, over whatever is there, or returns nil.
-func (c *Store) steal(ctx context.Context, fl *flight, patience time.Duration) *lease {
-	if c.discards {
-		return nil
-	}
-	step, done := c.step(ctx, fl)
-	var err error
-	defer func() { done(err) }()
-	if c.flights.remote {
-		var cancel context.CancelFunc
-		step, cancel = context.WithTimeout(step, patience)
-		defer cancel()
-	}
-	for range forceTries {
-		var f found
-		err = c.lookup(step, &f, fl.key)
-		if err == nil {
-			var l *lease
-			var ok bool
-			if l, ok, err = c.take(step, fl, f, true); ok {
-				return l
-			}
-		}
+// refresh recomputes a value past its timeout, unless somebody does that already. Its callers have
+// the value; the computation counts as waited for until that is gone, when callers wait for it indeed. An error or a
+// panic puts the next try off.
+func (m *Miss) refresh(ctx context.Context, f *flight.Flight, compute func(context.Context) Result) {
+	defer f.LeaveAfter(m.finding.entry.Left(time.Now()))()
+	f.Go(ctx, func(ctx context.Context) {
+		l, ok, err := of(f).takeLease(ctx, *m.finding, false)
 		if err != nil {
-			if ctx.Err() == nil {
-				c.taskFault(fl.task, "take the lease for ", err)
-			}
-			return nil
+			m.cache.taskFault(m.task, "take the lease for ", err)
 		}
-	}
-	return nil
-}
-
-// dropOlder deletes what is under the flight's key.
-func (c *Store) dropOlder(ctx context.Context, fl *flight) {
-	step, done := c.step(ctx, fl)
-	_, err := c.Engine.Delete(step, fl.key.stored)
-	done(err)
-	if err != nil {
-		c.taskFault(fl.task, "delete an old result of ", c.replayDelete(fl.key.stored, err))
-	}
+		if ok { // otherwise the outcome is for nobody
+			m.cache.runWithLease(ctx, of(f), compute, l)
+		}
+	})
 }
 
 // FetchCached returns the value of the task's type under key, or an error that matches

@@ -40,7 +40,7 @@ func (c *Store) InvalidateGroup(ctx context.Context, groups ...string) error {
 		return err
 	}
 	groups = unique(groups)
-	c.flights.voidGroups(groups)
+	c.flights.Invalidate(groups)
 	return all(len(groups), func(i int) error { return c.renewGroup(ctx, groups[i]) })
 }
 

@@ -28,9 +28,8 @@ import (
 // entry without a value when the lease's life is over; on a stale value the end of the
 // lease stands as a time, which hosts whose clocks differ see earlier or later by that much.
 type lease struct {
-	cache  *Store
+	store  *Store
 	key    *Key
-	flight *flight
 	token  entry.Token
 	groups []entry.Generation // before the computation
 
@@ -47,20 +46,20 @@ type lease struct {
 }
 
 const (
-	// maxDisowning is how many leases are looked for at a time to take them away.
-	maxDisowning = 128
+	// maxOrphaning is how many leases are looked for at a time to take them away.
+	maxOrphaning = 128
 	// tombstone is how long an entry that counts for nobody stays after a lease without a result.
 	tombstone = time.Second
 )
 
-// take tries to get the lease on the flight's key, of which f was found. ok is false when somebody was
+// take tries to get the lease on the computation's key, of which f was found. ok is false when somebody was
 // faster. With steal it is taken from whoever has it.
-func (c *Store) take(ctx context.Context, fl *flight, f found, steal bool) (l *lease, ok bool, err error) {
+func (c *Store) take(ctx context.Context, m *computation, f found, steal bool) (l *lease, ok bool, err error) {
 	if f.state == entry.Leased && !steal {
 		return nil, false, nil
 	}
-	key := fl.key
-	l = &lease{cache: c, key: key, flight: fl, token: entry.NewToken()}
+	key := m.key
+	l = &lease{store: c, key: key, token: entry.NewToken()}
 	if l.groups, err = c.complete(ctx, f.generations); err != nil {
 		return nil, false, err
 	}
@@ -78,14 +77,14 @@ func (c *Store) take(ctx context.Context, fl *flight, f found, steal bool) (l *l
 	}
 	held.CAS = f.entry.CAS
 	now := time.Now()
-	l.putOn(&held, now)
+	l.hold(&held, now)
 	if f.state == entry.Missing {
 		ok, err = c.Engine.Add(ctx, key.stored, held.Item(), l.life(&held))
 	} else {
 		ok, err = c.Engine.CompareAndSwap(ctx, key.stored, held.Item(), l.life(&held))
 	}
 	if err != nil {
-		l.disown()
+		l.orphan()
 		return nil, false, err
 	}
 	if !ok {
@@ -95,25 +94,25 @@ func (c *Store) take(ctx context.Context, fl *flight, f found, steal bool) (l *l
 	return l, true, nil
 }
 
-// disown is for a lease of which nobody knows whether it lies on the key's entry: an answer was lost,
+// orphan is for a lease of which nobody knows whether it lies on the key's entry: an answer was lost,
 // or the caller's context ended before it came. Were the token left there, all would wait for a
-// computation that there isn't. This process knows such tokens; for the others they are taken
+// computation that is not running. This process knows such tokens; for the others they are taken
 // away. The store may carry out late what it was told, so they are looked for more than once.
-func (l *lease) disown() {
-	c := l.cache
-	c.disowned.add(l.token, time.Now())
-	if c.disowning.Add(1) > maxDisowning { // it ends by itself, for the others
-		c.disowning.Add(-1)
+func (l *lease) orphan() {
+	c := l.store
+	c.orphans.add(l.token, time.Now())
+	if c.orphaning.Add(1) > maxOrphaning { // it ends by itself, for the others
+		c.orphaning.Add(-1)
 		return
 	}
 	c.background.run(func(ctx context.Context) {
-		defer c.disowning.Add(-1)
+		defer c.orphaning.Add(-1)
 		for _, after := range [...]time.Duration{0, 100 * time.Millisecond, time.Second} {
 			if sleep(ctx, after) != nil {
 				return
 			}
 			step, cancel := context.WithTimeout(ctx, c.OperationTimeout)
-			held, _ := l.lay(step, &settlement{})
+			held, _ := l.write(step, &ending{})
 			cancel()
 			if held {
 				return
@@ -122,10 +121,10 @@ func (l *lease) disown() {
 	})
 }
 
-// giveUp ends the lease of a function that hangs.
-func (l *lease) giveUp() {
-	l.cache.renewals.end(l)
-	l.disown()
+// abandon ends the lease of a function that hangs.
+func (l *lease) abandon() {
+	l.store.renewals.end(l)
+	l.orphan()
 }
 
 // Meta is the lease as a mark on the key.
@@ -133,9 +132,9 @@ func (l *lease) Meta() entry.Meta {
 	return entry.Meta{Check: l.key.check, Holder: l.token, HeldUntil: l.heldUntil.Load(), Empty: true}
 }
 
-// putOn puts the token on e, for the lease's life from now.
-func (l *lease) putOn(e *entry.Entry, now time.Time) {
-	e.Hold(l.token, now.Add(l.cache.Lease))
+// hold puts the token on e, for the lease's life from now.
+func (l *lease) hold(e *entry.Entry, now time.Time) {
+	e.Hold(l.token, now.Add(l.store.Lease))
 	l.heldUntil.Store(e.HeldUntil)
 }
 
@@ -144,7 +143,7 @@ func (l *lease) putOn(e *entry.Entry, now time.Time) {
 // while it lives; so it's one more. A value that ends before the token does is left under it,
 // but not served.
 func (l *lease) life(e *entry.Entry) time.Duration {
-	life := l.cache.Lease + time.Second
+	life := l.store.Lease + time.Second
 	if e.Empty {
 		return life
 	}
@@ -153,17 +152,17 @@ func (l *lease) life(e *entry.Entry) time.Duration {
 
 // renew runs every third of the lease's life.
 func (l *lease) renew() {
-	c := l.cache
+	c := l.store
 	ctx, cancel := context.WithTimeout(context.Background(), c.OperationTimeout)
 	defer cancel()
 	var f found
 	err := c.lookup(ctx, &f, l.key)
 	if err == nil && f.entry.Holder != l.token {
 		c.renewals.remove(l)
-		return // it is lost, which settle will find out
+		return // it is lost, which finish will find out
 	}
 	if err == nil {
-		l.putOn(&f.entry, time.Now())
+		l.hold(&f.entry, time.Now())
 		_, err = c.Engine.CompareAndSwap(ctx, l.key.stored, f.entry.Item(), l.life(&f.entry))
 	}
 	if err != nil {
@@ -171,62 +170,62 @@ func (l *lease) renew() {
 	}
 }
 
-// settle ends the lease as s says. held is true if the token was still there, and if an entry is stored, the groups
+// finish ends the lease as e says. held is true if the token was still there, and if an entry is stored, the groups
 // were what they were.
-func (l *lease) settle(ctx context.Context, s *settlement) (held bool, err error) {
-	if renewing := l.cache.renewals.end(l); renewing != nil {
+func (l *lease) finish(ctx context.Context, e *ending) (held bool, err error) {
+	if renewing := l.store.renewals.end(l); renewing != nil {
 		select {
 		case <-renewing:
 		case <-ctx.Done():
 		}
 	}
-	held, err = l.lay(ctx, s)
+	held, err = l.write(ctx, e)
 	if err != nil && !errors.Is(err, cacheutils.ErrTooLarge) { // which leaves nothing of it
-		l.disown()
+		l.orphan()
 	}
 	return held, err
 }
 
-// lay puts what s stores, or what the token lay on, in the place of what the token lies on.
-func (l *lease) lay(ctx context.Context, s *settlement) (held bool, err error) {
-	if c := l.cache; s.stores && l.isMark && len(l.key.groups) == 0 && c.living != nil {
-		return c.living.SwapLive(ctx, l.key.stored, l, s.entry.Item(), s.keep)
+// write puts what end stores, or what the token lay on, in the place of what the token lies on.
+func (l *lease) write(ctx context.Context, end *ending) (held bool, err error) {
+	if c := l.store; end.stores && l.isMark && len(l.key.groups) == 0 && c.living != nil {
+		return c.living.SwapLive(ctx, l.key.stored, l, end.entry.Item(), end.keep)
 	}
 	var f found
-	if err := l.cache.lookup(ctx, &f, l.key); err != nil {
+	if err := l.store.lookup(ctx, &f, l.key); err != nil {
 		return false, err
 	}
 	if f.entry.Holder != l.token {
 		return false, nil
 	}
 	held = slices.Equal(f.generations, l.groups)
-	e, keep := &s.entry, s.keep
-	if !s.stores || !held {
-		f.entry, keep = l.leave(f.entry, held, s)
+	e, keep := &end.entry, end.keep
+	if !end.stores || !held {
+		f.entry, keep = l.residue(f.entry, held, end)
 		e = &f.entry
 	} else {
 		e.CAS = f.entry.CAS
 	}
-	swapped, err := l.cache.Engine.CompareAndSwap(ctx, l.key.stored, e.Item(), keep)
+	swapped, err := l.store.Engine.CompareAndSwap(ctx, l.key.stored, e.Item(), keep)
 	return held && (swapped || errors.Is(err, cacheutils.ErrTooLarge)), err
 }
 
-// leave returns what is left of e, which the token lies on, without a result, and for how long.
+// residue returns what is left of e, which the token lies on, without a result, and for how long.
 // After a failure the next may try only after a while, which doubles with each one.
-func (l *lease) leave(e entry.Entry, held bool, s *settlement) (entry.Entry, time.Duration) {
-	if e.Empty || s.drops || !held {
-		left := l.cache.sealer.Tombstone(l.key.check)
+func (l *lease) residue(e entry.Entry, held bool, end *ending) (entry.Entry, time.Duration) {
+	if e.Empty || end.drops || !held {
+		left := l.store.sealer.Tombstone(l.key.check)
 		left.CAS = e.CAS
 		return left, tombstone
 	}
 	e.Release()
-	if s.fails {
+	if end.fails {
 		e.Fail(time.Now())
 	}
 	return e, e.Left(time.Now())
 }
 
-// Whoever needs a value that another process computes looks again after a while: first after
+// A caller who needs a value that another process computes looks again after a while: first after
 // firstPoll, then after half as long again each time, up to lastPoll, each time give or take
 // half, so that processes don't look at the same moment.
 const (

@@ -88,7 +88,7 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	case e.Check != key.check:
 		f.err = entry.Undecodable("it belongs to another key with the same hash")
 		return nil
-	case e.Empty && e.Holder != entry.Token{} && !c.disowned.has(e.Holder, time.Now()):
+	case e.Empty && e.Holder != entry.Token{} && !c.orphans.has(e.Holder, time.Now()):
 		f.state = entry.Leased
 		return nil
 	case e.Empty && !e.Negative:

@@ -154,7 +154,7 @@ func (c *Store) store(ctx context.Context, key Key, e *entry.Entry, timeout, sta
 		return err
 	}
 	defer done()
-	c.flights.void(key)
+	c.flights.Forget(key.stored)
 	if timeout <= 0 {
 		_, err = c.Engine.Delete(ctx, key.stored)
 	} else {
@@ -232,7 +232,7 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 		if f.state == entry.Missing {
 			continue // it has gone since
 		}
-		c.flights.void(key)
+		c.flights.Forget(key.stored)
 		e.CAS = f.entry.CAS
 		if swapped, err := c.Engine.CompareAndSwap(ctx, key.stored, e.Item(), keep); swapped || err != nil {
 			return swapped, err
@@ -292,7 +292,7 @@ func (c *Store) Delete(ctx context.Context, key Key) (bool, error) {
 		return false, err
 	}
 	defer done()
-	c.flights.void(key)
+	c.flights.Forget(key.stored)
 	had, err := c.Engine.Delete(ctx, key.stored)
 	if err != nil {
 		err = c.replayDelete(key.stored, err)
@@ -328,7 +328,7 @@ func (c *Store) Clear(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	c.flights.voidAll()
+	c.flights.ForgetAll()
 	if err := c.Engine.Clear(ctx); err != nil {
 		return fmt.Errorf("backends: clear %q: %w", c.Name, err)
 	}

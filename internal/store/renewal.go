@@ -27,13 +27,13 @@ func (r *renewals) add(l *lease, now time.Time) {
 	r.queue(l, now)
 	// An alarm that is too far off or long over is one that never comes: it was set in a synctest
 	// bubble that has ended, or outside of the one that this is.
-	if wait := r.alarm.Sub(now); r.alarm.IsZero() || wait > l.cache.Lease || wait < -l.cache.Lease {
+	if wait := r.alarm.Sub(now); r.alarm.IsZero() || wait > l.store.Lease || wait < -l.store.Lease {
 		r.set(l.due, now)
 	}
 }
 
 func (r *renewals) queue(l *lease, now time.Time) {
-	l.due, l.queued = now.Add(l.cache.Lease/3), true
+	l.due, l.queued = now.Add(l.store.Lease/3), true
 	l.before, l.after = r.last, nil
 	if r.last == nil {
 		r.first = l

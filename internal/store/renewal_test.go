@@ -29,7 +29,7 @@ func leasing(t *testing.T) *Store {
 func mustTake(t *testing.T, c *Store, key string) *lease {
 	t.Helper()
 	k := c.Key(key)
-	l, ok, err := c.take(context.Background(), &flight{key: &k}, found{}, false)
+	l, ok, err := c.take(context.Background(), c.computationFor(&k, nil, nil), found{}, false)
 	if !ok || err != nil {
 		t.Fatalf("take %s: %v, %v", key, ok, err)
 	}
@@ -54,8 +54,8 @@ func TestRenewals(t *testing.T) {
 			leases = append(leases, mustTake(t, c, fmt.Sprint("k", i)))
 			time.Sleep(10 * time.Millisecond)
 		}
-		leases[1].settle(context.Background(), &settlement{})
-		leases[4].settle(context.Background(), &settlement{})
+		leases[1].finish(context.Background(), &ending{})
+		leases[4].finish(context.Background(), &ending{})
 		for range 10 {
 			time.Sleep(45 * time.Millisecond)
 			synctest.Wait()
@@ -73,7 +73,7 @@ func TestRenewals(t *testing.T) {
 			}
 		}
 		for _, l := range leases {
-			l.settle(context.Background(), &settlement{})
+			l.finish(context.Background(), &ending{})
 		}
 		c.renewals.mu.Lock()
 		defer c.renewals.mu.Unlock()

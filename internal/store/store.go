@@ -13,6 +13,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/flight"
 )
 
 // A Config says what a Store is made of. There are no defaults: package backends knows those.
@@ -51,9 +52,10 @@ type Store struct {
 	answered   atomic.Int64      // when the store answered last, in nanoseconds since epoch
 	each       engine.EachGetter // the engine, if it is one
 	discards   bool
-	flights    flights
-	disowned   disowned
-	disowning  atomic.Int64 // leases that are being taken away
+	flights    flight.Group
+	later      chan struct{} // has a token for each result that was handed out and is being stored; nil: none is
+	orphans    orphans
+	orphaning  atomic.Int64 // leases that are being taken away
 	background background
 	renewals   renewals
 	faults     limiter
@@ -72,7 +74,7 @@ func New(config Config) *Store {
 	}
 	c.sealer = entry.Sealer{Live: c.live, CompressAbove: c.CompressAbove}
 	if c.StoreLater && !c.live {
-		c.flights.later = make(chan struct{}, maxLater)
+		c.later = make(chan struct{}, maxLater)
 	}
 	if t, ok := c.Engine.(engine.Timed); ok {
 		c.timed = t.KeepsTime()
@@ -81,8 +83,7 @@ func New(config Config) *Store {
 	if d, ok := c.Engine.(engine.Discarder); ok {
 		c.discards = d.Discards()
 	}
-	c.flights.remote = !c.live && !c.discards
-	c.flights.lease, c.flights.hung = c.Lease, c.giveUp
+	c.flights.Remote, c.flights.Lease, c.flights.Idle = !c.live && !c.discards, c.Lease, func() { c.shut() }
 	c.answered.Store(int64(time.Since(epoch)))
 	if k, ok := c.Engine.(engine.KeyChecker); ok {
 		c.checkKey = k.CheckKey

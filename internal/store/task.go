@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/internal/flight"
 )
 
 // A Task is what Fetch needs to know about a cached computation, whatever its key. Make it once,
@@ -63,8 +64,6 @@ func (t *Task) Err() error {
 }
 
 const (
-	// leastPatience is how long the store is waited for in any case: that may be the machine's fault.
-	leastPatience = 10 * time.Millisecond
 	// unknownTakes is what a function counts as taking that has not run in this process yet.
 	unknownTakes = 32 * time.Millisecond
 	// probeEvery is how often a function is run without the store though it seems to take too long for its caller:
@@ -83,7 +82,7 @@ func (t *Task) takes() time.Duration {
 // spare returns for how long a caller who has left to it may wait for the store: half of that, or less,
 // so that there is time for the function, and a quarter more.
 func (t *Task) spare(left time.Duration) time.Duration {
-	return max(min(left/2, left-t.takes()*5/4), leastPatience)
+	return max(min(left/2, left-t.takes()*5/4), flight.LeastPatience)
 }
 
 // fits reports whether the function probably ends within left.

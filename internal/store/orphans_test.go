@@ -8,18 +8,18 @@ import (
 )
 
 // A token is known for one to two minutes, whether or not others follow, and then takes no memory.
-func TestDisowned_IsForgotten(t *testing.T) {
-	var d disowned
+func TestOrphans_IsForgotten(t *testing.T) {
+	var d orphans
 	now := time.Unix(1_800_000_000, 0)
 	first, second := entry.NewToken(), entry.NewToken()
 	d.add(first, now)
-	d.add(second, now.Add(disownedFor*3/2))
+	d.add(second, now.Add(orphanedFor*3/2))
 	for _, test := range []struct {
 		after         time.Duration
 		first, second bool
 	}{
-		{disownedFor * 3 / 2, true, true}, {2*disownedFor - 1, true, true},
-		{2 * disownedFor, false, true}, {3*disownedFor - 1, false, true}, {4 * disownedFor, false, false},
+		{orphanedFor * 3 / 2, true, true}, {2*orphanedFor - 1, true, true},
+		{2 * orphanedFor, false, true}, {3*orphanedFor - 1, false, true}, {4 * orphanedFor, false, false},
 	} {
 		if has := d.has(first, now.Add(test.after)); has != test.first {
 			t.Errorf("after %v: the first is known: %v, want %v", test.after, has, test.first)

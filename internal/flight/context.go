@@ -1,4 +1,4 @@
-package store
+package flight
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A working is the context of a computation. It has the values of the first caller's context, and ends
+// A runContext is the context of a computation. It has the values of the first caller's context, and ends
 // when the flight says so, or at its deadline. That the function returns doesn't end it while there is
 // a caller: what was made with it may be used later, as if the function had been called with the
 // caller's own context. From then on it ends with that one.
@@ -16,22 +16,22 @@ import (
 // If the function has not asked for Done, nobody waits for its end, and it is the caller's from then on. Otherwise
 // it is told of the caller's end. That costs memory there for as long as the caller's context lives, which
 // may be as long as the program does: so it is told for a minute, and then for as long as anybody has it.
-type working struct {
+type runContext struct {
 	context.Context // what the flight ends
 	cancel          context.CancelCauseFunc
 	timer           context.CancelFunc // ends what waits for the deadline; nil: there is none
 	deadline        time.Time
 	origin          context.Context        // of the first caller: not of a computation, see originOf
-	flight          atomic.Pointer[flight] // nil once that has landed
+	flight          atomic.Pointer[Flight] // nil once that has ended
 
 	mu     sync.Mutex
 	heard  bool            // somebody has asked for Done
 	caller context.Context // that it ends with; nil: the flight ends it
 }
 
-// newWorking returns a context with the values of ctx, and with that deadline unless it is zero.
-func newWorking(ctx context.Context, fl *flight, deadline time.Time) *working {
-	w := &working{deadline: deadline, origin: originOf(ctx)}
+// newContext returns a context with the values of ctx, and with that deadline unless it is zero.
+func newContext(ctx context.Context, fl *Flight, deadline time.Time) *runContext {
+	w := &runContext{deadline: deadline, origin: originOf(ctx)}
 	w.flight.Store(fl)
 	w.Context, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if !deadline.IsZero() {
@@ -40,30 +40,27 @@ func newWorking(ctx context.Context, fl *flight, deadline time.Time) *working {
 	return w
 }
 
-type workingKey struct{}
+type contextKey struct{}
 
 // originOf returns ctx or, where that comes from the context of a computation, the context of that one's first caller,
-// and so on: no working follows another one, so that there is no circle of them.
+// and so on: no runContext follows another one, so that there is no circle of them.
 func originOf(ctx context.Context) context.Context {
-	if w, ok := ctx.Value(workingKey{}).(*working); ok {
+	if w, ok := ctx.Value(contextKey{}).(*runContext); ok {
 		return w.origin
 	}
 	return ctx
 }
 
 // Deadline returns the first caller's deadline and the time to linger.
-func (w *working) Deadline() (time.Time, bool) { return w.deadline, !w.deadline.IsZero() }
+func (w *runContext) Deadline() (time.Time, bool) { return w.deadline, !w.deadline.IsZero() }
 
-// Value hides that a caller of the computation is one of several: what the function calls is not. Once the
-// computation has ended and nobody has asked for Done, those who derive contexts from it, which look for
-// a Value, derive them from the caller's.
-func (w *working) Value(key any) any {
+// Value returns the caller's. Once the computation has ended and nobody has asked for Done, those who derive contexts
+// from it, which look for a Value, derive them from the caller's.
+func (w *runContext) Value(key any) any {
 	switch key {
 	case flightKey{}:
 		return w.flight.Load()
-	case seatKey{}:
-		return nil
-	case workingKey{}:
+	case contextKey{}:
 		return w
 	}
 	if caller := w.callers(); caller != nil {
@@ -73,7 +70,7 @@ func (w *working) Value(key any) any {
 }
 
 // callers returns the caller's context if that is what w is by now, else nil.
-func (w *working) callers() context.Context {
+func (w *runContext) callers() context.Context {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.heard {
@@ -82,7 +79,7 @@ func (w *working) callers() context.Context {
 	return w.caller
 }
 
-func (w *working) Done() <-chan struct{} {
+func (w *runContext) Done() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.caller != nil && !w.heard {
@@ -92,7 +89,7 @@ func (w *working) Done() <-chan struct{} {
 	return w.Context.Done()
 }
 
-func (w *working) Err() error {
+func (w *runContext) Err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.caller != nil {
@@ -107,9 +104,9 @@ func (w *working) Err() error {
 	return w.Context.Err()
 }
 
-// landed is for when the computation has ended. caller is the context of one who waits for its
+// end is for when the computation has ended. caller is the context of one who waits for its
 // result, or nil.
-func (w *working) landed(caller context.Context) {
+func (w *runContext) end(caller context.Context) {
 	w.flight.Store(nil)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,10 +123,10 @@ func (w *working) landed(caller context.Context) {
 }
 
 // follow has w end with its caller's context.
-func (w *working) follow() {
+func (w *runContext) follow() {
 	caller, cancel := w.caller, w.cancel
 	const surely = time.Minute
-	var holds atomic.Pointer[working] // a timer keeps what it refers to also when it has gone off
+	var holds atomic.Pointer[runContext] // a timer keeps what it refers to also when it has gone off
 	holds.Store(w)
 	held := time.AfterFunc(surely, func() { holds.Store(nil) })
 	stop := context.AfterFunc(caller, func() {
@@ -143,10 +140,10 @@ func (w *working) follow() {
 	}, stop)
 }
 
-// withoutFlight returns what the flight ends of the context of a computation, for its own use: to ask that for Done
-// is nothing that the function has done.
-func withoutFlight(ctx context.Context) context.Context {
-	if w, ok := ctx.(*working); ok {
+// Steps returns what the flight ends of the context of a computation, for what its owner does with the store: to ask
+// that for Done is nothing that the function has done.
+func Steps(ctx context.Context) context.Context {
+	if w, ok := ctx.(*runContext); ok {
 		return w.Context
 	}
 	return ctx
@@ -155,16 +152,14 @@ func withoutFlight(ctx context.Context) context.Context {
 // An endless is the context of a computation whose caller's context has no end: it is that one.
 type endless struct {
 	context.Context
-	flight *flight
+	flight *Flight
 }
 
-// Value is working's.
+// Value is the runContext's.
 func (e *endless) Value(key any) any {
 	switch key {
 	case flightKey{}:
 		return e.flight
-	case seatKey{}:
-		return nil
 	}
 	return e.Context.Value(key)
 }

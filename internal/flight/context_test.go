@@ -1,4 +1,4 @@
-package store
+package flight
 
 import (
 	"context"
@@ -9,16 +9,16 @@ import (
 )
 
 // Contexts of computations that call one another follow the callers outside, never one another.
-func TestWorking_Circle(t *testing.T) {
+func TestContext_Circle(t *testing.T) {
 	why := errors.New("the client has gone")
 	outside, cancel := context.WithCancelCause(context.Background())
-	a := newWorking(outside, nil, time.Time{})
+	a := newContext(outside, nil, time.Time{})
 	derived, stop := context.WithCancel(a)
 	defer stop()
-	b := newWorking(derived, nil, time.Time{})
+	b := newContext(derived, nil, time.Time{})
 	b.Done() // somebody waits for it
-	b.landed(a)
-	a.landed(b)
+	b.end(a)
+	a.end(b)
 	if a.Err() != nil || b.Err() != nil {
 		t.Fatalf("they have ended: %v, %v", a.Err(), b.Err())
 	}
@@ -28,7 +28,7 @@ func TestWorking_Circle(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("b hasn't ended with the caller outside")
 	}
-	for name, w := range map[string]*working{"a": a, "b": b} {
+	for name, w := range map[string]*runContext{"a": a, "b": b} {
 		if w.Err() != context.Canceled || context.Cause(w) != why {
 			t.Errorf("%s: %v, because of %v", name, w.Err(), context.Cause(w))
 		}
@@ -36,17 +36,17 @@ func TestWorking_Circle(t *testing.T) {
 }
 
 // A context that somebody waits for is kept for the caller's time only, and what nobody waits for not at all.
-func TestWorking_IsCollected(t *testing.T) {
+func TestContext_IsCollected(t *testing.T) {
 	for name, heard := range map[string]bool{"heard": true, "not heard": false} {
 		outside, cancel := context.WithCancel(context.Background())
 		collected := make(chan struct{})
 		func() {
-			w := newWorking(outside, nil, time.Now().Add(time.Hour))
+			w := newContext(outside, nil, time.Now().Add(time.Hour))
 			runtime.AddCleanup(w, func(c chan struct{}) { close(c) }, collected)
 			if heard {
 				w.Done()
 			}
-			w.landed(outside)
+			w.end(outside)
 		}()
 		if heard {
 			cancel()

@@ -1,0 +1,72 @@
+package flight
+
+import (
+	"runtime"
+	"runtime/debug"
+	"sync"
+
+	"github.com/cacheutils/cacheutils"
+)
+
+// An Ending is how a function ended that didn't return: by a panic, or by runtime.Goexit. The zero Ending is that of one
+// that did.
+type Ending struct {
+	Panic  *cacheutils.PanicError
+	Exited bool
+}
+
+// Catch notes how a function ended that didn't return: v is what recover has returned.
+func (e *Ending) Catch(v any) {
+	if v != nil {
+		e.Panic = asPanicError(v)
+	} else {
+		e.Exited = true
+	}
+}
+
+// Rethrow ends the calling goroutine the same way.
+func (e Ending) Rethrow() {
+	if e.Panic != nil {
+		panic(e.Panic)
+	}
+	if e.Exited {
+		runtime.Goexit()
+	}
+}
+
+// Endings keep the first Ending of several functions. The zero Endings has none.
+type Endings struct {
+	mu    sync.Mutex
+	first Ending
+}
+
+// Catch runs f. It doesn't return when f has ended the goroutine.
+func (e *Endings) Catch(f func()) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		var how Ending
+		how.Catch(recover())
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.first == (Ending{}) {
+			e.first = how
+		}
+	}()
+	f()
+	returned = true
+}
+
+// First returns the first Ending. No Catch is under way.
+func (e *Endings) First() Ending { return e.first }
+
+// asPanicError keeps a PanicError as it is: it comes from a cached function that this one
+// called, with the stack of where it really happened.
+func asPanicError(v any) *cacheutils.PanicError {
+	if p, ok := v.(*cacheutils.PanicError); ok {
+		return p
+	}
+	return &cacheutils.PanicError{Value: v, Stack: debug.Stack()}
+}

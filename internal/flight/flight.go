@@ -1,0 +1,373 @@
+package flight
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// A Computation is what a flight carries out, as its owner sees it. Its methods may be called by many goroutines at
+// once, and return at once.
+type Computation interface {
+	// Prepare is called once before others than the first caller get the result: what the first one gets it may change.
+	Prepare()
+
+	// Abandon is called when the flight is given up while its function runs, which hangs.
+	Abandon()
+
+	// Linger returns how long the function may go on when its last caller has left, whose context ended with err.
+	Linger(err error) time.Duration
+
+	// Patience returns how long a caller with so much time left waits before it asks itself whether to go on without
+	// the store; again says that it has done so before.
+	Patience(left time.Duration, again bool) time.Duration
+
+	// Tires reports whether a caller with that deadline, whose patience is at its end, goes on without the store.
+	Tires(deadline time.Time) bool
+}
+
+// A Flight is one computation of one key's value. Its exported fields are its owner's.
+type Flight struct {
+	Computation Computation // not changed once the flight has started
+	Groups      []string    // that the key is in; likewise
+
+	outcome // written by the flight before it finishes, read after
+
+	group *Group
+	place
+	began   uint64 // the tick at which the function began; 0: it didn't run
+	refresh bool   // nobody waits for it while there is a value to serve
+	forced  bool
+	later   bool // its result has been handed out, though it is being stored
+
+	finished atomic.Bool // the outcome is complete
+
+	// asking is when the flight began what it does with the store at the moment, in nanoseconds since
+	// epoch; 0: nothing. Only where the store may take its time.
+	asking atomic.Int64
+
+	// computed is closed when the result is known and only has to be stored: early is the outcome as it was then. Nil
+	// where storing takes no time.
+	computed chan struct{}
+	early    outcome
+
+	// Guarded by group.mu.
+	cancel        context.CancelCauseFunc // ends the computation's context; nil: it is the caller's own, which has no end
+	callers       int                     // who still wait for the outcome
+	leader        context.Context         // of the first caller
+	joiner        context.Context         // of the caller who joined last
+	phase         phase                   // of the function
+	joined        bool                    // others than the first caller may have the outcome
+	linger        *time.Timer             // ends the context; nil: somebody waits, or it goes on without
+	hangs         *time.Timer             // gives the flight up; nil: nobody knows when the context ends
+	led           bool                    // the first caller waits, or waited until the function had returned
+	givenUp       bool                    // the outcome is for nobody
+	ends          time.Time               // when the context ends or has ended; zero: that isn't known
+	over          bool                    // it counts as ended
+	done          chan struct{}           // closed when the flight finishes or is given up; nil: nobody waits for that
+	invalidatedAt uint64                  // not 0: the tick at which one of its groups was invalidated in this process
+	leaseless     bool                    // its result won't be stored
+	next          *Flight                 // that those join for whom the outcome is not
+}
+
+// An outcome is what the flight itself knows of how it ended.
+type outcome struct {
+	// Valid is a tick: the outcome is for callers who started before it. An invalidation that one of them could
+	// know of came before its start, and so before that tick. It is either the tick at which the function began, or
+	// one at which the outcome was still valid. 0: it is for the first caller only.
+	Valid uint64
+
+	// Ending is how the function ended if it did not return.
+	Ending
+}
+
+// A phase is how far a flight's function is.
+type phase int
+
+const (
+	before phase = iota
+	runs
+	returned
+)
+
+// board adds a caller.
+func (g *Group) board(ctx context.Context, f *Flight) {
+	f.callers++
+	f.joined, f.joiner = true, ctx
+	if f.linger != nil {
+		f.linger.Stop()
+		f.linger = nil
+	}
+	g.watch(f)
+}
+
+// watch has the flight given up a lease after its context has ended, if the function goes on until then.
+func (g *Group) watch(f *Flight) {
+	if f.hangs == nil && !f.ends.IsZero() && f.phase != returned {
+		f.hangs = time.AfterFunc(time.Until(f.ends)+g.Lease, func() { g.giveUp(f) })
+	}
+}
+
+// under notes what ends the context of the flight, and when that ends, if it has a deadline.
+func (g *Group) under(f *Flight, cancel context.CancelCauseFunc, deadline time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f.cancel, f.ends = cancel, deadline
+}
+
+// waiting returns the context of the first caller or of the one who joined last, if that has not ended, otherwise nil.
+func (g *Group) waiting(f *Flight) context.Context {
+	g.mu.Lock()
+	callers := [...]context.Context{f.leader, f.joiner}
+	g.mu.Unlock()
+	for _, caller := range callers {
+		if caller != nil && caller.Err() == nil {
+			return caller
+		}
+	}
+	return nil
+}
+
+// leave takes a caller off the flight, whose context ended with cause if it has; leads says that it is the first
+// one. When it was the last, the flight goes on for linger if its function runs, and its context ends then.
+func (g *Group) leave(f *Flight, leads bool, linger time.Duration, cause error) {
+	g.mu.Lock()
+	f.callers--
+	if leads && f.phase != returned {
+		f.led = false
+	}
+	if f.callers > 0 || f.cancel == nil || f.phase == returned {
+		g.mu.Unlock()
+		return
+	}
+	if f.phase == runs && linger > 0 && !f.leaseless {
+		f.linger = time.AfterFunc(linger, func() { g.end(f, cause) })
+		g.mu.Unlock()
+		return
+	}
+	g.mu.Unlock()
+	g.end(f, cause)
+}
+
+// end ends the flight's context unless somebody has joined it.
+func (g *Group) end(f *Flight, cause error) {
+	g.mu.Lock()
+	var cancel context.CancelCauseFunc
+	if f.callers == 0 && f.phase != returned {
+		if now := time.Now(); f.ends.IsZero() || now.Before(f.ends) {
+			f.ends = now
+		}
+		g.watch(f)
+		cancel = f.cancel
+	}
+	g.mu.Unlock()
+	if cancel != nil {
+		cancel(cause)
+	}
+}
+
+// LeaveAfter takes the caller that a refresh counts as having off it, after d: from then on callers wait for it
+// indeed. The function that it returns stops that.
+func (f *Flight) LeaveAfter(d time.Duration) (stop func() bool) {
+	return time.AfterFunc(d, func() {
+		f.group.leave(f, false, f.Computation.Linger(context.DeadlineExceeded), nil)
+	}).Stop
+}
+
+// Begin notes that the function is about to run under ctx; leaseless says that its result won't be stored. It returns
+// false if nobody waits for it any more.
+func (f *Flight) Begin(ctx context.Context, leaseless bool) bool {
+	g := f.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if f.callers == 0 || f.over || ctx.Err() != nil {
+		return false
+	}
+	f.begin(leaseless)
+	return true
+}
+
+func (f *Flight) begin(leaseless bool) {
+	f.began = f.group.Tick()
+	f.phase, f.leaseless = runs, leaseless
+}
+
+// Began returns the tick at which the function began, or 0 if it didn't run.
+func (f *Flight) Began() uint64 { return f.began }
+
+// Return notes that the function has ended, and reports whether the first caller waits for it.
+func (f *Flight) Return() (led bool) {
+	g := f.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f.phase = returned
+	f.stopTimers()
+	if !f.over {
+		g.storing++
+	}
+	return f.led
+}
+
+func (f *Flight) stopTimers() {
+	for _, timer := range [...]*time.Timer{f.linger, f.hangs} {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+}
+
+// HandOut lets those have the result who don't wait for it to be stored. later says that nobody waits for that: the
+// owner finishes the flight, on another goroutine.
+func (f *Flight) HandOut(later bool) {
+	if f.computed == nil {
+		return
+	}
+	f.prepare()
+	f.later, f.early = later, f.outcome
+	close(f.computed)
+}
+
+func (f *Flight) prepare() {
+	if f.IsJoined() {
+		f.Computation.Prepare()
+	}
+}
+
+// Finish ends the flight, and lets its callers have the outcome.
+func (f *Flight) Finish() {
+	if !f.IsComputed() { // otherwise it is prepared
+		f.prepare()
+	}
+	g := f.group
+	g.mu.Lock()
+	last := false
+	if !f.over {
+		last = g.remove(f)
+		if f.phase == returned {
+			if g.storing--; g.storing == 0 {
+				g.settle()
+			}
+		}
+	}
+	f.stopTimers()
+	f.finished.Store(true)
+	if f.done != nil && !f.givenUp {
+		close(f.done)
+	}
+	g.mu.Unlock()
+	if last {
+		g.Idle()
+	}
+}
+
+// giveUp ends a flight whose function hangs: those who wait for it start again.
+func (g *Group) giveUp(f *Flight) {
+	g.mu.Lock()
+	if f.over || f.phase == returned {
+		g.mu.Unlock()
+		return
+	}
+	f.givenUp = true
+	if f.done != nil {
+		close(f.done)
+	}
+	running, last := f.phase == runs, g.remove(f)
+	g.mu.Unlock()
+	if running {
+		f.Computation.Abandon()
+	}
+	if last {
+		g.Idle()
+	}
+}
+
+// IsGivenUp reports whether the flight's function hangs, so that the outcome is for nobody.
+func (f *Flight) IsGivenUp() bool {
+	f.group.mu.Lock()
+	defer f.group.mu.Unlock()
+	return f.givenUp
+}
+
+// IsLeft reports whether nobody waits for the flight.
+func (f *Flight) IsLeft() bool {
+	f.group.mu.Lock()
+	defer f.group.mu.Unlock()
+	return f.callers == 0 || f.over
+}
+
+// IsJoined reports whether anybody but the first caller has the outcome, or may come to have it.
+func (f *Flight) IsJoined() bool {
+	f.group.mu.Lock()
+	defer f.group.mu.Unlock()
+	return f.joined
+}
+
+// IsComputed reports whether the result has been handed out.
+func (f *Flight) IsComputed() bool {
+	if f.computed == nil {
+		return false
+	}
+	select {
+	case <-f.computed:
+		return true
+	default:
+		return false
+	}
+}
+
+// IsRefresh reports whether the flight is one that Refresh has started.
+func (f *Flight) IsRefresh() bool { return f.refresh }
+
+// IsForced reports whether the flight is one that Replace has started.
+func (f *Flight) IsForced() bool { return f.forced }
+
+// isUseless reports whether the outcome can't be for a caller who started at that tick, since it began
+// before and nobody will know whether it is still valid.
+func (f *Flight) isUseless(started uint64) bool {
+	return f.leaseless && f.phase != before && started >= f.began
+}
+
+// holdsUp reports whether a caller who started at that tick waits in vain: for a store that doesn't answer,
+// or for an outcome that is not for it.
+func (f *Flight) holdsUp(started uint64) bool {
+	if f.asksFor() >= LeastPatience {
+		return true
+	}
+	f.group.mu.Lock()
+	defer f.group.mu.Unlock()
+	return f.isUseless(started)
+}
+
+// isFor reports whether an outcome that is valid until that tick is for a caller who joined the flight, for a key in the
+// groups, and started at that tick.
+func (f *Flight) isFor(valid, started uint64, groups []string) bool {
+	f.group.mu.Lock()
+	defer f.group.mu.Unlock()
+	if f.givenUp || f.invalidatedAt != 0 && started >= f.invalidatedAt || started >= valid {
+		return false
+	}
+	return slices.Equal(f.Groups, groups) // an invalidation of other groups would not have shown
+}
+
+// LeastPatience is how long the store is waited for in any case: that may be the machine's fault.
+const LeastPatience = 10 * time.Millisecond
+
+// Asks notes that the flight does something with the store, until the function that it returns is called.
+func (f *Flight) Asks() (done func()) {
+	if f.computed == nil {
+		return func() {}
+	}
+	f.asking.Store(int64(time.Since(epoch)))
+	return func() { f.asking.Store(0) }
+}
+
+// asksFor returns for how long the flight has waited for the store.
+func (f *Flight) asksFor() time.Duration {
+	if since := f.asking.Load(); since != 0 {
+		return time.Since(epoch) - time.Duration(since)
+	}
+	return 0
+}
+
+var epoch = time.Now().Add(-1) // so that it's over

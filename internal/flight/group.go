@@ -1,0 +1,222 @@
+// Package flight keeps the computations of a process to one per key, as golang.org/x/sync/singleflight
+// does, and more: callers have contexts of their own, a computation goes on for a while when all of them have left, it
+// can be started for several keys at once, an invalidation keeps its outcome from callers who start later, and
+// computations that wait for one another in a circle are refused.
+//
+// It knows no engine and no codec: what a computation does, and what its result is, is its owner's affair.
+package flight
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Group has the flights of one store. Its exported fields are set before it is used; the rest of the zero Group is
+// ready.
+//
+// A caller that finds nothing joins the flight of its key or, if there is none, starts one. The flight computes and
+// finishes: all its callers get the outcome, if it is for them. It leaves the table when it finishes, or earlier when
+// its key is forgotten, so that later callers don't wait for it in vain.
+//
+// An outcome is for the callers who started before it was known to be valid, see Flight.Valid. The others start again.
+//
+// A flight whose callers have all left before the function began ends. Later it goes on for its linger, and stays
+// on the table: its result is stored, and a caller who comes meanwhile joins it. Then its context ends. If the function
+// goes on for a lease after that, it hangs: the flight is abandoned, and those who wait for it start again.
+//
+// The result is known before it is stored. A caller who started before the computation has it at once when its own time
+// is up, whatever the store does; where the result is stored later, it has it at once in any case. A caller
+// whose time runs out while the flight waits for the store goes on by a bare flight, one that has no part in the store.
+type Group struct {
+	Remote bool          // what flights do with the store may take its time
+	Lease  time.Duration // after which a function hangs whose context has ended
+	Idle   func()        // is called when the last flight of a closed Group has ended
+
+	clock atomic.Uint64 // ticks order what happens in this process
+
+	mu      sync.Mutex
+	table   map[place]*Flight // what a caller that finds nothing joins
+	active  int               // flights that have not ended, on the table or not
+	storing int               // of those: their function has returned
+	closed  bool              // none starts any more
+	settled chan struct{}     // closed when none is storing; nil: nobody waits for that
+}
+
+// A place is where a flight is on the table.
+type place struct {
+	key  string
+	bare bool
+}
+
+// Always is the tick of outcomes that are for everybody.
+const Always uint64 = 1<<64 - 1
+
+// Now returns the tick that a caller starts at.
+func (g *Group) Now() uint64 { return g.clock.Load() }
+
+// Tick returns a tick after every caller's who has started.
+func (g *Group) Tick() uint64 { return g.clock.Add(1) }
+
+// A Start says which flight a caller wants.
+type Start struct {
+	Key   string
+	Bare  bool
+	Tick  uint64  // that the caller started at
+	After *Flight // the flight before, whose outcome was not for the caller; nil: there was none
+
+	// New makes the flight if one starts, with its Computation and Groups, and does no more: others wait.
+	New func() *Flight
+}
+
+// Join returns the flight under way for the key, or a new one that the caller has to run, or nil if none may start any
+// more. One next flight is for all for whom the outcome of After was not, even if it has finished by now.
+func (g *Group) Join(ctx context.Context, s Start) (f *Flight, leads bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at := place{s.Key, s.Bare}
+	if s.After != nil && s.After.next != nil && s.After.next.place == at {
+		f = s.After.next
+	} else {
+		f = g.table[at]
+	}
+	if f != nil && s.Bare && f.isUseless(s.Tick) { // a caller who comes here has no time to wait for another
+		f = nil
+	}
+	if leads = f == nil; leads {
+		f = g.start(ctx, at, s.New)
+	} else {
+		g.board(ctx, f)
+	}
+	if s.After != nil && f != nil && f != s.After {
+		s.After.next, f.joined = f, true
+	}
+	return f, leads
+}
+
+// Replace returns a new flight for a forced computation, which takes the place of the one on the table, or nil if none
+// may start any more.
+func (g *Group) Replace(ctx context.Context, key string, new func() *Flight) *Flight {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f := g.start(ctx, place{key: key}, new)
+	if f != nil {
+		f.forced = true
+	}
+	return f
+}
+
+// Refresh returns a new flight that nobody waits for, if there is none under way for the key, otherwise nil.
+func (g *Group) Refresh(ctx context.Context, key string, new func() *Flight) *Flight {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at := place{key: key}
+	if g.table[at] != nil {
+		return nil
+	}
+	f := g.start(ctx, at, new)
+	if f != nil {
+		f.refresh, f.led = true, false
+	}
+	return f
+}
+
+// start puts a new flight on the table.
+func (g *Group) start(ctx context.Context, at place, new func() *Flight) *Flight {
+	if g.closed {
+		return nil
+	}
+	f := new()
+	f.group, f.place, f.callers, f.led, f.leader, f.leaseless = g, at, 1, true, ctx, at.bare
+	if g.Remote {
+		f.computed = make(chan struct{})
+	}
+	if g.table == nil {
+		g.table = make(map[place]*Flight)
+	}
+	g.table[at] = f
+	g.active++
+	return f
+}
+
+// Forget takes the flights of key off the table: nobody joins them any more.
+func (g *Group) Forget(key string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.table, place{key: key})
+	delete(g.table, place{key: key, bare: true})
+}
+
+// Invalidate keeps the outcomes of flights in the groups from callers who start later. The flights
+// stay on the table: such a caller may be part of one, and is told so when it joins.
+func (g *Group) Invalidate(groups []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	tick := g.Tick()
+	for _, f := range g.table {
+		in := func(group string) bool { return slices.Contains(f.Groups, group) }
+		if f.invalidatedAt == 0 && slices.ContainsFunc(groups, in) {
+			f.invalidatedAt = tick
+		}
+	}
+}
+
+// ForgetAll takes all flights off the table.
+func (g *Group) ForgetAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	clear(g.table)
+}
+
+// Stores returns the flight of key whose result was handed out and is being stored, or nil.
+func (g *Group) Stores(key string) *Flight {
+	g.mu.Lock()
+	f := g.table[place{key: key}]
+	g.mu.Unlock()
+	if f == nil || !f.IsComputed() {
+		return nil
+	}
+	return f
+}
+
+// Close lets no flight start any more, and reports whether all have ended.
+func (g *Group) Close() (idle bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	return g.active == 0
+}
+
+// Settled returns a channel that is closed when no flight is storing a result.
+func (g *Group) Settled() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.settled == nil {
+		g.settled = make(chan struct{})
+	}
+	settled := g.settled
+	if g.storing == 0 {
+		g.settle()
+	}
+	return settled
+}
+
+// settle closes the channel that Settled has returned.
+func (g *Group) settle() {
+	if g.settled != nil {
+		close(g.settled)
+		g.settled = nil
+	}
+}
+
+// remove counts the flight as ended: from here on nobody joins it. It reports whether it was the last one.
+func (g *Group) remove(f *Flight) (last bool) {
+	if g.table[f.place] == f {
+		delete(g.table, f.place)
+	}
+	f.over = true
+	g.active--
+	return g.closed && g.active == 0
+}

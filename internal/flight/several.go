@@ -1,0 +1,158 @@
+package flight
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+)
+
+// A caller may ask for several keys at once. It starts and joins their flights, and waits for all of them as one caller,
+// with one patience. The work for those that it has started is done on one goroutine. Where they compute together, in one
+// run of the function, that has one context, which ends when each of them has been left.
+
+// WaitAll waits for flights, which are one caller's. Those that it has started, if there are any, are done by work, which
+// finishes them, however it ends; it runs on a goroutine of its own where ctx can end, otherwise on the calling one, and has a context
+// for what it does with the store. left is closed when the caller waits no more, and nil
+// where it can't leave.
+func (g *Group) WaitAll(ctx context.Context, all []Wait, work func(steps context.Context, left <-chan struct{})) {
+	if parent := callersFlight(ctx); parent != nil {
+		for i := range all {
+			w := &all[i]
+			entered := waits.enter(parent, w.Flight)
+			if !entered && !w.leads {
+				w.Arrival = Circle
+				g.leave(w.Flight, w.leads, w.Flight.Computation.Linger(context.DeadlineExceeded), cacheutils.ErrRecursion)
+			}
+			if entered {
+				defer waits.leave(parent, w.Flight)
+			}
+		}
+	}
+	left := make(chan struct{})
+	if work != nil {
+		led := leadsOf(all)
+		if ctx.Done() == nil {
+			work(ctx, nil)
+		} else {
+			go work(g.stepsOf(ctx, led), left)
+		}
+	}
+	defer close(left)
+	g.await(ctx, all)
+}
+
+// GoAll does the work for flights that nobody waits for, on the calling goroutine.
+func (g *Group) GoAll(ctx context.Context, all []*Flight, work func(steps context.Context)) {
+	work(g.stepsOf(ctx, all))
+}
+
+func leadsOf(all []Wait) (led []*Flight) {
+	for i := range all {
+		if all[i].leads {
+			led = append(led, all[i].Flight)
+		}
+	}
+	return led
+}
+
+// stepsOf returns the context of what the flights do with the store before they compute. It has the values of ctx, and
+// ends when all of them have been left.
+func (g *Group) stepsOf(ctx context.Context, all []*Flight) context.Context {
+	steps, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	s := &shared{cancel: cancel}
+	s.users.Add(int64(len(all)))
+	for _, f := range all {
+		g.under(f, s.leave, f.deadline(ctx))
+	}
+	return steps
+}
+
+// A shared context is one of several flights: it ends when each of them has left it.
+type shared struct {
+	cancel context.CancelCauseFunc
+	users  atomic.Int64
+}
+
+func (s *shared) leave(cause error) {
+	if s.users.Add(-1) == 0 {
+		s.cancel(cause)
+	}
+}
+
+// A Run is one run of a function for several flights.
+type Run struct {
+	caller context.Context
+	w      *runContext // nil: the caller's context has no end
+	shared shared
+	begun  []*Flight
+}
+
+// NewRun returns a run for flights, under a context with the values of ctx. Its deadline is the latest of theirs; it has
+// none if one of them has none.
+func NewRun(ctx context.Context, all []*Flight) *Run {
+	r := &Run{caller: ctx}
+	if ctx.Done() == nil && !all[0].refresh {
+		return r
+	}
+	var deadline time.Time
+	for _, f := range all {
+		ends := f.deadline(ctx)
+		if ends.IsZero() {
+			deadline = ends
+			break
+		}
+		if ends.After(deadline) {
+			deadline = ends
+		}
+	}
+	r.w = newContext(ctx, nil, deadline)
+	r.shared.cancel = r.w.cancel
+	r.shared.users.Add(1) // until all have begun
+	return r
+}
+
+// Begin is Flight.Begin for one of the run's flights.
+func (r *Run) Begin(f *Flight, leaseless bool) bool {
+	f.group.mu.Lock()
+	defer f.group.mu.Unlock()
+	if f.callers == 0 || f.over {
+		return false
+	}
+	f.begin(leaseless)
+	if r.w != nil {
+		r.shared.users.Add(1)
+		steps := f.cancel
+		f.cancel = r.shared.leave
+		defer steps(nil)
+	}
+	r.begun = append(r.begun, f)
+	return true
+}
+
+// Do runs the function, once, for the flights that have begun. The computations of the others wait for that of the first
+// of them, which is noted: one that asks for any of them waits for itself.
+func (r *Run) Do(function func(context.Context)) {
+	leader := r.begun[0]
+	for _, f := range r.begun[1:] {
+		if waits.enter(f, leader) {
+			defer waits.leave(f, leader)
+		}
+	}
+	defer running.enter(leader)()
+	if r.w == nil {
+		function(&endless{r.caller, leader})
+		return
+	}
+	r.w.flight.Store(leader)
+	r.shared.leave(nil)
+	defer func() {
+		caller := r.caller
+		if caller.Err() != nil {
+			caller = leader.group.waiting(leader)
+		}
+		r.w.end(caller)
+	}()
+	function(r.w)
+}

@@ -1,0 +1,229 @@
+package flight
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+)
+
+// An Arrival is how waiting for a flight has ended.
+type Arrival int
+
+const (
+	waiting   Arrival = iota
+	Left              // the caller's context has ended
+	Done              // the flight has finished, or is given up
+	Early             // its result is known, and for this caller, though it is not stored
+	Impatient         // the caller has no time to wait for the store, or for an outcome that isn't for it
+	Circle            // the flight waits for the caller
+)
+
+// A Wait is one caller's for one flight.
+type Wait struct {
+	Flight  *Flight
+	Tick    uint64   // that the caller started at
+	Groups  []string // of the key that the caller asked for
+	Arrival Arrival  // how it has ended
+
+	leads    bool // it has started the flight
+	stored   bool // it wants the outcome when that is stored
+	computed <-chan struct{}
+	done     <-chan struct{}
+}
+
+// NewLead returns the wait of the caller who has started the flight.
+func NewLead(f *Flight) Wait { return Wait{Flight: f, leads: true} }
+
+// NewWait returns a caller's wait for a flight that it has joined.
+func NewWait(f *Flight, tick uint64, groups []string) Wait {
+	return Wait{Flight: f, Tick: tick, Groups: groups}
+}
+
+// IsForCaller reports whether the outcome of the flight, which is done, is for the caller.
+func (w *Wait) IsForCaller() bool { return w.Flight.isFor(w.Flight.Valid, w.Tick, w.Groups) }
+
+// UntilStored waits on, for a caller to whom an Early result is of no use.
+func (w *Wait) UntilStored(ctx context.Context) error {
+	w.Arrival, w.stored = waiting, true
+	return w.Wait(ctx)
+}
+
+// Rethrow ends the calling goroutine as the function has ended its own, if it did not return.
+func (w *Wait) Rethrow() {
+	if w.Arrival == Early {
+		w.Flight.early.Rethrow()
+		return
+	}
+	w.Flight.Rethrow()
+}
+
+// Lead runs work for a new flight and waits for it, as one caller. Where ctx can't end, work runs on the calling
+// goroutine. work has a context for what it does with the store; the function is run by Run.
+func (f *Flight) Lead(ctx context.Context, work func(steps context.Context)) Arrival {
+	if parent := callersFlight(ctx); parent != nil && waits.enter(parent, f) {
+		defer waits.leave(parent, f)
+	}
+	if ctx.Done() == nil {
+		f.run(&endless{ctx, f}, work)
+		return Done
+	}
+	w := f.under(ctx)
+	go func() {
+		defer func() { w.end(f.group.waiting(f)) }()
+		f.run(w, work)
+	}()
+	wait := [1]Wait{NewLead(f)}
+	f.group.await(ctx, wait[:])
+	return wait[0].Arrival
+}
+
+// Go runs work for a flight that nobody waits for, on the calling goroutine, under a context with the values of ctx.
+func (f *Flight) Go(ctx context.Context, work func(steps context.Context)) {
+	w := f.under(ctx)
+	defer func() { w.end(f.group.waiting(f)) }()
+	f.run(w, work)
+}
+
+// under makes the context of a flight's computation, with the values of ctx.
+func (f *Flight) under(ctx context.Context) *runContext {
+	deadline := f.deadline(ctx)
+	w := newContext(ctx, f, deadline)
+	f.group.under(f, w.cancel, deadline)
+	return w
+}
+
+// deadline returns when the context of the flight's computation ends whose first caller's is ctx; zero: it doesn't.
+func (f *Flight) deadline(ctx context.Context) (deadline time.Time) {
+	if d, ok := ctx.Deadline(); ok && !f.refresh {
+		deadline = d.Add(f.Computation.Linger(context.DeadlineExceeded))
+	}
+	return deadline
+}
+
+// run does the work of a flight and finishes it. It never panics, and doesn't
+// return when the computation ended its goroutine, but the flight finishes.
+func (f *Flight) run(ctx context.Context, work func(context.Context)) {
+	done := false
+	leave := running.enter(f)
+	defer func() {
+		leave()
+		if v := recover(); !done {
+			f.Catch(v)
+		}
+		if !f.later {
+			f.Finish()
+		}
+	}()
+	work(ctx)
+	done = true
+}
+
+// Wait waits for a flight that the caller has joined. Where Arrival is Circle the caller has left it again, and err
+// matches cacheutils.ErrRecursion.
+func (w *Wait) Wait(ctx context.Context) error {
+	f := w.Flight
+	if parent := callersFlight(ctx); parent != nil {
+		if !waits.enter(parent, f) {
+			w.Arrival = Circle
+			f.group.leave(f, false, f.Computation.Linger(context.DeadlineExceeded), cacheutils.ErrRecursion)
+			return fmt.Errorf("%w", cacheutils.ErrRecursion)
+		}
+		defer waits.leave(parent, f)
+	}
+	one := [1]Wait{*w}
+	f.group.await(ctx, one[:])
+	w.Arrival = one[0].Arrival
+	return nil
+}
+
+// await waits until each flight has finished, or has a result for its caller, who has no time to wait for more. The
+// flights are one caller's, and so is its patience.
+func (g *Group) await(ctx context.Context, all []Wait) {
+	first := all[0].Flight
+	var hasty <-chan time.Time
+	var patience *time.Timer
+	deadline, ends := ctx.Deadline()
+	if ends && first.computed != nil && !(all[0].leads && first.forced) {
+		patience = time.NewTimer(first.Computation.Patience(time.Until(deadline), false))
+		defer patience.Stop()
+		hasty = patience.C
+	}
+	for i := range all {
+		w := &all[i]
+		w.done, w.computed = g.doneChan(w.Flight), w.Flight.computed
+		for w.Arrival == waiting {
+			select {
+			case <-w.computed:
+				if w.Flight.later && w.knows() {
+					w.Arrival = Early
+				}
+				w.computed = nil
+			case <-w.done:
+				w.Arrival = Done
+			case <-hasty:
+				for j := range all[i:] {
+					all[i+j].tire(deadline)
+				}
+				patience.Reset(first.Computation.Patience(time.Until(deadline), true))
+			case <-ctx.Done():
+				for j := range all[i:] {
+					all[i+j].leave(ctx)
+				}
+			}
+		}
+	}
+}
+
+// knows reports whether the flight's result is known, and for the caller. A forced computation's first caller wants to
+// know that nothing older is stored, or that its time was up before that.
+func (w *Wait) knows() bool {
+	f := w.Flight
+	switch {
+	case !f.IsComputed() || w.stored:
+		return false
+	case w.leads:
+		return !f.forced
+	default:
+		return f.isFor(f.early.Valid, w.Tick, w.Groups)
+	}
+}
+
+// tire leaves the flight if the caller goes on without the store.
+func (w *Wait) tire(deadline time.Time) {
+	f := w.Flight
+	if w.Arrival == waiting && !w.knows() && f.holdsUp(w.Tick) && f.Computation.Tires(deadline) {
+		f.group.leave(f, w.leads, 0, nil)
+		w.Arrival = Impatient
+	}
+}
+
+// leave leaves the flight, since the caller's context has ended, unless the result is known.
+func (w *Wait) leave(ctx context.Context) {
+	f := w.Flight
+	switch {
+	case w.Arrival != waiting:
+	case w.knows():
+		w.Arrival = Early
+	default:
+		f.group.leave(f, w.leads, f.Computation.Linger(ctx.Err()), context.Cause(ctx))
+		w.Arrival = Left
+	}
+}
+
+// doneChan returns a channel that is closed when the flight finishes or is given up.
+func (g *Group) doneChan(f *Flight) <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if f.done == nil {
+		f.done = make(chan struct{})
+		if f.finished.Load() || f.givenUp {
+			close(f.done)
+		}
+	}
+	return f.done
+}
+
+// Done returns a channel that is closed when the flight finishes or is given up.
+func (f *Flight) Done() <-chan struct{} { return f.group.doneChan(f) }

@@ -1,0 +1,152 @@
+package flight
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cacheutils/cacheutils/internal/goroutine"
+)
+
+// A computation that asks for its own result, directly or by way of other cached functions,
+// would wait forever. So the flights that wait for one another are kept as a graph, and
+// nobody is let in who would close a circle. A caller's own flight is found in the context
+// that its computation was given or, where that was not passed on, by the goroutine.
+
+type flightKey struct{}
+
+// waits is the graph of this process. It spans all backends, since a circle may.
+var waits waitGraph
+
+type waitGraph struct {
+	mu    sync.Mutex
+	edges map[*Flight]map[*Flight]int // from a flight to those that its computation waits for
+}
+
+// enter notes that from waits for to. It returns false, and notes nothing, if to waits for
+// from already.
+func (g *waitGraph) enter(from, to *Flight) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.reaches(to, from, nil) {
+		return false
+	}
+	if g.edges == nil {
+		g.edges = make(map[*Flight]map[*Flight]int)
+	}
+	if g.edges[from] == nil {
+		g.edges[from] = make(map[*Flight]int)
+	}
+	g.edges[from][to]++
+	return true
+}
+
+func (g *waitGraph) leave(from, to *Flight) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.edges[from][to]--; g.edges[from][to] == 0 {
+		delete(g.edges[from], to)
+	}
+	if len(g.edges[from]) == 0 {
+		delete(g.edges, from)
+	}
+}
+
+func (g *waitGraph) reaches(from, to *Flight, seen map[*Flight]bool) bool {
+	if from == to {
+		return true
+	}
+	if seen[from] || len(g.edges[from]) == 0 {
+		return false
+	}
+	if seen == nil {
+		seen = make(map[*Flight]bool)
+	}
+	seen[from] = true
+	for next := range g.edges[from] {
+		if g.reaches(next, to, seen) {
+			return true
+		}
+	}
+	return false
+}
+
+// callersFlight returns the flight in whose computation the caller runs, or nil. A flight
+// that has computed or finished waits for nobody, whatever goroutines its computation left behind.
+func callersFlight(ctx context.Context) *Flight {
+	f, _ := ctx.Value(flightKey{}).(*Flight)
+	if f == nil {
+		f = running.current()
+	}
+	if f == nil || f.IsComputed() || f.finished.Load() {
+		return nil
+	}
+	return f
+}
+
+// InComputation returns ctx with the caller's flight, if it runs in a computation that only its goroutine tells of, for
+// goroutines that it starts.
+func InComputation(ctx context.Context) context.Context {
+	if f := callersFlight(ctx); f != nil {
+		return context.WithValue(ctx, flightKey{}, f)
+	}
+	return ctx
+}
+
+// running has the flights that compute, the innermost by goroutine.
+var running runningFlights
+
+type runningFlights struct {
+	flights atomic.Int64 // that compute; while there are none nobody asks which goroutine it is
+	shards  [64]runningShard
+}
+
+// A runningShard is a cache line.
+type runningShard struct {
+	mu        sync.Mutex
+	innermost map[uintptr]*Flight // by goroutine
+	_         [48]byte
+}
+
+func (r *runningFlights) shard(g uintptr) *runningShard {
+	return &r.shards[(g>>6^g>>12)%uintptr(len(r.shards))]
+}
+
+// current returns the flight that computes on the calling goroutine, or nil.
+func (r *runningFlights) current() *Flight {
+	if r.flights.Load() == 0 {
+		return nil
+	}
+	g := goroutine.Current()
+	shard := r.shard(g)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	return shard.innermost[g]
+}
+
+// enter notes that f computes on the calling goroutine, until leave is called there.
+func (r *runningFlights) enter(f *Flight) (leave func()) {
+	g := goroutine.Current()
+	r.flights.Add(1)
+	outer := r.shard(g).swap(g, f)
+	return func() {
+		r.shard(g).swap(g, outer)
+		r.flights.Add(-1)
+	}
+}
+
+// swap notes that f computes on the goroutine, or nothing, and returns what did before.
+func (s *runningShard) swap(g uintptr, f *Flight) (outer *Flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	outer = s.innermost[g]
+	switch {
+	case f == nil:
+		delete(s.innermost, g)
+	case s.innermost == nil:
+		s.innermost = map[uintptr]*Flight{g: f}
+	default:
+		s.innermost[g] = f
+	}
+	return outer
+}

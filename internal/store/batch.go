@@ -1,0 +1,510 @@
+package store
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/cacheutils/cacheutils/internal/flight"
+)
+
+// Several keys are computed together, by one caller and in phases:
+//
+//	join     each key's flight is joined or started; what follows is for those that were started
+//	lease    their leases are taken, maxAtOnce at a time; a key whose lease another process has is looked for again, all
+//	         such keys in one lookup, until its value is there or its lease can be taken
+//	compute  the function runs once for all that have got to it
+//	finish   results are handed out, and then stored, maxAtOnce at a time
+//
+// While the function runs, another goroutine of the batch goes on looking for the keys that others compute. Keys
+// whose leases come free later are computed by a run of their own.
+
+// ComputeMany computes the values for the keys with these indices, and returns one result for
+// each, in their order.
+type ComputeMany func(ctx context.Context, missing []int) []Result
+
+// A member is one key of a batch.
+type member struct {
+	attempt
+	index  int // among the caller's keys
+	m      *computation
+	lease  *lease
+	ending ending
+	ready  bool // it has its lease, or does without
+	over   bool // its flight has finished, or is finished by others
+}
+
+// A batch is a computation for several keys.
+type batch struct {
+	store    *Store
+	caller   context.Context
+	left     <-chan struct{} // closed when the caller waits no more; nil: it can't leave
+	compute  ComputeMany
+	forced   bool
+	patience time.Duration // of a forced one, for its leases
+	runs     atomic.Int32  // of the function, under way
+}
+
+// FetchMisses is Miss.Fetch for those of misses that aren't nil, which LookMany has returned. It
+// fills in their results, by index; compute runs once for all that nobody else computes, and in the background
+// once for all that are past their timeout.
+func (c *Store) FetchMisses(ctx context.Context, misses []*Miss, results []Result, compute ComputeMany) {
+	var missing, old []*member
+	for i, m := range misses {
+		switch {
+		case m == nil:
+		case c.closed.Load():
+			results[i] = Result{Closed: true}
+		case m.isStale():
+			var refresh bool
+			if results[i], refresh = m.stale(); refresh {
+				old = append(old, &member{attempt: m.attempt(m.finding), index: i})
+			}
+		default:
+			missing = append(missing, &member{attempt: m.begin(ctx), index: i})
+		}
+	}
+	if len(old) > 0 {
+		go c.refreshAll(unending(ctx), misses, old, compute)
+	}
+	c.computeAll(ctx, missing, results, compute)
+}
+
+// computeAll is Store.compute for several keys.
+func (c *Store) computeAll(ctx context.Context, members []*member, results []Result, compute ComputeMany) {
+	late := new(atomic.Bool)
+	for len(members) > 0 {
+		if err := ctx.Err(); err != nil {
+			for _, e := range members {
+				results[e.index] = Result{Err: err}
+			}
+			return
+		}
+		b := &batch{store: c, caller: ctx, compute: compute}
+		waits, asked, led := b.join(ctx, members, results, late)
+		if len(waits) == 0 {
+			return
+		}
+		c.flights.WaitAll(ctx, waits, b.work(led))
+		members = nil
+		for i := range waits {
+			e, w := asked[i], &waits[i]
+			var r Result
+			var ok bool
+			if e.m != nil {
+				r, ok = c.ledTo(ctx, w)
+			} else {
+				r, ok = c.joinedTo(ctx, w, &e.attempt, nil)
+			}
+			if ok {
+				results[e.index] = r
+				continue
+			}
+			if w.Arrival == flight.Impatient {
+				late.Store(true)
+			}
+			e.again(w.Flight, w.Arrival, e.m != nil)
+			members = append(members, &member{attempt: e.attempt, index: e.index})
+		}
+	}
+}
+
+// join joins or starts the flights of members, and returns a wait for each of those that were asked for one, and those
+// that the batch leads.
+func (b *batch) join(ctx context.Context, members []*member, results []Result, late *atomic.Bool) (waits []flight.Wait, asked, led []*member) {
+	waits = make([]flight.Wait, 0, len(members))
+	for _, e := range members {
+		f, leads := b.store.join(ctx, &e.attempt, late)
+		switch {
+		case f == nil:
+			results[e.index] = Result{Closed: true}
+			continue
+		case leads:
+			e.m = of(f)
+			led = append(led, e)
+			waits = append(waits, flight.NewLead(f))
+		default:
+			e.task.Stats.Joins.Add(1)
+			waits = append(waits, flight.NewWait(f, e.started, e.key.groups))
+		}
+		asked = append(asked, e)
+	}
+	return waits, asked, led
+}
+
+// work returns what does the work for the members that the batch leads, or nil if there are none.
+func (b *batch) work(led []*member) func(context.Context, <-chan struct{}) {
+	if len(led) == 0 {
+		return nil
+	}
+	return func(steps context.Context, left <-chan struct{}) {
+		b.left = left
+		b.resolve(steps, led, 0)
+	}
+}
+
+// refreshAll recomputes values past their timeouts, unless somebody does that already.
+func (c *Store) refreshAll(ctx context.Context, misses []*Miss, members []*member, compute ComputeMany) {
+	late := new(atomic.Bool)
+	var started []*member
+	for _, e := range members {
+		miss := misses[e.index]
+		if f := c.flights.Refresh(ctx, e.key.stored, miss.newRefresh(late)); f != nil {
+			e.m = of(f)
+			started = append(started, e)
+			defer f.LeaveAfter(miss.finding.entry.Left(time.Now()))()
+		}
+	}
+	if len(started) > 0 {
+		b := &batch{store: c, caller: ctx, compute: compute}
+		c.flights.GoAll(ctx, flightsOf(started), func(steps context.Context) { b.resolve(steps, started, 0) })
+	}
+}
+
+// ForceMany is Force for several keys. Where some are one, they are forced one after the other: at once, each
+// would keep the other's result from being stored. Keys that share memory are not kept.
+func (c *Store) ForceMany(ctx context.Context, keys []Key, task *Task, compute ComputeMany) []Result {
+	left := make([]int, len(keys))
+	for i := range left {
+		left[i] = i
+	}
+	results := make([]Result, len(keys))
+	for len(left) > 0 {
+		var now []int
+		now, left = splitDuplicates(keys, left)
+		c.forceAll(ctx, keys, now, task, results, compute)
+	}
+	return results
+}
+
+// forceAll is ForceMany for those of keys with these indices, which differ.
+func (c *Store) forceAll(ctx context.Context, keys []Key, indices []int, task *Task, results []Result, compute ComputeMany) {
+	if err := ctx.Err(); err != nil {
+		for _, i := range indices {
+			results[i] = Result{Err: err}
+		}
+		return
+	}
+	late := new(atomic.Bool)
+	b := &batch{store: c, caller: ctx, compute: compute, forced: true, patience: c.patience(ctx, task)}
+	var members []*member
+	var waits []flight.Wait
+	for _, i := range indices {
+		key := keys[i].clone()
+		f := c.flights.Replace(ctx, key.stored, func() *flight.Flight { return &c.computationFor(&key, task, late).Flight })
+		if f == nil {
+			results[i] = Result{Closed: true}
+			continue
+		}
+		members = append(members, &member{attempt: attempt{key: &key, task: task, found: &found{}}, index: i, m: of(f)})
+		waits = append(waits, flight.NewLead(f))
+	}
+	if len(waits) == 0 {
+		return
+	}
+	c.flights.WaitAll(ctx, waits, b.work(members))
+	for i, e := range members {
+		results[e.index], _ = c.ledTo(ctx, &waits[i])
+	}
+}
+
+// splitDuplicates parts indices into those of keys that differ, and the others.
+func splitDuplicates(keys []Key, indices []int) (differ, others []int) {
+	seen := make(map[string]bool, len(indices))
+	for _, i := range indices {
+		if stored := keys[i].stored; seen[stored] {
+			others = append(others, i)
+		} else {
+			seen[stored] = true
+			differ = append(differ, i)
+		}
+	}
+	return differ, others
+}
+
+// maxRuns is how many runs of the function of one batch may be under way at a time.
+const maxRuns = 8
+
+// resolve brings the flights of members to their end. n counts the lookups before.
+func (b *batch) resolve(ctx context.Context, members []*member, n int) {
+	owned, ended := members, false
+	defer func() { // when an engine panics, or the function has ended this goroutine
+		if v := recover(); !ended {
+			b.abort(ctx, owned, v)
+		}
+	}()
+	for ; len(members) > 0; n++ {
+		members = b.dropLeft(ctx, members)
+		ready, waiting, again := b.takeLeases(ctx, members)
+		if len(ready) > 0 && len(waiting) > 0 && b.runs.Add(1) <= maxRuns {
+			go b.resolve(ctx, waiting, n)
+			owned, waiting = ready, nil
+		}
+		if len(ready) > 0 {
+			b.run(ctx, ready)
+		}
+		if owned = waiting; len(waiting) > 0 && n > 0 && !again && !b.sleep(ctx, waiting, n) {
+			break
+		}
+		members = b.lookAgain(ctx, waiting)
+		owned = members
+	}
+	ended = true
+}
+
+// abort ends flights that can't be brought to their end otherwise.
+func (b *batch) abort(ctx context.Context, members []*member, v any) {
+	for _, e := range members {
+		if e.over {
+			continue
+		}
+		if v != nil {
+			e.m.Catch(v)
+		} else {
+			e.m.leaveEmpty(ctx)
+		}
+		e.finish()
+	}
+}
+
+// finish ends the member's flight.
+func (e *member) finish() {
+	e.over = true
+	e.m.Finish()
+}
+
+// dropLeft ends the flights that nobody waits for, and returns the others.
+func (b *batch) dropLeft(ctx context.Context, members []*member) (stay []*member) {
+	for _, e := range members {
+		if e.m.IsLeft() {
+			e.m.leaveEmpty(ctx)
+			e.finish()
+			continue
+		}
+		stay = append(stay, e)
+	}
+	return stay
+}
+
+// takeLeases takes the leases of those members that need theirs. It returns those that can compute, and those for which to
+// look again: at once, if again is true.
+func (b *batch) takeLeases(ctx context.Context, members []*member) (ready, waiting []*member, again bool) {
+	tried := make([]bool, len(members))
+	forEach(b.store, len(members), func(i int) { tried[i] = b.takeLease(ctx, members[i]) })
+	for i, e := range members {
+		switch {
+		case e.over:
+		case e.ready:
+			ready = append(ready, e)
+		default:
+			waiting = append(waiting, e)
+			again = again || tried[i]
+		}
+	}
+	return ready, waiting, again
+}
+
+// takeLease takes the member's lease if it needs one, and reports whether it has tried.
+func (b *batch) takeLease(ctx context.Context, e *member) (tried bool) {
+	c, m := b.store, e.m
+	switch {
+	case e.found == nil || c.discards:
+		e.ready = true
+		return false
+	case b.forced:
+		if e.lease = m.steal(ctx, b.patience); e.lease == nil && ctx.Err() != nil {
+			m.leaveEmpty(ctx)
+			e.finish()
+			return false
+		}
+		e.ready = true
+		return true
+	case !e.found.needsLease():
+		return false
+	}
+	l, ok, err := m.takeLease(ctx, *e.found, false)
+	switch {
+	case ok:
+		e.lease, e.ready = l, true
+	case m.IsRefresh(): // the outcome is for nobody
+		if err != nil {
+			c.taskFault(m.task, "take the lease for ", err)
+		}
+		e.finish()
+	case err != nil:
+		b.unreachable(ctx, e, "take the lease for ", err)
+		e.ready = !e.over
+	}
+	return true
+}
+
+// unreachable has the member go on without the store after an error, which may be no more than that everybody who waited
+// has left.
+func (b *batch) unreachable(ctx context.Context, e *member, doing string, err error) {
+	if ctx.Err() != nil {
+		e.m.leaveEmpty(ctx)
+		e.finish()
+		return
+	}
+	b.store.taskFault(e.task, doing, err)
+	e.found = nil
+}
+
+// sleep waits before the next lookup. It returns false, and ends the flights, if all have been left.
+func (b *batch) sleep(ctx context.Context, members []*member, n int) bool {
+	for _, e := range members {
+		e.task.Stats.Waits.Add(1)
+	}
+	if sleep(ctx, pollDelay(n-1)) == nil {
+		return true
+	}
+	b.abort(ctx, members, nil)
+	return false
+}
+
+// lookAgain looks for the values of members that others compute, and returns those for which there is none yet.
+func (b *batch) lookAgain(ctx context.Context, members []*member) (without []*member) {
+	if len(members) == 0 {
+		return nil
+	}
+	c := b.store
+	tick := c.flights.Tick()
+	step, done := b.glance(ctx, members)
+	q := newQuery()
+	defer q.free()
+	for _, e := range members {
+		q.add(c, e.key)
+	}
+	err := q.run(step, c)
+	defer func() { done(err) }()
+	for i, e := range members {
+		var next found
+		failed := q.evaluate(step, c, &next, e.key, i, err)
+		switch {
+		case failed != nil:
+			b.unreachable(ctx, e, "look for a result of ", failed)
+		case e.m.takes(&next, tick):
+			e.finish()
+		default:
+			e.found = &next
+		}
+		if !e.over {
+			without = append(without, e)
+		}
+	}
+	return without
+}
+
+// glance is computation.glance for a lookup of all members.
+func (b *batch) glance(ctx context.Context, members []*member) (step context.Context, done func(error)) {
+	step, end := members[0].m.glance(ctx)
+	answered := make([]func(), 0, len(members)-1)
+	for _, e := range members[1:] {
+		answered = append(answered, e.m.Asks())
+	}
+	return step, func(err error) {
+		end(err)
+		for _, f := range answered {
+			f()
+		}
+	}
+}
+
+// run runs the function for members, and finishes their flights. Those that nobody waits for any more are left out.
+func (b *batch) run(ctx context.Context, members []*member) {
+	if b.left != nil && b.caller.Err() != nil {
+		<-b.left // then it shows for which keys others stay
+	}
+	c := b.store
+	run := flight.NewRun(b.caller, flightsOf(members))
+	var wanted, left []*member
+	var indices []int
+	for _, e := range members {
+		e.m.lease = e.lease
+		if run.Begin(&e.m.Flight, e.lease == nil && !c.discards) {
+			wanted, indices = append(wanted, e), append(indices, e.index)
+		} else {
+			e.m.leaveEmpty(ctx)
+			left = append(left, e)
+		}
+	}
+	b.settle(ctx, left)
+	began, cut, done := time.Now(), false, false
+	defer func() { // also when the function panics, or ends the goroutine
+		var how flight.Ending
+		if !done {
+			how.Catch(recover())
+		}
+		b.returned(ctx, wanted, how, time.Since(began), cut)
+	}()
+	run.Do(func(ctx context.Context) {
+		defer func() { cut = ctx.Err() != nil }()
+		for i, result := range b.compute(ctx, indices) {
+			wanted[i].m.task.Stats.Computations.Add(1)
+			wanted[i].m.result = result
+		}
+	})
+	done = true
+}
+
+// returned hands out the results of a run of the function, and stores them.
+func (b *batch) returned(ctx context.Context, members []*member, how flight.Ending, took time.Duration, cut bool) {
+	if len(members) == 0 {
+		return
+	}
+	first := members[0].m
+	if b.store.flights.Remote && (cut || first.result.Err == nil && how == flight.Ending{}) {
+		first.task.learns(took, cut)
+	}
+	var now, later []*member
+	for _, e := range members {
+		e.m.Ending, e.m.cut = how, cut
+		e.ending = e.m.returned(e.lease)
+		if e.m.handOut(&e.ending) {
+			e.over = true
+			later = append(later, e)
+		} else {
+			now = append(now, e)
+		}
+	}
+	if len(later) > 0 {
+		go forEach(b.store, len(later), func(i int) {
+			later[i].m.settleLater(unending(ctx), later[i].lease, later[i].ending)
+		})
+	}
+	b.settle(ctx, now)
+}
+
+// settle ends the leases of members, and their flights.
+func (b *batch) settle(ctx context.Context, members []*member) {
+	ctx = unending(ctx)
+	forEach(b.store, len(members), func(i int) {
+		e := members[i]
+		if e.lease != nil {
+			e.m.settle(ctx, e.lease, &e.ending)
+		}
+		if b.forced {
+			e.m.dropOlder(ctx)
+		}
+		e.finish()
+	})
+}
+
+// forEach is each for what is done with the store, which takes no time if that is in this process's memory.
+func forEach(c *Store, n int, f func(i int)) {
+	if c.flights.Remote {
+		each(n, f)
+		return
+	}
+	for i := range n {
+		f(i)
+	}
+}
+
+func flightsOf(members []*member) []*flight.Flight {
+	flights := make([]*flight.Flight, len(members))
+	for i, e := range members {
+		flights[i] = &e.m.Flight
+	}
+	return flights
+}

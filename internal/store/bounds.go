@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cacheutils/cacheutils/internal/flight"
+)
+
+// Each request to the store is bounded by the operation timeout, also where a caller's context has no end: an
+// operation of a caller's by enter or outlast, a lookup of a decorated call by hurry, and what a computation does with the
+// store by step or glance. A timed engine bounds its requests itself.
+
+// enter begins an operation of a caller's, which ends when done is called: it returns the context for
+// it, or an error if the Store is closed.
+func (c *Store) enter(ctx context.Context) (bounded context.Context, done context.CancelFunc, err error) {
+	if err := c.open(); err != nil {
+		return nil, nil, err
+	}
+	bounded, done = c.bound(ctx)
+	return bounded, done, nil
+}
+
+// bound returns a context for one operation.
+func (c *Store) bound(ctx context.Context) (bounded context.Context, done context.CancelFunc) {
+	if !c.flights.Remote || c.timed {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.OperationTimeout)
+}
+
+// outlast is enter for an invalidation, which is carried out though ctx has ended: its caller has changed
+// what the cache has. Only a deadline that is ahead bounds it.
+func (c *Store) outlast(ctx context.Context) (lasting context.Context, done context.CancelFunc, err error) {
+	deadline, ends := ctx.Deadline()
+	lasting, done, err = c.enter(context.WithoutCancel(ctx))
+	if err == nil && ends && time.Until(deadline) > 0 {
+		bounded := done
+		var unbound context.CancelFunc
+		lasting, unbound = context.WithDeadline(lasting, deadline)
+		done = func() { unbound(); bounded() }
+	}
+	return lasting, done, err
+}
+
+// hurry returns a context for the lookup of a decorated call, and what ends it, which is told how the lookup ended.
+func (c *Store) hurry(ctx context.Context, task *Task) (looking context.Context, done func(error)) {
+	if !c.flights.Remote {
+		return ctx, func(error) {}
+	}
+	bound := c.patience(ctx, task)
+	if c.timed && bound == c.OperationTimeout {
+		return ctx, c.answers
+	}
+	looking, cancel := context.WithTimeout(ctx, bound)
+	return looking, func(err error) {
+		cancel()
+		c.answers(err)
+	}
+}
+
+// patience returns how long a caller waits for the store at most, before it goes on without. Where ctx ends soon, that
+// is a part of what is left: a server that hangs must not take the time that the computation needs.
+func (c *Store) patience(ctx context.Context, task *Task) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(c.OperationTimeout, task.spare(time.Until(deadline)))
+	}
+	return c.OperationTimeout
+}
+
+// answers notes that the store has answered, if err is nil.
+func (c *Store) answers(err error) {
+	if err == nil {
+		c.answered.Store(int64(time.Since(epoch)))
+	}
+}
+
+var epoch = time.Now().Add(-1) // so that it's over
+
+// silence is how long a store that has answered nobody for that long seems to hang.
+const silence = 50 * time.Millisecond
+
+// tires reports whether a caller whose patience is at its end goes on without the store: if it has time for
+// the function. Otherwise what that returned would be of no use to anybody, so it does so only where the store seems
+// to hang, and now and then.
+func (c *Store) tires(deadline time.Time, task *Task) bool {
+	if task.fits(time.Until(deadline)) {
+		return true
+	}
+	now := time.Since(epoch)
+	return now-time.Duration(c.answered.Load()) >= silence && task.probes(now)
+}
+
+// step returns a context for one step of what the computation does with the store, under ctx. done ends it, and is
+// told how it has ended. After a step of one of several that took too long, those of the others take no time.
+func (m *computation) step(ctx context.Context) (step context.Context, done func(error)) {
+	return m.bounded(ctx, m.store.OperationTimeout)
+}
+
+// glance is step for no more than a lookup, which a timed engine bounds itself.
+func (m *computation) glance(ctx context.Context) (step context.Context, done func(error)) {
+	if m.store.timed {
+		return m.bounded(ctx, 0)
+	}
+	return m.bounded(ctx, m.store.OperationTimeout)
+}
+
+// bounded returns a context for a step of at most that long, or of any time for 0.
+func (m *computation) bounded(ctx context.Context, most time.Duration) (step context.Context, done func(error)) {
+	c := m.store
+	ctx = flight.Steps(ctx)
+	if !c.flights.Remote {
+		return ctx, func(error) {}
+	}
+	answered := m.Asks()
+	step, cancel := ctx, context.CancelFunc(func() {})
+	switch {
+	case m.late != nil && m.late.Load():
+		step, cancel = context.WithTimeout(ctx, 0)
+	case most > 0:
+		step, cancel = context.WithTimeout(ctx, most)
+	}
+	return step, func(err error) {
+		c.answers(err)
+		if m.late != nil && isTimeout(err) && ctx.Err() == nil {
+			m.late.Store(true)
+		}
+		cancel()
+		answered()
+	}
+}
+
+// isTimeout reports whether err says that the store has not answered in time.
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}

@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/flight"
+)
+
+// A computation is what a flight of a Store carries out: it gets the key's lease, or waits for another process's value,
+// runs the function, and stores.
+type computation struct {
+	flight.Flight
+	store *Store
+	key   *Key
+	task  *Task
+	late  *atomic.Bool // of one of several: the engine has not answered one of them in time; nil: it is alone
+
+	lease *lease // written before the function runs
+
+	// What the function has returned, or what was found instead. Written before it is handed out, read after.
+	result  Result
+	payload []byte // result.Value encoded, where callers or the engine need it
+	cut     bool   // the context had ended before the function returned
+	changed bool   // the arguments are no longer those of the key
+
+	// What the store has said. Written before the flight finishes, read after.
+	stored   bool
+	unasked  bool    // it could not be asked: callers who start again don't ask it either
+	replaced *stored // what somebody has set meanwhile, which is the result then
+}
+
+// A stored is a value that was set meanwhile.
+type stored struct {
+	value   any
+	payload []byte
+}
+
+// computationFor returns a computation that has not started.
+func (c *Store) computationFor(key *Key, task *Task, late *atomic.Bool) *computation {
+	m := &computation{store: c, key: key, task: task, late: late}
+	m.Computation, m.Groups = m, key.groups
+	return m
+}
+
+// of returns the computation that a flight carries out.
+func of(f *flight.Flight) *computation { return f.Computation.(*computation) }
+
+// Prepare makes what callers who have joined need.
+func (m *computation) Prepare() {
+	if m.payload == nil && m.needsCopies() {
+		m.encode()
+	}
+}
+
+// Abandon gives the lease up of a function that hangs.
+func (m *computation) Abandon() {
+	if m.lease != nil {
+		m.lease.abandon()
+	}
+}
+
+// Linger returns how long the function goes on when the last caller's context has ended with err.
+func (m *computation) Linger(err error) time.Duration {
+	switch {
+	case m.task.Linger != DefaultLinger:
+		return max(m.task.Linger, 0)
+	case errors.Is(err, context.DeadlineExceeded):
+		return m.store.Lease
+	default:
+		return 0
+	}
+}
+
+// Patience returns how long a caller waits before it asks itself whether it still should: soon while there is time for
+// the function, which gets less.
+func (m *computation) Patience(left time.Duration, again bool) time.Duration {
+	switch {
+	case !again:
+		return m.task.spare(left)
+	case !m.task.fits(left):
+		return m.store.OperationTimeout
+	default:
+		return max(m.task.spare(left), (left-m.task.takes())/2)
+	}
+}
+
+// Tires reports whether a caller whose patience is at its end goes on without the store.
+func (m *computation) Tires(deadline time.Time) bool { return m.store.tires(deadline, m.task) }
+
+// failed reports whether the function has returned no result.
+func (m *computation) failed() bool { return m.result.Err != nil || m.Ending != flight.Ending{} }
+
+// why returns an error that says why there is no result to be stored.
+func (m *computation) why() error {
+	switch {
+	case m.result.Err != nil:
+		return m.result.Err
+	case m.Panic != nil:
+		return m.Panic
+	case m.Exited:
+		return errors.New("the function ended its goroutine")
+	case m.changed:
+		return errors.New("its arguments were changed while the function ran, by it or by a caller who had left")
+	default:
+		return errors.New("its context had ended before it returned, and it has no error to say whether the result is one")
+	}
+}
+
+// needsCopies reports whether each of those who have the result has to have a copy of its own.
+func (m *computation) needsCopies() bool {
+	return m.result.Value != nil && !m.task.shared && !m.task.typ.Shareable()
+}
+
+// encode fills in the payload. The callers that don't get a copy compute for
+// themselves, so that a failure is logged and goes no further.
+func (m *computation) encode() bool {
+	payload, err := entry.Encode([]byte{}, m.task.typ, m.result.Value)
+	if err != nil {
+		m.store.taskFault(m.task, "encode a result of ", err)
+		return false
+	}
+	m.payload = payload
+	return true
+}
+
+// outcome returns the result for the first caller; early says that it is not stored yet.
+func (m *computation) outcome(early bool) Result {
+	r := m.result
+	if !early && m.replaced != nil {
+		r.Value = m.replaced.value
+	}
+	return r
+}
+
+// share returns the result that a caller who has joined with that task may have. ok is false when it is of another
+// function, under the same name, or when there is no way to copy it.
+func (m *computation) share(task *Task, early bool) (r Result, ok bool) {
+	r = m.outcome(early)
+	if m.task.typ != task.typ || r.Absent && !task.Many {
+		return Result{}, false
+	}
+	if !m.needsCopies() {
+		return r, true
+	}
+	payload := m.payload
+	if !early && m.replaced != nil {
+		payload = m.replaced.payload
+	}
+	if payload == nil {
+		return Result{}, false
+	}
+	var err error
+	if r.Value, err = entry.Decode(payload, m.task.typ); err != nil {
+		m.store.fault("copy a result of "+m.task.name, err)
+		return Result{}, false
+	}
+	return r, true
+}
+
+// makes reports whether rekey, which is the user's code, makes that key. It doesn't panic.
+func (c *Store) makes(rekey func([]byte) ([]byte, error), key *Key) (same bool) {
+	var ends flight.Endings
+	ends.Catch(func() {
+		text, err := rekey(c.AppendHead(nil))
+		same = err == nil && c.KeyOf(string(text), nil).stored == key.stored
+	})
+	return same
+}

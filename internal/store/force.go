@@ -1,0 +1,89 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/cacheutils/cacheutils/internal/flight"
+)
+
+// Force runs compute, whatever is stored, stores its result and returns it. Once it has
+// returned without an error, nobody gets a value from a computation older than this one:
+// where the result could not be stored, what was there is deleted. That is not so when the server
+// can't be reached. When ctx ends before the result is stored, Err is the context's error.
+func (c *Store) Force(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
+	if err := ctx.Err(); err != nil {
+		return Result{Err: err}
+	}
+	f := c.flights.Replace(ctx, key.stored, func() *flight.Flight { return &c.computationFor(&key, task, nil).Flight })
+	if f == nil {
+		return Result{Closed: true}
+	}
+	patience := c.patience(ctx, task)
+	w := flight.NewLead(f)
+	w.Arrival = f.Lead(ctx, func(ctx context.Context) { c.runForced(ctx, of(f), compute, patience) })
+	r, _ := c.ledTo(ctx, &w)
+	return r
+}
+
+// forceTries is how often a lease is fought for before a forced computation runs without.
+const forceTries = 10
+
+func (c *Store) runForced(ctx context.Context, m *computation, compute func(context.Context) Result, patience time.Duration) {
+	if l := m.steal(ctx, patience); l != nil {
+		c.runWithLease(ctx, m, compute, l)
+	} else if ctx.Err() != nil {
+		m.leaveEmpty(ctx)
+	} else {
+		c.run(ctx, m, compute, nil)
+	}
+	m.dropOlder(unending(ctx))
+}
+
+// steal takes the lease on the computation's key, over whatever is there, or returns nil.
+func (m *computation) steal(ctx context.Context, patience time.Duration) *lease {
+	c := m.store
+	if c.discards {
+		return nil
+	}
+	step, done := m.step(ctx)
+	var err error
+	defer func() { done(err) }()
+	if c.flights.Remote {
+		var cancel context.CancelFunc
+		step, cancel = context.WithTimeout(step, patience)
+		defer cancel()
+	}
+	for range forceTries {
+		var f found
+		err = c.lookup(step, &f, m.key)
+		if err == nil {
+			var l *lease
+			var ok bool
+			if l, ok, err = c.take(step, m, f, true); ok {
+				return l
+			}
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				c.taskFault(m.task, "take the lease for ", err)
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// dropOlder deletes what is under the key of a computation whose result could not be stored.
+func (m *computation) dropOlder(ctx context.Context) {
+	if m.failed() || m.stored {
+		return
+	}
+	c := m.store
+	step, done := m.step(ctx)
+	_, err := c.Engine.Delete(step, m.key.stored)
+	done(err)
+	if err != nil {
+		c.taskFault(m.task, "delete an old result of ", c.replayDelete(m.key.stored, err))
+	}
+}

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/flight"
+)
+
+// An attempt is where a caller stands that has found no value: it joins the flight of its key or starts one, and where
+// the outcome of that is not for it, it tries again.
+type attempt struct {
+	key     *Key
+	task    *Task
+	started uint64 // the tick at which the caller started
+	found   *found // what it found; nil: it could not look, or goes on without the store
+	bare    bool   // it has no time for the store
+	last    *flight.Flight
+}
+
+// join returns the flight of the attempt, or nil if the Store is closed.
+func (c *Store) join(ctx context.Context, a *attempt, late *atomic.Bool) (f *flight.Flight, leads bool) {
+	return c.flights.Join(ctx, flight.Start{
+		Key: a.key.stored, Bare: a.bare, Tick: a.started, After: a.last,
+		New: func() *flight.Flight { return &c.computationFor(a.key, a.task, late).Flight },
+	})
+}
+
+// again prepares the next attempt of a caller that got nothing from f, which it led or had joined.
+func (a *attempt) again(f *flight.Flight, arrival flight.Arrival, led bool) {
+	a.last = f
+	switch {
+	case arrival == flight.Impatient:
+		a.bare, a.found = true, nil
+	case a.bare, led, !f.IsGivenUp() && of(f).unasked:
+		a.found = nil
+	default:
+		a.found = &found{state: entry.Leased} // look again before computing
+	}
+}
+
+// compute waits for the flight of the attempt's key or leads one.
+func (c *Store) compute(ctx context.Context, a attempt, compute func(context.Context) Result) Result {
+	for {
+		if err := ctx.Err(); err != nil {
+			return Result{Err: err}
+		}
+		f, leads := c.join(ctx, &a, nil)
+		if f == nil {
+			return Result{Closed: true}
+		}
+		var r Result
+		var ok bool
+		var w flight.Wait
+		if leads {
+			m, was := of(f), a.found
+			w = flight.NewLead(f)
+			w.Arrival = f.Lead(ctx, func(ctx context.Context) { c.work(ctx, m, compute, was) })
+			r, ok = c.ledTo(ctx, &w)
+		} else {
+			a.task.Stats.Joins.Add(1)
+			w = flight.NewWait(f, a.started, a.key.groups)
+			r, ok = c.joinedTo(ctx, &w, &a, w.Wait(ctx))
+		}
+		if ok {
+			return r
+		}
+		a.again(f, w.Arrival, leads)
+	}
+}
+
+// ledTo returns the result of a flight to the caller who has led it. ok is false where that is to go on without the store.
+func (c *Store) ledTo(ctx context.Context, w *flight.Wait) (r Result, ok bool) {
+	m := of(w.Flight)
+	switch w.Arrival {
+	case flight.Early:
+		w.Rethrow()
+		return m.outcome(true), true
+	case flight.Done:
+		if m.IsGivenUp() { // though the caller is there: its context's deadline has passed, but not ended it
+			return Result{Err: context.DeadlineExceeded}, true
+		}
+		w.Rethrow()
+		return m.outcome(false), true
+	case flight.Impatient:
+		return Result{}, false
+	default:
+		return Result{Err: ctx.Err()}, true
+	}
+}
+
+// joinedTo returns the result of a flight to a caller who has joined it and whose wait has ended with err. ok is false
+// when it is not for that, or of no use to it: then it starts again.
+func (c *Store) joinedTo(ctx context.Context, w *flight.Wait, a *attempt, err error) (r Result, ok bool) {
+	m := of(w.Flight)
+	if w.Arrival == flight.Early {
+		w.Rethrow()
+		if r, ok = m.share(a.task, true); ok {
+			return r, true
+		}
+		err = w.UntilStored(ctx)
+	}
+	switch w.Arrival {
+	case flight.Circle:
+		return Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, m.task.name, m.key)}, true
+	case flight.Left:
+		return Result{Err: ctx.Err()}, true
+	case flight.Done:
+		if w.IsForCaller() {
+			w.Rethrow()
+			return m.share(a.task, false)
+		}
+	}
+	return Result{}, false
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// A lease ends in one way: decide says what with, settle carries it out and notes what has become of it, by
+// lease.finish, which is the only one to write.
+
+// An ending is what a lease ends with. The zero ending gives it back.
+type ending struct {
+	stores bool          // the entry, otherwise the lease is given back
+	entry  entry.Entry   // has all that it needs of the result
+	keep   time.Duration // how long the engine is to keep it
+	tick   uint64        // after the computation: if the lease is held now, the result is for those who started before
+
+	// What is to become of the value that the lease lies on, if no other takes its place.
+	drops bool // it is out of date
+	fails bool // it could not be recomputed
+}
+
+// decide says what the lease is to end with after the computation's result.
+func (m *computation) decide(l *lease) (e ending) {
+	c, r := m.store, &m.result
+	timeout, stale := c.timeoutOf(r.Timeout), c.staleOf(m.task)
+	switch {
+	case m.failed(), m.changed, m.cut && m.task.Doubted:
+		if e.fails = m.IsRefresh(); e.fails {
+			c.taskFault(m.task, "recompute a stale result of ", m.why())
+		}
+	case r.Discard || timeout <= 0:
+		e.drops = true
+	case r.Absent:
+		e.entry, e.stores, stale = c.sealer.Negative(m.key.check), true, 0
+	default:
+		e.entry, e.stores = m.seal()
+		e.drops = !e.stores
+	}
+	if e.stores {
+		e.entry.Groups = l.groups
+		e.keep = e.entry.Stamp(time.Now(), timeout, stale)
+	}
+	e.tick = c.flights.Tick()
+	return e
+}
+
+// seal makes the entry for the value of the result. A value that can't be encoded is
+// not stored, which is logged and goes no further.
+func (m *computation) seal() (e entry.Entry, ok bool) {
+	c, t, p := m.store, m.task.typ, m.result.Value
+	var err error
+	switch {
+	case m.task.plain:
+		if t.Type().Kind() == reflect.Interface { // stored as Set would
+			t, p = entry.Box(reflect.ValueOf(p).Elem().Interface())
+		}
+		e, err = c.sealer.SealPlain(m.key.check, len(m.key.groups) > 0, t, p)
+	case !c.sealer.HoldsLive(t, m.task.shared) && !m.encode():
+		return e, false
+	default:
+		e, err = c.sealer.Seal(m.key.check, t, p, m.task.shared, m.payload)
+	}
+	if err != nil {
+		c.taskFault(m.task, "encode a result of ", err)
+	}
+	return e, err == nil
+}
+
+// settle ends the lease. If that was held and the groups have not changed, the outcome is for all who
+// started before the ending's tick.
+func (m *computation) settle(ctx context.Context, l *lease, e *ending) {
+	c := m.store
+	step, done := m.step(ctx)
+	held, err := l.finish(step, e)
+	switch {
+	case !e.stores:
+		if err != nil {
+			m.unasked = true
+			c.taskFault(m.task, "give back the lease for ", err)
+		}
+	case errors.Is(err, cacheutils.ErrTooLarge): // says the store, which was there
+		c.taskFault(m.task, "store a result of ", err)
+		err = nil
+	case err != nil:
+		m.unasked = true
+		c.taskFault(m.task, "store a result of ", err)
+	case held:
+		m.stored = true
+		m.task.Stats.Stores.Add(1)
+		c.debug(logging.Set, m.key, e.entry.Cost)
+	default:
+		m.task.Stats.Refusals.Add(1)
+		if m.task.plain {
+			m.useStored(step)
+		}
+	}
+	done(err)
+	if held && !m.failed() && !m.isPrivate() {
+		m.Valid = e.tick
+	}
+}
+
+// useStored makes a value that somebody has stored meanwhile the result.
+func (m *computation) useStored(ctx context.Context) {
+	var f found
+	if err := m.store.lookup(ctx, &f, m.key); err != nil || f.state != entry.Fresh {
+		return
+	}
+	value, err := f.entry.Value(m.task.typ)
+	if err != nil {
+		return
+	}
+	m.replaced = &stored{value: value}
+	if m.needsCopies() {
+		m.replaced.payload, _ = entry.Encode([]byte{}, m.task.typ, value)
+	}
+}

@@ -1,0 +1,232 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/flight"
+)
+
+// work gets the lease and computes, or finds a value that another process has stored. f is
+// what was found before, or nil.
+func (c *Store) work(ctx context.Context, m *computation, compute func(context.Context) Result, f *found) {
+	if f == nil || c.discards {
+		c.run(ctx, m, compute, nil)
+		return
+	}
+	for n := 0; ; n++ {
+		if f.needsLease() {
+			l, ok, err := m.takeLease(ctx, *f, false)
+			if err != nil {
+				c.unreachable(ctx, m, "take the lease for ", err, compute)
+				return
+			}
+			if ok {
+				c.runWithLease(ctx, m, compute, l)
+				return
+			}
+		} else if n > 0 {
+			m.task.Stats.Waits.Add(1)
+			if sleep(flight.Steps(ctx), pollDelay(n-1)) != nil {
+				m.leaveEmpty(ctx)
+				return
+			}
+		}
+		tick := c.flights.Tick()
+		step, done := m.glance(ctx)
+		var next found
+		err := c.lookup(step, &next, m.key)
+		done(err)
+		if err != nil {
+			c.unreachable(ctx, m, "look for a result of ", err, compute)
+			return
+		}
+		if m.takes(&next, tick) {
+			return
+		}
+		f = &next
+	}
+}
+
+// needsLease reports whether what was found is to be computed by the reader.
+func (f *found) needsLease() bool {
+	return f.state != entry.Leased && (f.state != entry.Stale || !f.entry.IsRefreshed(time.Now()))
+}
+
+// takeLease is take as a step of the computation's.
+func (m *computation) takeLease(ctx context.Context, f found, steal bool) (l *lease, ok bool, err error) {
+	step, done := m.step(ctx)
+	l, ok, err = m.store.take(step, m, f, steal)
+	done(err)
+	return l, ok, err
+}
+
+// takes makes the value that was found, by a lookup that began at that tick, the result, and reports whether there is
+// one.
+func (m *computation) takes(f *found, tick uint64) bool {
+	if f.state == entry.Fresh || f.state == entry.Stale && !m.task.plain {
+		value, err := f.entry.Value(m.task.typ)
+		if err == nil {
+			m.result, m.Valid = Result{Value: value}, tick
+			return true
+		}
+		f.state = entry.Dead
+	}
+	if f.negative && m.task.Many {
+		m.result, m.Valid = Result{Absent: true}, tick
+		return true
+	}
+	return false
+}
+
+// unreachable goes on without the lease after an error of the server, which may be no more than that
+// everybody who waited has left.
+func (c *Store) unreachable(ctx context.Context, m *computation, doing string, err error, compute func(context.Context) Result) {
+	if ctx.Err() != nil {
+		m.leaveEmpty(ctx)
+		return
+	}
+	c.taskFault(m.task, doing, err)
+	c.run(ctx, m, compute, nil)
+}
+
+// leaveEmpty makes why ctx has ended the result, which is for nobody else.
+func (m *computation) leaveEmpty(ctx context.Context) {
+	err := ctx.Err()
+	if err == nil {
+		err = context.Canceled // it is about to
+	}
+	m.result, m.Valid = Result{Err: err}, 0
+}
+
+// runWithLease computes and stores. The result is for those who had started before the
+// computation, and if it was still valid when it was stored, for all who have joined.
+func (c *Store) runWithLease(ctx context.Context, m *computation, compute func(context.Context) Result, l *lease) {
+	if !c.run(ctx, m, compute, l) {
+		m.settle(unending(ctx), l, &ending{})
+	}
+}
+
+// run runs the function, under l or without a lease, and ends the lease. Without one, since the server can't be
+// reached, the result is only for those who had started before the function did: others may know of an invalidation that
+// this process could not see. They start again, together. It returns false, and does nothing, when nobody waits any
+// more.
+func (c *Store) run(ctx context.Context, m *computation, compute func(context.Context) Result, l *lease) (ran bool) {
+	m.lease = l
+	if !m.Begin(ctx, l == nil && !c.discards) {
+		m.leaveEmpty(ctx)
+		return false
+	}
+	ran = true // also if it panics
+	var began time.Time
+	if c.flights.Remote {
+		began = time.Now()
+	}
+	done := false
+	defer func() { // also when the function panics, or ends the goroutine
+		if !done {
+			m.Catch(recover())
+		}
+		m.cut = m.cut || ctx.Err() != nil
+		if c.flights.Remote && (m.cut || !m.failed()) {
+			m.task.learns(time.Since(began), m.cut)
+		}
+		e := m.returned(l)
+		if m.handOut(&e) {
+			go m.settleLater(unending(ctx), l, e)
+		} else if l != nil {
+			m.settle(unending(ctx), l, &e)
+		}
+	}()
+	m.task.Stats.Computations.Add(1)
+	m.result = compute(ctx)
+	done = true
+	return ran
+}
+
+// returned notes that the function has ended, for whom its outcome is by now, and returns what the lease is to end with,
+// if there is one.
+func (m *computation) returned(l *lease) (e ending) {
+	c := m.store
+	if led := m.Return(); !led && m.result.Rekey != nil {
+		m.changed = !c.makes(m.result.Rekey, m.key)
+	}
+	switch m.Valid = m.Began(); {
+	case m.isPrivate():
+		m.Valid = 0
+	case c.discards:
+		m.Valid = flight.Always
+	case m.failed():
+		m.Valid = c.flights.Tick()
+	}
+	if l == nil {
+		m.unasked = !c.discards
+		return ending{}
+	}
+	return m.decide(l)
+}
+
+// isPrivate reports whether the outcome is for nobody who has joined: what it is may be so since its context had ended,
+// which is nothing to a caller who has time, or it is for other arguments.
+func (m *computation) isPrivate() bool {
+	return m.changed || m.cut && (m.failed() || m.task.Doubted)
+}
+
+// handOut lets those have the result who don't wait for it to be stored. It reports whether it is stored later, while
+// nobody waits for that.
+func (m *computation) handOut(e *ending) (later bool) {
+	later = e.stores && m.store.later != nil && !m.IsRefresh() && !m.IsForced() && !m.task.plain && m.store.acquireStoreSlot()
+	m.HandOut(later)
+	return later
+}
+
+// settleLater settles, and finishes the flight.
+func (m *computation) settleLater(ctx context.Context, l *lease, e ending) {
+	defer m.store.releaseStoreSlot()
+	m.settle(ctx, l, &e)
+	m.Finish()
+}
+
+// maxLater bounds how many results of a Store wait to be stored after they were handed out. Callers
+// whose results would be more wait as well.
+const maxLater = 256
+
+// acquireStoreSlot reports whether one more result may be stored later, which releaseStoreSlot ends.
+func (c *Store) acquireStoreSlot() bool {
+	select {
+	case c.later <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *Store) releaseStoreSlot() { <-c.later }
+
+// unending returns ctx without its end.
+func unending(ctx context.Context) context.Context {
+	ctx = flight.Steps(ctx)
+	if ctx.Done() == nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
+}
+
+// readStored is a lookup for those who expect to find what a call has returned: if that is being stored, they
+// wait for it.
+func (c *Store) readStored(ctx context.Context, key Key) (f found, err error) {
+	if c.later != nil {
+		if storing := c.flights.Stores(key.stored); storing != nil {
+			select {
+			case <-storing.Done():
+			case <-ctx.Done():
+				return found{}, ctx.Err()
+			}
+		}
+	}
+	ctx, done := c.bound(ctx)
+	defer done()
+	err = c.lookup(ctx, &f, &key)
+	return f, err
+}
