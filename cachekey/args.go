@@ -1,6 +1,6 @@
 package cachekey
 
-import "reflect"
+import "github.com/cacheutils/cacheutils/internal/keyenc"
 
 // A Keyer names itself in keys: its rendering is its type and the text that CacheKey returns,
 // like geo.City('it/42'). Values that differ for the function that is cached must return texts
@@ -29,12 +29,12 @@ func Args(args []any, kwargs Kwargs) (string, error) {
 	dst := make([]byte, 0, 64)
 	var err error
 	if len(args) > 0 {
-		if dst, err = shared.appendTuple(dst, args, walk{}); err != nil {
+		if dst, err = keyenc.AppendTuple(dst, args); err != nil {
 			return "", err
 		}
 	}
 	if len(kwargs) > 0 {
-		if dst, err = shared.appendAny(dst, map[string]any(kwargs), walk{}); err != nil {
+		if dst, err = keyenc.Append(dst, map[string]any(kwargs)); err != nil {
 			return "", err
 		}
 	}
@@ -48,7 +48,13 @@ func Args(args []any, kwargs Kwargs) (string, error) {
 // unsafe.Pointer, contains itself, is nested deeper than 10,000 levels, or if a CacheKey or
 // MarshalText method in it fails or panics.
 func Repr(v any) (string, error) {
-	dst, err := shared.appendAny(make([]byte, 0, 64), v, walk{})
+	dst := make([]byte, 0, 64)
+	var err error
+	if tuple, ok := v.(Tuple); ok && tuple != nil {
+		dst, err = keyenc.AppendTuple(dst, tuple) // the usual key of package cache, without looking up its type
+	} else {
+		dst, err = keyenc.Append(dst, v)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -60,5 +66,3 @@ func Repr(v any) (string, error) {
 func Build(name, args string) string {
 	return "[cached]" + name + "(" + args + ")"
 }
-
-var tupleType = reflect.TypeFor[Tuple]()

@@ -66,6 +66,10 @@ type keyedEvent struct {
 
 type list []list
 
+type box[T any] struct{ value T }
+
+func ptr[T any](v T) *T { return &v }
+
 func TestRepr(t *testing.T) {
 	one, nilInt := 1, (*int)(nil)
 	pone := &one
@@ -295,7 +299,7 @@ func TestRepr_Errors(t *testing.T) {
 	ownList := list{nil}
 	ownList[0] = ownList
 	deep := any(nil)
-	for range maxDepth + 1 {
+	for range 10_001 {
 		deep = []any{deep}
 	}
 	for _, c := range []struct {
@@ -333,7 +337,7 @@ func TestRepr_SharedIsNoCycle(t *testing.T) {
 	shared := &city{1, "it"}
 	in := any([]any{shared, shared})
 	want := "[*" + here + "city{id=1,lang='it'},*" + here + "city{id=1,lang='it'}]"
-	for range trackedFrom + 5 {
+	for range 100 {
 		in, want = []any{in}, "["+want+"]"
 	}
 	got, err := Repr(in)

@@ -7,7 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-const hashLen = 2 * md5.Size
+const (
+	hashLen   = 2 * md5.Size
+	hexDigits = "0123456789abcdef"
+)
 
 // Sanitize returns key fit for memcached: at most max bytes of valid UTF-8, none of them a space
 // or a control character, and never empty if max is positive.
@@ -95,7 +98,7 @@ func appendHead(dst []byte, key string, room int) []byte {
 		r, size := utf8.DecodeRuneInString(key[i:])
 		before := len(dst)
 		if size == 1 && (r == utf8.RuneError || !isLegalByte(key[i])) {
-			dst = appendEscape(dst, rune(key[i]))
+			dst = append(dst, '\\', 'x', hexDigits[key[i]>>4], hexDigits[key[i]&15])
 		} else {
 			dst = append(dst, key[i:i+size]...)
 		}

@@ -1,4 +1,4 @@
-package cachekey
+package keyenc_test
 
 import (
 	"io"
@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/cacheutils/cacheutils/internal/keyenc"
 )
 
 func TestTypeName(t *testing.T) {
@@ -56,7 +58,7 @@ func TestTypeName(t *testing.T) {
 			A uint8 `a:"b c"`
 		}]](), here + `box[struct{A\x20uint8\x20"a:\"b\x20c\""}]`},
 	} {
-		got := TypeName(c.typ)
+		got := keyenc.TypeName(c.typ)
 		if got != c.want {
 			t.Errorf("TypeName(%s): %s, want %s", c.typ, got, c.want)
 		}
@@ -65,7 +67,7 @@ func TestTypeName(t *testing.T) {
 		}
 		seen[got] = c.typ
 	}
-	if got := TypeName(nil); got != "nil" {
+	if got := keyenc.TypeName(nil); got != "nil" {
 		t.Errorf("TypeName(nil): %s", got)
 	}
 }
@@ -78,8 +80,8 @@ func TestEscapeName(t *testing.T) {
 		"100%":                             "100%",
 		"tab\there":                        `tab\x09here`,
 	} {
-		if got := escapeName(in); got != want {
-			t.Errorf("escapeName(%q): %q, want %q", in, got, want)
+		if got := keyenc.EscapeName(in); got != want {
+			t.Errorf("EscapeName(%q): %q, want %q", in, got, want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package cachekey
+package keyenc
 
 import (
 	"strconv"
@@ -124,13 +124,13 @@ func appendEscape(dst []byte, r rune) []byte {
 	return dst
 }
 
-// escapeName makes the name of a type or package fit for a key: %2e and the like, which the
+// EscapeName makes the name of a type or package fit for a key: %2e and the like, which the
 // compiler writes in package paths, are undone, and spaces and control characters go.
 //
 // Names of type arguments hold both, as in Box[struct { X int "json:\"x y\"" }]. Within quotes a
 // space becomes \x20, which Go's quoting never gives; outside of them spaces are dropped beside
 // punctuation and become \x20 between words.
-func escapeName(name string) string {
+func EscapeName(name string) string {
 	if !strings.ContainsAny(name, " %\"\\\x7f") && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
 		return name
 	}

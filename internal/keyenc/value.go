@@ -1,4 +1,4 @@
-package cachekey
+package keyenc
 
 import (
 	"bytes"
@@ -22,10 +22,6 @@ func (s *scope) appendAny(dst []byte, x any, w walk) ([]byte, error) {
 		return appendString(dst, x), nil
 	case float64:
 		return appendFloat(dst, x, 64), nil
-	case Tuple:
-		if x != nil {
-			return s.enterTuple(dst, x, w)
-		}
 	}
 	return s.appendDynamic(dst, reflect.ValueOf(x), w)
 }
@@ -147,7 +143,7 @@ func (n *node) appendSlice(dst []byte, p unsafe.Pointer, length int, w walk) ([]
 	if err != nil {
 		return dst, err
 	}
-	if n.typ == tupleType {
+	if n.tuple {
 		dst, err = n.scope.appendTuple(dst, unsafe.Slice((*any)(p), length), w)
 	} else {
 		dst, err = n.appendList(dst, p, length, w)
@@ -179,15 +175,10 @@ func (n *node) appendList(dst []byte, p unsafe.Pointer, length int, w walk) ([]b
 	return append(dst, ']'), nil
 }
 
-func (s *scope) enterTuple(dst []byte, t Tuple, w walk) ([]byte, error) {
-	at := visit{p: unsafe.Pointer(unsafe.SliceData(t)), len: len(t), typ: tupleType}
-	w, err := w.enter(at)
-	if err != nil {
-		return dst, err
-	}
-	dst, err = s.appendTuple(dst, t, w)
-	w.leave(at)
-	return dst, err
+// isTuple reports whether t is cachekey.Tuple, a []any. Package cachekey imports this one, which
+// therefore knows the type by its name.
+func isTuple(t reflect.Type) bool {
+	return t.Name() == "Tuple" && t.PkgPath() == "github.com/cacheutils/cacheutils/cachekey"
 }
 
 func (s *scope) appendTuple(dst []byte, t []any, w walk) ([]byte, error) {

@@ -1,4 +1,4 @@
-package cachekey
+package keyenc
 
 import (
 	"fmt"
@@ -95,6 +95,18 @@ func (e *Encoder) Scalar() reflect.Kind {
 		return kind
 	}
 	return reflect.Invalid
+}
+
+// Append appends the rendering of v as behind an interface, as cachekey.Repr describes. It fails as
+// Repr does; what was appended is then to be thrown away.
+func Append(dst []byte, v any) ([]byte, error) {
+	return shared.appendAny(dst, v, walk{})
+}
+
+// AppendTuple appends the rendering of values as a Python tuple, each as Append renders it. It fails
+// as Append does.
+func AppendTuple(dst []byte, values []any) ([]byte, error) {
+	return shared.appendTuple(dst, values, walk{})
 }
 
 // A scope is the set of encoders that share one set of attributes. The encoders of types met

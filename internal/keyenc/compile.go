@@ -1,4 +1,4 @@
-package cachekey
+package keyenc
 
 import (
 	"reflect"
@@ -26,6 +26,7 @@ type node struct {
 	full  string
 
 	none     bool // values may be None
+	tuple    bool // the type is cachekey.Tuple
 	inPlace  bool // body keeps nothing of its pointer, and hands it to nobody else's code
 	asText   bool // the type has a text of its own: its kind doesn't say how it is rendered
 	fallback form // behind an interface, which values are rendered bare
@@ -56,7 +57,6 @@ var (
 		reflect.TypeFor[[]byte]():         bare,
 		reflect.TypeFor[[]any]():          bare,
 		reflect.TypeFor[map[string]any](): bare,
-		tupleType:                         bare,
 		mapAnyKeyedType:                   bareAnyKeyed,
 		reflect.PointerTo(bigIntType):     bareBig,
 	}
@@ -73,7 +73,10 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 	if n, ok := c.nodes[t]; ok {
 		return n, nil
 	}
-	n := &node{typ: t, full: TypeName(t), fallback: bareTypes[t], scope: c.scope}
+	n := &node{typ: t, full: TypeName(t), fallback: bareTypes[t], tuple: isTuple(t), scope: c.scope}
+	if n.tuple {
+		n.fallback = bare
+	}
 	c.nodes[t] = n
 	if fields, ok := c.scope.attrs[t]; ok {
 		return n, c.structNode(n, fields, at)
@@ -82,7 +85,7 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 		c.flat = c.flat && t == timeType // no other is known to let go of the pointer
 		n.asText, n.inPlace, n.body = true, t == timeType, body
 		if t != bigIntType {
-			n.named, n.name = true, escapeName(t.String())
+			n.named, n.name = true, EscapeName(t.String())
 		}
 		return n, nil
 	}
@@ -160,7 +163,7 @@ func (c *compiler) structNode(n *node, fields []int, at trail) error {
 		body   appendFunc
 		node   *node // where body isn't known yet
 	}
-	n.named, n.name = true, escapeName(n.typ.Name())
+	n.named, n.name = true, EscapeName(n.typ.Name())
 	if n.name == "" {
 		n.name = "struct"
 	}
