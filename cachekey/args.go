@@ -3,15 +3,17 @@ package cachekey
 import "github.com/cacheutils/cacheutils/internal/keyenc"
 
 // A Keyer names itself in keys: its rendering is its type and the text that CacheKey returns,
-// like geo.City('it/42'). Values that differ for the function that is cached must return texts
-// that differ. The methods of a type are looked for on its values and its pointers alike;
-// one that is only promoted from an embedded field names that field, not the whole.
+// like geo.City('it/42'). Values for which the cached function has different results must return
+// different texts. CacheKey may be declared for the type or for its pointer; a method that is only
+// promoted from an embedded field names that field, not the whole. It is called by any number of
+// goroutines.
 type Keyer interface {
 	CacheKey() string
 }
 
-// Kwargs are arguments by name, rendered as {'foo':'hello'} sorted by name: as the last
-// parameter of a decorated function they are what keyword arguments are in Python.
+// Kwargs are arguments by name, rendered as {'foo':'hello'} and sorted by name. As the last
+// parameter of a decorated function they are like Python's keyword arguments; without any, the key is
+// that of the other arguments.
 type Kwargs map[string]any
 
 // A Tuple is rendered as a Python tuple, (1,'a') or (1,). A []any is a list.
@@ -22,7 +24,7 @@ type Tuple []any
 //	('test',)             one positional argument
 //	(2,){'foo':'hello'}   positional and by name
 //	{'foo':'hello'}       by name only
-//	                      neither: the empty string
+//	                      the empty string if there are neither
 //
 // It fails as Repr does.
 func Args(args []any, kwargs Kwargs) (string, error) {

@@ -106,7 +106,7 @@ func FuzzSanitize(f *testing.F) {
 	})
 }
 
-// bytesSource makes choices from bytes; when they are used up, the least ones.
+// bytesSource makes choices from bytes; when they are used up, the smallest ones.
 type bytesSource struct{ left []byte }
 
 func (s *bytesSource) intn(n int) int {

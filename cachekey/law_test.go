@@ -108,7 +108,7 @@ func TestLaw3_OneChange(t *testing.T) {
 	})
 }
 
-// change fills one part of v anew.
+// change gives one part of v another random value.
 func change(s source, v reflect.Value) {
 	switch {
 	case v.Kind() == reflect.Struct && v.NumField() > 0 && v.Type() != reflect.TypeFor[time.Time]() && v.Type() != reflect.TypeFor[big.Int]() && v.Type() != reflect.TypeFor[stamp]():

@@ -323,7 +323,7 @@ func TestRepr_Errors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Repr(c.in)
 			if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("Repr: error %v, want one that wraps ErrInvalidKey and has %q", err, c.want)
+				t.Errorf("Repr: error %v, want one that wraps ErrInvalidKey and contains %q", err, c.want)
 			}
 			_, err = Args(nil, Kwargs{"x": c.in})
 			if !errors.Is(err, cacheutils.ErrInvalidKey) {

@@ -72,7 +72,7 @@ func locate(v reflect.Value) (place, error) {
 	at := placeOf(v.Pointer())
 	switch at.symbol {
 	case "":
-		return at, invalid("a %s of which the runtime knows no name; name it with decorators.Key", v.Type())
+		return at, invalid("a %s whose name the runtime does not know; name it with decorators.Key", v.Type())
 	case "reflect.makeFuncStub":
 		return at, invalid("a %s made by reflect.MakeFunc, as decorated functions are, looks like any other; name it with decorators.Key", v.Type())
 	case "reflect.methodValueCall":
@@ -93,7 +93,7 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("cachekey: "+format+": %w", append(args, cacheutils.ErrInvalidKey)...)
 }
 
-// instance is what the runtime puts in the place of type arguments.
+// instance is what the runtime writes instead of type arguments.
 const instance = "[...]"
 
 // A place is where a function begins.
@@ -123,7 +123,7 @@ func placeOf(pc uintptr) place {
 }
 
 // splitSymbol splits a linker's name into the package path, as it is written in an import, and
-// the rest. For methods of anonymous types, like go:struct{...}.M, there is no path.
+// the rest. For methods of anonymous types, like go:struct{...}.M, the path is empty.
 func splitSymbol(symbol string) (pkg, rest string) {
 	if rest, ok := strings.CutPrefix(symbol, "go:"); ok {
 		return "", rest
@@ -136,7 +136,7 @@ func splitSymbol(symbol string) (pkg, rest string) {
 	return keyenc.EscapeName(symbol[:slash+dot]), symbol[slash+dot+1:]
 }
 
-// cutReceiver tells a method expression by its name, Type.Method, and its first parameter, which
+// cutReceiver recognises a method expression by its name, Type.Method, and its first parameter, which
 // is of that type. It returns the receiver's type, without a pointer, and the method's name.
 func cutReceiver(pkg, symbol string, t reflect.Type) (recv reflect.Type, method string, ok bool) {
 	dot := strings.LastIndexByte(symbol, '.')
@@ -187,11 +187,11 @@ func declaration(recv reflect.Type, method string, seen map[reflect.Type]bool) p
 	return place{}
 }
 
-// isLiteral reports whether the compiler made up the name: F.func1, init.func2, T.M.func1.2,
+// isLiteral reports whether the compiler invented the name: F.func1, init.func2, T.M.func1.2,
 // F.gowrap1, F-range1.
 func isLiteral(symbol string) bool { return trimLiterals(symbol) != symbol }
 
-// trimLiterals takes the made-up elements from the end of a symbol, so that what remains is the
+// trimLiterals cuts the invented elements off the end of a symbol, so that what remains is the
 // function around the literal.
 func trimLiterals(symbol string) string {
 	for {
@@ -200,8 +200,8 @@ func trimLiterals(symbol string) string {
 			return symbol
 		}
 		last := symbol[dot+1:]
-		for _, made := range []string{"func", "gowrap", "deferwrap"} {
-			last = strings.TrimPrefix(last, made)
+		for _, invented := range []string{"func", "gowrap", "deferwrap"} {
+			last = strings.TrimPrefix(last, invented)
 		}
 		if last == "" || strings.Trim(last, "0123456789") != "" {
 			if before, n, ok := cutLast(symbol, "-range"); ok && strings.Trim(n, "0123456789") == "" {
@@ -232,7 +232,7 @@ func stripPointer(symbol string) string {
 	return before + after
 }
 
-// withInstance puts the func's type in the place of type arguments.
+// withInstance replaces the type arguments by the func's type.
 func withInstance(symbol string, t reflect.Type) string {
 	return strings.Replace(keyenc.EscapeName(symbol), instance, "["+keyenc.TypeName(t)+"]", 1)
 }

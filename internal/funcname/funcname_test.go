@@ -168,7 +168,7 @@ func TestDescribe_Errors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Describe(c.fn)
 			if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("Describe: error %v, want one that wraps ErrInvalidKey and has %q", err, c.want)
+				t.Errorf("Describe: error %v, want one that wraps ErrInvalidKey and contains %q", err, c.want)
 			}
 		})
 	}

@@ -196,13 +196,13 @@ func TestEncoderOf_Errors(t *testing.T) {
 		{"mutually recursive", reflect.TypeFor[evenOdd](), nil, "odd.even.odd.bad of"},
 		{"tag", reflect.TypeFor[tagged](), nil, `tag cachekey:"a" of field A of`},
 		{"unknown field", reflect.TypeFor[int](), keyenc.Attrs{reflect.TypeFor[city](): {"name"}}, `city has no field "name"; it has id, lang`},
-		{"attributes of no struct", reflect.TypeFor[int](), keyenc.Attrs{reflect.TypeFor[int](): {"name"}}, "attributes of int"},
+		{"attributes of an int", reflect.TypeFor[int](), keyenc.Attrs{reflect.TypeFor[int](): {"name"}}, "attributes of int, which is not a struct type"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for range 2 { // the second answer comes from the cache
 				_, err := keyenc.EncoderOf(c.typ, c.attrs)
 				if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), c.want) {
-					t.Errorf("EncoderOf: error %v, want one that wraps ErrInvalidKey and has %q", err, c.want)
+					t.Errorf("EncoderOf: error %v, want one that wraps ErrInvalidKey and contains %q", err, c.want)
 				}
 			}
 		})

@@ -108,7 +108,7 @@ func (n *node) appendValue(dst []byte, v reflect.Value, wasNamed bool, w walk) (
 	return n.append(dst, c.UnsafePointer(), w)
 }
 
-// appendPointer renders what p points at. Where that can be None itself, & tells nil from it.
+// appendPointer renders what p points at. Where that can be None itself, & distinguishes it from nil.
 func (n *node) appendPointer(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
 	if p == nil {
 		return append(dst, "None"...), nil
@@ -152,7 +152,7 @@ func (n *node) appendSlice(dst []byte, p unsafe.Pointer, length int, w walk) ([]
 	return dst, err
 }
 
-// isBytes reports whether the slice or array is one of bytes that have no text of their own.
+// isBytes reports whether the elements of the slice or array are bytes without a text of their own.
 func (n *node) isBytes() bool {
 	return n.typ.Elem().Kind() == reflect.Uint8 && !n.elem.asText
 }
@@ -200,7 +200,7 @@ func (s *scope) appendTuple(dst []byte, t []any, w walk) ([]byte, error) {
 
 // appendMap renders the map m, which must not come from an unexported field. The entries are
 // sorted by the text of the key and then of the value: keys that are equal as texts without
-// being equal, as NaNs and pointers, come in one order, too.
+// being equal, such as NaNs and pointers, have a definite order too.
 func (n *node) appendMap(dst []byte, m reflect.Value, w walk) ([]byte, error) {
 	if m.IsNil() {
 		return append(dst, "None"...), nil

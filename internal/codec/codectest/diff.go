@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-// Diff returns where want and got differ, or "" if nothing tells them apart but addresses. It is
+// Diff returns where want and got differ, or "" if they differ by addresses at most. It is
 // stricter than reflect.DeepEqual, to which an empty map is not nil but a NaN is not itself:
 // floats are compared as bits, nil is not empty, interfaces hold values of one type, times have
 // one instant, zone and location. Monotonic readings don't count.
