@@ -70,15 +70,30 @@ type box[T any] struct{ value T }
 
 func ptr[T any](v T) *T { return &v }
 
-func TestRepr(t *testing.T) {
-	one, nilInt := 1, (*int)(nil)
-	pone := &one
+type reprCase struct {
+	name string
+	in   any
+	want string
+}
+
+func testRepr(t *testing.T, cases []reprCase) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := Repr(c.in)
+			if err != nil {
+				t.Fatalf("Repr: %v", err)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("Repr (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRepr_Numbers(t *testing.T) {
 	huge, _ := new(big.Int).SetString("-123456789012345678901234567890", 10)
-	for _, c := range []struct {
-		name string
-		in   any
-		want string
-	}{
+	testRepr(t, []reprCase{
 		{"nil", nil, `None`},
 		{"true", true, `True`},
 		{"false", false, `False`},
@@ -90,7 +105,11 @@ func TestRepr(t *testing.T) {
 		{"big int that int could hold", big.NewInt(math.MaxInt64), `*math/big.Int(9223372036854775807)`},
 		{"big int nil", (*big.Int)(nil), `*math/big.Int(None)`},
 		{"big int value", *big.NewInt(5), `math/big.Int(5)`},
+	})
+}
 
+func TestRepr_Floats(t *testing.T) {
+	testRepr(t, []reprCase{
 		{"float", 1.5, `1.5`},
 		{"float whole", 1.0, `1.0`},
 		{"float -0", math.Copysign(0, -1), `-0.0`},
@@ -108,7 +127,11 @@ func TestRepr(t *testing.T) {
 		{"complex", 1 - 2i, `complex128((1.0-2.0j))`},
 		{"complex nan", complex(1, math.NaN()), `complex128((1.0+nanj))`},
 		{"complex64 -0", complex64(complex(0, math.Copysign(0, -1))), `complex64((0.0-0.0j))`},
+	})
+}
 
+func TestRepr_Texts(t *testing.T) {
+	testRepr(t, []reprCase{
 		{"string", "it", `'it'`},
 		{"string empty", "", `''`},
 		{"string with '", "l'Aquila", `"l'Aquila"`},
@@ -125,13 +148,21 @@ func TestRepr(t *testing.T) {
 		{"K11 stray byte", "\x80", `'\udc80'`},
 		{"K11 rune of that number", "\u0080", `'\x80'`},
 		{"K11 surrogate as bytes", "\xed\xb2\x80", `'\udced\udcb2\udc80'`},
+	})
+}
 
+func TestRepr_Bytes(t *testing.T) {
+	testRepr(t, []reprCase{
 		{"bytes", []byte("x'\xff\n"), `b"x'\xff\n"`},
 		{"bytes empty", []byte{}, `b''`},
 		{"bytes nil", []byte(nil), `[]uint8(None)`},
 		{"byte array", [2]byte{'a', 0}, `[2]uint8(b'a\x00')`},
 		{"byte array of a name", hash{1, 2, 3}, here + `hash(b'\x01\x02\x03')`},
+	})
+}
 
+func TestRepr_Lists(t *testing.T) {
+	testRepr(t, []reprCase{
 		{"list", []any{1, "a", nil}, `[1,'a',None]`},
 		{"list empty", []any{}, `[]`},
 		{"list nil", []any(nil), `[]any(None)`},
@@ -143,7 +174,11 @@ func TestRepr(t *testing.T) {
 		{"tuple of one", Tuple{1}, `(1,)`},
 		{"tuple empty", Tuple{}, `()`},
 		{"tuple nil", Tuple(nil), here + `Tuple(None)`},
+	})
+}
 
+func TestRepr_Maps(t *testing.T) {
+	testRepr(t, []reprCase{
 		{"K3 map as an argument", map[string]any{"a": 1}, `{'a':1}`},
 		{"K3 kwargs as a value", Kwargs{"a": 1}, here + `Kwargs({'a':1})`},
 		{"K6 map sorted", map[string]any{"b": 2, "a": 1, "c": nil}, `{'a':1,'b':2,'c':None}`},
@@ -156,7 +191,13 @@ func TestRepr(t *testing.T) {
 		{"map of any, named string", map[any]any{lang("a"): 1}, `{` + here + `lang('a'):1}`},
 		{"map of any, nil key", map[any]any{nil: 1}, `{None:1}`},
 		{"map of strings", map[string]string{"a": "b"}, `map[string]string({'a':'b'})`},
+	})
+}
 
+func TestRepr_Structs(t *testing.T) {
+	one, nilInt := 1, (*int)(nil)
+	pone := &one
+	testRepr(t, []reprCase{
 		{"struct", city{1, "it"}, here + `city{id=1,lang='it'}`},
 		{"struct empty", struct{}{}, `struct{}{}`},
 		{"struct without a name", struct {
@@ -170,7 +211,11 @@ func TestRepr(t *testing.T) {
 		{"pointer to nil", &nilInt, `**int(&None)`},
 		{"pointer to a slice", &[]int{1}, `*[]int(&[1])`},
 		{"named string", lang("it"), here + `lang('it')`},
+	})
+}
 
+func TestRepr_TextsOfTheirOwn(t *testing.T) {
+	testRepr(t, []reprCase{
 		{"Keyer", keyed{"a b"}, here + `keyed('a\x20b')`},
 		{"Keyer, pointer", &keyed{"a"}, `*` + here + `keyed('a')`},
 		{"Keyer, nil pointer", (*keyed)(nil), `*` + here + `keyed(None)`},
@@ -181,17 +226,7 @@ func TestRepr(t *testing.T) {
 		{"netip", netip.MustParseAddr("::1"), `net/netip.Addr('::1')`},
 		{"promoted text", event{time.Unix(0, 0).UTC(), "x"}, here + `event{Time=time.Time('1970-01-01T00:00:00Z'),name='x'}`},
 		{"promoted Keyer", keyedEvent{keyed{"k"}, "x"}, here + `keyedEvent{keyed=cachekey.keyed('k'),name='x'}`},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := Repr(c.in)
-			if err != nil {
-				t.Fatalf("Repr: %v", err)
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("Repr (-want +got):\n%s", diff)
-			}
-		})
-	}
+	})
 }
 
 func TestRepr_Time(t *testing.T) {
@@ -204,11 +239,7 @@ func TestRepr_Time(t *testing.T) {
 		t.Skip(err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, rome)
-	for _, c := range []struct {
-		name string
-		in   any
-		want string
-	}{
+	testRepr(t, []reprCase{
 		{"UTC", at.UTC(), `time.Time('2026-01-02T02:04:05Z')`},
 		{"zone", at, `time.Time('2026-01-02T03:04:05+01:00[Europe/Rome]')`},
 		{"nanoseconds", at.Add(120), `time.Time('2026-01-02T03:04:05.00000012+01:00[Europe/Rome]')`},
@@ -224,17 +255,7 @@ func TestRepr_Time(t *testing.T) {
 		{"pointer", &time.Time{}, `*time.Time('0001-01-01T00:00:00Z')`},
 		{"type made of a time", stamp(at.UTC()), here + `stamp('2026-01-02T02:04:05Z')`},
 		{"location", rome, `*time.Location('Europe/Rome+01:00')`},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := Repr(c.in)
-			if err != nil {
-				t.Fatalf("Repr: %v", err)
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("Repr (-want +got):\n%s", diff)
-			}
-		})
-	}
+	})
 	t.Run("monotonic reading", func(t *testing.T) {
 		now := time.Now()
 		with, _ := Repr(now)
