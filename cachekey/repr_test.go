@@ -141,13 +141,13 @@ func TestRepr_Texts(t *testing.T) {
 		{"string printable", "Èßй😀", `'Èßй😀'`},
 		{"string not printable", "\u0085\u00a0\u00ad\u2028\u3000\U000e0001", `'\x85\xa0\xad\u2028\u3000\U000e0001'`},
 		{"string U+FFFD", "\ufffd", `'` + "\ufffd" + `'`},
-		{"K1 space", "a b", `'a\x20b'`},
-		{"K1 spaces", "a  b ", `'a\x20\x20b\x20'`},
-		{"K1 literal escape", `a\x20b`, `'a\\x20b'`},
-		{"K1 space in bytes", []byte("a b"), `b'a\x20b'`},
-		{"K11 stray byte", "\x80", `'\udc80'`},
-		{"K11 rune of that number", "\u0080", `'\x80'`},
-		{"K11 surrogate as bytes", "\xed\xb2\x80", `'\udced\udcb2\udc80'`},
+		{"space", "a b", `'a\x20b'`},
+		{"spaces", "a  b ", `'a\x20\x20b\x20'`},
+		{"literal escape", `a\x20b`, `'a\\x20b'`},
+		{"space in bytes", []byte("a b"), `b'a\x20b'`},
+		{"stray byte", "\x80", `'\udc80'`},
+		{"rune of that number", "\u0080", `'\x80'`},
+		{"surrogate as bytes", "\xed\xb2\x80", `'\udced\udcb2\udc80'`},
 	})
 }
 
@@ -179,10 +179,10 @@ func TestRepr_Lists(t *testing.T) {
 
 func TestRepr_Maps(t *testing.T) {
 	testRepr(t, []reprCase{
-		{"K3 map as an argument", map[string]any{"a": 1}, `{'a':1}`},
-		{"K3 kwargs as a value", Kwargs{"a": 1}, here + `Kwargs({'a':1})`},
-		{"K6 map sorted", map[string]any{"b": 2, "a": 1, "c": nil}, `{'a':1,'b':2,'c':None}`},
-		{"K6 NaN keys", map[float64]string{math.NaN(): "b", math.Float64frombits(0x7ff8000000000001): "a"}, `map[float64]string({nan:'a',nan:'b'})`},
+		{"map as an argument", map[string]any{"a": 1}, `{'a':1}`},
+		{"kwargs as a value", Kwargs{"a": 1}, here + `Kwargs({'a':1})`},
+		{"map sorted", map[string]any{"b": 2, "a": 1, "c": nil}, `{'a':1,'b':2,'c':None}`},
+		{"NaN keys", map[float64]string{math.NaN(): "b", math.Float64frombits(0x7ff8000000000001): "a"}, `map[float64]string({nan:'a',nan:'b'})`},
 		{"map empty", map[string]any{}, `{}`},
 		{"map nil", map[string]any(nil), `map[string]any(None)`},
 		{"map of any", map[any]any{"a": 1, 2: "b"}, `{'a':1,2:'b'}`},
@@ -203,7 +203,7 @@ func TestRepr_Structs(t *testing.T) {
 		{"struct without a name", struct {
 			A any `x:"y z"`
 		}{int8(1)}, `struct{A:any'x:"y\x20z"'}{A=int8(1)}`},
-		{"K5 pointer to a struct", &city{1, "it"}, `*` + here + `city{id=1,lang='it'}`},
+		{"pointer to a struct", &city{1, "it"}, `*` + here + `city{id=1,lang='it'}`},
 		{"pointer nil to a struct", (*city)(nil), `*` + here + `city(None)`},
 		{"pointer", &one, `*int(1)`},
 		{"pointer nil", nilInt, `*int(None)`},
@@ -280,15 +280,14 @@ func TestArgs(t *testing.T) {
 		{"with kwargs", []any{2}, Kwargs{"foo": "hello"}, `(2,){'foo':'hello'}`},
 		{"kwargs", nil, Kwargs{"foo": "hello"}, `{'foo':'hello'}`},
 		{"kwargs sorted", nil, Kwargs{"b": 1, "ab": 2, "a": 3}, `{'a':3,'ab':2,'b':1}`},
-		{"K3 map", []any{map[string]any{"a": 1}}, nil, `({'a':1},)`},
-		{"K4 bytes and their text", []any{[]byte("1"), "b'1'"}, nil, `(b'1',"b'1'")`},
-		{"K4 None and its text", []any{nil, "None"}, nil, `(None,'None')`},
-		{"K4 list of one text", []any{[]any{"a, b"}}, nil, `(['a,\x20b'],)`},
-		{"K4 list of two texts", []any{[]any{"a", "b"}}, nil, `(['a','b'],)`},
-		{"K4 tuple", []any{Tuple{"a", "b"}}, nil, `(('a','b'),)`},
-		{"K4 number and text", []any{map[string]any{"a": "1"}}, nil, `({'a':'1'},)`},
-		{"V8 tuple", []any{Tuple{"a", "b"}}, nil, `(('a','b'),)`},
-		{"V8 joined", []any{"a-b"}, nil, `('a-b',)`},
+		{"map", []any{map[string]any{"a": 1}}, nil, `({'a':1},)`},
+		{"bytes and their text", []any{[]byte("1"), "b'1'"}, nil, `(b'1',"b'1'")`},
+		{"None and its text", []any{nil, "None"}, nil, `(None,'None')`},
+		{"list of one text", []any{[]any{"a, b"}}, nil, `(['a,\x20b'],)`},
+		{"list of two texts", []any{[]any{"a", "b"}}, nil, `(['a','b'],)`},
+		{"tuple", []any{Tuple{"a", "b"}}, nil, `(('a','b'),)`},
+		{"number and text", []any{map[string]any{"a": "1"}}, nil, `({'a':'1'},)`},
+		{"text of a joined tuple", []any{"a-b"}, nil, `('a-b',)`},
 		{"the original's", []any{1, "a", nil, true, 1.5, []byte("x"), []any{1, 2}, map[string]any{"k": Tuple{1}}}, nil,
 			`(1,'a',None,True,1.5,b'x',[1,2],{'k':(1,)})`},
 	} {
