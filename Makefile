@@ -1,5 +1,5 @@
 # make test   everything, with -race, against real servers (installs what is missing)
-# make lint   gofmt, go vet, staticcheck
+# make lint   gofmt, go vet, staticcheck, and go vet for other systems
 # make cover  the tests without -race, and how much of the code they run
 # make fuzz   every fuzz target, FUZZTIME each: a time, or a number of inputs such as 20000x
 # make bench  benchmarks, BENCHTIME each, and what calls cost beside other libraries: the tables go
@@ -20,14 +20,18 @@ STRESSOPS   ?= 1000000
 PEERS       := -write ../docs/comparison.md -docs ../docs/performance.md
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
+PLATFORMS   := linux/386 windows/amd64 plan9/amd64 js/wasm
 BUT_FAULTS   = $$(go list ./... | grep -v /internal/faults$$)
 
 .PHONY: test lint cover fuzz bench peers scale stress soak stampede test-django questions tools
 
-# The faults keep the machine busy, and have times to keep: they run by themselves.
+# The faults keep the machine busy, and have times to keep: they run by themselves. With the tag purego
+# goroutines are told apart without assembly, as on most processors.
 test: tools
 	$(SERVERS) go test -race $(BUT_FAULTS)
 	$(SERVERS) go test -race ./internal/faults
+	go test -tags purego ./internal/goroutine
+	go test -tags purego -run Recursion ./decorators
 	cd bench && $(SERVERS) go test ./...
 	cd stress && $(SERVERS) go test -v ./...
 
@@ -46,6 +50,9 @@ lint:
 	go run $(STATICCHECK) ./...
 	cd bench && go vet ./...
 	cd stress && go vet ./...
+	@set -e; for platform in $(PLATFORMS); do echo "go vet for $$platform"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} go vet ./...; \
+	done
 
 cover: tools
 	$(SERVERS) go test -coverpkg=./... -coverprofile=coverage.out $(BUT_FAULTS)

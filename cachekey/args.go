@@ -1,17 +1,19 @@
 package cachekey
 
-import "reflect"
+import "github.com/cacheutils/cacheutils/internal/keyenc"
 
 // A Keyer names itself in keys: its rendering is its type and the text that CacheKey returns,
-// like geo.City('it/42'). Values that differ for the function that is cached must return texts
-// that differ. The methods of a type are looked for on its values and its pointers alike;
-// one that is only promoted from an embedded field names that field, not the whole.
+// like geo.City('it/42'). Values for which the cached function has different results must return
+// different texts. CacheKey may be declared for the type or for its pointer; a method that is only
+// promoted from an embedded field names that field, not the whole. It is called by any number of
+// goroutines.
 type Keyer interface {
 	CacheKey() string
 }
 
-// Kwargs are arguments by name, rendered as {'foo':'hello'} sorted by name: as the last
-// parameter of a decorated function they are what keyword arguments are in Python.
+// Kwargs are arguments by name, rendered as {'foo':'hello'} and sorted by name. As the last
+// parameter of a decorated function they are like Python's keyword arguments; without any, the key is
+// that of the other arguments.
 type Kwargs map[string]any
 
 // A Tuple is rendered as a Python tuple, (1,'a') or (1,). A []any is a list.
@@ -22,19 +24,19 @@ type Tuple []any
 //	('test',)             one positional argument
 //	(2,){'foo':'hello'}   positional and by name
 //	{'foo':'hello'}       by name only
-//	                      neither: the empty string
+//	                      the empty string if there are neither
 //
 // It fails as Repr does.
 func Args(args []any, kwargs Kwargs) (string, error) {
 	dst := make([]byte, 0, 64)
 	var err error
 	if len(args) > 0 {
-		if dst, err = shared.appendTuple(dst, args, walk{}); err != nil {
+		if dst, err = keyenc.AppendTuple(dst, args); err != nil {
 			return "", err
 		}
 	}
 	if len(kwargs) > 0 {
-		if dst, err = shared.appendAny(dst, map[string]any(kwargs), walk{}); err != nil {
+		if dst, err = keyenc.Append(dst, map[string]any(kwargs)); err != nil {
 			return "", err
 		}
 	}
@@ -48,7 +50,13 @@ func Args(args []any, kwargs Kwargs) (string, error) {
 // unsafe.Pointer, contains itself, is nested deeper than 10,000 levels, or if a CacheKey or
 // MarshalText method in it fails or panics.
 func Repr(v any) (string, error) {
-	dst, err := shared.appendAny(make([]byte, 0, 64), v, walk{})
+	dst := make([]byte, 0, 64)
+	var err error
+	if tuple, ok := v.(Tuple); ok && tuple != nil {
+		dst, err = keyenc.AppendTuple(dst, tuple) // the usual key of package cache, without looking up its type
+	} else {
+		dst, err = keyenc.Append(dst, v)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -60,5 +68,3 @@ func Repr(v any) (string, error) {
 func Build(name, args string) string {
 	return "[cached]" + name + "(" + args + ")"
 }
-
-var tupleType = reflect.TypeFor[Tuple]()

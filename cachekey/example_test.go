@@ -3,8 +3,6 @@ package cachekey_test
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
-	"unsafe"
 
 	"github.com/cacheutils/cacheutils/cachekey"
 )
@@ -77,59 +75,7 @@ func ExampleKwargs() {
 	// Output: {'id':1,'lang':'it'}
 }
 
-type City struct {
-	ID       int
-	lang     string
-	Visitors int `cachekey:"-"`
-}
-
-func ExampleEncoderOf() {
-	encoder, err := cachekey.EncoderOf(reflect.TypeFor[City](), nil)
-	if err != nil {
-		panic(err)
-	}
-	key, _ := encoder.Append(nil, reflect.ValueOf(City{ID: 1, lang: "it", Visitors: 7}))
-	fmt.Println(string(key))
-
-	_, err = cachekey.EncoderOf(reflect.TypeFor[struct{ Done []chan int }](), nil)
-	fmt.Println(err)
-	// Output:
-	// City{ID=1,lang='it'}
-	// cachekey: Done[] of struct{Done:[]chan(int)} has type chan(int), which can't be in a key; leave the field out with the tag `cachekey:"-"`, or give its struct a CacheKey method
-}
-
-func ExampleAttrs() {
-	city := reflect.TypeFor[City]()
-	encoder, _ := cachekey.EncoderOf(city, cachekey.Attrs{city: {"ID"}})
-	key, _ := encoder.Append(nil, reflect.ValueOf(City{ID: 1, lang: "it"}))
-	fmt.Println(string(key))
-	// Output: City{ID=1}
-}
-
-func ExampleEncoder_AppendPointer() {
-	encoder, _ := cachekey.EncoderOf(reflect.TypeFor[City](), nil)
-	city := City{ID: 1, lang: "it"}
-	key, _ := encoder.AppendPointer([]byte("city:"), unsafe.Pointer(&city))
-	fmt.Println(string(key))
-	// Output: city:City{ID=1,lang='it'}
-}
-
-func ExampleEncoder_Append() {
-	encoder, _ := cachekey.EncoderOf(reflect.TypeFor[*int64](), nil)
-	n := int64(5)
-	key, _ := encoder.Append(nil, reflect.ValueOf(&n))
-	none, _ := encoder.Append(nil, reflect.ValueOf((*int64)(nil)))
-	fmt.Println(string(key), string(none))
-	// Output: 5 None
-}
-
-func ExampleTypeName() {
-	fmt.Println(cachekey.TypeName(reflect.TypeFor[map[string][]*City]()))
-	fmt.Println(cachekey.TypeName(reflect.TypeFor[func(int, ...string) error]()))
-	// Output:
-	// map[string][]*github.com/cacheutils/cacheutils/cachekey_test.City
-	// func(int,...string)error
-}
+type City struct{ ID int }
 
 func (c City) Name(lang string) string { return lang }
 
@@ -139,16 +85,6 @@ func ExampleFuncName() {
 	fmt.Println(method)
 	fmt.Println(literal)
 	// Output:
-	// github.com/cacheutils/cacheutils/cachekey_test.City.Name:134
-	// github.com/cacheutils/cacheutils/cachekey_test.example_test.go:138
-}
-
-func ExampleDescribe() {
-	f, _ := cachekey.Describe(City.Name)
-	fmt.Println(f.Package, f.Line, f.Receiver)
-	_, err := cachekey.Describe(reflect.ValueOf(City{}).Method(0).Interface())
-	fmt.Println(err)
-	// Output:
-	// github.com/cacheutils/cacheutils/cachekey_test 134 true
-	// cachekey: a func(string) string made by reflect's Method looks like any other; name it with decorators.Key: cacheutils: invalid key
+	// github.com/cacheutils/cacheutils/cachekey_test.City.Name:80
+	// github.com/cacheutils/cacheutils/cachekey_test.example_test.go:84
 }

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// unescape undoes appendString, by the rules of Python's literals.
+// unescape undoes the rendering of a string, by the rules of Python's literals.
 func unescape(t *testing.T, s string) string {
 	quote := s[0]
 	if len(s) < 2 || quote != '\'' && quote != '"' || s[len(s)-1] != quote {
@@ -49,12 +49,20 @@ func unescape(t *testing.T, s string) string {
 	return b.String()
 }
 
+func mustRepr(t *testing.T, v any) string {
+	text, err := Repr(v)
+	if err != nil {
+		t.Fatalf("Repr(%#v): %v", v, err)
+	}
+	return text
+}
+
 func FuzzString(f *testing.F) {
 	for i, text := range someTexts {
 		f.Add(text, someTexts[(i+1)%len(someTexts)])
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		x, y := string(appendString(nil, a)), string(appendString(nil, b))
+		x, y := mustRepr(t, a), mustRepr(t, b)
 		if (a == b) != (x == y) {
 			t.Fatalf("%q and %q: %s and %s", a, b, x, y)
 		}
@@ -64,7 +72,7 @@ func FuzzString(f *testing.F) {
 		if !isLegal(x) {
 			t.Fatalf("%q of %q isn't legal", x, a)
 		}
-		if p, q := string(appendBytes(nil, []byte(a))), string(appendBytes(nil, []byte(b))); (a == b) != (p == q) || !isLegal(p) {
+		if p, q := mustRepr(t, []byte(a)), mustRepr(t, []byte(b)); (a == b) != (p == q) || !isLegal(p) {
 			t.Fatalf("%q and %q as bytes: %s and %s", a, b, p, q)
 		}
 	})
@@ -98,7 +106,7 @@ func FuzzSanitize(f *testing.F) {
 	})
 }
 
-// bytesSource makes choices from bytes; when they are used up, the least ones.
+// bytesSource makes choices from bytes; when they are used up, the smallest ones.
 type bytesSource struct{ left []byte }
 
 func (s *bytesSource) intn(n int) int {

@@ -94,29 +94,10 @@ func fill(s source, v reflect.Value, depth int) {
 		v.Set(reflect.ValueOf(*n))
 		return
 	}
+	if fillScalar(s, v) {
+		return
+	}
 	switch v.Kind() {
-	case reflect.Bool:
-		v.SetBool(s.intn(2) == 1)
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		n := []int64{0, 1, -1, 2, math.MaxInt64, math.MinInt64, 127}[s.intn(7)]
-		if v.OverflowInt(n) {
-			n = -128
-		}
-		v.SetInt(n)
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		n := []uint64{0, 1, 39, 92, 32, 255, math.MaxUint64}[s.intn(7)]
-		if v.OverflowUint(n) {
-			n = 97
-		}
-		v.SetUint(n)
-	case reflect.Float32:
-		v.SetFloat(float64(float32(someFloats[s.intn(len(someFloats))])))
-	case reflect.Float64:
-		v.SetFloat(someFloats[s.intn(len(someFloats))])
-	case reflect.Complex64, reflect.Complex128:
-		v.SetComplex(complex(someFloats[s.intn(6)], someFloats[s.intn(6)]))
-	case reflect.String:
-		v.SetString(randomText(s))
 	case reflect.Pointer:
 		if s.intn(3) > 0 {
 			v.Set(randomValue(s, v.Type().Elem(), depth-1).Addr())
@@ -144,6 +125,37 @@ func fill(s source, v reflect.Value, depth int) {
 			fill(s, settable(v.Field(i)), depth-1)
 		}
 	}
+}
+
+// fillScalar sets v if it is a bool, a number or a string, and reports whether it is.
+func fillScalar(s source, v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(s.intn(2) == 1)
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		n := []int64{0, 1, -1, 2, math.MaxInt64, math.MinInt64, 127}[s.intn(7)]
+		if v.OverflowInt(n) {
+			n = -128
+		}
+		v.SetInt(n)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		n := []uint64{0, 1, 39, 92, 32, 255, math.MaxUint64}[s.intn(7)]
+		if v.OverflowUint(n) {
+			n = 97
+		}
+		v.SetUint(n)
+	case reflect.Float32:
+		v.SetFloat(float64(float32(someFloats[s.intn(len(someFloats))])))
+	case reflect.Float64:
+		v.SetFloat(someFloats[s.intn(len(someFloats))])
+	case reflect.Complex64, reflect.Complex128:
+		v.SetComplex(complex(someFloats[s.intn(6)], someFloats[s.intn(6)]))
+	case reflect.String:
+		v.SetString(randomText(s))
+	default:
+		return false
+	}
+	return true
 }
 
 // put sets an entry unless the key is a value that can't be one.

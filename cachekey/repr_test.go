@@ -66,15 +66,34 @@ type keyedEvent struct {
 
 type list []list
 
-func TestRepr(t *testing.T) {
-	one, nilInt := 1, (*int)(nil)
-	pone := &one
+type box[T any] struct{ value T }
+
+func ptr[T any](v T) *T { return &v }
+
+type reprCase struct {
+	name string
+	in   any
+	want string
+}
+
+func testRepr(t *testing.T, cases []reprCase) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := Repr(c.in)
+			if err != nil {
+				t.Fatalf("Repr: %v", err)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("Repr (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRepr_Numbers(t *testing.T) {
 	huge, _ := new(big.Int).SetString("-123456789012345678901234567890", 10)
-	for _, c := range []struct {
-		name string
-		in   any
-		want string
-	}{
+	testRepr(t, []reprCase{
 		{"nil", nil, `None`},
 		{"true", true, `True`},
 		{"false", false, `False`},
@@ -86,7 +105,11 @@ func TestRepr(t *testing.T) {
 		{"big int that int could hold", big.NewInt(math.MaxInt64), `*math/big.Int(9223372036854775807)`},
 		{"big int nil", (*big.Int)(nil), `*math/big.Int(None)`},
 		{"big int value", *big.NewInt(5), `math/big.Int(5)`},
+	})
+}
 
+func TestRepr_Floats(t *testing.T) {
+	testRepr(t, []reprCase{
 		{"float", 1.5, `1.5`},
 		{"float whole", 1.0, `1.0`},
 		{"float -0", math.Copysign(0, -1), `-0.0`},
@@ -104,7 +127,11 @@ func TestRepr(t *testing.T) {
 		{"complex", 1 - 2i, `complex128((1.0-2.0j))`},
 		{"complex nan", complex(1, math.NaN()), `complex128((1.0+nanj))`},
 		{"complex64 -0", complex64(complex(0, math.Copysign(0, -1))), `complex64((0.0-0.0j))`},
+	})
+}
 
+func TestRepr_Texts(t *testing.T) {
+	testRepr(t, []reprCase{
 		{"string", "it", `'it'`},
 		{"string empty", "", `''`},
 		{"string with '", "l'Aquila", `"l'Aquila"`},
@@ -114,20 +141,28 @@ func TestRepr(t *testing.T) {
 		{"string printable", "Èßй😀", `'Èßй😀'`},
 		{"string not printable", "\u0085\u00a0\u00ad\u2028\u3000\U000e0001", `'\x85\xa0\xad\u2028\u3000\U000e0001'`},
 		{"string U+FFFD", "\ufffd", `'` + "\ufffd" + `'`},
-		{"K1 space", "a b", `'a\x20b'`},
-		{"K1 spaces", "a  b ", `'a\x20\x20b\x20'`},
-		{"K1 literal escape", `a\x20b`, `'a\\x20b'`},
-		{"K1 space in bytes", []byte("a b"), `b'a\x20b'`},
-		{"K11 stray byte", "\x80", `'\udc80'`},
-		{"K11 rune of that number", "\u0080", `'\x80'`},
-		{"K11 surrogate as bytes", "\xed\xb2\x80", `'\udced\udcb2\udc80'`},
+		{"space", "a b", `'a\x20b'`},
+		{"spaces", "a  b ", `'a\x20\x20b\x20'`},
+		{"literal escape", `a\x20b`, `'a\\x20b'`},
+		{"space in bytes", []byte("a b"), `b'a\x20b'`},
+		{"stray byte", "\x80", `'\udc80'`},
+		{"rune of that number", "\u0080", `'\x80'`},
+		{"surrogate as bytes", "\xed\xb2\x80", `'\udced\udcb2\udc80'`},
+	})
+}
 
+func TestRepr_Bytes(t *testing.T) {
+	testRepr(t, []reprCase{
 		{"bytes", []byte("x'\xff\n"), `b"x'\xff\n"`},
 		{"bytes empty", []byte{}, `b''`},
 		{"bytes nil", []byte(nil), `[]uint8(None)`},
 		{"byte array", [2]byte{'a', 0}, `[2]uint8(b'a\x00')`},
 		{"byte array of a name", hash{1, 2, 3}, here + `hash(b'\x01\x02\x03')`},
+	})
+}
 
+func TestRepr_Lists(t *testing.T) {
+	testRepr(t, []reprCase{
 		{"list", []any{1, "a", nil}, `[1,'a',None]`},
 		{"list empty", []any{}, `[]`},
 		{"list nil", []any(nil), `[]any(None)`},
@@ -139,11 +174,15 @@ func TestRepr(t *testing.T) {
 		{"tuple of one", Tuple{1}, `(1,)`},
 		{"tuple empty", Tuple{}, `()`},
 		{"tuple nil", Tuple(nil), here + `Tuple(None)`},
+	})
+}
 
-		{"K3 map as an argument", map[string]any{"a": 1}, `{'a':1}`},
-		{"K3 kwargs as a value", Kwargs{"a": 1}, here + `Kwargs({'a':1})`},
-		{"K6 map sorted", map[string]any{"b": 2, "a": 1, "c": nil}, `{'a':1,'b':2,'c':None}`},
-		{"K6 NaN keys", map[float64]string{math.NaN(): "b", math.Float64frombits(0x7ff8000000000001): "a"}, `map[float64]string({nan:'a',nan:'b'})`},
+func TestRepr_Maps(t *testing.T) {
+	testRepr(t, []reprCase{
+		{"map as an argument", map[string]any{"a": 1}, `{'a':1}`},
+		{"kwargs as a value", Kwargs{"a": 1}, here + `Kwargs({'a':1})`},
+		{"map sorted", map[string]any{"b": 2, "a": 1, "c": nil}, `{'a':1,'b':2,'c':None}`},
+		{"NaN keys", map[float64]string{math.NaN(): "b", math.Float64frombits(0x7ff8000000000001): "a"}, `map[float64]string({nan:'a',nan:'b'})`},
 		{"map empty", map[string]any{}, `{}`},
 		{"map nil", map[string]any(nil), `map[string]any(None)`},
 		{"map of any", map[any]any{"a": 1, 2: "b"}, `{'a':1,2:'b'}`},
@@ -152,13 +191,19 @@ func TestRepr(t *testing.T) {
 		{"map of any, named string", map[any]any{lang("a"): 1}, `{` + here + `lang('a'):1}`},
 		{"map of any, nil key", map[any]any{nil: 1}, `{None:1}`},
 		{"map of strings", map[string]string{"a": "b"}, `map[string]string({'a':'b'})`},
+	})
+}
 
+func TestRepr_Structs(t *testing.T) {
+	one, nilInt := 1, (*int)(nil)
+	pone := &one
+	testRepr(t, []reprCase{
 		{"struct", city{1, "it"}, here + `city{id=1,lang='it'}`},
 		{"struct empty", struct{}{}, `struct{}{}`},
 		{"struct without a name", struct {
 			A any `x:"y z"`
 		}{int8(1)}, `struct{A:any'x:"y\x20z"'}{A=int8(1)}`},
-		{"K5 pointer to a struct", &city{1, "it"}, `*` + here + `city{id=1,lang='it'}`},
+		{"pointer to a struct", &city{1, "it"}, `*` + here + `city{id=1,lang='it'}`},
 		{"pointer nil to a struct", (*city)(nil), `*` + here + `city(None)`},
 		{"pointer", &one, `*int(1)`},
 		{"pointer nil", nilInt, `*int(None)`},
@@ -166,7 +211,11 @@ func TestRepr(t *testing.T) {
 		{"pointer to nil", &nilInt, `**int(&None)`},
 		{"pointer to a slice", &[]int{1}, `*[]int(&[1])`},
 		{"named string", lang("it"), here + `lang('it')`},
+	})
+}
 
+func TestRepr_TextsOfTheirOwn(t *testing.T) {
+	testRepr(t, []reprCase{
 		{"Keyer", keyed{"a b"}, here + `keyed('a\x20b')`},
 		{"Keyer, pointer", &keyed{"a"}, `*` + here + `keyed('a')`},
 		{"Keyer, nil pointer", (*keyed)(nil), `*` + here + `keyed(None)`},
@@ -177,17 +226,7 @@ func TestRepr(t *testing.T) {
 		{"netip", netip.MustParseAddr("::1"), `net/netip.Addr('::1')`},
 		{"promoted text", event{time.Unix(0, 0).UTC(), "x"}, here + `event{Time=time.Time('1970-01-01T00:00:00Z'),name='x'}`},
 		{"promoted Keyer", keyedEvent{keyed{"k"}, "x"}, here + `keyedEvent{keyed=cachekey.keyed('k'),name='x'}`},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := Repr(c.in)
-			if err != nil {
-				t.Fatalf("Repr: %v", err)
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("Repr (-want +got):\n%s", diff)
-			}
-		})
-	}
+	})
 }
 
 func TestRepr_Time(t *testing.T) {
@@ -200,11 +239,7 @@ func TestRepr_Time(t *testing.T) {
 		t.Skip(err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, rome)
-	for _, c := range []struct {
-		name string
-		in   any
-		want string
-	}{
+	testRepr(t, []reprCase{
 		{"UTC", at.UTC(), `time.Time('2026-01-02T02:04:05Z')`},
 		{"zone", at, `time.Time('2026-01-02T03:04:05+01:00[Europe/Rome]')`},
 		{"nanoseconds", at.Add(120), `time.Time('2026-01-02T03:04:05.00000012+01:00[Europe/Rome]')`},
@@ -220,17 +255,7 @@ func TestRepr_Time(t *testing.T) {
 		{"pointer", &time.Time{}, `*time.Time('0001-01-01T00:00:00Z')`},
 		{"type made of a time", stamp(at.UTC()), here + `stamp('2026-01-02T02:04:05Z')`},
 		{"location", rome, `*time.Location('Europe/Rome+01:00')`},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := Repr(c.in)
-			if err != nil {
-				t.Fatalf("Repr: %v", err)
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("Repr (-want +got):\n%s", diff)
-			}
-		})
-	}
+	})
 	t.Run("monotonic reading", func(t *testing.T) {
 		now := time.Now()
 		with, _ := Repr(now)
@@ -255,15 +280,14 @@ func TestArgs(t *testing.T) {
 		{"with kwargs", []any{2}, Kwargs{"foo": "hello"}, `(2,){'foo':'hello'}`},
 		{"kwargs", nil, Kwargs{"foo": "hello"}, `{'foo':'hello'}`},
 		{"kwargs sorted", nil, Kwargs{"b": 1, "ab": 2, "a": 3}, `{'a':3,'ab':2,'b':1}`},
-		{"K3 map", []any{map[string]any{"a": 1}}, nil, `({'a':1},)`},
-		{"K4 bytes and their text", []any{[]byte("1"), "b'1'"}, nil, `(b'1',"b'1'")`},
-		{"K4 None and its text", []any{nil, "None"}, nil, `(None,'None')`},
-		{"K4 list of one text", []any{[]any{"a, b"}}, nil, `(['a,\x20b'],)`},
-		{"K4 list of two texts", []any{[]any{"a", "b"}}, nil, `(['a','b'],)`},
-		{"K4 tuple", []any{Tuple{"a", "b"}}, nil, `(('a','b'),)`},
-		{"K4 number and text", []any{map[string]any{"a": "1"}}, nil, `({'a':'1'},)`},
-		{"V8 tuple", []any{Tuple{"a", "b"}}, nil, `(('a','b'),)`},
-		{"V8 joined", []any{"a-b"}, nil, `('a-b',)`},
+		{"map", []any{map[string]any{"a": 1}}, nil, `({'a':1},)`},
+		{"bytes and their text", []any{[]byte("1"), "b'1'"}, nil, `(b'1',"b'1'")`},
+		{"None and its text", []any{nil, "None"}, nil, `(None,'None')`},
+		{"list of one text", []any{[]any{"a, b"}}, nil, `(['a,\x20b'],)`},
+		{"list of two texts", []any{[]any{"a", "b"}}, nil, `(['a','b'],)`},
+		{"tuple", []any{Tuple{"a", "b"}}, nil, `(('a','b'),)`},
+		{"number and text", []any{map[string]any{"a": "1"}}, nil, `({'a':'1'},)`},
+		{"text of a joined tuple", []any{"a-b"}, nil, `('a-b',)`},
 		{"the original's", []any{1, "a", nil, true, 1.5, []byte("x"), []any{1, 2}, map[string]any{"k": Tuple{1}}}, nil,
 			`(1,'a',None,True,1.5,b'x',[1,2],{'k':(1,)})`},
 	} {
@@ -295,7 +319,7 @@ func TestRepr_Errors(t *testing.T) {
 	ownList := list{nil}
 	ownList[0] = ownList
 	deep := any(nil)
-	for range maxDepth + 1 {
+	for range 10_001 {
 		deep = []any{deep}
 	}
 	for _, c := range []struct {
@@ -319,7 +343,7 @@ func TestRepr_Errors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Repr(c.in)
 			if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("Repr: error %v, want one that wraps ErrInvalidKey and has %q", err, c.want)
+				t.Errorf("Repr: error %v, want one that wraps ErrInvalidKey and contains %q", err, c.want)
 			}
 			_, err = Args(nil, Kwargs{"x": c.in})
 			if !errors.Is(err, cacheutils.ErrInvalidKey) {
@@ -333,7 +357,7 @@ func TestRepr_SharedIsNoCycle(t *testing.T) {
 	shared := &city{1, "it"}
 	in := any([]any{shared, shared})
 	want := "[*" + here + "city{id=1,lang='it'},*" + here + "city{id=1,lang='it'}]"
-	for range trackedFrom + 5 {
+	for range 100 {
 		in, want = []any{in}, "["+want+"]"
 	}
 	got, err := Repr(in)

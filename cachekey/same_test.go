@@ -107,7 +107,7 @@ next:
 	return true
 }
 
-// readable returns v, or a copy of it, addressable and as if it came from no unexported field.
+// readable returns v, or a copy of it, addressable and as if it did not come from an unexported field.
 func readable(v reflect.Value) reflect.Value {
 	if v.CanAddr() {
 		return settable(v)
@@ -117,7 +117,7 @@ func readable(v reflect.Value) reflect.Value {
 	return c
 }
 
-// clone returns an addressable deep copy of v, with maps built anew in another order.
+// clone returns an addressable deep copy of v, with maps rebuilt in another order.
 func clone(v reflect.Value) reflect.Value {
 	c := reflect.New(v.Type()).Elem()
 	c.Set(v)

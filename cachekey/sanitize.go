@@ -7,19 +7,22 @@ import (
 	"unicode/utf8"
 )
 
-const hashLen = 2 * md5.Size
+const (
+	hashLen   = 2 * md5.Size
+	hexDigits = "0123456789abcdef"
+)
 
-// Sanitize returns key fit for memcached: at most max bytes of valid UTF-8, none of them a space
-// or a control character, and never empty if max is positive.
+// Sanitize returns a key that is legal in memcached: at most max bytes of valid UTF-8, none of them a
+// space or a control character, and never empty if max is positive.
 //
-// A key that is so already stays as it is, unless it is empty or ends like a shortened one. Any
-// other key becomes a readable head of it, in which spaces and control characters are \x20
-// and the like, then '-' and the md5 of the whole key in hex. So no plain key is ever equal
+// A legal key stays as it is, unless it ends like a shortened one. Any other key becomes its
+// readable beginning, in which spaces and control characters are \x20 and the like, then '-' and
+// the md5 of the whole key in hex. So no plain key is ever equal
 // to a shortened one, and shortened keys differ as their md5 do.
 //
-// From max 33 on there is room for '-' and the md5; below, the result is the key or the first
-// max digits of its md5, and a key of exactly max digits doesn't stay as it is. Sanitize
-// once, on the key as it is sent: a result that is sanitized again is shortened again.
+// With a max of 33 or more there is room for '-' and the md5; below, the result is the key or the
+// first max digits of its md5, and a key of exactly max digits doesn't stay as it is. Sanitize
+// once, the key as it is sent: a result that is sanitized again is shortened again.
 func Sanitize(key string, max int) string {
 	if max <= 0 {
 		return ""
@@ -95,7 +98,7 @@ func appendHead(dst []byte, key string, room int) []byte {
 		r, size := utf8.DecodeRuneInString(key[i:])
 		before := len(dst)
 		if size == 1 && (r == utf8.RuneError || !isLegalByte(key[i])) {
-			dst = appendEscape(dst, rune(key[i]))
+			dst = append(dst, '\\', 'x', hexDigits[key[i]>>4], hexDigits[key[i]&15])
 		} else {
 			dst = append(dst, key[i:i+size]...)
 		}

@@ -20,7 +20,7 @@ import (
 )
 
 // The faults that django-cache-utils has, each by the letter and number that the project
-// gives it, as they show in decorated calls. Those of keys alone are in package cachekey,
+// gives it, as they show in decorated calls. Those of keys alone are in package cachekey and below internal,
 // those of the low-level API in backends/backendtest. These can't occur in Go:
 //
 //	K2   a function's arguments have no names, so there is one way to give them

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"unsafe"
 
-	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/keyenc"
 )
 
 // arguments are those of one call. A call by reflection has them as values. A typed call has
@@ -149,7 +149,7 @@ func appendDynamicType(b []byte, v reflect.Value) []byte {
 	if v.IsNil() {
 		b = append(b, "None"...)
 	} else {
-		b = append(b, cachekey.TypeName(v.Elem().Type())...)
+		b = append(b, keyenc.TypeName(v.Elem().Type())...)
 	}
 	return append(b, '>')
 }

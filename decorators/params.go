@@ -5,17 +5,18 @@ import (
 	"reflect"
 
 	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/keyenc"
 )
 
 // A param is a value that counts in the key.
 type param struct {
 	index       int
-	offset      uintptr           // of the field that a typed call has it in
-	encoder     *cachekey.Encoder // nil where only the dynamic type counts
-	dynamicType bool              // the receiver of a method expression on an interface
-	variadic    bool              // a slice whose elements count one by one
-	kind        reflect.Kind      // where the value's bytes are enough to know it again
-	size        uintptr           // of the field
+	offset      uintptr         // of the field that a typed call has it in
+	encoder     *keyenc.Encoder // nil where only the dynamic type counts
+	dynamicType bool            // the receiver of a method expression on an interface
+	variadic    bool            // a slice whose elements count one by one
+	kind        reflect.Kind    // where the value's bytes are enough to know it again
+	size        uintptr         // of the field
 }
 
 // planParams decides how each parameter counts in the key.
@@ -61,8 +62,8 @@ var (
 	kwargsType  = reflect.TypeFor[cachekey.Kwargs]()
 )
 
-func (p *plan) encoder(i int, t reflect.Type, fields cachekey.Attrs) *cachekey.Encoder {
-	e, err := cachekey.EncoderOf(t, fields)
+func (p *plan) encoder(i int, t reflect.Type, fields keyenc.Attrs) *keyenc.Encoder {
+	e, err := keyenc.EncoderOf(t, fields)
 	if err != nil {
 		panicf("parameter %d of %s has type %s, which can't be in a key: %v; leave it out with Ignore[%s]() or KeyOf",
 			i+1, p.label, p.typ.In(i), err, p.typ.In(i))
@@ -71,11 +72,11 @@ func (p *plan) encoder(i int, t reflect.Type, fields cachekey.Attrs) *cachekey.E
 }
 
 // attrs collects the ObjectAttrs.
-func (p *plan) attrs(o *options) cachekey.Attrs {
+func (p *plan) attrs(o *options) keyenc.Attrs {
 	if len(o.attrs) == 0 {
 		return nil
 	}
-	fields := make(cachekey.Attrs)
+	fields := make(keyenc.Attrs)
 	for _, a := range o.attrs {
 		t := reflect.TypeOf(a.sample)
 		for t != nil && t.Kind() == reflect.Pointer {
@@ -94,7 +95,7 @@ func (p *plan) attrs(o *options) cachekey.Attrs {
 	return fields
 }
 
-func countsByAttrs(t reflect.Type, fields cachekey.Attrs) bool {
+func countsByAttrs(t reflect.Type, fields keyenc.Attrs) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -116,11 +117,11 @@ func (p *plan) planKeyOf(o *options) {
 	for i := range v.Type().NumOut() {
 		out := v.Type().Out(i)
 		if out == tupleType && v.Type().NumOut() == 1 {
-			e, _ := cachekey.EncoderOf(reflect.TypeFor[any](), fields)
+			e, _ := keyenc.EncoderOf(reflect.TypeFor[any](), fields)
 			p.keyParams = []param{{encoder: e, variadic: true}}
 			return
 		}
-		e, err := cachekey.EncoderOf(out, fields)
+		e, err := keyenc.EncoderOf(out, fields)
 		if err != nil {
 			panicf("%s: KeyOf returns a %s, which can't be in a key: %v", p.label, out, err)
 		}

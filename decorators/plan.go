@@ -9,8 +9,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/internal/decorated"
+	"github.com/cacheutils/cacheutils/internal/funcname"
+	"github.com/cacheutils/cacheutils/internal/keyenc"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -30,7 +31,7 @@ type plan struct {
 	fields       reflect.Type // a struct of the parameters after the context, for typed calls
 	inPlace      bool         // the key of a typed call keeps no pointer to its arguments
 	kwargsIndex  int          // of a cachekey.Kwargs that is the last parameter, or -1
-	kwargs       *cachekey.Encoder
+	kwargs       *keyenc.Encoder
 	keyOf        reflect.Value // invalid: the parameters make the key
 	keyParams    []param       // of what keyOf returns
 	hashed       bool
@@ -107,7 +108,7 @@ func newPlanAs(fn reflect.Value, typ reflect.Type, place string, opts []Option) 
 
 // planName finds the function's name and whether its first parameter is a receiver.
 func (p *plan) planName(o *options, place string) (receiver bool) {
-	described, err := cachekey.Describe(p.fn.Interface())
+	described, err := funcname.Describe(p.fn.Interface())
 	p.name, p.label = described.Name, described.Name
 	if o.hasKey {
 		p.name = legal(o.key)

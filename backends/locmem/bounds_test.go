@@ -143,21 +143,26 @@ func TestTooLarge(t *testing.T) {
 // Bounds that an engine was opened with hold for what its store has already, and drop no
 // entry that fits them.
 func TestOtherBounds(t *testing.T) {
-	tests := []struct {
+	type test struct {
 		name    string
 		options map[string]any
 		entries int // at most
 		cost    int // at most
 		least   int
-	}{
+	}
+	tests := []test{
 		{"none", nil, 1000, 1 << 20, 960},
 		{"fewer entries", map[string]any{"max_entries": 50}, 50, 1 << 20, 46},
 		{"less cost", map[string]any{"max_cost": 100_000}, 1000, 100_000, 290},
 		{"less of both, all small", map[string]any{"max_entries": 300, "max_cost": 200_000}, 300, 200_000, 290},
 		{"more entries", map[string]any{"max_entries": 5000}, 5000, 1 << 20, 960},
 		{"more cost", map[string]any{"max_cost": 10 << 20}, 1000, 10 << 20, 960},
-		{"more than 32 bits", map[string]any{"max_cost": 64 << 30}, 1000, 64 << 30, 960},
-		{"more than 32 bits, few", map[string]any{"max_cost": 64 << 30, "max_entries": 10}, 10, 64 << 30, 9},
+	}
+	if large := int64(64) << 30; math.MaxInt > math.MaxInt32 {
+		tests = append(tests, []test{
+			{"more than 32 bits", map[string]any{"max_cost": int(large)}, 1000, int(large), 960},
+			{"more than 32 bits, few", map[string]any{"max_cost": int(large), "max_entries": 10}, 10, int(large), 9},
+		}...)
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package locmem
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -27,7 +28,7 @@ var operations = map[string]func(context.Context, *memory) error{
 		return m.Set(ctx, "k", mark, time.Hour)
 	},
 	"Set too much": func(ctx context.Context, m *memory) error {
-		return m.Set(ctx, "k", engine.Item{Live: 1, Cost: 1 << 40}, time.Hour)
+		return m.Set(ctx, "k", engine.Item{Live: 1, Cost: math.MaxInt}, time.Hour)
 	},
 	"Add": func(ctx context.Context, m *memory) error {
 		_, err := m.Add(ctx, "new", live(2), time.Hour)

@@ -2,6 +2,7 @@ package locmem
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -71,7 +72,7 @@ func TestMark_OneCommits(t *testing.T) {
 		{"set", func(m *memory, key string) bool { return m.Set(ctx, key, live("set"), time.Minute) == nil }, "set", true},
 		{"set a mark", func(m *memory, key string) bool { return m.Set(ctx, key, mark, time.Minute) == nil }, "mark", true},
 		{"set too much", func(m *memory, key string) bool {
-			return m.Set(ctx, key, engine.Item{Live: 1, Cost: 1 << 40}, time.Minute) != nil
+			return m.Set(ctx, key, engine.Item{Live: 1, Cost: math.MaxInt}, time.Minute) != nil
 		}, nil, true},
 		{"add", func(m *memory, key string) bool { ok, _ := m.Add(ctx, key, live("add"), time.Minute); return !ok }, "value", false},
 		{"add a mark", func(m *memory, key string) bool { ok, _ := m.Add(ctx, key, mark, time.Minute); return !ok }, "value", false},

@@ -3,6 +3,7 @@ package locmem_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"testing"
@@ -202,7 +203,7 @@ func (m *model) SetMany(*rapid.T) {
 
 func (m *model) SetTooLarge(*rapid.T) {
 	key := m.key()
-	item := engine.Item{Live: 1, Cost: 1 << 40}
+	item := engine.Item{Live: 1, Cost: math.MaxInt}
 	if err := m.e.Set(ctx, key, item, time.Minute); !errors.Is(err, cacheutils.ErrTooLarge) {
 		m.Fatalf("set of a large item: %v", err)
 	}

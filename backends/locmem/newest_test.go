@@ -3,6 +3,7 @@ package locmem
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -89,7 +90,7 @@ func TestNewest(t *testing.T) {
 			return m.Set(ctx, "k", engine.Item{Value: []byte("m"), Brief: true}, time.Minute) == nil
 		}, "m"},
 		{"Set too much", func(m *memory, _ engine.Item) bool {
-			return m.Set(ctx, "k", engine.Item{Live: 1, Cost: 1 << 40}, time.Minute) != nil
+			return m.Set(ctx, "k", engine.Item{Live: 1, Cost: math.MaxInt}, time.Minute) != nil
 		}, "nothing"},
 		{"Add", func(m *memory, _ engine.Item) bool { ok, _ := m.Add(ctx, "k", text("6", 0), time.Minute); return !ok }, "5"},
 		{"CompareAndSwap", func(m *memory, item engine.Item) bool {

@@ -2,6 +2,7 @@ package locmem_test
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"testing"
@@ -46,7 +47,7 @@ func TestSight(t *testing.T) {
 		"clear": func(e engine.Engine) { e.Clear(ctx) },
 		"close": func(e engine.Engine) { e.Close() },
 		"too large": func(e engine.Engine) {
-			e.Set(ctx, "k", engine.Item{Live: 1, Cost: 1 << 40}, time.Hour)
+			e.Set(ctx, "k", engine.Item{Live: 1, Cost: math.MaxInt}, time.Hour)
 		},
 		"eviction": func(e engine.Engine) {
 			for i := range 200_000 {

@@ -6,8 +6,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
@@ -68,8 +68,7 @@ func kindOf(err error) kind {
 
 // closedByServer tells whether an error is what a connection gives that the other side closed.
 func closedByServer(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isAny(err, closedErrnos)
 }
 
 // timedOut tells whether a dial took too long, rather than being refused.
@@ -81,12 +80,11 @@ func timedOut(err error) bool {
 
 // ours tells whether a dial failed for what this process, or its machine, lacks.
 func ours(err error) bool {
-	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS} {
-		if errors.Is(err, lack) {
-			return true
-		}
-	}
-	return false
+	return isAny(err, lackingErrnos)
+}
+
+func isAny(err error, targets []error) bool {
+	return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
 }
 
 // ended returns the context's error. A dial ends by the context's deadline a little before the

@@ -35,7 +35,7 @@ func structCoders(t *Type) (encodeFunc, decodeFunc) {
 	return encode, decode
 }
 
-// pointerCoders write 0 for nil, else 1 and the pointee.
+// pointerCoders write 0 for nil, otherwise 1 and the pointee.
 func pointerCoders(t *Type) (encodeFunc, decodeFunc) {
 	elem := t.elem
 	box := boxed(elem.mem)
@@ -92,7 +92,7 @@ type sliceHeader struct {
 	len, cap int
 }
 
-// sliceCoders write 0 for nil, else the length and one, and the elements.
+// sliceCoders write 0 for nil, otherwise the length plus one, and the elements.
 func sliceCoders(t *Type) (encodeFunc, decodeFunc) {
 	elem := t.elem
 	if k := elem.rtype.Kind(); k == reflect.Uint8 || k == reflect.Int8 {
@@ -230,10 +230,12 @@ func arrayCoders(t *Type) (encodeFunc, decodeFunc) {
 	return encode, decode
 }
 
-// mapCoders write 0 for nil, else the length and one, and the entries in any order.
-func mapCoders(t *Type) (encodeFunc, decodeFunc) {
+// mapCoders write 0 for nil, otherwise the length plus one, and the entries in any order.
+func mapCoders(t *Type) (encodeFunc, decodeFunc) { return mapEncoder(t), mapDecoder(t) }
+
+func mapEncoder(t *Type) encodeFunc {
 	key, elem, rt := t.key, t.elem, t.rtype
-	encode := func(e *encoder, p unsafe.Pointer) error {
+	return func(e *encoder, p unsafe.Pointer) error {
 		m := reflect.NewAt(rt, p).Elem()
 		if m.IsNil() {
 			e.buf = append(e.buf, 0)
@@ -268,7 +270,11 @@ func mapCoders(t *Type) (encodeFunc, decodeFunc) {
 		e.leave(v)
 		return nil
 	}
-	decode := func(d *decoder, p unsafe.Pointer) error {
+}
+
+func mapDecoder(t *Type) decodeFunc {
+	key, elem, rt := t.key, t.elem, t.rtype
+	return func(d *decoder, p unsafe.Pointer) error {
 		n, ok, err := d.count(key.min + elem.min)
 		if err != nil || !ok {
 			return err
@@ -307,5 +313,4 @@ func mapCoders(t *Type) (encodeFunc, decodeFunc) {
 		d.leave()
 		return nil
 	}
-	return encode, decode
 }

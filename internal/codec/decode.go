@@ -17,17 +17,17 @@ type decoder struct {
 	free    uint64 // the memory that may still be taken
 	held    uint64 // the memory that was taken
 	depth   int
-	inKey   int             // how many map keys we are inside of
+	inKey   int             // how many map keys are being decoded, one inside of the other
 	unknown map[string]bool // names of locations that were not found
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 // Decode fills the value at p, which must be of the type and zero, from an encoding made by
-// Append. All of data must belong to it. Nothing of data is kept. An error matches
+// Append. All of data must belong to it; Decode does not retain it. An error matches
 // ErrUndecodable and leaves the value in an undefined state; it is also returned if an interface
-// in the value held a type that this process hasn't met (see Lookup). Decode never allocates
-// more than 32 bytes for each byte of data and 2 KiB, but for what unmarshalers and the tables
+// in the value has a type that this process doesn't know (see Lookup). Decode never allocates
+// more than 32 bytes for each byte of data and 2 KiB, besides what unmarshalers and the tables
 // of time zones take.
 func (t *Type) Decode(data []byte, p unsafe.Pointer) (err error) {
 	if t.refused != nil {
@@ -68,7 +68,7 @@ func undecodablef(format string, args ...any) error {
 // hold counts memory that is about to be allocated.
 func (d *decoder) hold(n uint64) error {
 	if n > d.free {
-		return undecodablef("it asks for more memory than its length allows")
+		return undecodablef("it requires more memory than its length allows")
 	}
 	d.free -= n
 	d.held += n

@@ -5,9 +5,9 @@
 //	data, err := t.Append(nil, unsafe.Pointer(&city))
 //	err = t.Decode(data, unsafe.Pointer(&back)) // back is a zero City
 //
-// Whoever stores data stores t.Fingerprint() with it and decodes only what has the fingerprint
-// that the type has now: the bytes themselves don't say what they are, and a struct whose fields
-// were renamed or reordered since has another fingerprint.
+// The caller stores t.Fingerprint() with the data and decodes only data with the fingerprint that
+// the type has now: the bytes don't say what they are, and a struct whose fields were renamed or
+// reordered since has another fingerprint.
 //
 // # What is kept
 //
@@ -17,9 +17,9 @@
 //	embedded structs              as any other field, also if they conflict or their type is unexported
 //	pointers                      nil, pointer to nil, recursive types
 //	time.Time                     instant, nanoseconds, zone and location, any year
-//	any, also as a named type     with the exact type of its value, if the decoding process has met that type
-//	types with unexported fields  if they have a pair of methods for it: MarshalBinary and UnmarshalBinary, else
-//	                              GobEncode and GobDecode, else MarshalText and UnmarshalText
+//	any, also as a named type     with the exact type of its value, if the decoding process knows that type (see Lookup)
+//	types with unexported fields  if they have a pair of methods for it: MarshalBinary and UnmarshalBinary,
+//	                              otherwise GobEncode and GobDecode, or MarshalText and UnmarshalText
 //
 // A type that can be encoded by its parts is, whatever methods it has. The methods of the others
 // must be the type's own, not those of an embedded field, and every value is checked when it is
@@ -37,9 +37,9 @@
 //
 // Types, by Err: functions, channels, unsafe pointers, interfaces with methods (error, too),
 // unexported fields of types that have no marshaler (so everything with a mutex), and maps with
-// pointers in their keys, which are told apart by their addresses.
+// pointers in their keys, which only their addresses distinguish.
 //
-// Values, by Append: an interface that holds a value of such a type, or of a type that shares
+// Values, by Append: an interface with a value of such a type, or of a type that shares
 // its name and structure with another (both declared inside functions); what contains itself;
 // what is nested deeper than 10,000 levels or longer than 512 MiB; what its marshaler fails for
 // or loses a part of; a time in a location that time.LoadLocation doesn't find.

@@ -17,10 +17,10 @@ const (
 	maxDepth = 10_000
 
 	// maxEncoded is the largest encoding. A value that shares pointers may be tiny in memory
-	// and without end when it is written out.
+	// and endless when it is written out.
 	maxEncoded = 512 << 20
 
-	// trackFrom is the depth from which cycles are looked for; few values are so deep.
+	// trackFrom is the depth from which cycles are detected; few values are so deep.
 	trackFrom = 32
 )
 
@@ -32,10 +32,10 @@ type encoder struct {
 	held   uint64 // the memory that decoding will take
 	depth  int
 	onPath map[visit]struct{} // what is being encoded, deeper than trackFrom
-	inKey  int                // how many map keys we are inside of
+	inKey  int                // how many map keys are being encoded, one inside of the other
 }
 
-// A visit is a place in memory seen as a type. Slices of one array are told apart by length.
+// A visit is a place in memory seen as a type. Slices of one array differ by their length.
 type visit struct {
 	at  unsafe.Pointer
 	len int
@@ -74,8 +74,8 @@ func unsupportedf(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{cacheutils.ErrUnsupportedValue}, args...)...)
 }
 
-// room returns an error if n more bytes would be too many. Whatever can be shared by many places
-// in a value asks it.
+// room returns an error if n more bytes would be too many. It is called for what many places in a
+// value can share.
 func (e *encoder) room(n int) error {
 	if len(e.buf)-e.start+n > maxEncoded {
 		return unsupportedf("larger than %d bytes when encoded", maxEncoded)
@@ -83,7 +83,7 @@ func (e *encoder) room(n int) error {
 	return nil
 }
 
-// enter notes that what v is of is being encoded, and leave that it was.
+// enter records that the encoding of v's value begins, leave that it has ended.
 func (e *encoder) enter(v visit) error {
 	e.depth++
 	if e.depth > maxDepth {

@@ -27,8 +27,8 @@ func (t *Type) Fingerprint() uint64 {
 	return t.fingerprint
 }
 
-// A description is a text from which a type could be rebuilt. Each type is written where it is
-// met first; after that its number stands for it, which also ends recursion.
+// A description is a text from which a type could be rebuilt. Each type is written where it
+// occurs first; after that its number stands for it, which also ends recursion.
 type description struct {
 	buf  []byte
 	seen map[*Type]int
@@ -81,7 +81,7 @@ func (d *description) describe(t *Type) {
 			sf := rt.Field(i)
 			d.text(sf.PkgPath)
 			if rt.Name() == "" {
-				d.text(string(sf.Tag)) // tells apart types that have no name to do it
+				d.text(string(sf.Tag)) // distinguishes types that have no name
 			}
 			d.describe(f.typ)
 		}

@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// An empty interface is written as a tag that says the type of its value, and the value. The
+// An empty interface is written as a tag for the type of its value, and the value. The
 // predeclared types and what JSON decodes to have tags of one byte; tagOther is followed by the
 // fingerprint of any other type. Tags are part of the format: never renumber them.
 const (
@@ -78,7 +78,7 @@ var tagOf = func() map[reflect.Type]byte {
 func (t *Type) boxMemory() uint64 { return 2 * boxed(t.mem) }
 
 func encodeAny(e *encoder, p unsafe.Pointer) error {
-	// The commonest types first, without a copy of the value.
+	// The most common types first, without a copy of the value.
 	switch v := (*(*any)(p)).(type) {
 	case nil:
 		e.buf = append(e.buf, tagNil)
@@ -169,7 +169,7 @@ func decodeAny(d *decoder, p unsafe.Pointer) error {
 	return nil
 }
 
-// common decodes the commonest types, without the detour by reflection.
+// common decodes the most common types, without reflection.
 func (d *decoder) common(tag byte, to *any) (ok bool, err error) {
 	switch tag {
 	case tagBool:

@@ -75,7 +75,7 @@ func TestLaw8_DecodedSharesNothingWithItsInput(t *testing.T) {
 	}
 }
 
-// The diff that the tests rely on tells apart what they are about.
+// The diff that the tests rely on distinguishes what they are about.
 func TestDiffNotices(t *testing.T) {
 	rows := codectest.Rows()
 	for i, a := range rows {

@@ -10,7 +10,7 @@ import (
 )
 
 // A type that can't be encoded by its parts is encoded with its own marshaler. Two things keep
-// that exact. A marshaler that the type only has from an embedded field knows nothing of the
+// that exact. A marshaler that is promoted from an embedded field knows nothing of the
 // other fields, so it doesn't count. And what was marshaled is unmarshaled at once and compared:
 // (url.URL).String, for one, gives a relative path a slash if there is a host.
 
@@ -187,7 +187,7 @@ func unmarshal(form form, v any, b []byte) error {
 }
 
 // equality returns how two values of rt, given by pointers, are compared: deeply, and where that
-// finds a difference, by the type's own Equal or Cmp, which knows what is but a cache or a spare
+// finds a difference, by the type's own Equal or Cmp, which ignores what is only a cache or a spare
 // zero.
 func equality(rt reflect.Type) func(a, b reflect.Value) bool {
 	own := func(a, b reflect.Value) bool { return false }

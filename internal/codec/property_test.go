@@ -135,47 +135,10 @@ func drawType(t *rapid.T, depth int) reflect.Type {
 
 // fill sets v, which is addressable and zero, to some value.
 func fill(t *rapid.T, v reflect.Value, depth int) {
-	switch p := v.Addr().Interface().(type) {
-	case *time.Time:
-		*p = drawTime(t)
-		return
-	case *big.Int:
-		p.SetBytes(rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "big"))
-		if rapid.Bool().Draw(t, "negative") {
-			p.Neg(p)
-		}
-		return
-	case *big.Float:
-		p.SetFloat64(rapid.Float64Range(-1e300, 1e300).Draw(t, "big"))
-		return
-	case *netip.Addr:
-		*p, _ = netip.AddrFromSlice(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "ip"))
-		return
-	case *url.URL:
-		*p = url.URL{Scheme: "http", Host: "h", Path: "/" + rapid.StringMatching("[a-z %/]*").Draw(t, "path")}
-		return
-	case *codectest.Money:
-		_ = p.UnmarshalText(fmt.Append(nil, rapid.Int64().Draw(t, "cents")))
+	if fillOwn(t, v) || fillScalar(t, v) {
 		return
 	}
 	switch v.Kind() {
-	case reflect.Bool:
-		v.SetBool(rapid.Bool().Draw(t, "bool"))
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		v.SetInt(rapid.Int64().Draw(t, "int"))
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		v.SetUint(rapid.Uint64().Draw(t, "uint"))
-	case reflect.Float32:
-		*v.Addr().Convert(reflect.TypeFor[*float32]()).Interface().(*float32) =
-			math.Float32frombits(rapid.Uint32().Draw(t, "float32"))
-	case reflect.Float64:
-		v.SetFloat(math.Float64frombits(rapid.Uint64().Draw(t, "float64")))
-	case reflect.Complex64:
-		v.SetComplex(complex(float64(rapid.Float32().Draw(t, "real")), float64(rapid.Float32().Draw(t, "imag"))))
-	case reflect.Complex128:
-		v.SetComplex(complex(math.Float64frombits(rapid.Uint64().Draw(t, "real")), rapid.Float64().Draw(t, "imag")))
-	case reflect.String:
-		v.SetString(string(rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "string")))
 	case reflect.Array:
 		for i := range v.Len() {
 			fill(t, v.Index(i), depth-1)
@@ -219,6 +182,56 @@ func fill(t *rapid.T, v reflect.Value, depth int) {
 			v.Set(x.Elem())
 		}
 	}
+}
+
+// fillOwn sets v if its type has values that its kind doesn't show, and reports whether it has.
+func fillOwn(t *rapid.T, v reflect.Value) bool {
+	switch p := v.Addr().Interface().(type) {
+	case *time.Time:
+		*p = drawTime(t)
+	case *big.Int:
+		p.SetBytes(rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "big"))
+		if rapid.Bool().Draw(t, "negative") {
+			p.Neg(p)
+		}
+	case *big.Float:
+		p.SetFloat64(rapid.Float64Range(-1e300, 1e300).Draw(t, "big"))
+	case *netip.Addr:
+		*p, _ = netip.AddrFromSlice(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "ip"))
+	case *url.URL:
+		*p = url.URL{Scheme: "http", Host: "h", Path: "/" + rapid.StringMatching("[a-z %/]*").Draw(t, "path")}
+	case *codectest.Money:
+		_ = p.UnmarshalText(fmt.Append(nil, rapid.Int64().Draw(t, "cents")))
+	default:
+		return false
+	}
+	return true
+}
+
+// fillScalar sets v if it is a bool, a number or a string, and reports whether it is.
+func fillScalar(t *rapid.T, v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(rapid.Bool().Draw(t, "bool"))
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		v.SetInt(rapid.Int64().Draw(t, "int"))
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		v.SetUint(rapid.Uint64().Draw(t, "uint"))
+	case reflect.Float32:
+		*v.Addr().Convert(reflect.TypeFor[*float32]()).Interface().(*float32) =
+			math.Float32frombits(rapid.Uint32().Draw(t, "float32"))
+	case reflect.Float64:
+		v.SetFloat(math.Float64frombits(rapid.Uint64().Draw(t, "float64")))
+	case reflect.Complex64:
+		v.SetComplex(complex(float64(rapid.Float32().Draw(t, "real")), float64(rapid.Float32().Draw(t, "imag"))))
+	case reflect.Complex128:
+		v.SetComplex(complex(math.Float64frombits(rapid.Uint64().Draw(t, "real")), rapid.Float64().Draw(t, "imag")))
+	case reflect.String:
+		v.SetString(string(rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "string")))
+	default:
+		return false
+	}
+	return true
 }
 
 // drawLen returns -1 for nil, or a length; nothing long when depth runs out.

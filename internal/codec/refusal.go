@@ -8,10 +8,10 @@ import (
 //
 // Some kinds can't be encoded at all: functions, channels, unsafe pointers and interfaces with
 // methods. A struct with an unexported field can't be encoded by its parts, and a type with a
-// refused part can't either. A type that is refused so is encoded with its own marshaler if it
-// has one, and then it is no reason to refuse the types that it is part of. Types may refer to
-// each other in circles, so the refusals are spread until there are no more of them: only what
-// has a bad part is refused, whatever the order in which types are met.
+// refused part can't either. A type that would be refused is encoded with its own marshaler if it
+// has one, and then the types that it is part of aren't refused because of it. Types may refer to
+// each other in cycles, so refusals are propagated until nothing changes: only a type with a
+// refused part is refused, in whatever order types are compiled.
 
 // A refusal says why values of a type can't be encoded.
 type refusal struct {
@@ -27,17 +27,18 @@ func (c *compiler) refuse() {
 			t.refuse(t.ownRefusal())
 		}
 	}
-	c.spread()
-	// Only now is it known which keys have marshalers, that say themselves what a key is.
+	c.propagate()
+	// Only now is it known which keys have marshalers, which determine what such a key is.
 	for _, t := range c.order {
 		if t.rtype.Kind() == reflect.Map && t.open() && t.key.pointers() {
 			t.refuse(&refusal{"[key]", t.key, "a pointer in a map's key"})
 		}
 	}
-	c.spread()
+	c.propagate()
 }
 
-func (c *compiler) spread() {
+// propagate refuses the types that have a refused part.
+func (c *compiler) propagate() {
 	for changed := true; changed; {
 		changed = false
 		for _, t := range c.order {
@@ -101,8 +102,8 @@ func refusedKind(rt reflect.Type) string {
 	return ""
 }
 
-// pointers reports whether values of t, seen as map keys, are told apart by a pointer's address,
-// which doesn't outlive the process.
+// pointers reports whether values of t as map keys are compared by a pointer's address, which
+// doesn't outlive the process.
 func (t *Type) pointers() bool {
 	if t.form != structural {
 		return false

@@ -6,19 +6,19 @@ import (
 )
 
 const (
-	sizeWork   = 10_000 // how many parts of a value Size looks at
+	sizeWork   = 10_000 // how many parts of a value Size visits
 	sizeDepth  = 200    // how many pointers, slices, maps and interfaces it follows into each other
-	sizeSample = 256    // how many elements of a slice or entries of a map it looks at
+	sizeSample = 256    // how many elements of a slice or entries of a map it visits
 )
 
 // Size estimates how many bytes of memory the value at p holds: its own, and those of the
 // strings, slices, maps and pointees that it refers to. It works for all types, refused ones
-// too, looks at no more than 10,000 parts of a value, and takes the rest of a long slice or map
+// too, visits no more than 10,000 parts of a value, and takes the rest of a long slice or map
 // to be like its beginning. What is reached by two ways counts twice.
 //
-// A pointee that guards itself (its struct has a field of a type from sync or sync/atomic)
-// counts only by its own size, and so do the maps in values that can't be encoded count by their
-// length, because other goroutines may be changing them.
+// A pointee that guards itself (its struct has a field of a type from sync or sync/atomic) counts
+// only by its own size, and a map in a value that can't be encoded only by its length, because
+// other goroutines may be changing them.
 func (t *Type) Size(p unsafe.Pointer) int {
 	s := sizer{work: sizeWork, live: t.refused != nil}
 	return int(t.rtype.Size()) + s.behind(t, p)
@@ -27,7 +27,7 @@ func (t *Type) Size(p unsafe.Pointer) int {
 type sizer struct {
 	work  int
 	depth int
-	live  bool // parts may change while they are looked at
+	live  bool // parts may change while they are visited
 }
 
 // behind returns what the value at p refers to.
@@ -100,16 +100,16 @@ func (s *sizer) elements(t *Type, p unsafe.Pointer, n int) int {
 	if n == 0 || t.flat {
 		return 0
 	}
-	total, looked := 0, min(n, sizeSample)
-	for i := range looked {
+	total, visited := 0, min(n, sizeSample)
+	for i := range visited {
 		if s.work <= 0 {
-			looked = i
+			visited = i
 			break
 		}
 		s.work--
 		total += s.behind(t, unsafe.Add(p, uintptr(i)*t.rtype.Size()))
 	}
-	return extrapolate(total, looked, n)
+	return extrapolate(total, visited, n)
 }
 
 func (s *sizer) mapped(t *Type, m reflect.Value) int {
@@ -122,21 +122,21 @@ func (s *sizer) mapped(t *Type, m reflect.Value) int {
 		return size
 	}
 	key, elem := reflect.New(t.key.rtype), reflect.New(t.elem.rtype)
-	total, looked := 0, 0
-	for iter := m.MapRange(); looked < sizeSample && s.work > 0 && iter.Next(); looked++ {
+	total, visited := 0, 0
+	for iter := m.MapRange(); visited < sizeSample && s.work > 0 && iter.Next(); visited++ {
 		s.work--
 		key.Elem().SetIterKey(iter)
 		elem.Elem().SetIterValue(iter)
 		total += s.behind(t.key, key.UnsafePointer()) + s.behind(t.elem, elem.UnsafePointer())
 	}
-	return size + extrapolate(total, looked, n)
+	return size + extrapolate(total, visited, n)
 }
 
-func extrapolate(total, looked, n int) int {
-	if looked == 0 {
+func extrapolate(total, visited, n int) int {
+	if visited == 0 {
 		return 0
 	}
-	return int(float64(total) / float64(looked) * float64(n))
+	return int(float64(total) / float64(visited) * float64(n))
 }
 
 // flat reports whether values refer to nothing.

@@ -158,7 +158,7 @@ func agrees(t time.Time, abbreviation string, offset int) bool {
 }
 
 const (
-	// maxUnknownZones is how many names one Decode looks up in vain. Each lookup costs
+	// maxUnknownZones is how many names one Decode looks up without success. Each lookup costs
 	// some system calls and the reading of a directory.
 	maxUnknownZones = 16
 
@@ -196,7 +196,7 @@ func location(name string) *time.Location {
 }
 
 // plausible reports whether name can be the name of a zone, like America/Argentina/Ushuaia or
-// Etc/GMT+1. Nothing that leads elsewhere in the file system is.
+// Etc/GMT+1. No path to another place in the file system is.
 func plausible(name string) bool {
 	if name == "" || len(name) > 64 || name[0] == '/' || name == "Local" {
 		return false

@@ -70,11 +70,10 @@ func Of(t reflect.Type) *Type {
 	return compile(t)
 }
 
-// Lookup returns the type that has this fingerprint, out of those that this process has met so
-// far: given to Of, part of such a type, or encoded behind an interface. It returns false if
-// there is none, or if two types share the fingerprint, as types of one name and structure
-// declared inside two functions do. Such types are told apart only by a process that has met
-// both.
+// Lookup returns the type that has this fingerprint, out of those that this process knows: given to
+// Of, part of such a type, or encoded behind an interface. It returns false if there is none, or if
+// two types share the fingerprint, as types of one name and structure declared inside two
+// functions do; only a process that knows both can tell.
 func Lookup(fingerprint uint64) (*Type, bool) {
 	known, ok := compiled.byFingerprint.Load(fingerprint)
 	if !ok || known.(*Type).ambiguous.Load() {
@@ -103,12 +102,12 @@ func (t *Type) Err() error {
 // those, whether their fields are exported or not.
 func (t *Type) Shareable() bool { return t.shareable }
 
-// compile makes the types of rt and of all that it is built from. They are published together,
+// compile makes the types of rt and of all its parts. They are published together,
 // so that a type in use never refers to one that is unfinished.
 func compile(rt reflect.Type) *Type {
 	compiled.Lock()
 	defer compiled.Unlock()
-	c := compiler{met: make(map[reflect.Type]*Type)}
+	c := compiler{found: make(map[reflect.Type]*Type)}
 	root := c.of(rt)
 	c.refuse()
 	for _, t := range c.order {
@@ -136,9 +135,9 @@ func register(t *Type) {
 	}
 }
 
-// A compiler holds the types of one call of compile, in the order in which they were met.
+// A compiler holds the types of one call of compile, in the order in which they were found.
 type compiler struct {
-	met   map[reflect.Type]*Type
+	found map[reflect.Type]*Type
 	order []*Type
 }
 
@@ -146,12 +145,12 @@ func (c *compiler) of(rt reflect.Type) *Type {
 	if known, ok := compiled.byType.Load(rt); ok {
 		return known.(*Type)
 	}
-	if t, ok := c.met[rt]; ok {
+	if t, ok := c.found[rt]; ok {
 		return t
 	}
 	t := &Type{rtype: rt, ptr: reflect.PointerTo(rt)}
 	t.mem, _ = memory(rt)
-	c.met[rt] = t
+	c.found[rt] = t
 	c.order = append(c.order, t)
 	if rt == timeType {
 		t.form = asTime

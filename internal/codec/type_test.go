@@ -229,7 +229,7 @@ func TestFingerprintOfAnotherProcess(t *testing.T) {
 		os.Stdout.WriteString("<" + print() + ">")
 		return
 	}
-	// Another order of meeting types, too.
+	// Types in another order, too.
 	cmd := exec.Command(os.Args[0], "-test.run=^TestFingerprintOfAnotherProcess$")
 	cmd.Env = append(os.Environ(), "CODEC_FINGERPRINTS=1")
 	out, err := cmd.Output()

@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-// Diff returns where want and got differ, or "" if nothing tells them apart but addresses. It is
+// Diff returns where want and got differ, or "" if they differ by addresses at most. It is
 // stricter than reflect.DeepEqual, to which an empty map is not nil but a NaN is not itself:
 // floats are compared as bits, nil is not empty, interfaces hold values of one type, times have
 // one instant, zone and location. Monotonic readings don't count.
@@ -67,22 +67,25 @@ func diff(path string, want, got reflect.Value) string {
 		}
 		return diffEntries(path, want, got)
 	case reflect.Struct:
-		want, got = addressable(want), addressable(got)
-		for i := range want.NumField() {
-			f := want.Type().Field(i)
-			if f.Name == "_" {
-				continue
-			}
-			if d := diff(path+"."+f.Name, exported(want.Field(i)), exported(got.Field(i))); d != "" {
-				return d
-			}
-		}
-		return ""
+		return diffFields(path, addressable(want), addressable(got))
 	case reflect.Func:
 		return differ(want.IsNil() && got.IsNil())
 	default:
 		return differ(want.Equal(got))
 	}
+}
+
+func diffFields(path string, want, got reflect.Value) string {
+	for i := range want.NumField() {
+		f := want.Type().Field(i)
+		if f.Name == "_" {
+			continue
+		}
+		if d := diff(path+"."+f.Name, exported(want.Field(i)), exported(got.Field(i))); d != "" {
+			return d
+		}
+	}
+	return ""
 }
 
 func diffElements(path string, want, got reflect.Value) string {

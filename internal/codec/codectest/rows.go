@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,7 +17,7 @@ import (
 type Row struct {
 	Name  string
 	Value any
-	Keep  bool // can be kept, so that refusing it is a loss; else it must be refused
+	Keep  bool // can be kept, so that refusing it is a loss; otherwise it must be refused
 }
 
 type (
@@ -100,22 +101,30 @@ func (f *Forgetful) UnmarshalText(b []byte) error {
 
 // Rows returns the table. Each call makes new values.
 func Rows() []Row {
-	var nilPointer *int
-	one := 1
-	shared := &one
+	return slices.Concat(scalarRows(), listRows(), namedAndAnyRows(), pointerRows(), structRows(), timeRows(),
+		marshalerRows(), refusedRows())
+}
+
+func row(name string, v any) Row    { return Row{name, v, true} }
+func refuse(name string, v any) Row { return Row{name, v, false} }
+
+var day = time.Date(2024, 7, 1, 12, 30, 15, 123456789, time.UTC)
+
+func rome() *time.Location {
 	rome, err := time.LoadLocation("Europe/Rome")
 	if err != nil {
 		panic(err)
 	}
-	day := time.Date(2024, 7, 1, 12, 30, 15, 123456789, time.UTC)
-	loop := &Tree{Label: "loop"}
-	loop.Left = loop
-	list := []any{nil}
-	list[0] = list
-	precise, _, _ := big.ParseFloat("1.25e-400", 10, 300, big.ToZero)
+	return rome
+}
+
+func link() *url.URL {
 	link, _ := url.Parse("https://us%20er:pw@example.com:8080/a%2Fb/c?q=1&q=2#frag")
-	row := func(name string, v any) Row { return Row{name, v, true} }
-	refuse := func(name string, v any) Row { return Row{name, v, false} }
+	return link
+}
+
+// scalarRows are numbers and strings.
+func scalarRows() []Row {
 	return []Row{
 		row("bool", []bool{true, false}),
 		row("int64 min", int64(math.MinInt64)),
@@ -127,6 +136,12 @@ func Rows() []Row {
 		row("float32 subnormal", math.Float32frombits(1)),
 		row("complex", complex(math.Copysign(0, -1), math.NaN())),
 		row("string of invalid UTF-8", "a\xff\x00b"),
+	}
+}
+
+// listRows are slices, arrays and maps, nil and empty ones above all.
+func listRows() []Row {
+	return []Row{
 		row("bytes nil", []byte(nil)),
 		row("bytes empty", []byte{}),
 		row("slice nil", []int(nil)),
@@ -145,6 +160,13 @@ func Rows() []Row {
 		row("array of 16 bytes", ID{0, 1, 254, 255}),
 		row("slice of empty structs", make([]struct{}, 5)),
 		row("set", map[string]struct{}{"a": {}, "b": {}}),
+	}
+}
+
+// namedAndAnyRows are values of named types, and of all types behind interfaces.
+func namedAndAnyRows() []Row {
+	rome := rome()
+	return []Row{
 		row("named types", struct {
 			C Celsius
 			N Name
@@ -163,6 +185,15 @@ func Rows() []Row {
 		row("any slices", []any{[]int{1}, []string{"a"}, []any{1, nil}, []byte("b"), []byte{}, [2]int{}}),
 		row("any maps", []any{map[string]any{"a": 1}, map[string]int{"a": 1}, map[int]any{1: nil}}),
 		row("any time", struct{ V any }{day.In(rome)}),
+	}
+}
+
+// pointerRows are pointers to nothing, to nil and to what others point at.
+func pointerRows() []Row {
+	var nilPointer *int
+	one := 1
+	shared := &one
+	return []Row{
 		row("pointer", &one),
 		row("pointer nil", struct{ P *int }{}),
 		row("pointer to nil pointer", struct{ P **int }{&nilPointer}),
@@ -173,6 +204,12 @@ func Rows() []Row {
 			M *map[string]int
 		}{&[]int{}, &map[string]int{}}),
 		row("pointers shared", []*int{shared, shared}),
+	}
+}
+
+// structRows are structs with tags, embedded fields and recursion.
+func structRows() []Row {
+	return []Row{
 		row("tag omitempty", Tagged{Kept: 0, Pointer: new(int)}),
 		row("tag omitempty, empty slice", Tagged{List: []int{}}),
 		row("tag minus", Tagged{Dropped: "kept"}),
@@ -188,6 +225,13 @@ func Rows() []Row {
 			Note string
 		}{day, "n"}),
 		row("tree", Tree{"root", &Tree{Label: "l"}, nil, []Tree{{Label: "m", Left: &Tree{}}}, map[string]*Tree{"n": nil}}),
+	}
+}
+
+// timeRows are times in all kinds of locations.
+func timeRows() []Row {
+	rome := rome()
+	return []Row{
 		row("time UTC", day),
 		row("time zero", time.Time{}),
 		row("time with monotonic part", time.Now()),
@@ -197,6 +241,13 @@ func Rows() []Row {
 		row("time in a fixed zone named as a location", day.AddDate(0, 6, 0).In(time.FixedZone("CET", 3600))),
 		row("time in year 12345", time.Date(12345, 1, 1, 0, 0, 0, 1, time.UTC)),
 		row("time before year 0", time.Date(-5000, 1, 1, 0, 0, 0, 1, time.UTC)),
+	}
+}
+
+// marshalerRows are values of types that only their own methods can encode.
+func marshalerRows() []Row {
+	precise, _, _ := big.ParseFloat("1.25e-400", 10, 300, big.ToZero)
+	return []Row{
 		row("big.Int", new(big.Int).Lsh(big.NewInt(-3), 200)),
 		row("big.Int zero", big.Int{}),
 		row("big.Rat", big.NewRat(1, 3)),
@@ -206,16 +257,25 @@ func Rows() []Row {
 			P netip.Prefix
 			A netip.AddrPort
 		}{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParseAddrPort("[::1]:80")}),
-		row("url.URL", link),
+		row("url.URL", link()),
 		row("regexp.Regexp", regexp.MustCompile("a(b|c)*")),
 		row("sql.NullString", sql.NullString{String: "kept though invalid"}),
 		row("own text marshaler", Money{-12345}),
 		row("own text marshaler in map key", map[Money]int{{1}: 1, {2}: 2}),
+	}
+}
 
+// refusedRows are values that a codec has to refuse.
+func refusedRows() []Row {
+	loop := &Tree{Label: "loop"}
+	loop.Left = loop
+	list := []any{nil}
+	list[0] = list
+	return []Row{
 		refuse("url.URL that String alters", url.URL{Host: "h", Path: "relative"}),
 		refuse("regexp.Regexp, leftmost-longest", regexp.MustCompilePOSIX("a+|b")),
 		refuse("own marshaler that loses", Forgetful{"n", "s"}),
-		refuse("embedded marshaler that loses", Stamped{*link, "note"}),
+		refuse("embedded marshaler that loses", Stamped{*link(), "note"}),
 		refuse("unexported field", Hidden{1, 2}),
 		refuse("unexported field behind pointer", []*Hidden{{1, 2}}),
 		refuse("unexported field behind any", struct{ V any }{Hidden{1, 2}}),
@@ -226,7 +286,7 @@ func Rows() []Row {
 		refuse("func", WithFunc{func() {}}),
 		refuse("func nil", WithFunc{}),
 		refuse("chan", WithChan{make(chan int)}),
-		refuse("map with pointer keys", map[*int]int{shared: 1}),
+		refuse("map with pointer keys", map[*int]int{new(int): 1}),
 		refuse("cycle of pointers", loop),
 		refuse("cycle of slices", list),
 	}

@@ -1,4 +1,4 @@
-package cachekey
+package keyenc
 
 import (
 	"reflect"
@@ -9,7 +9,7 @@ import (
 // slices and maps can lead back to where the walk came from, so each of them enters it.
 //
 // Almost no value is deep: the first levels are only counted. From there on, the walk
-// remembers what it is inside of and fails when it meets one of those again. It forgets
+// records what it is inside of and fails when it reaches one of those again. It removes
 // them when it leaves, so that what is shared without a cycle is rendered each time.
 type walk struct {
 	depth  int

@@ -1,4 +1,4 @@
-package cachekey
+package funcname
 
 //lint:file-ignore U1000 some fields and types are there for reflection to find
 
@@ -19,7 +19,7 @@ import (
 
 // The compiler's names of literals and the first line that a function's code has depend on how it
 // is compiled; the identity must not.
-func TestDescribe_K13_AnyBuild(t *testing.T) {
+func TestDescribe_AnyBuild(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles a program several times")
 	}
@@ -54,6 +54,8 @@ func TestDescribe_K13_AnyBuild(t *testing.T) {
 	}
 }
 
+const here = "github.com/cacheutils/cacheutils/internal/funcname."
+
 type shop struct{ name string }
 
 func (s shop) Open(day int) bool { return day < 6 }
@@ -71,43 +73,43 @@ type knot struct {
 
 func max2[T int | string](a, b T) T { return max(a, b) }
 
-func TestFuncName(t *testing.T) {
+func TestDescribe_Name(t *testing.T) {
 	literal := func(int) int { return 0 }
 	for _, c := range []struct {
 		name string
 		fn   any
 		want string // a pattern
 	}{
-		{"function", Build, `Build:\d+`},
-		{"K13 method expression", shop.Open, `shop\.Open:\d+`},
-		{"K13 pointer to the same", (*shop).Open, `shop\.Open:\d+`},
-		{"K13 pointer receiver", (*shop).Rename, `shop\.Rename:\d+`},
-		{"K13 method value", shop{}.Open, `shop\.Open`},
-		{"K13 interface method", opener.Open, `opener\.Open`},
-		{"K13 promoted", chain.Open, `chain\.Open:\d+`},
-		{"K13 promoted from an interface", knot.Open, `knot\.Open`},
-		{"K13 generic of int", max2[int], `max2\[func\(int,int\)int\]:\d+`},
-		{"K13 generic of string", max2[string], `max2\[func\(string,string\)string\]:\d+`},
-		{"K13 literal", literal, `funcname_test\.go:\d+`},
+		{"function", Describe, `Describe:\d+`},
+		{"method expression", shop.Open, `shop\.Open:\d+`},
+		{"pointer to the same", (*shop).Open, `shop\.Open:\d+`},
+		{"pointer receiver", (*shop).Rename, `shop\.Rename:\d+`},
+		{"method value", shop{}.Open, `shop\.Open`},
+		{"interface method", opener.Open, `opener\.Open`},
+		{"promoted", chain.Open, `chain\.Open:\d+`},
+		{"promoted from an interface", knot.Open, `knot\.Open`},
+		{"generic of int", max2[int], `max2\[func\(int,int\)int\]:\d+`},
+		{"generic of string", max2[string], `max2\[func\(string,string\)string\]:\d+`},
+		{"literal", literal, `funcname_test\.go:\d+`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := FuncName(c.fn)
+			got, err := Describe(c.fn)
 			if err != nil {
-				t.Fatalf("FuncName: %v", err)
+				t.Fatalf("Describe: %v", err)
 			}
-			if !regexp.MustCompile("^" + regexp.QuoteMeta(here) + c.want + "$").MatchString(got) {
-				t.Errorf("FuncName: %s, want %s%s", got, here, c.want)
+			if !regexp.MustCompile("^" + regexp.QuoteMeta(here) + c.want + "$").MatchString(got.Name) {
+				t.Errorf("Describe: the name %s, want %s%s", got.Name, here, c.want)
 			}
 		})
 	}
-	byValue, _ := FuncName(shop.Open)
-	byPointer, _ := FuncName((*shop).Open)
-	if byValue != byPointer {
-		t.Errorf("method expressions of one method: %s and %s", byValue, byPointer)
+	byValue, _ := Describe(shop.Open)
+	byPointer, _ := Describe((*shop).Open)
+	if byValue.Name != byPointer.Name {
+		t.Errorf("method expressions of one method: %s and %s", byValue.Name, byPointer.Name)
 	}
 }
 
-func TestDescribe_K8_SharedIdentity(t *testing.T) {
+func TestDescribe_ClosuresShareAName(t *testing.T) {
 	closure := func(n int) func() int { return func() int { return n } }
 	one, two := closure(1), closure(2)
 	a, _ := Describe(one)
@@ -128,8 +130,8 @@ func TestDescribe_Receiver(t *testing.T) {
 		{"interface", opener.Open, true},
 		{"generic", (*box[int]).get, true},
 		{"method value", shop{}.Open, false},
-		{"M7 function of the type", func(shop, int) bool { return true }, false},
-		{"M7 closure of a method", shop{}.closure(), false},
+		{"function of the type", func(shop, int) bool { return true }, false},
+		{"closure of a method", shop{}.closure(), false},
 		{"function", strings.ToUpper, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -144,6 +146,8 @@ func TestDescribe_Receiver(t *testing.T) {
 	}
 }
 
+type box[T any] struct{ value T }
+
 func (b *box[T]) get() T { return b.value }
 
 func (s shop) closure() func(shop) string { return func(o shop) string { return s.name + o.name } }
@@ -155,16 +159,16 @@ func TestDescribe_Errors(t *testing.T) {
 		fn   any
 		want string
 	}{
-		{"nil", nil, "no func"},
-		{"M8 no func", shop{}, "a cachekey.shop is no func"},
+		{"nil", nil, "nil is not a func"},
+		{"not a func", shop{}, "a funcname.shop is not a func"},
 		{"nil func", (func())(nil), "nil func()"},
-		{"K13 MakeFunc", made.Interface(), "decorators.Key"},
-		{"K13 reflect's method value", reflect.ValueOf(shop{}).Method(0).Interface(), "decorators.Key"},
+		{"MakeFunc", made.Interface(), "decorators.Key"},
+		{"reflect's method value", reflect.ValueOf(shop{}).Method(0).Interface(), "decorators.Key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := FuncName(c.fn)
+			_, err := Describe(c.fn)
 			if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("FuncName: error %v, want one that wraps ErrInvalidKey and has %q", err, c.want)
+				t.Errorf("Describe: error %v, want one that wraps ErrInvalidKey and contains %q", err, c.want)
 			}
 		})
 	}
@@ -223,5 +227,12 @@ func TestDependencyPackage(t *testing.T) {
 		if got := packageOf(c.file, c.named); got != c.want {
 			t.Errorf("packageOf(%s, %s): %s, want %s", c.file, c.named, got, c.want)
 		}
+	}
+}
+
+func BenchmarkDescribe(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = Describe(Describe)
 	}
 }

@@ -1,4 +1,4 @@
-package cachekey
+package funcname
 
 import (
 	"path"
@@ -16,11 +16,11 @@ import (
 //   - compiled with -trimpath or for coverage, a file's name begins with the path of its package;
 //   - files of dependencies lie in a folder named after the module and its version;
 //   - files of the main module lie below its root, which a function of the module on the call
-//     stack gives away: its file ends like the path of its package.
+//     stack reveals: its file ends like the path of its package.
 //
-// If none of these says anything, the package in the compiler's name is taken.
+// If none of these applies, the package is the one in the compiler's name.
 
-// packageOf returns the path of the package that file belongs to, named if it isn't found out.
+// packageOf returns the path of the package that file belongs to, or named if that isn't found.
 func packageOf(file, named string) string {
 	file = strings.ReplaceAll(file, `\`, "/")
 	dir := path.Dir(file)

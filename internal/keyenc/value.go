@@ -1,4 +1,4 @@
-package cachekey
+package keyenc
 
 import (
 	"bytes"
@@ -22,10 +22,6 @@ func (s *scope) appendAny(dst []byte, x any, w walk) ([]byte, error) {
 		return appendString(dst, x), nil
 	case float64:
 		return appendFloat(dst, x, 64), nil
-	case Tuple:
-		if x != nil {
-			return s.enterTuple(dst, x, w)
-		}
 	}
 	return s.appendDynamic(dst, reflect.ValueOf(x), w)
 }
@@ -112,7 +108,7 @@ func (n *node) appendValue(dst []byte, v reflect.Value, wasNamed bool, w walk) (
 	return n.append(dst, c.UnsafePointer(), w)
 }
 
-// appendPointer renders what p points at. Where that can be None itself, & tells nil from it.
+// appendPointer renders what p points at. Where that can be None itself, & distinguishes it from nil.
 func (n *node) appendPointer(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
 	if p == nil {
 		return append(dst, "None"...), nil
@@ -147,7 +143,7 @@ func (n *node) appendSlice(dst []byte, p unsafe.Pointer, length int, w walk) ([]
 	if err != nil {
 		return dst, err
 	}
-	if n.typ == tupleType {
+	if n.tuple {
 		dst, err = n.scope.appendTuple(dst, unsafe.Slice((*any)(p), length), w)
 	} else {
 		dst, err = n.appendList(dst, p, length, w)
@@ -156,7 +152,7 @@ func (n *node) appendSlice(dst []byte, p unsafe.Pointer, length int, w walk) ([]
 	return dst, err
 }
 
-// isBytes reports whether the slice or array is one of bytes that have no text of their own.
+// isBytes reports whether the elements of the slice or array are bytes without a text of their own.
 func (n *node) isBytes() bool {
 	return n.typ.Elem().Kind() == reflect.Uint8 && !n.elem.asText
 }
@@ -179,15 +175,10 @@ func (n *node) appendList(dst []byte, p unsafe.Pointer, length int, w walk) ([]b
 	return append(dst, ']'), nil
 }
 
-func (s *scope) enterTuple(dst []byte, t Tuple, w walk) ([]byte, error) {
-	at := visit{p: unsafe.Pointer(unsafe.SliceData(t)), len: len(t), typ: tupleType}
-	w, err := w.enter(at)
-	if err != nil {
-		return dst, err
-	}
-	dst, err = s.appendTuple(dst, t, w)
-	w.leave(at)
-	return dst, err
+// isTuple reports whether t is cachekey.Tuple, a []any. Package cachekey imports this one, which
+// therefore knows the type by its name.
+func isTuple(t reflect.Type) bool {
+	return t.Name() == "Tuple" && t.PkgPath() == "github.com/cacheutils/cacheutils/cachekey"
 }
 
 func (s *scope) appendTuple(dst []byte, t []any, w walk) ([]byte, error) {
@@ -209,7 +200,7 @@ func (s *scope) appendTuple(dst []byte, t []any, w walk) ([]byte, error) {
 
 // appendMap renders the map m, which must not come from an unexported field. The entries are
 // sorted by the text of the key and then of the value: keys that are equal as texts without
-// being equal, as NaNs and pointers, come in one order, too.
+// being equal, such as NaNs and pointers, have a definite order too.
 func (n *node) appendMap(dst []byte, m reflect.Value, w walk) ([]byte, error) {
 	if m.IsNil() {
 		return append(dst, "None"...), nil

@@ -1,4 +1,4 @@
-// Funcs prints what cachekey finds out about functions of each shape. Its output is to be the
+// Funcs prints what funcname finds out about functions of each shape. Its output is to be the
 // same however it is compiled.
 package main
 
@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/cacheutils/cacheutils/cachekey"
-	"github.com/cacheutils/cacheutils/cachekey/testdata/funcs/geo"
-	v2 "github.com/cacheutils/cacheutils/cachekey/testdata/funcs/geo.v2"
+	"github.com/cacheutils/cacheutils/internal/funcname"
+	"github.com/cacheutils/cacheutils/internal/funcname/testdata/funcs/geo"
+	v2 "github.com/cacheutils/cacheutils/internal/funcname/testdata/funcs/geo.v2"
 )
 
 func show(shape string, fn any) {
-	f, err := cachekey.Describe(fn)
+	f, err := funcname.Describe(fn)
 	if err != nil {
 		fmt.Println(shape, err)
 		os.Exit(1)

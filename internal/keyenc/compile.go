@@ -1,4 +1,4 @@
-package cachekey
+package keyenc
 
 import (
 	"reflect"
@@ -8,8 +8,7 @@ import (
 // How a type becomes an encoder: compiler.node visits each type that can be reached from the
 // root once and leaves a node with a closure, body, that renders the value behind a pointer.
 // Closures refer to the nodes of their parts, not to the parts' closures, so that recursive
-// types end. Nothing about a type is decided while values are rendered, but for what is behind
-// interfaces.
+// types end. While values are rendered, nothing about a type is decided except behind interfaces.
 
 // An appendFunc appends the rendering of the value that p points at.
 type appendFunc func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error)
@@ -26,7 +25,8 @@ type node struct {
 	full  string
 
 	none     bool // values may be None
-	inPlace  bool // body keeps nothing of its pointer, and hands it to nobody else's code
+	tuple    bool // the type is cachekey.Tuple
+	inPlace  bool // body does not retain its pointer, nor pass it to code of other packages
 	asText   bool // the type has a text of its own: its kind doesn't say how it is rendered
 	fallback form // behind an interface, which values are rendered bare
 
@@ -39,10 +39,10 @@ type node struct {
 type form uint8
 
 const (
-	typed        form = iota // none
+	typed        form = iota // no values
 	bare                     // all but nil
 	bareBig                  // *big.Int, where no int64 can hold it
-	bareAnyKeyed             // map[any]any, where a key is no string
+	bareAnyKeyed             // map[any]any, where a key is not a string
 )
 
 var (
@@ -56,7 +56,6 @@ var (
 		reflect.TypeFor[[]byte]():         bare,
 		reflect.TypeFor[[]any]():          bare,
 		reflect.TypeFor[map[string]any](): bare,
-		tupleType:                         bare,
 		mapAnyKeyedType:                   bareAnyKeyed,
 		reflect.PointerTo(bigIntType):     bareBig,
 	}
@@ -65,7 +64,7 @@ var (
 type compiler struct {
 	scope *scope
 	nodes map[reflect.Type]*node
-	flat  bool // nothing but scalars, strings, times, structs and arrays was met
+	flat  bool // only scalars, strings, times, structs and arrays were reached
 }
 
 // node returns the node of t, which was reached by way of at.
@@ -73,16 +72,19 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 	if n, ok := c.nodes[t]; ok {
 		return n, nil
 	}
-	n := &node{typ: t, full: TypeName(t), fallback: bareTypes[t], scope: c.scope}
+	n := &node{typ: t, full: TypeName(t), fallback: bareTypes[t], tuple: isTuple(t), scope: c.scope}
+	if n.tuple {
+		n.fallback = bare
+	}
 	c.nodes[t] = n
 	if fields, ok := c.scope.attrs[t]; ok {
 		return n, c.structNode(n, fields, at)
 	}
 	if body := ownText(t); body != nil {
-		c.flat = c.flat && t == timeType // no other is known to let go of the pointer
+		c.flat = c.flat && t == timeType // no other is known not to retain the pointer
 		n.asText, n.inPlace, n.body = true, t == timeType, body
 		if t != bigIntType {
-			n.named, n.name = true, escapeName(t.String())
+			n.named, n.name = true, EscapeName(t.String())
 		}
 		return n, nil
 	}
@@ -90,7 +92,12 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 		n.inPlace, n.body = true, body
 		return n, nil
 	}
-	var err error
+	return n, c.composite(n, at)
+}
+
+// composite completes the node of a type that is made of others; the remaining kinds can't be in a key.
+func (c *compiler) composite(n *node, at trail) (err error) {
+	t := n.typ
 	switch t.Kind() {
 	case reflect.Struct:
 		err = c.structNode(n, countedFields(t), at)
@@ -104,7 +111,7 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 		c.flat, n.none, n.inPlace = false, true, true
 		n.elem, err = c.node(t.Elem(), at.step("[]"))
 		n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
-			// Whatever the element type, a slice's header is laid out as that of a []byte.
+			// The header of a slice has the layout of a []byte's, whatever the element type.
 			s := *(*[]byte)(p)
 			return n.appendSlice(dst, unsafe.Pointer(unsafe.SliceData(s)), len(s), w)
 		}
@@ -128,7 +135,7 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 	default:
 		err = &TypeError{Root: at.root, Path: at.String(), Type: t}
 	}
-	return n, err
+	return err
 }
 
 func (n *node) interfaceBody() appendFunc {
@@ -147,7 +154,7 @@ func (n *node) append(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
 	return n.body(append(dst, n.name...), p, w)
 }
 
-// unexported is the error for a value that reflection doesn't let out.
+// unexported is the error for a value that reflection doesn't give access to.
 func (n *node) unexported() error {
 	return invalid("a value of type %s was read from an unexported field and can't be addressed; give the struct around it", n.full)
 }
@@ -158,9 +165,9 @@ func (c *compiler) structNode(n *node, fields []int, at trail) error {
 		intro  string // what stands before the value, its type's name included
 		offset uintptr
 		body   appendFunc
-		node   *node // where body isn't known yet
+		node   *node // of the value, where body isn't known yet
 	}
-	n.named, n.name = true, escapeName(n.typ.Name())
+	n.named, n.name = true, EscapeName(n.typ.Name())
 	if n.name == "" {
 		n.name = "struct"
 	}
@@ -203,7 +210,7 @@ func (c *compiler) structNode(n *node, fields []int, at trail) error {
 	return nil
 }
 
-// countedFields returns the indices of t's fields but for blank ones and those that are tagged
+// countedFields returns the indices of t's fields, without blank ones and those that are tagged
 // cachekey:"-".
 func countedFields(t reflect.Type) []int {
 	var counted []int

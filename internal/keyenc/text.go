@@ -1,4 +1,4 @@
-package cachekey
+package keyenc
 
 import (
 	"strconv"
@@ -8,11 +8,11 @@ import (
 
 const hexDigits = "0123456789abcdef"
 
-// appendString renders s as repr of Python does, but for spaces, which are \x20, and for bytes
-// that are no UTF-8, which are \udc80 to \udcff.
+// appendString renders s as repr of Python does, except spaces, which are \x20, and bytes
+// that are not UTF-8, which are \udc80 to \udcff.
 //
-// It loses nothing. What begins with a backslash is one rune, or one byte where it is a surrogate,
-// which no rune is; everything else stands for itself.
+// It loses nothing. What begins with a backslash is one rune, or one byte if it is a surrogate, since
+// runes are not; all other characters stand for themselves.
 func appendString(dst []byte, s string) []byte {
 	if isPlain(s) {
 		return append(append(append(dst, '\''), s...), '\'')
@@ -31,7 +31,7 @@ func isPlain(s string) bool {
 	return true
 }
 
-// plain has the bytes that stand for themselves whatever the quote.
+// plain contains the bytes that stand for themselves whatever the quote.
 var plain = func() (bytes [256]bool) {
 	for c := '!'; c <= '~'; c++ {
 		bytes[c] = c != '\'' && c != '"' && c != '\\'
@@ -62,7 +62,7 @@ func appendEscaped(dst []byte, s string, quote byte) []byte {
 	return dst
 }
 
-// appendBytes renders b as repr of Python renders bytes, but for spaces, which are \x20.
+// appendBytes renders b as repr of Python renders bytes, except spaces, which are \x20.
 func appendBytes(dst, b []byte) []byte {
 	quote := quoteFor(b)
 	dst = append(dst, 'b', quote)
@@ -124,13 +124,14 @@ func appendEscape(dst []byte, r rune) []byte {
 	return dst
 }
 
-// escapeName makes the name of a type or package fit for a key: %2e and the like, which the
-// compiler writes in package paths, are undone, and spaces and control characters go.
+// EscapeName makes the name of a type or package legal in a key: %2e and the like, which the
+// compiler writes in package paths, are decoded, and spaces and control characters are dropped or
+// escaped.
 //
 // Names of type arguments hold both, as in Box[struct { X int "json:\"x y\"" }]. Within quotes a
-// space becomes \x20, which Go's quoting never gives; outside of them spaces are dropped beside
+// space becomes \x20, which Go's quoting never produces; outside of them spaces are dropped next to
 // punctuation and become \x20 between words.
-func escapeName(name string) string {
+func EscapeName(name string) string {
 	if !strings.ContainsAny(name, " %\"\\\x7f") && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
 		return name
 	}

@@ -1,4 +1,4 @@
-package cachekey
+package keyenc_test
 
 //lint:file-ignore U1000 some fields and types are there for reflection to find
 
@@ -16,7 +16,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/keyenc"
 )
+
+const here = "github.com/cacheutils/cacheutils/internal/keyenc_test."
+
+type city struct {
+	id   int
+	lang string
+}
+
+type lang string
+
+type keyed struct{ text string }
+
+func (k keyed) CacheKey() string { return k.text }
+
+type keyedByPointer struct{ text string }
+
+func (k *keyedByPointer) CacheKey() string { return k.text }
 
 type tree struct {
 	name     string
@@ -31,7 +50,7 @@ type mixed struct {
 	at      *time.Time
 	n       *big.Int
 	any     any
-	keyer   Keyer
+	keyer   cachekey.Keyer
 	key     *keyedByPointer
 	raw     []byte
 	pp      **int
@@ -40,10 +59,10 @@ type mixed struct {
 }
 
 // statically renders v, which is passed by pointer, with the encoder of its own type.
-func statically(t *testing.T, p any, attrs Attrs) string {
+func statically(t *testing.T, p any, attrs keyenc.Attrs) string {
 	t.Helper()
 	v := reflect.ValueOf(p).Elem()
-	e, err := EncoderOf(v.Type(), attrs)
+	e, err := keyenc.EncoderOf(v.Type(), attrs)
 	if err != nil {
 		t.Fatalf("EncoderOf(%s): %v", v.Type(), err)
 	}
@@ -80,8 +99,8 @@ func TestEncoder_Static(t *testing.T) {
 		{"named string", ptr(lang("it")), `'it'`},
 		{"any", ptr(any(int64(5))), `int64(5)`},
 		{"any nil", ptr(any(nil)), `None`},
-		{"Keyer", ptr(Keyer(keyed{"a"})), here + `keyed('a')`},
-		{"Keyer nil", ptr(Keyer(nil)), `None`},
+		{"Keyer", ptr(cachekey.Keyer(keyed{"a"})), here + `keyed('a')`},
+		{"Keyer nil", ptr(cachekey.Keyer(nil)), `None`},
 		{"pointer", &pone, `1`},
 		{"pointer nil", &none, `None`},
 		{"pointer to pointer", ptr(&pone), `&1`},
@@ -95,9 +114,9 @@ func TestEncoder_Static(t *testing.T) {
 		{"array of structs", ptr([1]city{{1, "x"}}), `[city{id=1,lang='x'}]`},
 		{"slice of empty structs", ptr([]struct{}{{}, {}}), `[struct{},struct{}]`},
 		{"map", ptr(map[city][]byte{{1, "a"}: nil}), `{city{id=1,lang='a'}:None}`},
-		{"tuple", ptr(Tuple{1}), `(1,)`},
-		{"tuple nil", ptr(Tuple(nil)), `None`},
-		{"kwargs", ptr(Kwargs{"a": 1}), `{'a':1}`},
+		{"tuple", ptr(cachekey.Tuple{1}), `(1,)`},
+		{"tuple nil", ptr(cachekey.Tuple(nil)), `None`},
+		{"kwargs", ptr(cachekey.Kwargs{"a": 1}), `{'a':1}`},
 		{"big", big.NewInt(7), `7`},
 		{"big pointer", ptr(big.NewInt(7)), `7`},
 		{"netip", ptr(netip.MustParseAddr("1.2.3.4")), `netip.Addr('1.2.3.4')`},
@@ -106,7 +125,7 @@ func TestEncoder_Static(t *testing.T) {
 		{"recursive", &tree{name: "a", left: &tree{}, children: []tree{{name: "b"}}, byName: map[string]*tree{"x": nil}},
 			`tree{name='a',left=tree{name='',left=None,children=None,byName=None},children=[tree{name='b',left=None,children=None,byName=None}],byName={'x':None}}`},
 		{"mixed", &mixed{addr: netip.MustParseAddr("1.2.3.4"), at: &time.Time{}, n: big.NewInt(3), any: int8(1), keyer: &keyed{"k"}, key: &keyedByPointer{"p"}, raw: []byte("r"), pp: &pone, skipped: make(chan int)},
-			`mixed{addr=netip.Addr('1.2.3.4'),at=time.Time('0001-01-01T00:00:00Z'),n=3,any=int8(1),keyer=*` + here + `keyed('k'),key=cachekey.keyedByPointer('p'),raw=b'r',pp=&1,inner=struct{a=0,b=0}}`},
+			`mixed{addr=netip.Addr('1.2.3.4'),at=time.Time('0001-01-01T00:00:00Z'),n=3,any=int8(1),keyer=*` + here + `keyed('k'),key=keyenc_test.keyedByPointer('p'),raw=b'r',pp=&1,inner=struct{a=0,b=0}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, statically(t, c.p, nil)); diff != "" {
@@ -125,21 +144,21 @@ func TestEncoder_Attrs(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		p     any
-		attrs Attrs
+		attrs keyenc.Attrs
 		want  string
 	}{
-		{"one field", &city{1, "it"}, Attrs{cityType: {"lang"}}, `city{lang='it'}`},
-		{"by pointer type", &city{1, "it"}, Attrs{reflect.PointerTo(cityType): {"lang"}}, `city{lang='it'}`},
-		{"order of the struct", &city{1, "it"}, Attrs{cityType: {"lang", "id", "lang"}}, `city{id=1,lang='it'}`},
-		{"none listed", &city{1, "it"}, Attrs{cityType: nil}, `city{id=1,lang='it'}`},
-		{"nested", &[]*city{{1, "it"}}, Attrs{cityType: {"id"}}, `[city{id=1}]`},
-		{"K4 behind an interface", ptr(any(Tuple{city{1, "it"}})), Attrs{cityType: {"id"}}, `(` + here + `city{id=1},)`},
-		{"K4 unlisted types are whole", ptr(any(Tuple{keyed{"x"}, struct{ a int }{1}})), Attrs{cityType: {"id"}}, `(` + here + `keyed('x'),struct{` + here + `a:int}{a=1})`},
-		{"before CacheKey", &keyed{"x"}, Attrs{reflect.TypeFor[keyed](): {"text"}}, `keyed{text='x'}`},
+		{"one field", &city{1, "it"}, keyenc.Attrs{cityType: {"lang"}}, `city{lang='it'}`},
+		{"by pointer type", &city{1, "it"}, keyenc.Attrs{reflect.PointerTo(cityType): {"lang"}}, `city{lang='it'}`},
+		{"order of the struct", &city{1, "it"}, keyenc.Attrs{cityType: {"lang", "id", "lang"}}, `city{id=1,lang='it'}`},
+		{"none listed", &city{1, "it"}, keyenc.Attrs{cityType: nil}, `city{id=1,lang='it'}`},
+		{"nested", &[]*city{{1, "it"}}, keyenc.Attrs{cityType: {"id"}}, `[city{id=1}]`},
+		{"behind an interface", ptr(any(cachekey.Tuple{city{1, "it"}})), keyenc.Attrs{cityType: {"id"}}, `(` + here + `city{id=1},)`},
+		{"unlisted types are whole", ptr(any(cachekey.Tuple{keyed{"x"}, struct{ a int }{1}})), keyenc.Attrs{cityType: {"id"}}, `(` + here + `keyed('x'),struct{` + here + `a:int}{a=1})`},
+		{"before CacheKey", &keyed{"x"}, keyenc.Attrs{reflect.TypeFor[keyed](): {"text"}}, `keyed{text='x'}`},
 		{"around a chan", &struct {
 			a int
 			c chan int
-		}{a: 1}, Attrs{reflect.TypeFor[struct {
+		}{a: 1}, keyenc.Attrs{reflect.TypeFor[struct {
 			a int
 			c chan int
 		}](): {"a"}}, `struct{a=1}`},
@@ -165,7 +184,7 @@ func TestEncoderOf_Errors(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		typ   reflect.Type
-		attrs Attrs
+		attrs keyenc.Attrs
 		want  string
 	}{
 		{"nil", nil, nil, "nil type"},
@@ -176,20 +195,20 @@ func TestEncoderOf_Errors(t *testing.T) {
 		{"map key", reflect.TypeFor[map[chan int]int](), nil, "[key] of"},
 		{"mutually recursive", reflect.TypeFor[evenOdd](), nil, "odd.even.odd.bad of"},
 		{"tag", reflect.TypeFor[tagged](), nil, `tag cachekey:"a" of field A of`},
-		{"unknown field", reflect.TypeFor[int](), Attrs{reflect.TypeFor[city](): {"name"}}, `city has no field "name"; it has id, lang`},
-		{"attributes of no struct", reflect.TypeFor[int](), Attrs{reflect.TypeFor[int](): {"name"}}, "attributes of int"},
+		{"unknown field", reflect.TypeFor[int](), keyenc.Attrs{reflect.TypeFor[city](): {"name"}}, `city has no field "name"; it has id, lang`},
+		{"attributes of an int", reflect.TypeFor[int](), keyenc.Attrs{reflect.TypeFor[int](): {"name"}}, "attributes of int, which is not a struct type"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for range 2 { // the second answer comes from the cache
-				_, err := EncoderOf(c.typ, c.attrs)
+				_, err := keyenc.EncoderOf(c.typ, c.attrs)
 				if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), c.want) {
-					t.Errorf("EncoderOf: error %v, want one that wraps ErrInvalidKey and has %q", err, c.want)
+					t.Errorf("EncoderOf: error %v, want one that wraps ErrInvalidKey and contains %q", err, c.want)
 				}
 			}
 		})
 	}
-	var typeErr *TypeError
-	_, err := EncoderOf(reflect.TypeFor[pool](), nil)
+	var typeErr *keyenc.TypeError
+	_, err := keyenc.EncoderOf(reflect.TypeFor[pool](), nil)
 	if !errors.As(err, &typeErr) || typeErr.Path != "conns[][].notify" || typeErr.Type != reflect.TypeFor[chan<- bool]() {
 		t.Errorf("EncoderOf: %#v", err)
 	}
@@ -205,7 +224,7 @@ type oddEven2 struct {
 }
 
 func TestEncoder_WrongValue(t *testing.T) {
-	e, err := EncoderOf(reflect.TypeFor[city](), nil)
+	e, err := keyenc.EncoderOf(reflect.TypeFor[city](), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +249,7 @@ func TestEncoder_Concurrent(t *testing.T) {
 		wg.Go(func() {
 			for range 200 {
 				for _, typ := range []reflect.Type{reflect.TypeFor[tree](), reflect.TypeFor[city](), reflect.TypeFor[[2]city]()} {
-					e, err := EncoderOf(typ, nil)
+					e, err := keyenc.EncoderOf(typ, nil)
 					if err != nil {
 						t.Error(err)
 						return
@@ -257,7 +276,7 @@ func TestEncoder_Allocations(t *testing.T) {
 	dst := make([]byte, 0, 256)
 	for _, x := range values {
 		v := reflect.ValueOf(x)
-		e, err := EncoderOf(v.Type(), nil)
+		e, err := keyenc.EncoderOf(v.Type(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -302,7 +321,7 @@ func TestEncoder_Scalar(t *testing.T) {
 		{struct{}{}, reflect.Invalid},
 		{time.Time{}, reflect.Invalid},
 	} {
-		e, err := EncoderOf(reflect.TypeOf(c.value), nil)
+		e, err := keyenc.EncoderOf(reflect.TypeOf(c.value), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package cachekey
+package keyenc
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 // cacheutils.ErrInvalidKey.
 type TypeError struct {
 	Root reflect.Type // the type that was to be rendered
-	Path string       // from Root to the offending part, like Conn.Notify or Filters[].Match; empty if Root itself is it
+	Path string       // from Root to the offending part, like Conn.Notify or Filters[].Match; empty for Root itself
 	Type reflect.Type // the type of that part: a channel, a func or an unsafe.Pointer
 }
 
@@ -46,7 +46,7 @@ func (p trail) field(name string) trail {
 	return p.step(name)
 }
 
-// step has room for no more than its steps, so that no two trails share an array.
+// step clips the capacity to the length, so that no two trails share an array.
 func (p trail) step(s string) trail {
 	return trail{p.root, append(p.steps[:len(p.steps):len(p.steps)], s)}
 }

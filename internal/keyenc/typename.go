@@ -1,4 +1,4 @@
-package cachekey
+package keyenc
 
 import (
 	"reflect"
@@ -19,9 +19,9 @@ func TypeName(t reflect.Type) string {
 func appendType(dst []byte, t reflect.Type) []byte {
 	if name := t.Name(); name != "" {
 		if t.PkgPath() != "" {
-			dst = append(append(dst, escapeName(t.PkgPath())...), '.')
+			dst = append(append(dst, EscapeName(t.PkgPath())...), '.')
 		}
-		return append(dst, escapeName(name)...)
+		return append(dst, EscapeName(name)...)
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -44,7 +44,7 @@ func appendType(dst []byte, t reflect.Type) []byte {
 	case reflect.Interface:
 		return appendInterfaceType(dst, t)
 	}
-	return append(dst, escapeName(t.String())...)
+	return append(dst, EscapeName(t.String())...)
 }
 
 // appendSignature renders the func type t from its parameters on.
@@ -90,7 +90,7 @@ func appendStructType(dst []byte, t reflect.Type) []byte {
 			dst = append(dst, '+')
 		}
 		if f.PkgPath != "" {
-			dst = append(append(dst, escapeName(f.PkgPath)...), '.')
+			dst = append(append(dst, EscapeName(f.PkgPath)...), '.')
 		}
 		dst = append(append(dst, f.Name...), ':')
 		dst = appendType(dst, f.Type)
@@ -112,7 +112,7 @@ func appendInterfaceType(dst []byte, t reflect.Type) []byte {
 			dst = append(dst, ';')
 		}
 		if m.PkgPath != "" {
-			dst = append(append(dst, escapeName(m.PkgPath)...), '.')
+			dst = append(append(dst, EscapeName(m.PkgPath)...), '.')
 		}
 		dst = appendSignature(append(dst, m.Name...), m.Type)
 	}

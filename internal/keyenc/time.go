@@ -1,4 +1,4 @@
-package cachekey
+package keyenc
 
 import (
 	"reflect"
@@ -72,7 +72,7 @@ func isFixed(t time.Time, name, abbreviation string) bool {
 }
 
 // locationBody renders a location as ('Europe/Rome+01:00'): its name and its offset in 1970,
-// which tells zones from each other that were given one name.
+// which distinguishes zones of the same name.
 func locationBody(dst []byte, p unsafe.Pointer, _ walk) ([]byte, error) {
 	l := (*time.Location)(p)
 	_, offset := time.Unix(0, 0).In(l).Zone()

@@ -1,4 +1,4 @@
-package cachekey
+package keyenc
 
 import (
 	"fmt"
@@ -10,18 +10,18 @@ import (
 	"unsafe"
 )
 
-// Attrs says which fields of a struct type stand for it in keys, by the struct type (or a
+// Attrs lists which fields of a struct type stand for it in keys, by the struct type (or a
 // pointer to it). They are rendered in the order of the struct whatever the order here, and
-// count before a CacheKey or MarshalText method and before cachekey:"-" tags. A type with
-// no fields listed is rendered as if it were not there.
+// take precedence over a CacheKey or MarshalText method and over cachekey:"-" tags. A type
+// without listed fields is rendered as if it were not in the map.
 type Attrs map[reflect.Type][]string
 
 // An Encoder renders the values of one type. It is compiled once and may be used by any
 // number of goroutines.
 type Encoder struct {
 	root    *node
-	simple  reflect.Kind // Int for integers with a sign and String, where that is all there is to values
-	scratch *sync.Pool   // of *reflect.Value of the type; nil if values may keep a pointer to it
+	simple  reflect.Kind // Int for signed integers and String, where values are rendered as such; otherwise Invalid
+	scratch *sync.Pool   // of *reflect.Value of the type; nil if a pointer to it may be retained
 }
 
 // EncoderOf returns the encoder of t, which is rendered as a statically known type: struct
@@ -30,7 +30,7 @@ type Encoder struct {
 //
 // The error is a *TypeError, naming the path to the offending field, if a channel, a func or
 // an unsafe.Pointer can be reached from t through fields, elements, keys and pointers;
-// what is behind interfaces is checked when it is rendered. It is an error, too, if attrs
+// what is behind interfaces is checked when it is rendered. It is also an error if attrs
 // names a field that its type doesn't have. Every error wraps cacheutils.ErrInvalidKey.
 func EncoderOf(t reflect.Type, attrs Attrs) (*Encoder, error) {
 	if t == nil {
@@ -48,7 +48,7 @@ func EncoderOf(t reflect.Type, attrs Attrs) (*Encoder, error) {
 
 // Append appends the rendering of v, which must be of exactly the encoder's type. Values of
 // simple kinds and addressable ones are read in place, others are copied first. If it fails,
-// the error wraps cacheutils.ErrInvalidKey and what was appended is to be thrown away.
+// the error wraps cacheutils.ErrInvalidKey and what was appended has to be discarded.
 func (e *Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
 	if !v.IsValid() || v.Type() != e.root.typ {
 		return dst, invalid("encoder of %s was given %s", e.root.typ, describe(v))
@@ -82,9 +82,9 @@ func (e *Encoder) AppendPointer(dst []byte, p unsafe.Pointer) ([]byte, error) {
 	return e.root.append(dst, p, walk{})
 }
 
-// InPlace reports whether AppendPointer keeps nothing of the pointer that it is given, and hands it
-// to no method of the value's type: the pointer may then be to a variable on the stack that
-// the compiler doesn't know to be referred to. What the variable itself points at is not meant.
+// InPlace reports whether AppendPointer does not retain the pointer that it is given, nor pass it to
+// a method of the value's type: it may then point at a variable on the stack of which the
+// compiler doesn't know that it is referred to. Pointers within the value are another matter.
 func (e *Encoder) InPlace() bool { return e.root.inPlace }
 
 // Scalar returns the kind of values that are bools, numbers or strings and rendered as such, and by
@@ -97,7 +97,19 @@ func (e *Encoder) Scalar() reflect.Kind {
 	return reflect.Invalid
 }
 
-// A scope is the set of encoders that share one set of attributes. The encoders of types met
+// Append appends the rendering of v as behind an interface, as cachekey.Repr describes. It fails as
+// Repr does; what was appended then has to be discarded.
+func Append(dst []byte, v any) ([]byte, error) {
+	return shared.appendAny(dst, v, walk{})
+}
+
+// AppendTuple appends the rendering of values as a Python tuple, each as Append renders it. It fails
+// as Append does.
+func AppendTuple(dst []byte, values []any) ([]byte, error) {
+	return shared.appendTuple(dst, values, walk{})
+}
+
+// A scope is the set of encoders that share one set of attributes. The encoders of types found
 // behind interfaces are compiled in the scope of the interface's encoder.
 type scope struct {
 	attrs    map[reflect.Type][]int // indices of the fields that count
@@ -153,7 +165,7 @@ func (a Attrs) fields() (map[reflect.Type][]int, error) {
 			continue
 		}
 		if t == nil || t.Kind() != reflect.Struct {
-			return nil, invalid("attributes of %v, which is no struct type", t)
+			return nil, invalid("attributes of %v, which is not a struct type", t)
 		}
 		for _, name := range names {
 			i := slices.IndexFunc(fieldNames(t), func(f string) bool { return f == name && f != "_" })
