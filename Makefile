@@ -20,14 +20,14 @@ STRESSOPS   ?= 1000000
 PEERS       := -write ../docs/comparison.md -docs ../docs/performance.md
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
-BUT_FAULTS   = $$(go list ./... | grep -v /internal/faults$$)
+BUT_FAULTS   = $$(go list ./... | grep -v /internal/test/faults$$)
 
 .PHONY: test lint cover fuzz bench peers scale stress soak stampede test-django questions tools
 
 # The faults keep the machine busy, and have times to keep: they run by themselves.
 test: tools
 	$(SERVERS) go test -race $(BUT_FAULTS)
-	$(SERVERS) go test -race ./internal/faults
+	$(SERVERS) go test -race ./internal/test/faults
 	cd bench && $(SERVERS) go test ./...
 	cd stress && $(SERVERS) go test -v ./...
 

@@ -18,7 +18,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/cacheutils/cacheutils/internal/codec"
-	"github.com/cacheutils/cacheutils/internal/codec/codectest"
+	"github.com/cacheutils/cacheutils/internal/test/codectest"
 )
 
 // Which codec keeps law 8: a value is decoded to exactly what it was, or refused? Run it with

@@ -18,8 +18,8 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
 	"github.com/cacheutils/cacheutils/internal/decorated"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 	"github.com/cacheutils/cacheutils/logging"
 )
 

@@ -20,7 +20,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 var operationsFlag = flag.Int64("stress.ops", 12_000, "how many operations TestStress does, over all its backends; TestStress_Faults does as many, but not less than some thousands")

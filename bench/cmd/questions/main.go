@@ -27,7 +27,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils/bench/internal/report"
-	"github.com/cacheutils/cacheutils/internal/fivequestions"
+	"github.com/cacheutils/cacheutils/internal/test/fivequestions"
 )
 
 func main() {

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cacheutils/cacheutils/internal/faultproxy"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/faultproxy"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // A peer is a client that sees every byte.

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/internal/faultproxy"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/faultproxy"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // One server of four is lost, and comes back with what it had: the keys of the others are hits as

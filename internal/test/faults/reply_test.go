@@ -12,8 +12,8 @@ import (
 
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/faultproxy"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/faultproxy"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // Replies that are cut off, damaged, another key's or doubled: no error and no wrong result is

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/internal/faultproxy"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/faultproxy"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // A context that ends while the server doesn't answer: the call returns in at most 50 times what a

@@ -14,8 +14,8 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/faultproxy"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/faultproxy"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // Results too large for the server: 100 of 100 are returned as they are, the old value is gone, and

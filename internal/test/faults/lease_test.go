@@ -10,8 +10,8 @@ import (
 
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/faultproxy"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/faultproxy"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // A lease that couldn't be given back, since the server of a group was lost while the function ran,

@@ -4,7 +4,7 @@
 //	go test ./... -run Fault    in less than a minute, with -race too
 //	make soak                   the long form, with every time held to its figure
 //
-// Each test is a fault between this process and real servers, made by internal/faultproxy or
+// Each test is a fault between this process and real servers, made by internal/test/faultproxy or
 // done to the servers themselves. Its doc comment has the figures to meet, and it logs lines of
 //
 //	figure: what | wanted ... | measured ... | raw gomemcache ...

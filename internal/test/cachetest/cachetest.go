@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/cacheutils/cacheutils/backends"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // Configure sets the backends until the end of the test. That functions which other tests

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/cacheutils/cacheutils/internal/fivequestions"
+	"github.com/cacheutils/cacheutils/internal/test/fivequestions"
 )
 
 // A naive cache does what first comes to mind: callers of a key wait for the first one, whose

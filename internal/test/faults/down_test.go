@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cacheutils/cacheutils/internal/faultproxy"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/faultproxy"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // A server that is down at start: 1000 calls have 1000 right results and no error, at most 3
