@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/workers"
 )
 
 // The faults that django-cache-utils has, each by the letter and number that the project
@@ -253,10 +252,11 @@ func TestFaults_QuickRestart(t *testing.T) {
 func whoami(n int) (string, error) { return fmt.Sprint(os.Getpid(), "-", n), nil }
 
 // Two processes on one memcached have one entry under one key, and one that never called the
-// function can invalidate it (M9).
+// function can invalidate it.
 func TestTwoProcesses(t *testing.T) {
-	if addr := os.Getenv("CACHEUTILS_TEST_PROCESS"); addr != "" {
-		otherProcess(t, addr, os.Getenv("CACHEUTILS_TEST_DO"))
+	var job otherJob
+	if workers.Job(&job) {
+		workers.Reply(job.do(t))
 		return
 	}
 	server := cachetest.Memcached(t)
@@ -279,40 +279,37 @@ func TestTwoProcesses(t *testing.T) {
 	}
 }
 
+// An otherJob is what another process does with whoami, or with a group, on the same memcached.
+type otherJob struct{ Memcached, Do string }
+
 func runProcess(t *testing.T, addr, do string) string {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run", "^TestTwoProcesses$")
-	cmd.Env = append(os.Environ(), "CACHEUTILS_TEST_PROCESS="+addr, "CACHEUTILS_TEST_DO="+do)
-	out, err := cmd.CombinedOutput()
+	answer, err := workers.Receive[string](workers.Start(t, "^TestTwoProcesses$", otherJob{addr, do}))
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(out)) {
-		if answer, ok := strings.CutPrefix(line, "answer: "); ok {
-			return strings.TrimSpace(answer)
-		}
-	}
-	t.Fatalf("no answer in\n%s", out)
-	return ""
+	return answer
 }
 
-func otherProcess(t *testing.T, addr, do string) {
-	cachetest.Configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{addr}}})
+func (j otherJob) do(t *testing.T) string {
+	cachetest.Configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{j.Memcached}}})
 	Who, who := decorators.Cached(whoami)
-	switch do {
+	switch j.Do {
 	case "key":
-		fmt.Println("answer:", key(t, who, 1))
+		return key(t, who, 1)
 	case "call":
 		got, err := Who(1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Println("answer:", got)
+		return got
 	case "invalidate":
-		fmt.Println("answer:", who.Invalidate(1))
+		return fmt.Sprint(who.Invalidate(1))
 	case "group":
-		fmt.Println("answer:", cache.InvalidateGroup(context.Background(), "g"))
+		return fmt.Sprint(cache.InvalidateGroup(context.Background(), "g"))
 	}
+	t.Fatalf("%q isn't known", j.Do)
+	return ""
 }
 
 // A server that hangs doesn't take the time that a caller with a close deadline has for the function.

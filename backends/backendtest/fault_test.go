@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends/backendtest"
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/test/workers"
 )
 
 // A sound engine is locmem that holds bytes only. Each of the other engines here embeds it and
@@ -218,17 +218,14 @@ var faults = []struct {
 	{"Engine_CloseWhileInUse", func(e sound) engine.Engine { return saysOtherwise{e} }},
 }
 
-// faultVariable tells a process that runs TestFaultyEngine which fault it is about.
-const faultVariable = "BACKENDTEST_FAULT"
-
 func open(s backends.Settings) (engine.Engine, error) {
 	s.Location = []string{"faulty"}
 	return locmem.Open(s)
 }
 
 func TestFaultyEngine(t *testing.T) {
-	n, err := strconv.Atoi(os.Getenv(faultVariable))
-	if err != nil {
+	var n int // of faults
+	if !workers.Job(&n) {
 		t.Skip("TestRunFindsFaults runs this in processes of their own")
 	}
 	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
@@ -247,14 +244,10 @@ func TestRunFindsFaults(t *testing.T) {
 			name = "none"
 		}
 		t.Run(name, func(t *testing.T) {
-			pattern := "^TestFaultyEngine$"
-			if fault.finder != "" {
-				pattern += "/^" + strings.ReplaceAll(fault.finder, "/", "$/^") + "$"
-			}
-			child := exec.Command(os.Args[0], "-test.run="+pattern, "-test.count=1")
-			child.Env = append(os.Environ(), faultVariable+"="+strconv.Itoa(i))
-			output, err := child.CombinedOutput()
-			found := strings.Contains(string(output), "--- FAIL: TestFaultyEngine/"+fault.finder)
+			w := workers.Start(t, workers.Pattern(strings.TrimSuffix("TestFaultyEngine/"+fault.finder, "/")), i)
+			err := w.Wait()
+			output := w.Output()
+			found := strings.Contains(output, "--- FAIL: TestFaultyEngine/"+fault.finder)
 			switch {
 			case fault.finder == "" && err != nil:
 				t.Errorf("a sound engine: got %v, want no failures\n%s", err, output)

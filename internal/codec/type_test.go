@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
-	"os/exec"
 	"reflect"
 	"regexp"
 	"strings"
@@ -21,6 +19,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/test/codectest"
+	"github.com/cacheutils/cacheutils/internal/test/workers"
 )
 
 type (
@@ -225,19 +224,15 @@ func TestFingerprintOfAnotherProcess(t *testing.T) {
 		}
 		return s.String()
 	}
-	if os.Getenv("CODEC_FINGERPRINTS") != "" {
-		os.Stdout.WriteString("<" + print() + ">")
+	if workers.Job(nil) {
+		workers.Reply(print())
 		return
 	}
 	// Another order of meeting types, too.
-	cmd := exec.Command(os.Args[0], "-test.run=^TestFingerprintOfAnotherProcess$")
-	cmd.Env = append(os.Environ(), "CODEC_FINGERPRINTS=1")
-	out, err := cmd.Output()
+	got, err := workers.Receive[string](workers.Start(t, workers.Pattern(t.Name()), nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, got, _ := strings.Cut(string(out), "<")
-	got, _, _ = strings.Cut(got, ">")
 	if d := cmp.Diff(print(), got); d != "" {
 		t.Error(d)
 	}
