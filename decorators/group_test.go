@@ -56,17 +56,6 @@ func invalidateGroup(t *testing.T, backend string, groups ...string) {
 	}
 }
 
-// got wants a call's results.
-func got[T any](t *testing.T, what string, want T) func(T, error) {
-	t.Helper()
-	return func(got T, err error) {
-		t.Helper()
-		if diff := cmp.Diff(want, got); diff != "" || err != nil {
-			t.Fatalf("%s: error %v (-want +got)\n%s", what, err, diff)
-		}
-	}
-}
-
 // numbering returns a function whose results count its runs for each argument.
 func numbering() func(context.Context, string) (string, error) {
 	var mu sync.Mutex

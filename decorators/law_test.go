@@ -20,66 +20,6 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 )
 
-// gate is a function that waits until it is let through, so that a test decides what
-// happens while it runs.
-type gate struct {
-	started chan int // receives the number of each run when it starts
-	release chan struct{}
-	runs    atomic.Int64
-}
-
-func newGate() *gate {
-	return &gate{started: make(chan int, 100), release: make(chan struct{})}
-}
-
-func (g *gate) wait(ctx context.Context) (run int, err error) {
-	run = int(g.runs.Add(1))
-	g.started <- run
-	select {
-	case <-g.release:
-		return run, nil
-	case <-ctx.Done():
-		return run, context.Cause(ctx)
-	}
-}
-
-func within[T any](t *testing.T, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(20 * time.Second):
-		t.Fatalf("%s: nothing after 20 s", what)
-		panic("not reached")
-	}
-}
-
-// eventually waits until cond holds.
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !cond(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not so after 20 s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-type answer struct {
-	run int
-	err error
-}
-
-// ask calls f on a goroutine of its own.
-func ask(f func() (int, error)) <-chan answer {
-	c := make(chan answer, 1)
-	go func() {
-		run, err := f()
-		c <- answer{run, err}
-	}()
-	return c
-}
-
 func TestLaw1_ServerGoneAndBack(t *testing.T) {
 	server := cachetest.Memcached(t)
 	F, h := decorators.Cached(func(n int) int { return n * n }, decorators.Key("law1"))
@@ -289,15 +229,6 @@ func TestLaw2_RandomInterleavings(t *testing.T) {
 	})
 }
 
-func raise(a *atomic.Int64, v int64) {
-	for {
-		old := a.Load()
-		if old >= v || a.CompareAndSwap(old, v) {
-			return
-		}
-	}
-}
-
 func TestLaw4_OneComputationPerKey(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		var now, most, runs atomic.Int64
@@ -426,7 +357,7 @@ func TestLaw5_ErrorsReachAllAndAreNotCached(t *testing.T) {
 
 func TestLaw5_PanicReachesAll(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
-		for _, ctx := range []context.Context{context.Background(), newContext(t)} {
+		for _, ctx := range []context.Context{context.Background(), cancellable(t)} {
 			g := newGate()
 			bad := true
 			F, h := decorators.Cached(func(ctx context.Context) (int, error) {
@@ -462,15 +393,9 @@ func TestLaw5_PanicReachesAll(t *testing.T) {
 
 func panicHere() { panic("broken") }
 
-func newContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func TestLaw5_GoexitReachesAll(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
-		for _, ctx := range []context.Context{context.Background(), newContext(t)} {
+		for _, ctx := range []context.Context{context.Background(), cancellable(t)} {
 			g := newGate()
 			F, h := decorators.Cached(func(ctx context.Context) (int, error) {
 				g.wait(ctx)
@@ -798,7 +723,7 @@ func TestRecursion(t *testing.T) {
 		t.Run("same arguments, with an error", func(t *testing.T) {
 			var f func(context.Context, int) (int, error)
 			f, _ = decorators.Cached(func(ctx context.Context, n int) (int, error) { return f(ctx, n) }, decorators.Key("same err"))
-			for _, ctx := range []context.Context{context.Background(), newContext(t)} {
+			for _, ctx := range []context.Context{context.Background(), cancellable(t)} {
 				if _, err := f(ctx, 1); !errors.Is(err, cacheutils.ErrRecursion) {
 					t.Errorf("got %v, want ErrRecursion", err)
 				}
@@ -807,7 +732,7 @@ func TestRecursion(t *testing.T) {
 		t.Run("same arguments, context lost", func(t *testing.T) {
 			var f func(context.Context, int) (int, error)
 			f, _ = decorators.Cached(func(ctx context.Context, n int) (int, error) { return f(context.Background(), n) }, decorators.Key("same lost"))
-			if _, err := f(newContext(t), 1); !errors.Is(err, cacheutils.ErrRecursion) {
+			if _, err := f(cancellable(t), 1); !errors.Is(err, cacheutils.ErrRecursion) {
 				t.Errorf("got %v, want ErrRecursion", err)
 			}
 		})
@@ -840,18 +765,6 @@ func TestRecursion(t *testing.T) {
 			}
 		})
 	})
-}
-
-func mustPanic(t *testing.T, want string, f func()) {
-	t.Helper()
-	defer func() {
-		t.Helper()
-		got := fmt.Sprint(recover())
-		if !strings.Contains(got, want) || !strings.HasPrefix(got, "decorators: ") {
-			t.Errorf("panicked with %q, want one of package decorators that says %q", got, want)
-		}
-	}()
-	f()
 }
 
 // A computation that a new configuration overtakes is not stored in the store that both have.

@@ -496,12 +496,6 @@ func TestLaw5_CachedMany(t *testing.T) {
 	})
 }
 
-func cancellable(t *testing.T) context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	return ctx
-}
-
 type nameKey struct{}
 
 // A caller whose context ends gets its error; the function's context ends when the last has left.

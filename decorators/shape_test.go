@@ -142,40 +142,6 @@ func testShape(t *testing.T, s shape) {
 	wantRuns("Set", 4)
 }
 
-// callAny calls fn, a func of any type, as a caller in Go would.
-func callAny(fn any, args []any) []any {
-	v := reflect.ValueOf(fn)
-	var in []reflect.Value
-	for i, arg := range args {
-		t := v.Type().In(min(i, v.Type().NumIn()-1))
-		if v.Type().IsVariadic() && i >= v.Type().NumIn()-1 {
-			t = t.Elem()
-		}
-		a := reflect.New(t).Elem()
-		if arg != nil {
-			a.Set(reflect.ValueOf(arg))
-		}
-		in = append(in, a)
-	}
-	var out []any
-	for _, r := range v.Call(in) {
-		out = append(out, r.Interface())
-	}
-	return out
-}
-
-// requireError returns the error that fn returns or panics with.
-func requireError(fn any, args []any) (err error) {
-	defer func() {
-		if p, ok := recover().(error); ok {
-			err = p
-		}
-	}()
-	out := callAny(fn, args)
-	err, _ = out[len(out)-1].(error)
-	return err
-}
-
 type shop struct{ name string }
 
 func (s shop) Offers(n int) string { return fmt.Sprint(s.name, n) }
@@ -196,15 +162,6 @@ type (
 	square     struct{}
 	figure     interface{ Area(int) string }
 )
-
-func key(t *testing.T, h interface{ CacheKey(...any) (string, error) }, args ...any) string {
-	t.Helper()
-	k, err := h.CacheKey(args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
 
 // The line of a function is in its name, so that an edit above drops its entries; Key is the way
 // around that (K9).

@@ -282,7 +282,7 @@ func TestTyped_Isolated(t *testing.T) {
 
 func TestTyped_OnlyGoodResults(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
-		for _, ctx := range []context.Context{context.Background(), newContext(t)} {
+		for _, ctx := range []context.Context{context.Background(), cancellable(t)} {
 			end := ""
 			F, h := decorators.Cached1(func(ctx context.Context, how string) (int, error) {
 				switch end = how; how {
@@ -333,7 +333,7 @@ func TestTyped_OneComputationAndContexts(t *testing.T) {
 			got = ctx.Value(valueKey{})
 			return g.wait(ctx)
 		}, decorators.Key("together"))
-		leader, leave := context.WithCancel(context.WithValue(newContext(t), valueKey{}, "value"))
+		leader, leave := context.WithCancel(context.WithValue(cancellable(t), valueKey{}, "value"))
 		left := make(chan error, 1)
 		go func() {
 			_, err := F(leader, 1, "a")
@@ -392,7 +392,7 @@ func TestTyped_Recursion(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		var F func(context.Context, int) (int, error)
 		F, _ = decorators.Cached1(func(ctx context.Context, n int) (int, error) { return F(ctx, n) }, decorators.Key("itself"))
-		for _, ctx := range []context.Context{context.Background(), newContext(t)} {
+		for _, ctx := range []context.Context{context.Background(), cancellable(t)} {
 			if _, err := F(ctx, 1); !errors.Is(err, cacheutils.ErrRecursion) {
 				t.Errorf("got %v, want ErrRecursion", err)
 			}
@@ -515,7 +515,7 @@ func TestHitAllocations(t *testing.T) {
 		{"Cached2 hashed", cached2(decorators.Key("hashed"), decorators.Hashed()), 0},
 		{"Cached", cached(decorators.Key("reflection")), bare + 1},
 	} {
-		ctx := newContext(t)
+		ctx := cancellable(t)
 		c.load(ctx, 42, "it")
 		if got := testing.AllocsPerRun(1000, func() { c.load(ctx, 42, "it") }); got > c.most {
 			t.Errorf("a hit of %s allocates %v times, want at most %v", c.name, got, c.most)
