@@ -228,7 +228,7 @@ func TestConfigure_JSONErrors(t *testing.T) {
 	}
 }
 
-// C91, C97: what is wrong is named.
+// What is wrong is named.
 func TestConfigure_Errors(t *testing.T) {
 	configure(t, backends.Config{"before": {Backend: "locmem"}})
 	before := get(t, "before")
@@ -297,7 +297,7 @@ func TestConfigureIsLazy(t *testing.T) {
 	want(t, "calls once it was replaced", e.noted(), []string{"Close"})
 }
 
-// C98: with the server down a configuration is as good as any.
+// With the server down a configuration is as good as any.
 func TestConfigureWithoutTheServer(t *testing.T) {
 	configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{"127.0.0.1:1", "no-such-host.invalid"}}})
 	c := get(t, "default")

@@ -133,8 +133,8 @@ func TestEncoder_Attrs(t *testing.T) {
 		{"order of the struct", &city{1, "it"}, Attrs{cityType: {"lang", "id", "lang"}}, `city{id=1,lang='it'}`},
 		{"none listed", &city{1, "it"}, Attrs{cityType: nil}, `city{id=1,lang='it'}`},
 		{"nested", &[]*city{{1, "it"}}, Attrs{cityType: {"id"}}, `[city{id=1}]`},
-		{"K4 behind an interface", ptr(any(Tuple{city{1, "it"}})), Attrs{cityType: {"id"}}, `(` + here + `city{id=1},)`},
-		{"K4 unlisted types are whole", ptr(any(Tuple{keyed{"x"}, struct{ a int }{1}})), Attrs{cityType: {"id"}}, `(` + here + `keyed('x'),struct{` + here + `a:int}{a=1})`},
+		{"behind an interface", ptr(any(Tuple{city{1, "it"}})), Attrs{cityType: {"id"}}, `(` + here + `city{id=1},)`},
+		{"unlisted types are whole", ptr(any(Tuple{keyed{"x"}, struct{ a int }{1}})), Attrs{cityType: {"id"}}, `(` + here + `keyed('x'),struct{` + here + `a:int}{a=1})`},
 		{"before CacheKey", &keyed{"x"}, Attrs{reflect.TypeFor[keyed](): {"text"}}, `keyed{text='x'}`},
 		{"around a chan", &struct {
 			a int

@@ -79,16 +79,16 @@ func TestFuncName(t *testing.T) {
 		want string // a pattern
 	}{
 		{"function", Build, `Build:\d+`},
-		{"K13 method expression", shop.Open, `shop\.Open:\d+`},
-		{"K13 pointer to the same", (*shop).Open, `shop\.Open:\d+`},
-		{"K13 pointer receiver", (*shop).Rename, `shop\.Rename:\d+`},
-		{"K13 method value", shop{}.Open, `shop\.Open`},
-		{"K13 interface method", opener.Open, `opener\.Open`},
-		{"K13 promoted", chain.Open, `chain\.Open:\d+`},
-		{"K13 promoted from an interface", knot.Open, `knot\.Open`},
-		{"K13 generic of int", max2[int], `max2\[func\(int,int\)int\]:\d+`},
-		{"K13 generic of string", max2[string], `max2\[func\(string,string\)string\]:\d+`},
-		{"K13 literal", literal, `funcname_test\.go:\d+`},
+		{"method expression", shop.Open, `shop\.Open:\d+`},
+		{"pointer to the same", (*shop).Open, `shop\.Open:\d+`},
+		{"pointer receiver", (*shop).Rename, `shop\.Rename:\d+`},
+		{"method value", shop{}.Open, `shop\.Open`},
+		{"interface method", opener.Open, `opener\.Open`},
+		{"promoted", chain.Open, `chain\.Open:\d+`},
+		{"promoted from an interface", knot.Open, `knot\.Open`},
+		{"generic of int", max2[int], `max2\[func\(int,int\)int\]:\d+`},
+		{"generic of string", max2[string], `max2\[func\(string,string\)string\]:\d+`},
+		{"literal", literal, `funcname_test\.go:\d+`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := FuncName(c.fn)
@@ -128,8 +128,8 @@ func TestDescribe_Receiver(t *testing.T) {
 		{"interface", opener.Open, true},
 		{"generic", (*box[int]).get, true},
 		{"method value", shop{}.Open, false},
-		{"M7 function of the type", func(shop, int) bool { return true }, false},
-		{"M7 closure of a method", shop{}.closure(), false},
+		{"function of the type", func(shop, int) bool { return true }, false},
+		{"closure of a method", shop{}.closure(), false},
 		{"function", strings.ToUpper, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -156,10 +156,10 @@ func TestDescribe_Errors(t *testing.T) {
 		want string
 	}{
 		{"nil", nil, "no func"},
-		{"M8 no func", shop{}, "a cachekey.shop is no func"},
+		{"no func", shop{}, "a cachekey.shop is no func"},
 		{"nil func", (func())(nil), "nil func()"},
-		{"K13 MakeFunc", made.Interface(), "decorators.Key"},
-		{"K13 reflect's method value", reflect.ValueOf(shop{}).Method(0).Interface(), "decorators.Key"},
+		{"MakeFunc", made.Interface(), "decorators.Key"},
+		{"reflect's method value", reflect.ValueOf(shop{}).Method(0).Interface(), "decorators.Key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := FuncName(c.fn)

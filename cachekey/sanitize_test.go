@@ -21,13 +21,13 @@ func TestSanitize(t *testing.T) {
 		max  int
 		want string
 	}{
-		{"K7 250 bytes stay", strings.Repeat("x", 250), 250, strings.Repeat("x", 250)},
-		{"K7 251 bytes are shortened", long, 250, strings.Repeat("x", 217) + "-" + md5Hex(long)},
-		{"K7 bytes, not characters", strings.Repeat("й", 150), 250, strings.Repeat("й", 108) + "-" + md5Hex(strings.Repeat("й", 150))},
-		{"K7 cut at a rune", strings.Repeat("😀", 63), 250, strings.Repeat("😀", 54) + "-" + md5Hex(strings.Repeat("😀", 63))},
-		{"K7 other limit", strings.Repeat("x", 50), 40, "xxxxxxx-" + md5Hex(strings.Repeat("x", 50))},
-		{"K7 built like a shortened one", "head-" + hex32, 250, "head-" + hex32 + "-" + md5Hex("head-"+hex32)},
-		{"K7 hash alone", "-" + hex32, 250, "-" + hex32 + "-" + md5Hex("-"+hex32)},
+		{"250 bytes stay", strings.Repeat("x", 250), 250, strings.Repeat("x", 250)},
+		{"251 bytes are shortened", long, 250, strings.Repeat("x", 217) + "-" + md5Hex(long)},
+		{"bytes, not characters", strings.Repeat("й", 150), 250, strings.Repeat("й", 108) + "-" + md5Hex(strings.Repeat("й", 150))},
+		{"cut at a rune", strings.Repeat("😀", 63), 250, strings.Repeat("😀", 54) + "-" + md5Hex(strings.Repeat("😀", 63))},
+		{"other limit", strings.Repeat("x", 50), 40, "xxxxxxx-" + md5Hex(strings.Repeat("x", 50))},
+		{"built like a shortened one", "head-" + hex32, 250, "head-" + hex32 + "-" + md5Hex("head-"+hex32)},
+		{"hash alone", "-" + hex32, 250, "-" + hex32 + "-" + md5Hex("-"+hex32)},
 		{"not like a shortened one", "head" + hex32, 250, "head" + hex32},
 		{"capital digits", "head-" + strings.ToUpper(hex32), 250, "head-" + strings.ToUpper(hex32)},
 		{"space", "a b", 250, `a\x20b-` + md5Hex("a b")},

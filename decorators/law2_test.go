@@ -14,7 +14,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 )
 
-// R1: what was read before an invalidation is not stored after it.
+// What was read before an invalidation is not stored after it.
 func TestLaw2_InvalidateDuringComputation(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		g := newGate()

@@ -8,7 +8,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 )
 
-// V4: what comes from the cache is a copy.
+// What comes from the cache is a copy.
 func TestLaw6_CallersAreIsolated(t *testing.T) {
 	type deep struct {
 		List []int

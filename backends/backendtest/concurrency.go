@@ -11,8 +11,8 @@ import (
 
 // testConcurrency is about many goroutines on one cache. The race detector looks on.
 func (s *suite) testConcurrency(t *testing.T) {
-	t.Run("C122_EveryMethodAtOnce", s.everyMethodAtOnce)
-	t.Run("C122_10000Gets", func(t *testing.T) {
+	t.Run("EveryMethodAtOnce", s.everyMethodAtOnce)
+	t.Run("ManyGets", func(t *testing.T) {
 		c := s.only(t)
 		keys := numbered("key", 10)
 		for _, key := range keys {

@@ -18,19 +18,19 @@ func groupKey(g string) string { return "_group::" + g }
 
 // testGroups is about entries in groups.
 func (s *suite) testGroups(t *testing.T) {
-	t.Run("G01_InAGroup", func(t *testing.T) {
+	t.Run("InAGroup", func(t *testing.T) {
 		grouped := *s
 		grouped.groups = []string{"g"}
 		grouped.testOperations(t)
 	})
-	t.Run("G02_DropsTheGroup", s.dropsTheGroup)
-	t.Run("G02_ByEveryMethod", s.droppedForEveryMethod)
-	t.Run("G02_WhoFindsWhat", s.whoFindsWhat)
-	t.Run("G04_AgreeOnOneGeneration", s.agreeOnOneGeneration)
-	t.Run("G05_ComputedBefore", s.computedBefore)
-	t.Run("G06_NoGenerationTwice", s.noGenerationTwice)
-	t.Run("G07_AnyName", s.anyName)
-	t.Run("G08_VersionsAndPrefixes", s.groupVersions)
+	t.Run("DropsTheGroup", s.dropsTheGroup)
+	t.Run("ByEveryMethod", s.droppedForEveryMethod)
+	t.Run("WhoFindsWhat", s.whoFindsWhat)
+	t.Run("AgreeOnOneGeneration", s.agreeOnOneGeneration)
+	t.Run("ComputedBefore", s.computedBefore)
+	t.Run("NoGenerationTwice", s.noGenerationTwice)
+	t.Run("AnyName", s.anyName)
+	t.Run("VersionsAndPrefixes", s.groupVersions)
 }
 
 // inNoGroup is t.Run for what is about entries in no group.

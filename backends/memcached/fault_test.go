@@ -16,7 +16,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// F3: no operation after a quick restart sees the connections that died with the server.
+// No operation after a quick restart sees the connections that died with the server.
 func TestRestart(t *testing.T) {
 	server := memcachedtest.Start(t)
 	e := open(t, map[string]any{"operation_timeout": "2s"}, server.Addr())
@@ -54,7 +54,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// F1, C98: opening needs no server, and an operation without one is an error that names it.
+// Opening needs no server, and an operation without one is an error that names it.
 func TestDown(t *testing.T) {
 	server := memcachedtest.Start(t)
 	server.Stop()
@@ -65,7 +65,7 @@ func TestDown(t *testing.T) {
 		if err == nil || errors.Is(err, cacheutils.ErrCacheMiss) {
 			t.Fatalf("get: %v", err)
 		}
-		for _, address := range []string{server.Addr(), "no-such-host.invalid:11211"} { // C97
+		for _, address := range []string{server.Addr(), "no-such-host.invalid:11211"} {
 			if strings.HasPrefix(err.Error(), "memcached: get on "+address+": ") {
 				seen[address] = true
 			}

@@ -66,7 +66,7 @@ func TestHang(t *testing.T) {
 }
 
 // A context that ends frees its caller at once, and nobody gets the reply that it left
-// behind (C120).
+// behind.
 func TestCancel(t *testing.T) {
 	server := memcachedtest.Start(t)
 	e := open(t, map[string]any{"operation_timeout": "5s"}, server.Addr())
@@ -155,7 +155,7 @@ func TestManyCallers(t *testing.T) {
 	}
 }
 
-// Every method from 64 goroutines, for the race detector, and nothing left after Close (C85, C122).
+// Every method from 64 goroutines, for the race detector, and nothing left after Close.
 func TestTogether(t *testing.T) {
 	a, b := memcachedtest.Start(t), memcachedtest.Start(t)
 	before := runtime.NumGoroutine()

@@ -11,7 +11,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// V3, C75: what the server wouldn't take isn't sent, the old value is gone, and no
+// What the server wouldn't take isn't sent, the old value is gone, and no
 // connection is lost.
 func TestTooLarge(t *testing.T) {
 	server := memcachedtest.Start(t)
