@@ -1,5 +1,7 @@
 # make test   everything, with -race, against real servers (installs what is missing)
+# make race   the same, with -race for the modules too that make test runs without it
 # make lint   gofmt, go vet, staticcheck
+# make vet    go vet alone
 # make cover  the tests without -race, and how much of the code they run
 # make fuzz   every fuzz target, FUZZTIME each: a time, or a number of inputs such as 20000x
 # make bench  benchmarks, BENCHTIME each, and what calls cost beside other libraries: the tables go
@@ -14,6 +16,8 @@
 #             docs/comparison.md and README.md
 
 SHELL       := /bin/bash
+MODULES     := $(sort $(patsubst ./%,%,$(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path '*/testdata/*' -not -path './.*'))))
+NESTED      := $(filter-out .,$(MODULES))
 FUZZTIME    ?= 2m
 BENCHTIME   ?= 1s
 STRESSOPS   ?= 1000000
@@ -22,14 +26,21 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
 BUT_FAULTS   = $$(go list ./... | grep -v /internal/test/faults$$)
 
-.PHONY: test lint cover fuzz bench peers scale stress soak stampede test-django questions tools
+.PHONY: test race vet lint cover fuzz bench peers scale stress soak stampede test-django questions tools
 
 # The faults keep the machine busy, and have times to keep: they run by themselves.
 test: tools
 	$(SERVERS) go test -race $(BUT_FAULTS)
 	$(SERVERS) go test -race ./internal/test/faults
-	cd bench && $(SERVERS) go test ./...
-	cd stress && $(SERVERS) go test -v ./...
+	@set -e; for module in $(NESTED); do \
+		case $$module in bench) flags= ;; stress) flags=-v ;; *) flags=-race ;; esac; \
+		(set -x; cd $$module; $(SERVERS) go test $$flags ./...); \
+	done
+
+race: tools
+	$(SERVERS) go test -race $(BUT_FAULTS)
+	$(SERVERS) go test -race ./internal/test/faults
+	@set -e; for module in $(NESTED); do (set -x; cd $$module; $(SERVERS) go test -race ./...); done
 
 # The race detector needs a C compiler, the tests need memcached.
 tools:
@@ -42,10 +53,12 @@ tools:
 
 lint:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
-	go vet ./...
-	go run $(STATICCHECK) ./...
-	cd bench && go vet ./...
-	cd stress && go vet ./...
+	@set -e; for module in $(MODULES); do \
+		(set -x; cd $$module; go vet ./...; go run $(STATICCHECK) ./...); \
+	done
+
+vet:
+	@set -e; for module in $(MODULES); do (set -x; cd $$module; go vet ./...); done
 
 cover: tools
 	$(SERVERS) go test -coverpkg=./... -coverprofile=coverage.out $(BUT_FAULTS)
@@ -83,7 +96,7 @@ stampede: tools
 test-django: tools
 	@dpkg -s python3-django python3-pymemcache >/dev/null 2>&1 || \
 		{ apt-get update -q && apt-get install -y -q --no-install-recommends python3-django python3-pymemcache; }
-	CACHEUTILS_REQUIRE_DJANGO=1 $(SERVERS) go test -v ./django
+	CACHEUTILS_REQUIRE_DJANGO=1 $(SERVERS) go test -v ./internal/test/django
 
 questions: tools
 	cd bench && $(SERVERS) go run ./cmd/questions -write ../docs/comparison.md -short ../README.md

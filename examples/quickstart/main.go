@@ -1,9 +1,9 @@
 // Quickstart shows what the library does, step by step, with a function that takes a while:
 // which place of the tz database is nearest to a coordinate.
 //
-//	go run ./examples/quickstart
-//	go run ./examples/quickstart -cache memcached://127.0.0.1:11211
-//	go run ./examples/quickstart -debug
+//	go run -C examples ./quickstart
+//	go run -C examples ./quickstart -cache memcached://127.0.0.1:11211
+//	go run -C examples ./quickstart -debug
 package main
 
 import (
