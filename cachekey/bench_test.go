@@ -68,7 +68,7 @@ type offer struct {
 	Active bool
 }
 
-// What the arguments of a key cost, beside appends that somebody writes for just these types.
+// What the arguments of a key cost, compared with appends that somebody writes for just these types.
 func BenchmarkKey(b *testing.B) {
 	id, text := int64(123456), "some text"
 	value := offer{1234, "Roma", "it", 4, true}

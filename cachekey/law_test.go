@@ -105,7 +105,7 @@ func TestLaw3_OneChange(t *testing.T) {
 	})
 }
 
-// change fills one part of v anew.
+// change fills one part of v again.
 func change(s source, v reflect.Value) {
 	switch {
 	case v.Kind() == reflect.Struct && v.NumField() > 0 && v.Type() != timeType && v.Type() != bigIntType && v.Type() != reflect.TypeFor[stamp]():

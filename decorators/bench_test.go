@@ -31,7 +31,7 @@ func loadPlace(ctx context.Context, id int64, lang string) (place, error) {
 // A caller calls loadPlace by way of some cache.
 type caller func(ctx context.Context, id int64, lang string) (place, error)
 
-// What a call costs by what happens in it, beside what somebody would write by hand.
+// What a call costs by what happens in it, compared with what somebody would write by hand.
 //
 //   - BareMakeFunc is a wrapper by reflection that does nothing but return results made before: no
 //     decorator of this kind can be faster.

@@ -63,7 +63,7 @@ func TestLaw2_GroupInvalidatedDuringForceRecalc(t *testing.T) {
 			}
 			forced := ask(func() (int, error) { return h.ForceRecalc(context.Background()) })
 			within(t, "the run", g.started)
-			// What is there stays while it is computed anew.
+			// What is there stays while it is recomputed.
 			if a := within(t, "a caller meanwhile", ask(func() (int, error) { return F(context.Background()) })); a.run != -1 {
 				t.Errorf("%s: a caller meanwhile got %+v", who, a)
 			}

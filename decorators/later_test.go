@@ -35,7 +35,7 @@ func TestStoreLater_Off(t *testing.T) {
 	want(t, "the call", 1, c)
 }
 
-// With it, it returns before that. Whoever asks meanwhile in this process waits for the same result.
+// With it, it returns before that. Callers in this process wait meanwhile for the same result.
 func TestStoreLater(t *testing.T) {
 	contexts := map[string]func() (context.Context, context.CancelFunc){
 		"background": func() (context.Context, context.CancelFunc) { return context.Background(), func() {} },
@@ -280,7 +280,7 @@ func TestStoreLater_Close(t *testing.T) {
 	if err := c.Set(context.Background(), "k", 1); !errors.Is(err, cacheutils.ErrClosed) {
 		t.Errorf("Set after Close: got %v, want ErrClosed", err)
 	}
-	want(t, "a call after Close, which goes round the cache", 2, ask(func() (int, error) { return F(context.Background(), "a") }))
+	want(t, "a call after Close, which bypasses the cache", 2, ask(func() (int, error) { return F(context.Background(), "a") }))
 }
 
 // A goroutine that a computation left behind may ask for its result while that is being stored.

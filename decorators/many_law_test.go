@@ -141,7 +141,7 @@ func TestLaw9_CachedMany(t *testing.T) {
 	})
 }
 
-// Many calls for overlapping keys at once: each key is computed once, and nobody waits for ever.
+// Many calls for overlapping keys at once: each key is computed once, and nobody waits forever.
 func TestLaw4_CachedMany(t *testing.T) {
 	ctx := context.Background()
 	cachetest.Each(t, func(t *testing.T) {
@@ -267,7 +267,7 @@ func TestLaw9_CachedManyForNobody(t *testing.T) {
 					time.Sleep(2 * time.Second) // what was left of leases ends
 				}
 				if s := load.Stats(); s.Errors != 0 {
-					t.Errorf("that a caller leaves is no fault: %+v", s)
+					t.Errorf("that a caller leaves is not a fault: %+v", s)
 				}
 			})
 		})

@@ -241,7 +241,7 @@ func forgotten(t *testing.T, prefix string) {
 	})
 }
 
-// known tells whether a function is known whose name begins with prefix.
+// known reports whether a function is known whose name begins with prefix.
 func known(prefix string) bool {
 	return slices.ContainsFunc(decorated.Functions(), func(f decorated.Function) bool { return strings.HasPrefix(f.Name, prefix) })
 }

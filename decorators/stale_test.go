@@ -260,7 +260,7 @@ func TestStale_NobodyWaits(t *testing.T) {
 	}
 }
 
-// The keys that are stale in one call are computed anew by one call of the function.
+// The keys that are stale in one call are recomputed by one call of the function.
 func TestStale_ManyTogether(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		rows := newTable(1, 2, 3, 4)

@@ -52,7 +52,7 @@ func (s *suite) everyMethodAtOnce(t *testing.T) {
 	})
 }
 
-// harmless tells whether err is what a method may find on a key that others delete and
+// harmless reports whether err is what a method may find on a key that others delete and
 // set to text.
 func harmless(err error) bool {
 	return err == nil || errors.Is(err, cacheutils.ErrCacheMiss) || errors.Is(err, cacheutils.ErrNotNumber)

@@ -138,7 +138,7 @@ func (s *suite) whoFindsWhat(t *testing.T) {
 }
 
 // agreeOnOneGeneration has many write to a group that isn't there, in several caches, as
-// processes would. Whoever began the group, no entry is lost.
+// processes would. Whichever process began the group, no entry is lost.
 func (s *suite) agreeOnOneGeneration(t *testing.T) {
 	const caches, each, rounds = 4, 8, 20
 	config := backends.Config{}
@@ -276,7 +276,7 @@ func (s *suite) anyName(t *testing.T) {
 	c.holds("many", "value", backends.Group(many...))
 	c.fails(c.Set(ctx, "many", "more", backends.Group(append(many, "one more")...)), cacheutils.ErrArguments)
 
-	// A group is not a part of the key that something else could be, too.
+	// A group is not a part of the key that another part could be, too.
 	c.set("b:c", "one", backends.Group("a"))
 	c.set("c", "two", backends.Group("a:b"))
 	c.holds("b:c", "one", backends.Group("a"))
@@ -301,7 +301,7 @@ func (s *suite) groupVersions(t *testing.T) {
 			c.set("n", 10*i, in)
 		}
 	}
-	// gone and there use all methods that tell whether something is there.
+	// gone and there use all methods that report whether something is there.
 	gone := func(name string) {
 		t.Helper()
 		c := s.cache(t, name)

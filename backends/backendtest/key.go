@@ -22,7 +22,7 @@ var oddKeys = []string{
 	strings.Repeat("k", 248), strings.Repeat("й", 150), strings.Repeat("k", 10_000),
 }
 
-// names tells whether an error's text has the key in it, however it is quoted, or the
+// names reports whether an error's text has the key in it, however it is quoted, or the
 // beginning of a long one.
 func names(err error, key string) bool {
 	q := fmt.Sprintf("%q", key)

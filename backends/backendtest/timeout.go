@@ -48,7 +48,7 @@ func (s *suite) testTimeouts(t *testing.T) {
 }
 
 // noTime is for timeouts that are over already: three ways of saying when are three things,
-// and this one is neither the default nor for ever.
+// and this one is neither the default nor forever.
 func (s *suite) noTime(t *testing.T, d time.Duration) {
 	c := s.only(t)
 	over := backends.Timeout(d)

@@ -256,7 +256,7 @@ func (s *suite) tooLarge(t *testing.T) {
 	c.set("key", "works")
 	c.holds("key", "works")
 
-	// Whoever computes such a value gets it all the same.
+	// The caller that computes such a value gets it all the same.
 	var got []byte
 	c.ok(c.GetOrSet(ctx, "computed", &got, func(context.Context) (any, error) { return large, nil }))
 	if !bytes.Equal(got, large) {

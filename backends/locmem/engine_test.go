@@ -285,7 +285,7 @@ func TestKeysAreNotKept(t *testing.T) {
 	buffer := []byte("k")
 	shared := unsafeString(buffer)
 	mustSet(t, e, "k", text("1"), time.Hour)
-	if ok, _ := e.Touch(ctx, shared, time.Minute); !ok { // earlier, so that the entry is written anew
+	if ok, _ := e.Touch(ctx, shared, time.Minute); !ok { // earlier, so that the entry is written again
 		t.Error("touch")
 	}
 	if _, err := e.Incr(ctx, shared, 1); err != nil {

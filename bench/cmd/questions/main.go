@@ -131,7 +131,7 @@ func answersOf(c candidate) ([]string, error) {
 	return answers, errors.Join(errs...)
 }
 
-// watchdog is for a process that neither answers nor ends, beside the one of each question.
+// watchdog is for a process that neither answers nor ends, besides the one of each question.
 const watchdog = 30 * time.Second
 
 // askElsewhere asks in a process of its own.

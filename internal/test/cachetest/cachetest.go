@@ -10,7 +10,7 @@ import (
 )
 
 // Configure sets the backends until the end of the test. That functions which other tests
-// decorated miss their backend is not this test's affair.
+// decorated miss their backend doesn't concern this test.
 func Configure(t testing.TB, config backends.Config) {
 	t.Helper()
 	configure(t, config)

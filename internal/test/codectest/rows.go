@@ -16,7 +16,7 @@ import (
 type Row struct {
 	Name  string
 	Value any
-	Keep  bool // can be kept, so that refusing it is a loss; else it must be refused
+	Keep  bool // can be kept, so that refusing it is a loss; otherwise it must be refused
 }
 
 type (

@@ -115,7 +115,7 @@ func (p *project) wants(want any, operation string, args ...any) {
 	}
 }
 
-// metaGet returns the flags, the seconds to live (-1: for ever) and the value of a key, from that
+// metaGet returns the flags, the seconds to live (-1: forever) and the value of a key, from that
 // of the servers which has it.
 func metaGet(t *testing.T, servers []string, key string) (head, value string) {
 	t.Helper()
@@ -197,7 +197,7 @@ func testGroup(t *testing.T, django *project, servers []string, version, group s
 
 	goSet()
 	if head, id := metaGet(t, servers, version+"_group::"+group); head != "VA 36 f16 t-1" || !isUUID4(id) {
-		t.Fatalf("group %.20q: Go wrote %q %q, want a random uuid as text that lives for ever", group, head, id)
+		t.Fatalf("group %.20q: Go wrote %q %q, want a random uuid as text that lives forever", group, head, id)
 	}
 	django.do("set_in", group, "key", "value")
 	both("begun by Go")

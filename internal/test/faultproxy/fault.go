@@ -4,7 +4,7 @@ package faultproxy
 
 import "time"
 
-// A fault is what the proxy does beside passing bytes on. The zero fault is none.
+// A fault is what the proxy does besides passing bytes on. The zero fault is none.
 type fault struct {
 	refuses bool // nobody listens
 	hangs   bool // connects are not answered
@@ -46,7 +46,7 @@ func (p *Proxy) BlackHole() {
 	p.set(fault{loses: true})
 }
 
-// SYNBlackHole is BlackHole without accepting: whoever connects waits for an answer.
+// SYNBlackHole is BlackHole without accepting: a client that connects waits for an answer.
 func (p *Proxy) SYNBlackHole() {
 	p.tb.Helper()
 	p.set(fault{loses: true, hangs: true})

@@ -126,7 +126,7 @@ func (l *link) drip(reply []byte, every time.Duration, switched <-chan struct{})
 	return nil
 }
 
-// wait lasts d, less if the fault is switched or the link ends; it tells whether it was d.
+// wait lasts d, less if the fault is switched or the link ends; it reports whether it was d.
 func (l *link) wait(d time.Duration, switched <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

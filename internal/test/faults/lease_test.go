@@ -15,7 +15,7 @@ import (
 )
 
 // A lease that couldn't be given back, since the server of a group was lost while the function ran,
-// and is back: the next call waits at most 2 s for whoever has it, which is nobody.
+// and is back: the next call waits at most 2 s for the holder of the lease, which is gone.
 func TestFault_LeaseWhenGroupIsLost(t *testing.T) {
 	a := faultproxy.Start(t, memcachedtest.Start(t).Addr())
 	b := faultproxy.Start(t, memcachedtest.Start(t).Addr())

@@ -98,7 +98,7 @@ func oneLost(t *testing.T, f *function, replay bool, heal func()) {
 	figure(t, "one of four back: values whose invalidation had failed", "allowed without replay", kept, notRun)
 }
 
-// hits calls the function for each key and tells which calls didn't run it.
+// hits calls the function for each key and returns which calls didn't run it.
 func (f *function) hits() []bool {
 	hits := make([]bool, keysOfFour)
 	for n := range hits {

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// names is a name server. While it is resolving it has 127.0.0.1 for every name, else it knows none.
+// names is a name server. While it is resolving it has 127.0.0.1 for every name, otherwise it knows none.
 type names struct{ resolving atomic.Bool }
 
 // serveNames makes this process ask a name server of its own from now on.

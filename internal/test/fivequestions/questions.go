@@ -206,7 +206,7 @@ func invalidated(c Cache) string {
 	return kept(c)
 }
 
-// kept tells whether the old value is still there.
+// kept reports whether the old value is still there.
 func kept(c Cache) string {
 	o, ok := within(patience, load(context.Background(), c, returns("new")))
 	switch {

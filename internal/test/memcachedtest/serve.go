@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Serve starts a server that is no memcached, for what memcached can't be made to do: it talks to each
+// Serve starts a server that is not memcached, for what memcached can't be made to do: it talks to each
 // client as talk does, and then closes the connection. It returns the address, and accepts nobody
 // any more once the test is over.
 func Serve(tb testing.TB, talk func(net.Conn)) (addr string) {

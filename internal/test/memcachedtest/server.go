@@ -34,7 +34,7 @@ const deadline = 10 * time.Second
 type Server struct {
 	tb      testing.TB
 	program string
-	args    []string // beside the address
+	args    []string // besides the address
 	network string
 	addr    string
 	tls     *tls.Config // nil: without TLS

@@ -12,7 +12,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// answers tells whether the server answers a command within that time.
+// answers reports whether the server answers a command within that time.
 func answers(network, addr string, within time.Duration) bool {
 	nc, err := net.DialTimeout(network, addr, time.Second)
 	if err != nil {

@@ -14,8 +14,8 @@
 //		...
 //	}
 //
-// Messages are JSON values on lines of the worker's standard input and output. What else a worker
-// prints, which is what the testing package does, is kept for the errors.
+// Messages are JSON values on lines of the worker's standard input and output. Other lines, which are
+// the testing package's, are kept for the errors.
 package workers
 
 import (
