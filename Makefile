@@ -1,5 +1,7 @@
 # make test   everything, with -race, against real servers (installs what is missing)
+# make race   the same, with -race for the modules too that make test runs without it
 # make lint   gofmt, go vet, staticcheck, and go vet for other systems
+# make vet    go vet alone
 # make cover  the tests without -race, and how much of the code they run
 # make fuzz   every fuzz target, FUZZTIME each: a time, or a number of inputs such as 20000x
 # make bench  benchmarks, BENCHTIME each, and what calls cost beside other libraries: the tables go
@@ -14,6 +16,8 @@
 #             docs/comparison.md and README.md
 
 SHELL       := /bin/bash
+MODULES     := $(sort $(patsubst ./%,%,$(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path '*/testdata/*' -not -path './.*'))))
+NESTED      := $(filter-out .,$(MODULES))
 FUZZTIME    ?= 2m
 BENCHTIME   ?= 1s
 STRESSOPS   ?= 1000000
@@ -21,19 +25,26 @@ PEERS       := -write ../docs/comparison.md -docs ../docs/performance.md
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
 PLATFORMS   := linux/386 windows/amd64 plan9/amd64 js/wasm
-BUT_FAULTS   = $$(go list ./... | grep -v /internal/faults$$)
+BUT_FAULTS   = $$(go list ./... | grep -v /internal/test/faults$$)
 
-.PHONY: test lint cover fuzz bench peers scale stress soak stampede test-django questions tools
+.PHONY: test race vet lint cover fuzz bench peers scale stress soak stampede test-django questions tools
 
 # The faults keep the machine busy, and have times to keep: they run by themselves. With the tag purego
 # goroutines are told apart without assembly, as on most processors.
 test: tools
 	$(SERVERS) go test -race $(BUT_FAULTS)
-	$(SERVERS) go test -race ./internal/faults
+	$(SERVERS) go test -race ./internal/test/faults
 	go test -tags purego ./internal/goroutine
 	go test -tags purego -run Recursion ./decorators
-	cd bench && $(SERVERS) go test ./...
-	cd stress && $(SERVERS) go test -v ./...
+	@set -e; for module in $(NESTED); do \
+		case $$module in bench) flags= ;; stress) flags=-v ;; *) flags=-race ;; esac; \
+		(set -x; cd $$module; $(SERVERS) go test $$flags ./...); \
+	done
+
+race: tools
+	$(SERVERS) go test -race $(BUT_FAULTS)
+	$(SERVERS) go test -race ./internal/test/faults
+	@set -e; for module in $(NESTED); do (set -x; cd $$module; $(SERVERS) go test -race ./...); done
 
 # The race detector needs a C compiler, the tests need memcached.
 tools:
@@ -46,13 +57,15 @@ tools:
 
 lint:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
-	go vet ./...
-	go run $(STATICCHECK) ./...
-	cd bench && go vet ./...
-	cd stress && go vet ./...
+	@set -e; for module in $(MODULES); do \
+		(set -x; cd $$module; go vet ./...; go run $(STATICCHECK) ./...); \
+	done
 	@set -e; for platform in $(PLATFORMS); do echo "go vet for $$platform"; \
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} go vet ./...; \
 	done
+
+vet:
+	@set -e; for module in $(MODULES); do (set -x; cd $$module; go vet ./...); done
 
 cover: tools
 	$(SERVERS) go test -coverpkg=./... -coverprofile=coverage.out $(BUT_FAULTS)
@@ -90,7 +103,7 @@ stampede: tools
 test-django: tools
 	@dpkg -s python3-django python3-pymemcache >/dev/null 2>&1 || \
 		{ apt-get update -q && apt-get install -y -q --no-install-recommends python3-django python3-pymemcache; }
-	CACHEUTILS_REQUIRE_DJANGO=1 $(SERVERS) go test -v ./django
+	CACHEUTILS_REQUIRE_DJANGO=1 $(SERVERS) go test -v ./internal/test/django
 
 questions: tools
 	cd bench && $(SERVERS) go run ./cmd/questions -write ../docs/comparison.md -short ../README.md

@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/cacheutils/cacheutils/backends"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 )
 
 // A page is a Markdown file of the repository.

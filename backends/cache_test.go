@@ -283,7 +283,7 @@ func want[T any](t *testing.T, what string, got, want T) {
 	}
 }
 
-// C25, C121: many keys are one call of the engine; C84: Clear is the engine's own.
+// Many keys are one call of the engine, and Clear is the engine's own.
 func TestCallsOfTheEngine(t *testing.T) {
 	ctx := context.Background()
 	c, e := spied(t, backends.Settings{KeyPrefix: "p", Version: "2"})
@@ -450,7 +450,7 @@ func TestPartialFaults(t *testing.T) {
 	want(t, "calls of DeleteMany", slices.Sorted(slices.Values(e.noted())), []string{"Delete :1:a", "Delete :1:b"})
 }
 
-// C123: GetOrSet gives its value whatever the store does, and the log says what it did.
+// GetOrSet gives its value whatever the store does, and the log says what it did.
 func TestGetOrSetWithoutAStore(t *testing.T) {
 	ctx := context.Background()
 	for method, says := range map[string]string{"Get": "look for", "Add": "take the lease"} {

@@ -16,7 +16,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // settles waits until get returns at most that much.

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +17,7 @@ import (
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/test/workers"
 )
 
 func ExampleConfigure() {
@@ -115,26 +114,8 @@ func get(t *testing.T, name string) *backends.Cache {
 	return c
 }
 
-// childVariable names the test that a process of its own runs.
-const childVariable = "BACKENDS_TEST"
-
-// alone runs the test in a process of its own, for what a process can do only once or never
-// undo. It returns true there, where the test goes on.
-func alone(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(childVariable) == t.Name() {
-		return true
-	}
-	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
-	child.Env = append(os.Environ(), childVariable+"="+t.Name())
-	if output, err := child.CombinedOutput(); err != nil || !strings.Contains(string(output), "PASS") {
-		t.Errorf("in a process of its own: %v\n%s", err, output)
-	}
-	return false
-}
-
 func TestDefaultWithoutConfiguration(t *testing.T) {
-	if !alone(t) {
+	if !workers.Alone(t) {
 		return
 	}
 	c := get(t, "default")
@@ -247,7 +228,7 @@ func TestConfigure_JSONErrors(t *testing.T) {
 	}
 }
 
-// C91, C97: what is wrong is named.
+// What is wrong is named.
 func TestConfigure_Errors(t *testing.T) {
 	configure(t, backends.Config{"before": {Backend: "locmem"}})
 	before := get(t, "before")
@@ -316,7 +297,7 @@ func TestConfigureIsLazy(t *testing.T) {
 	want(t, "calls once it was replaced", e.noted(), []string{"Close"})
 }
 
-// C98: with the server down a configuration is as good as any.
+// With the server down a configuration is as good as any.
 func TestConfigureWithoutTheServer(t *testing.T) {
 	configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{"127.0.0.1:1", "no-such-host.invalid"}}})
 	c := get(t, "default")
@@ -429,7 +410,7 @@ func TestConfigureDuringCalls(t *testing.T) {
 // Functions are decorated at package level, before there is a configuration. One that names
 // a backend which then isn't there, or which can't hold its results, is named by Configure.
 func TestConfigureNamesFunctions(t *testing.T) {
-	if !alone(t) {
+	if !workers.Alone(t) {
 		return
 	}
 	ctx := context.Background()

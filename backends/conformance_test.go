@@ -20,7 +20,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/backends/memcached"
 	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 func TestConformance_Locmem(t *testing.T) {
@@ -239,7 +239,7 @@ func TestConformance_ThirdParty(t *testing.T) {
 	})
 }
 
-// C11: what a cache does that stores nothing.
+// What a cache does that stores nothing.
 func TestDummy(t *testing.T) {
 	configure(t, backends.Config{"default": {Backend: "dummy"}})
 	c := get(t, "default")
@@ -285,7 +285,7 @@ func TestDummy(t *testing.T) {
 	check("Set after Close", nil, c.Set(ctx, "key", 1), nil, cacheutils.ErrClosed)
 }
 
-// C26: what the other servers have is returned together with the error.
+// What the other servers have is returned together with the error.
 func TestOneServerOfTwoIsDown(t *testing.T) {
 	up, down := memcachedtest.Start(t), memcachedtest.Start(t)
 	configure(t, backends.Config{
@@ -330,7 +330,7 @@ func TestOneServerOfTwoIsDown(t *testing.T) {
 	}
 }
 
-// C120: a server that doesn't answer keeps nobody longer than the caller's context, and what
+// A server that doesn't answer keeps nobody longer than the caller's context, and what
 // it says later is no answer to anybody else.
 func TestServerHangs(t *testing.T) {
 	server := memcachedtest.Start(t)

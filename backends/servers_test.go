@@ -9,8 +9,8 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 func TestPing(t *testing.T) {

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/gob"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
-	"os"
 	"os/exec"
 	"reflect"
 	"runtime/debug"
@@ -18,7 +18,8 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/cacheutils/cacheutils/internal/codec"
-	"github.com/cacheutils/cacheutils/internal/codec/codectest"
+	"github.com/cacheutils/cacheutils/internal/test/codectest"
+	"github.com/cacheutils/cacheutils/internal/test/workers"
 )
 
 // Which codec keeps law 8: a value is decoded to exactly what it was, or refused? Run it with
@@ -142,29 +143,35 @@ func (c coder) try(v any) (outcome string) {
 	return "kept"
 }
 
+// A trial is what tryApart has another process do.
+type trial struct {
+	Coder string
+	Row   int
+}
+
 // tryApart is try in a process of its own, because a stack overflow ends the process.
-func (c coder) tryApart(row int) string {
-	cmd := exec.Command(os.Args[0], "-test.run=TestLaw8_Apart$")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("LAW8_APART=%s/%d", c.name, row))
-	out, _ := cmd.CombinedOutput()
-	if _, outcome, ok := strings.Cut(string(out), "outcome:"); ok {
-		outcome, _, _ = strings.Cut(outcome, "\n")
-		return outcome
+func (c coder) tryApart(t *testing.T, row int) string {
+	w := workers.Start(t, "^TestLaw8_Apart$", trial{c.name, row})
+	outcome, err := workers.Receive[string](w)
+	if exit := new(exec.ExitError); err != nil && errors.As(w.Wait(), &exit) {
+		return "CRASHES"
 	}
-	return "CRASHES"
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outcome
 }
 
 func TestLaw8_Apart(t *testing.T) {
-	var name string
-	var row int
-	if _, err := fmt.Sscanf(strings.Replace(os.Getenv("LAW8_APART"), "/", " ", 1), "%s %d", &name, &row); err != nil {
+	var job trial
+	if !workers.Job(&job) {
 		t.Skip("run by TestLaw8_Codecs")
 	}
 	debug.SetMaxStack(64 << 20)
 	registerForGob()
 	for _, c := range coders(t) {
-		if c.name == name {
-			fmt.Printf("outcome:%s\n", c.try(codectest.Rows()[row].Value))
+		if c.name == job.Coder {
+			workers.Reply(c.try(codectest.Rows()[job.Row].Value))
 		}
 	}
 }
@@ -189,7 +196,7 @@ func TestLaw8_Codecs(t *testing.T) {
 		for j, c := range all {
 			var outcome string
 			if strings.HasPrefix(row.Name, "cycle") {
-				outcome = c.tryApart(i)
+				outcome = c.tryApart(t, i)
 			} else {
 				outcome = c.try(row.Value)
 			}

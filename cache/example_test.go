@@ -78,13 +78,13 @@ func ExampleGetOrSet() {
 
 func ExampleTimeout() {
 	ctx := context.Background()
-	cache.Set(ctx, "key", "for ever", cache.Timeout(cacheutils.Forever))
+	cache.Set(ctx, "key", "forever", cache.Timeout(cacheutils.Forever))
 	fmt.Println(cache.Get[string](ctx, "key"))
 	cache.Set(ctx, "key", "not at all", cache.Timeout(0))
 	_, err := cache.Get[string](ctx, "key")
 	fmt.Println(errors.Is(err, cacheutils.ErrCacheMiss))
 	// Output:
-	// for ever <nil>
+	// forever <nil>
 	// true
 }
 

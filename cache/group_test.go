@@ -9,7 +9,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/cachekey"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 func mustInvalidate(t *testing.T, groups ...string) {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"math"
 	"math/big"
-	"os"
-	"os/exec"
 	"reflect"
 	"strings"
 	"testing"
@@ -15,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cacheutils/cacheutils/internal/keyenc"
+	"github.com/cacheutils/cacheutils/internal/test/workers"
 )
 
 // Law 3: two argument lists that differ never share a key, equal ones always do, in every process.
@@ -209,8 +208,6 @@ func TestLaw3_SameKeyEachTime(t *testing.T) {
 	})
 }
 
-const childEnv = "CACHEKEY_PRINT_KEYS"
-
 // sampleKeys returns the keys of values that are the same in each process, and the names of some functions.
 func sampleKeys(t testing.TB) []byte {
 	var b bytes.Buffer
@@ -233,31 +230,23 @@ func sampleKeys(t testing.TB) []byte {
 }
 
 func TestLaw3_SameKeyInAnotherProcess(t *testing.T) {
-	if path := os.Getenv(childEnv); path != "" {
-		if err := os.WriteFile(path, sampleKeys(t), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if workers.Job(nil) {
+		workers.Reply(sampleKeys(t))
 		return
 	}
 	want := strings.Split(string(sampleKeys(t)), "\n")
 	for range 2 {
-		path := t.TempDir() + "/keys"
-		cmd := exec.Command(os.Args[0], "-test.run=^TestLaw3_SameKeyInAnotherProcess$")
-		cmd.Env = append(os.Environ(), childEnv+"="+path)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("child: %v\n%s", err, out)
-		}
-		keys, err := os.ReadFile(path)
+		keys, err := workers.Receive[[]byte](workers.Start(t, workers.Pattern(t.Name()), nil))
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := strings.Split(string(keys), "\n")
 		if len(got) != len(want) {
-			t.Fatalf("%d keys in the child, %d here", len(got), len(want))
+			t.Fatalf("%d keys in the other process, %d here", len(got), len(want))
 		}
 		for i := range want {
 			if got[i] != want[i] {
-				t.Errorf("key %d: %s in the child, %s here", i, got[i], want[i])
+				t.Errorf("key %d: %s in the other process, %s here", i, got[i], want[i])
 			}
 		}
 	}

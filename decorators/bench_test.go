@@ -13,8 +13,8 @@ import (
 
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -31,7 +31,7 @@ func loadPlace(ctx context.Context, id int64, lang string) (place, error) {
 // A caller calls loadPlace by way of some cache.
 type caller func(ctx context.Context, id int64, lang string) (place, error)
 
-// What a call costs by what happens in it, beside what somebody would write by hand.
+// What a call costs by what happens in it, compared with what somebody would write by hand.
 //
 //   - BareMakeFunc is a wrapper by reflection that does nothing but return results made before: no
 //     decorator of this kind can be faster.

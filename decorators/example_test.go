@@ -278,7 +278,7 @@ func ExampleHandle_CacheKey() {
 	// Output: [cached]city((42,'it')) <nil>
 }
 
-// Whoever knows the result already can put it into the cache.
+// A caller who knows the result already can put it into the cache.
 func ExampleHandle_Set() {
 	Total, totals := decorators.Cached(func(order int) (float64, error) { return 0, errors.New("not reached") },
 		decorators.Key("total"))

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,39 +14,29 @@ import (
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/workers"
 )
 
-// The faults that django-cache-utils has, each by the letter and number that the project
-// gives it, as they show in decorated calls. Those of keys alone are in package cachekey and below internal,
-// those of the low-level API in backends/backendtest. These can't occur in Go:
-//
-//	K2   a function's arguments have no names, so there is one way to give them
-//	K10  Hashed: spaces count, since no rendering loses them (see K1)
-//	K12  keys follow this Go release's table of printable characters: see package cachekey
-//	M6   there are no class methods
-//	M7   a parameter's name means nothing
-//	M11  there is no decorating without a call
-//	R3, R4  there is no registry of models; groups do what it was for, see G01 to G08
-//	F2, F4 to F7  concern recovery time, hangs, garbage, threads and forks: the memcached
-//	     engine's own tests have what holds now
-
-// R1, R1g, R2: an invalidation that a computation overtakes, and processes that meet a group
-// without a generation: TestLaw2_*, and G04 in backends/backendtest. R5, the price of a hit in a
-// group: TestLaw7_*. T4: G03 in backends/backendtest. D4 is the cause of D2 and D3.
+// The faults that django-cache-utils has, as they would show in decorated calls. Those of keys alone
+// are in package cachekey, those of the low-level API in backends/backendtest, those of servers and
+// networks in the tests of the memcached engine. Invalidations that a computation overtakes, processes
+// that meet a group without a generation, and the price of a hit in a group have tests named by their
+// laws. What can't occur in Go has no test: arguments have no names and so there is one way to give
+// them, there are no class methods, and nothing is decorated without a call.
 
 func TestFaults_Keys(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
-		t.Run("K1, K11: spaces and invalid UTF-8 count", func(t *testing.T) {
-			F, _ := decorators.Cached(func(s string) string { return s }, decorators.Key("K1"))
+		t.Run("spaces and invalid UTF-8 count", func(t *testing.T) {
+			F, _ := decorators.Cached(func(s string) string { return s }, decorators.Key("faults.texts"))
 			for _, s := range []string{"ab", "a b", "a  b ", "a\x20b", "\x80", "\u0080", `\x80`, `\udc80`, "a\nb", "'", `"`, `\x20`, ""} {
 				if got := F(s); got != s {
 					t.Errorf("F(%q) = %q", s, got)
 				}
 			}
 		})
-		t.Run("K3, K4: types count", func(t *testing.T) {
-			F, _ := decorators.Cached(func(v any) string { return fmt.Sprintf("%T %v", v, v) }, decorators.Key("K4"))
+		t.Run("types count", func(t *testing.T) {
+			F, _ := decorators.Cached(func(v any) string { return fmt.Sprintf("%T %v", v, v) }, decorators.Key("faults.types"))
 			for _, v := range []any{
 				nil, "None", 1, int64(1), "1", []byte("1"), "b'1'", true, "True", 1.0, float32(1),
 				[]any{"a", "b"}, []any{"a, b"}, []string{"a", "b"}, map[string]any{"a": 1}, map[string]any{"a": "1"},
@@ -60,8 +48,8 @@ func TestFaults_Keys(t *testing.T) {
 				}
 			}
 		})
-		t.Run("K5: no addresses", func(t *testing.T) {
-			F, h := decorators.Cached(func(p *shop) string { return p.name }, decorators.Key("K5"))
+		t.Run("no addresses", func(t *testing.T) {
+			F, h := decorators.Cached(func(p *shop) string { return p.name }, decorators.Key("faults.pointers"))
 			for i := range 200 {
 				name := fmt.Sprint(i % 50)
 				if got := F(&shop{name}); got != name {
@@ -72,8 +60,8 @@ func TestFaults_Keys(t *testing.T) {
 				t.Errorf("%d computations for 50 values", n)
 			}
 		})
-		t.Run("K6: maps have one key", func(t *testing.T) {
-			F, h := decorators.Cached(func(m map[string]int) int { return len(m) }, decorators.Key("K6"))
+		t.Run("maps have one key", func(t *testing.T) {
+			F, h := decorators.Cached(func(m map[string]int) int { return len(m) }, decorators.Key("faults.maps"))
 			for range 1000 {
 				m := map[string]int{}
 				for i := range 8 {
@@ -85,7 +73,7 @@ func TestFaults_Keys(t *testing.T) {
 				t.Errorf("%d computations for one map", n)
 			}
 		})
-		t.Run("K13: generic instantiations", func(t *testing.T) {
+		t.Run("generic instantiations", func(t *testing.T) {
 			Int, _ := decorators.Cached(pair[int])
 			String, _ := decorators.Cached(pair[string])
 			Any, _ := decorators.Cached(pair[any])
@@ -98,10 +86,10 @@ func TestFaults_Keys(t *testing.T) {
 
 func TestFaults_Methods(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
-		t.Run("M3, M4, M5, V6: one key for call, CacheKey, Invalidate, ForceRecalc, RequireCache", func(t *testing.T) {
+		t.Run("one key for call, CacheKey, Invalidate, ForceRecalc, RequireCache", func(t *testing.T) {
 			runs := 0
 			F, h := decorators.Cached(func(s *shop, n int) int { runs++; return runs },
-				decorators.Key("M3"), decorators.ObjectAttrs(shop{}, "name"))
+				decorators.Key("faults.methods"), decorators.ObjectAttrs(shop{}, "name"))
 			before := key(t, h, &shop{"a"}, 5)
 			if F(&shop{"a"}, 5) != 1 || h.RequireCache(&shop{"a"}, 5) != 1 {
 				t.Error("RequireCache has another key than the call")
@@ -116,9 +104,9 @@ func TestFaults_Methods(t *testing.T) {
 				t.Errorf("the key was %s before the first call and %s after", before, after)
 			}
 		})
-		t.Run("M10: errors are not cached", func(t *testing.T) {
+		t.Run("errors are not cached", func(t *testing.T) {
 			runs := 0
-			F, _ := decorators.Cached(func() (int, error) { runs++; return 0, errors.New("no") }, decorators.Key("M10"))
+			F, _ := decorators.Cached(func() (int, error) { runs++; return 0, errors.New("no") }, decorators.Key("faults.errors"))
 			F()
 			F()
 			if runs != 2 {
@@ -130,7 +118,7 @@ func TestFaults_Methods(t *testing.T) {
 
 func TestFaults_Values(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
-		t.Run("V1: RequireCache finds zero values", func(t *testing.T) {
+		t.Run("RequireCache finds zero values", func(t *testing.T) {
 			requireZero(t, 0)
 			requireZero(t, 0.0)
 			requireZero(t, "")
@@ -141,8 +129,8 @@ func TestFaults_Values(t *testing.T) {
 			requireZero(t, struct{}{})
 			requireZero(t, city{})
 		})
-		t.Run("V2: a nil is computed each time and never written", func(t *testing.T) {
-			F, h := decorators.Cached(func() []int { return nil }, decorators.Key("V2"))
+		t.Run("a nil is computed each time and never written", func(t *testing.T) {
+			F, h := decorators.Cached(func() []int { return nil }, decorators.Key("faults.nil"))
 			for range 50 {
 				F()
 			}
@@ -150,13 +138,13 @@ func TestFaults_Values(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		})
-		t.Run("V5: a value that can't be encoded is returned", func(t *testing.T) {
+		t.Run("a value that can't be encoded is returned", func(t *testing.T) {
 			type node struct{ Next *node }
 			F, h := decorators.Cached(func() *node {
 				n := &node{}
 				n.Next = n
 				return n
-			}, decorators.Key("V5"))
+			}, decorators.Key("faults.cycle"))
 			for range 3 {
 				if n := F(); n.Next != n {
 					t.Error("another value")
@@ -167,14 +155,14 @@ func TestFaults_Values(t *testing.T) {
 			}
 		})
 	})
-	t.Run("V5b: an entry of somebody else is a miss and is overwritten", func(t *testing.T) {
+	t.Run("an entry that another program wrote is a miss and is overwritten", func(t *testing.T) {
 		server := cachetest.Memcached(t)
 		e, err := memcached.Open(engine.Settings{Location: []string{server.Addr()}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer e.Close()
-		F, h := decorators.Cached(func() city { return city{ID: 1, Name: "Rome"} }, decorators.Key("V5b"))
+		F, h := decorators.Cached(func() city { return city{ID: 1, Name: "Rome"} }, decorators.Key("faults.foreign"))
 		F()
 		stored := ":1:" + key(t, h)
 		good, err := e.Get(context.Background(), stored)
@@ -215,7 +203,7 @@ func TestFaults_Values(t *testing.T) {
 // requireZero checks that RequireCache tells a cached zero from nothing.
 func requireZero[T any](t *testing.T, zero T) {
 	t.Helper()
-	F, h := decorators.Cached(func() (T, error) { return zero, nil }, decorators.Key(fmt.Sprintf("V1 %T", zero)), decorators.CacheNil())
+	F, h := decorators.Cached(func() (T, error) { return zero, nil }, decorators.Key(fmt.Sprintf("faults.zero %T", zero)), decorators.CacheNil())
 	if _, err := h.RequireCache(); !errors.Is(err, cacheutils.ErrNoCachedValue) {
 		t.Errorf("%T: before the call RequireCache returns %v", zero, err)
 	}
@@ -225,10 +213,10 @@ func requireZero[T any](t *testing.T, zero T) {
 	}
 }
 
-// F3: after a quick restart of the server no call fails and the cache works again.
+// After a quick restart of the server no call fails and the cache works again.
 func TestFaults_QuickRestart(t *testing.T) {
 	server := cachetest.Memcached(t)
-	F, h := decorators.Cached(func(n int) (int, error) { return n, nil }, decorators.Key("F3"))
+	F, h := decorators.Cached(func(n int) (int, error) { return n, nil }, decorators.Key("faults.restart"))
 	for n := range 50 {
 		F(n)
 	}
@@ -253,10 +241,11 @@ func TestFaults_QuickRestart(t *testing.T) {
 func whoami(n int) (string, error) { return fmt.Sprint(os.Getpid(), "-", n), nil }
 
 // Two processes on one memcached have one entry under one key, and one that never called the
-// function can invalidate it (M9).
+// function can invalidate it.
 func TestTwoProcesses(t *testing.T) {
-	if addr := os.Getenv("CACHEUTILS_TEST_PROCESS"); addr != "" {
-		otherProcess(t, addr, os.Getenv("CACHEUTILS_TEST_DO"))
+	var job otherJob
+	if workers.Job(&job) {
+		workers.Reply(job.do(t))
 		return
 	}
 	server := cachetest.Memcached(t)
@@ -279,40 +268,37 @@ func TestTwoProcesses(t *testing.T) {
 	}
 }
 
+// An otherJob is what another process does with whoami, or with a group, on the same memcached.
+type otherJob struct{ Memcached, Do string }
+
 func runProcess(t *testing.T, addr, do string) string {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run", "^TestTwoProcesses$")
-	cmd.Env = append(os.Environ(), "CACHEUTILS_TEST_PROCESS="+addr, "CACHEUTILS_TEST_DO="+do)
-	out, err := cmd.CombinedOutput()
+	answer, err := workers.Receive[string](workers.Start(t, "^TestTwoProcesses$", otherJob{addr, do}))
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(out)) {
-		if answer, ok := strings.CutPrefix(line, "answer: "); ok {
-			return strings.TrimSpace(answer)
-		}
-	}
-	t.Fatalf("no answer in\n%s", out)
-	return ""
+	return answer
 }
 
-func otherProcess(t *testing.T, addr, do string) {
-	cachetest.Configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{addr}}})
+func (j otherJob) do(t *testing.T) string {
+	cachetest.Configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{j.Memcached}}})
 	Who, who := decorators.Cached(whoami)
-	switch do {
+	switch j.Do {
 	case "key":
-		fmt.Println("answer:", key(t, who, 1))
+		return key(t, who, 1)
 	case "call":
 		got, err := Who(1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Println("answer:", got)
+		return got
 	case "invalidate":
-		fmt.Println("answer:", who.Invalidate(1))
+		return fmt.Sprint(who.Invalidate(1))
 	case "group":
-		fmt.Println("answer:", cache.InvalidateGroup(context.Background(), "g"))
+		return fmt.Sprint(cache.InvalidateGroup(context.Background(), "g"))
 	}
+	t.Fatalf("%q isn't known", j.Do)
+	return ""
 }
 
 // A server that hangs doesn't take the time that a caller with a close deadline has for the function.

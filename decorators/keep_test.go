@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 )
 
 // What callers do to their arguments once they have left changes no result: neither of a refresh in the

@@ -6,96 +6,14 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
-	"github.com/cacheutils/cacheutils/backends/memcached"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
 )
-
-// A slowStore is memcached, whose compare-and-swaps, and with these the stores of results, wait until
-// they are let through, or fail.
-type slowStore struct {
-	engine.Engine
-	waiting atomic.Int32
-	t       *testing.T // that uses it
-
-	mu   sync.Mutex
-	open chan struct{} // closed when they are let through
-	err  error
-}
-
-func (s *slowStore) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
-	s.mu.Lock()
-	open := s.open
-	s.mu.Unlock()
-	s.waiting.Add(1)
-	defer s.waiting.Add(-1)
-	select {
-	case <-open:
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	s.mu.Lock()
-	err := s.err
-	s.mu.Unlock()
-	if err != nil {
-		return false, err
-	}
-	return s.Engine.CompareAndSwap(ctx, key, item, timeout)
-}
-
-// hold keeps stores waiting until let is called.
-func (s *slowStore) hold() (let func()) {
-	open := make(chan struct{})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open = open
-	let = sync.OnceFunc(func() { close(open) })
-	s.t.Cleanup(let)
-	return let
-}
-
-func (s *slowStore) fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.err = err
-}
-
-var (
-	registerSlowStore sync.Once
-	slowStores        sync.Map // by address
-)
-
-// onSlowStore makes a slow store the default backend.
-func onSlowStore(t *testing.T, later bool) *slowStore {
-	t.Helper()
-	registerSlowStore.Do(func() {
-		backends.Register("slow-store", func(s backends.Settings) (engine.Engine, error) {
-			e, err := memcached.Open(s)
-			store := &slowStore{Engine: e, open: make(chan struct{})}
-			close(store.open)
-			slowStores.Store(s.Location[0], store)
-			return store, err
-		})
-	})
-	server := memcachedtest.Start(t)
-	cachetest.Configure(t, backends.Config{"default": {
-		Backend: "slow-store", Location: []string{server.Addr()},
-		Options: map[string]any{"store_later": later, "operation_timeout": "20s"}, // stores are held
-	}})
-	opened, _ := slowStores.Load(server.Addr())
-	store := opened.(*slowStore)
-	store.t = t
-	return store
-}
 
 // counting returns a decorated function that returns how often it has run.
 func counting(opts ...decorators.Option) (func(context.Context, string) (int, error), *decorators.Handle1[string, int]) {
@@ -105,24 +23,6 @@ func counting(opts ...decorators.Option) (func(context.Context, string) (int, er
 }
 
 var laters atomic.Int64
-
-// still fails the test if there is an answer before the store waits, or soon after.
-func still(t *testing.T, what string, s *slowStore, stores int32, c <-chan answer) {
-	t.Helper()
-	eventually(t, "the store", func() bool { return s.waiting.Load() == stores })
-	select {
-	case a := <-c:
-		t.Fatalf("%s: %v before the store", what, a)
-	case <-time.After(20 * time.Millisecond):
-	}
-}
-
-func want(t *testing.T, what string, run int, c <-chan answer) {
-	t.Helper()
-	if a := within(t, what, c); a.run != run || a.err != nil {
-		t.Errorf("%s: %d, %v, want %d", what, a.run, a.err, run)
-	}
-}
 
 // Without the option a call returns when its result is stored.
 func TestStoreLater_Off(t *testing.T) {
@@ -135,7 +35,7 @@ func TestStoreLater_Off(t *testing.T) {
 	want(t, "the call", 1, c)
 }
 
-// With it, it returns before that. Whoever asks meanwhile in this process waits for the same result.
+// With it, it returns before that. Callers in this process wait meanwhile for the same result.
 func TestStoreLater(t *testing.T) {
 	contexts := map[string]func() (context.Context, context.CancelFunc){
 		"background": func() (context.Context, context.CancelFunc) { return context.Background(), func() {} },
@@ -380,7 +280,7 @@ func TestStoreLater_Close(t *testing.T) {
 	if err := c.Set(context.Background(), "k", 1); !errors.Is(err, cacheutils.ErrClosed) {
 		t.Errorf("Set after Close: got %v, want ErrClosed", err)
 	}
-	want(t, "a call after Close, which goes round the cache", 2, ask(func() (int, error) { return F(context.Background(), "a") }))
+	want(t, "a call after Close, which bypasses the cache", 2, ask(func() (int, error) { return F(context.Background(), "a") }))
 }
 
 // A goroutine that a computation left behind may ask for its result while that is being stored.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 func TestLaw9_Cause(t *testing.T) {
@@ -85,7 +85,7 @@ func TestLaw4_LeftComputationIsUsed(t *testing.T) {
 		for name, test := range map[string]struct {
 			decorate func(name string, run func(ctx context.Context) (int, error), opts ...decorators.Option) (call func(context.Context) (int, error), stored func() bool)
 			opts     []decorators.Option
-			cancels  bool // the caller is cancelled, else its deadline passes
+			cancels  bool // the caller is cancelled; otherwise its deadline passes
 			cut      bool // the function's context ends before it returns
 			want     bool
 		}{

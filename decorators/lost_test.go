@@ -11,8 +11,8 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 func TestLaw2_TwoLostAnswers(t *testing.T) {

@@ -18,8 +18,8 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
 	"github.com/cacheutils/cacheutils/internal/decorated"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -38,15 +38,15 @@ func TestTimeout(t *testing.T) {
 		runs    int
 	}{
 		{"backend's default of 300 s", 0, nil, []time.Duration{299 * time.Second, 2 * time.Second}, 2},
-		{"backend's own (T1)", time.Hour, nil, []time.Duration{59 * time.Minute, 2 * time.Minute}, 2},
-		{"backend's never (T1)", cacheutils.Forever, nil, []time.Duration{20 * time.Hour}, 1},
+		{"backend's own", time.Hour, nil, []time.Duration{59 * time.Minute, 2 * time.Minute}, 2},
+		{"backend's never", cacheutils.Forever, nil, []time.Duration{20 * time.Hour}, 1},
 		{"given", 0, []decorators.Option{decorators.Timeout(time.Minute)}, []time.Duration{59 * time.Second, 2 * time.Second}, 2},
-		{"zero (T1, T2)", 0, []decorators.Option{decorators.Timeout(0)}, []time.Duration{0, 0}, 3},
-		{"negative (T3)", 0, []decorators.Option{decorators.Timeout(-time.Second)}, []time.Duration{0, 0}, 3},
-		{"sub-second (T7)", 0, []decorators.Option{decorators.Timeout(500 * time.Millisecond)}, []time.Duration{499 * time.Millisecond, 2 * time.Millisecond}, 2},
-		{"never (T1)", 0, []decorators.Option{decorators.Timeout(cacheutils.Forever)}, []time.Duration{20 * time.Hour}, 1},
-		{"forty days (T5)", 0, []decorators.Option{decorators.Timeout(40 * 24 * time.Hour)}, []time.Duration{20 * time.Hour}, 1},
-		{"fifty years (T6)", 0, []decorators.Option{decorators.Timeout(50 * 365 * 24 * time.Hour)}, []time.Duration{20 * time.Hour}, 1},
+		{"zero", 0, []decorators.Option{decorators.Timeout(0)}, []time.Duration{0, 0}, 3},
+		{"negative", 0, []decorators.Option{decorators.Timeout(-time.Second)}, []time.Duration{0, 0}, 3},
+		{"sub-second", 0, []decorators.Option{decorators.Timeout(500 * time.Millisecond)}, []time.Duration{499 * time.Millisecond, 2 * time.Millisecond}, 2},
+		{"never", 0, []decorators.Option{decorators.Timeout(cacheutils.Forever)}, []time.Duration{20 * time.Hour}, 1},
+		{"forty days", 0, []decorators.Option{decorators.Timeout(40 * 24 * time.Hour)}, []time.Duration{20 * time.Hour}, 1},
+		{"fifty years", 0, []decorators.Option{decorators.Timeout(50 * 365 * 24 * time.Hour)}, []time.Duration{20 * time.Hour}, 1},
 		{"from the result", 0, []decorators.Option{decorators.TimeoutOf(func(n int) time.Duration { return time.Duration(n) * time.Second })},
 			[]time.Duration{4 * time.Second, 2 * time.Second}, 2},
 	} {
@@ -157,7 +157,7 @@ func TestKeyOptions(t *testing.T) {
 	}
 }
 
-// K7, C62: the limit of 250 bytes counts prefix and version, and a shortened key keeps a
+// The limit of 250 bytes counts prefix and version, and a shortened key keeps a
 // readable head.
 func TestLongKeys(t *testing.T) {
 	server := cachetest.Memcached(t)
@@ -241,7 +241,7 @@ func forgotten(t *testing.T, prefix string) {
 	})
 }
 
-// known tells whether a function is known whose name begins with prefix.
+// known reports whether a function is known whose name begins with prefix.
 func known(prefix string) bool {
 	return slices.ContainsFunc(decorated.Functions(), func(f decorated.Function) bool { return strings.HasPrefix(f.Name, prefix) })
 }

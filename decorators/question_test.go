@@ -6,9 +6,9 @@ import (
 
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
-	"github.com/cacheutils/cacheutils/internal/fivequestions"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/fivequestions"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // What may go wrong while a value is computed, asked as bench/cmd/questions asks others.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 )
 
 // The store keeps what is used as well as it does without the table.

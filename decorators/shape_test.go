@@ -15,7 +15,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 )
 
 // A shape is a function of some signature with calls that a handle must serve like the
@@ -142,40 +142,6 @@ func testShape(t *testing.T, s shape) {
 	wantRuns("Set", 4)
 }
 
-// callAny calls fn, a func of any type, as a caller in Go would.
-func callAny(fn any, args []any) []any {
-	v := reflect.ValueOf(fn)
-	var in []reflect.Value
-	for i, arg := range args {
-		t := v.Type().In(min(i, v.Type().NumIn()-1))
-		if v.Type().IsVariadic() && i >= v.Type().NumIn()-1 {
-			t = t.Elem()
-		}
-		a := reflect.New(t).Elem()
-		if arg != nil {
-			a.Set(reflect.ValueOf(arg))
-		}
-		in = append(in, a)
-	}
-	var out []any
-	for _, r := range v.Call(in) {
-		out = append(out, r.Interface())
-	}
-	return out
-}
-
-// requireError returns the error that fn returns or panics with.
-func requireError(fn any, args []any) (err error) {
-	defer func() {
-		if p, ok := recover().(error); ok {
-			err = p
-		}
-	}()
-	out := callAny(fn, args)
-	err, _ = out[len(out)-1].(error)
-	return err
-}
-
 type shop struct{ name string }
 
 func (s shop) Offers(n int) string { return fmt.Sprint(s.name, n) }
@@ -197,17 +163,8 @@ type (
 	figure     interface{ Area(int) string }
 )
 
-func key(t *testing.T, h interface{ CacheKey(...any) (string, error) }, args ...any) string {
-	t.Helper()
-	k, err := h.CacheKey(args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
 // The line of a function is in its name, so that an edit above drops its entries; Key is the way
-// around that (K9).
+// around that.
 func TestNames(t *testing.T) {
 	cachetest.Locmem(t)
 	const pkg = "[cached]github.com/cacheutils/cacheutils/decorators_test."
@@ -240,7 +197,7 @@ func TestNames(t *testing.T) {
 
 func TestReceivers(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
-		t.Run("ignored by default (M2)", func(t *testing.T) {
+		t.Run("ignored by default", func(t *testing.T) {
 			Offers, _ := decorators.Cached(shop.Offers, decorators.Key("offers"))
 			if a, b := Offers(shop{"ann"}, 1), Offers(shop{"bob"}, 1); a != "ann1" || b != "ann1" {
 				t.Errorf("got %s, %s, want the first receiver's twice", a, b)
@@ -265,13 +222,13 @@ func TestReceivers(t *testing.T) {
 			Name(&user{ID: 1, cache: map[string]int{"a": 1}}, nil)
 			Name(&user{ID: 1, cache: map[string]int{"b": 1}}, nil)
 			if n := h.Stats().Computations; n != 1 {
-				t.Errorf("%d computations, want 1 (V6)", n)
+				t.Errorf("%d computations, want 1", n)
 			}
 			if got, want := key(t, h, &user{ID: 1}, []user{{ID: 2}}), "[cached]user((user{ID=1},[user{ID=2}]))"; got != want {
 				t.Errorf("key is %s, want %s", got, want)
 			}
 		})
-		t.Run("dynamic type through an interface (M1)", func(t *testing.T) {
+		t.Run("dynamic type through an interface", func(t *testing.T) {
 			Area, h := decorators.Cached(figure.Area, decorators.Key("area"))
 			if a, b := Area(circle{}, 1), Area(square{}, 1); a != "circle" || b != "square" {
 				t.Errorf("got %s, %s", a, b)
@@ -285,7 +242,7 @@ func TestReceivers(t *testing.T) {
 				t.Errorf("%d computations, want 3: one type's invalidation is no other's", n)
 			}
 		})
-		t.Run("closures with names of their own (K8)", func(t *testing.T) {
+		t.Run("closures with names of their own", func(t *testing.T) {
 			One, _ := decorators.Cached(adder(1), decorators.Key("add 1"))
 			Two, _ := decorators.Cached(adder(2), decorators.Key("add 2"))
 			if a, b := One(10), Two(10); a != 11 || b != 12 {
@@ -302,7 +259,7 @@ func TestReceivers(t *testing.T) {
 	})
 }
 
-// What can't be decorated is refused when it is decorated, with what to change (M8).
+// What can't be decorated is refused when it is decorated, with what to change.
 func TestRefusals(t *testing.T) {
 	var nilFunc func() int
 	decorated, _ := decorators.Cached(loadShop, decorators.Key("decorated"))

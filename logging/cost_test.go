@@ -9,7 +9,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 	"github.com/cacheutils/cacheutils/logging"
 )
 

@@ -15,7 +15,7 @@ import (
 
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 	"github.com/cacheutils/cacheutils/logging"
 )
 

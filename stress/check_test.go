@@ -50,7 +50,7 @@ func (r *record) promises() int64 {
 	}
 }
 
-// bounds tells whether r is a write that promises something about the entry.
+// bounds reports whether r is a write that promises something about the entry.
 func (r *record) bounds(entry int) bool { return r.writes(entry) && r.promises() > 0 }
 
 // setsOf returns the sets of an entry by their values.
@@ -146,7 +146,7 @@ func (v verdict) String() string {
 	return fmt.Sprintf("%s of %d segments, the largest with %d operations, the slowest in %v", v.result, v.segments, v.largest, v.slowest)
 }
 
-// linearize tells whether porcupine finds an order, for which it has the timeout for each segment.
+// linearize reports whether porcupine finds an order, for which it has the timeout for each segment.
 // The doc of the package says how the history is cut into segments.
 func linearize(h []record, timeout time.Duration) verdict {
 	v := verdict{result: porcupine.Ok}
@@ -183,7 +183,7 @@ type segment struct {
 	sets  map[int64]bool // the values that are set in it
 }
 
-// check tells whether porcupine finds an order of the operations from one of the states.
+// check reports whether porcupine finds an order of the operations from one of the states.
 func (s *segment) check(starts []modelState, ops []porcupine.Operation, timeout time.Duration) porcupine.CheckResult {
 	result := porcupine.Illegal
 	for _, start := range starts {

@@ -21,7 +21,7 @@
 //     every order;
 //   - the value that was set last is one of those that are set in the first segment, since that
 //     begins with a write. It makes a difference only if the second segment reads it below the
-//     floor. Then porcupine tells whether the first segment has an order after which the
+//     floor. Then porcupine reports whether the first segment has an order after which the
 //     value may be read, and the second is checked from each state that is possible.
 //
 // A Set that returned an error may happen at any later time, so it is pending at every cut. It belongs

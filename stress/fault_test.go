@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // What holds while the server loses what it has, or is lost itself:
 //
-//   - Decorated calls get no errors, and values that are as new as ever. What was lost is computed
-//     anew: an entry, and with the generation of a group all entries of that; a lease that was
+//   - Decorated calls get no errors, and values that are as new as ever. What was lost is
+//     recomputed: an entry, and with the generation of a group all entries of that; a lease that was
 //     lost is not stored under.
 //   - An invalidation that returned nil holds from then on, whether the server had what it
 //     was to drop or not. One that returned an error has promised nothing.

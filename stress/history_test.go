@@ -61,7 +61,7 @@ var groupNames = []string{"all", "even", "odd"}
 // groupsOf returns the bits of the groups that the entries of a key are in.
 func groupsOf(key int) uint8 { return 1 | 2<<(key%2) }
 
-// writes tells whether r, had it ended well, changes what may be read from the entry.
+// writes reports whether r, had it ended well, changes what may be read from the entry.
 func (r *record) writes(entry int) bool {
 	switch r.Kind {
 	case invalidateGroup:
@@ -73,7 +73,7 @@ func (r *record) writes(entry int) bool {
 	}
 }
 
-// reads tells whether r returned a value.
+// reads reports whether r returned a value.
 func (r *record) reads() bool { return r.Kind <= force && r.Outcome == done }
 
 func saveHistory(path string, h []record) error {

@@ -3,14 +3,10 @@
 package stress_test
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,7 +16,8 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/workers"
 )
 
 var operationsFlag = flag.Int64("stress.ops", 12_000, "how many operations TestStress does, over all its backends; TestStress_Faults does as many, but not less than some thousands")
@@ -33,9 +30,8 @@ type run struct {
 	job
 	processes int
 	memory    memory
-	workers   []*exec.Cmd
-	outputs   []*bytes.Buffer
-	ended     chan error // each worker's end
+	workers   []*workers.Worker
+	ended     chan *workers.Worker // each, when it has ended
 }
 
 // A summary is what came of it.
@@ -50,7 +46,7 @@ type summary struct {
 // start starts the workers.
 func start(t *testing.T, processes int, j job) *run {
 	t.Helper()
-	r := &run{job: j, processes: processes, ended: make(chan error, processes)}
+	r := &run{job: j, processes: processes, ended: make(chan *workers.Worker, processes)}
 	r.memory, r.Memory = newMemory(t)
 	r.Round = int64(20 * processes * j.Clients)
 	if r.Seed == 0 {
@@ -60,32 +56,14 @@ func start(t *testing.T, processes int, j job) *run {
 	for n := range processes {
 		own := r.job
 		own.Process, own.History = n, filepath.Join(dir, fmt.Sprint(n))
-		text, err := json.Marshal(own)
-		if err != nil {
-			t.Fatal(err)
-		}
-		worker := exec.Command(os.Args[0])
-		worker.Env = append(os.Environ(), workerVariable+"="+string(text))
-		output, complaints := new(bytes.Buffer), new(bytes.Buffer)
-		worker.Stdout, worker.Stderr = output, complaints
-		stdin, err := worker.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := worker.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { stdin.Close() })
-		r.workers, r.outputs = append(r.workers, worker), append(r.outputs, output)
-		r.History = dir
+		w := workers.Start(t, "^TestStress_Worker$", own)
+		r.workers = append(r.workers, w)
 		go func() {
-			err := worker.Wait()
-			if err != nil {
-				err = fmt.Errorf("worker %d: %w: %s", n, err, complaints)
-			}
-			r.ended <- err
+			<-w.Done()
+			r.ended <- w
 		}()
 	}
+	r.History = dir
 	return r
 }
 
@@ -95,15 +73,15 @@ func (r *run) wait(t *testing.T, disturb func()) (s summary) {
 	begun := time.Now()
 	for running := r.processes; running > 0; {
 		if disturb == nil {
-			if err := <-r.ended; err != nil {
+			if err := (<-r.ended).Wait(); err != nil {
 				t.Fatal(err)
 			}
 			running--
 			continue
 		}
 		select {
-		case err := <-r.ended:
-			if err != nil {
+		case w := <-r.ended:
+			if err := w.Wait(); err != nil {
 				t.Fatal(err)
 			}
 			running--
@@ -112,10 +90,10 @@ func (r *run) wait(t *testing.T, disturb func()) (s summary) {
 		}
 	}
 	s.took = time.Since(begun)
-	for n := range r.processes {
-		var report report
-		if err := json.Unmarshal(r.outputs[n].Bytes(), &report); err != nil {
-			t.Fatalf("worker %d: %v in %q", n, err, r.outputs[n])
+	for n, w := range r.workers {
+		report, err := workers.Receive[report](w)
+		if err != nil {
+			t.Fatal(err)
 		}
 		addStats(&s.stats, report.Stats)
 		s.broken = append(s.broken, report.Broken...)

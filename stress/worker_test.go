@@ -4,12 +4,9 @@ package stress_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
 	"reflect"
 	"runtime"
 	"sync"
@@ -19,6 +16,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
+	"github.com/cacheutils/cacheutils/internal/test/workers"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -38,51 +36,41 @@ type job struct {
 	History       string
 }
 
-// A report is what a worker prints in the end.
+// A report is what a worker replies in the end.
 type report struct {
 	Stats  decorators.Stats
 	Broken []string // errors that no caller should get
 }
 
-// The test binary starts itself again as a worker.
-const workerVariable = "CACHEUTILS_STRESS_JOB"
-
-func TestMain(m *testing.M) {
-	text, isWorker := os.LookupEnv(workerVariable)
-	if !isWorker {
-		os.Exit(m.Run())
+// TestStress_Worker is what a worker does.
+func TestStress_Worker(t *testing.T) {
+	var j job
+	if !workers.Job(&j) {
+		t.Skip("this is for the processes that the other tests start")
 	}
-	// A worker ends with the test: its standard input is a pipe to that.
-	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		os.Exit(3)
-	}()
-	if err := work(text); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	report, err := work(j)
+	if err != nil {
+		t.Fatal(err)
 	}
+	workers.Reply(report)
 }
 
-func work(text string) error {
-	var j job
-	if err := json.Unmarshal([]byte(text), &j); err != nil {
-		return err
-	}
+func work(j job) (report, error) {
 	logging.SetSink(silent{}) // faults are counted
 	memory, err := openMemory(j.Memory)
 	if err != nil {
-		return err
+		return report{}, err
 	}
 	settings := backends.Settings{Backend: j.Backend, Location: j.Location, Options: map[string]any{"store_later": j.StoreLater}}
 	if j.SocketTimeout != "" {
 		settings.Options["operation_timeout"], settings.Options["probe_interval"] = j.SocketTimeout, "20ms"
 	}
 	if err := backends.Configure(backends.Config{"default": settings}); err != nil {
-		return err
+		return report{}, err
 	}
 	cache, err := backends.Get("default")
 	if err != nil {
-		return err
+		return report{}, err
 	}
 	w := &worker{job: j, memory: memory, cache: cache, functions: decorate(memory, j.Groups)}
 
@@ -97,12 +85,12 @@ func work(text string) error {
 		all = append(all, h...)
 	}
 	if err := saveHistory(j.History, all); err != nil {
-		return err
+		return report{}, err
 	}
 	for _, f := range w.functions {
 		addStats(&w.report.Stats, f.stats())
 	}
-	return json.NewEncoder(os.Stdout).Encode(w.report)
+	return w.report, nil
 }
 
 type silent struct{}

@@ -1,6 +1,6 @@
 // Package backendtest tests engines: what a store has to do to be a cache backend.
 //
-// Whoever writes an engine calls [Run] from a test, with a store that nobody else uses:
+// The author of an engine calls [Run] from a test, with a store that nobody else uses:
 //
 //	func TestEngine(t *testing.T) {
 //		server := startServer(t)
@@ -10,11 +10,10 @@
 //		})
 //	}
 //
-// Run it with -race. Most subtests are named by the row of Django's cache tests that they
-// stand for: C04_AddLeavesWhatIsThere says what test_add says there. The others are named
-// Engine_ for the methods of engine.Engine, G01 and so on for groups, and Cache_ for what
-// else this library adds above them. G01_InAGroup has all operations once more, on entries
-// in a group. A run takes a few seconds, in which entries expire.
+// Run it with -race. Subtests whose names begin with Engine_ are about the methods of engine.Engine,
+// and those with Cache_ about what this library adds to them. Most of the others stand for a test of
+// Django's caches: AddLeavesWhatIsThere says what test_add says there. InAGroup has all operations
+// once more, on entries in a group. A run takes a few seconds, in which entries expire.
 package backendtest
 
 import (

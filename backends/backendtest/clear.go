@@ -9,7 +9,7 @@ import (
 
 // testClear is about the end of all entries.
 func (s *suite) testClear(t *testing.T) {
-	t.Run("C83_Clear", func(t *testing.T) {
+	t.Run("Clear", func(t *testing.T) {
 		s.configure(t, backends.Config{"two": {Version: "2"}})
 		c, two := s.cache(t, "default"), s.cache(t, "two")
 		c.setMany(map[string]any{"a": "spam", "b": 2, "c": nil})

@@ -132,9 +132,9 @@ func endsAsEver(t *testing.T, name string, err error) error {
 
 // testClose is about caches that were closed: they stay so, and somebody has to get the new one.
 func (s *suite) testClose(t *testing.T) {
-	t.Run("C85_UseAfterClose", s.useCacheAfterClose)
-	t.Run("C85_CloseWhileInUse", s.closeCacheWhileInUse)
-	t.Run("C85_ConfigureAgain", func(t *testing.T) {
+	t.Run("UseAfterClose", s.useCacheAfterClose)
+	t.Run("CloseWhileInUse", s.closeCacheWhileInUse)
+	t.Run("ConfigureAgain", func(t *testing.T) {
 		old := s.only(t)
 		old.set("key", "before")
 		again := s.only(t)

@@ -11,8 +11,8 @@ import (
 
 // testConcurrency is about many goroutines on one cache. The race detector looks on.
 func (s *suite) testConcurrency(t *testing.T) {
-	t.Run("C122_EveryMethodAtOnce", s.everyMethodAtOnce)
-	t.Run("C122_10000Gets", func(t *testing.T) {
+	t.Run("EveryMethodAtOnce", s.everyMethodAtOnce)
+	t.Run("ManyGets", func(t *testing.T) {
 		c := s.only(t)
 		keys := numbered("key", 10)
 		for _, key := range keys {
@@ -52,7 +52,7 @@ func (s *suite) everyMethodAtOnce(t *testing.T) {
 	})
 }
 
-// harmless tells whether err is what a method may find on a key that others delete and
+// harmless reports whether err is what a method may find on a key that others delete and
 // set to text.
 func harmless(err error) bool {
 	return err == nil || errors.Is(err, cacheutils.ErrCacheMiss) || errors.Is(err, cacheutils.ErrNotNumber)

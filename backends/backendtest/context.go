@@ -20,7 +20,7 @@ var invalidates = map[string]bool{"Touch0": true, "Delete": true, "DeleteMany": 
 
 // testContext is about contexts that end.
 func (s *suite) testContext(t *testing.T) {
-	t.Run("C120_EndedContext", func(t *testing.T) {
+	t.Run("EndedContext", func(t *testing.T) {
 		c := s.only(t)
 		c.set("key", "old")
 		cancelled, cancel := context.WithCancel(ctx)
@@ -35,7 +35,7 @@ func (s *suite) testContext(t *testing.T) {
 		}
 		c.holds("key", "old")
 	})
-	t.Run("C120_InvalidationOutlastsItsContext", func(t *testing.T) {
+	t.Run("InvalidationOutlastsItsContext", func(t *testing.T) {
 		c := s.only(t)
 		cancelled, cancel := context.WithCancel(ctx)
 		cancel()
@@ -60,7 +60,7 @@ func (s *suite) testContext(t *testing.T) {
 			c.misses("key")
 		}
 	})
-	t.Run("C120_ComputationIsLeft", func(t *testing.T) {
+	t.Run("ComputationIsLeft", func(t *testing.T) {
 		c := s.only(t)
 		left, cancel := context.WithCancel(ctx)
 		told := make(chan struct{})
@@ -78,7 +78,7 @@ func (s *suite) testContext(t *testing.T) {
 		}
 		c.misses("key")
 	})
-	t.Run("C120_ComputationIsUsed", func(t *testing.T) {
+	t.Run("ComputationIsUsed", func(t *testing.T) {
 		c := s.only(t)
 		late, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 		defer cancel()
@@ -96,7 +96,7 @@ func (s *suite) testContext(t *testing.T) {
 		c.ok(c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) { return "once more", nil }))
 		c.same("what was computed for a caller who had left", "late", got)
 	})
-	t.Run("C120_CancelledOnTheWay", s.cancelledOnTheWay)
+	t.Run("CancelledOnTheWay", s.cancelledOnTheWay)
 }
 
 // cancelledOnTheWay cancels operations at any moment. What comes out is the right value or

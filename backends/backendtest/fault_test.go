@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends/backendtest"
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/test/workers"
 )
 
 // A sound engine is locmem that holds bytes only. Each of the other engines here embeds it and
@@ -193,21 +193,21 @@ var faults = []struct {
 }{
 	{"", func(e sound) engine.Engine { return e }},
 	{"Engine_NothingThere", func(e sound) engine.Engine { return inventsItems{e} }},
-	{"C04_AddLeavesWhatIsThere", func(e sound) engine.Engine { return addOverwrites{e} }},
+	{"AddLeavesWhatIsThere", func(e sound) engine.Engine { return addOverwrites{e} }},
 	{"Engine_AddIsExclusive", func(e sound) engine.Engine { return addOverwrites{e} }},
 	{"Engine_CompareAndSwap", func(e sound) engine.Engine { return swapsAlways{e} }},
 	{"Engine_CompareAndSwapIsExclusive", func(e sound) engine.Engine { return swapsAlways{e} }},
 	{"Engine_NothingThere", func(e sound) engine.Engine { return swapsWhatIsGone{e} }},
-	{"C06_DeleteTellsWhatWasThere", func(e sound) engine.Engine { return deletesAlways{e} }},
-	{"C44_IncrIsAtomic", func(e sound) engine.Engine { return racyIncr{e} }},
+	{"DeleteTellsWhatWasThere", func(e sound) engine.Engine { return deletesAlways{e} }},
+	{"IncrIsAtomic", func(e sound) engine.Engine { return racyIncr{e} }},
 	{"Engine_Incr", func(e sound) engine.Engine { return incrDropsFlags{e} }},
-	{"C36_FractionsOfASecond", func(e sound) engine.Engine { return truncates{e} }},
+	{"FractionsOfASecond", func(e sound) engine.Engine { return truncates{e} }},
 	{"Waiting/Engine_TouchProlongs", func(e sound) engine.Engine { return touchesNothing{e} }},
 	{"Waiting/Engine_TouchShortens", func(e sound) engine.Engine { return touchesNothing{e} }},
-	{"G04_AgreeOnOneGeneration", func(e sound) engine.Engine { return addOverwrites{e} }},
+	{"AgreeOnOneGeneration", func(e sound) engine.Engine { return addOverwrites{e} }},
 
-	{"Waiting/C35_SetOver30Days", func(e sound) engine.Engine { return over30Days{e} }},
-	{"C83_Clear", func(e sound) engine.Engine { return clearsNothing{e} }},
+	{"Waiting/SetOver30Days", func(e sound) engine.Engine { return over30Days{e} }},
+	{"Clear", func(e sound) engine.Engine { return clearsNothing{e} }},
 	{"Engine_GetMany", func(e sound) engine.Engine { return manyDropsFlags{e} }},
 	{"Engine_KeysAreOnlyBorrowed", func(e sound) engine.Engine { return borrowsKeys{e} }},
 	{"Engine_EndedContext", func(e sound) engine.Engine { return ignoresContext{e} }},
@@ -218,17 +218,14 @@ var faults = []struct {
 	{"Engine_CloseWhileInUse", func(e sound) engine.Engine { return saysOtherwise{e} }},
 }
 
-// faultVariable tells a process that runs TestFaultyEngine which fault it is about.
-const faultVariable = "BACKENDTEST_FAULT"
-
 func open(s backends.Settings) (engine.Engine, error) {
 	s.Location = []string{"faulty"}
 	return locmem.Open(s)
 }
 
 func TestFaultyEngine(t *testing.T) {
-	n, err := strconv.Atoi(os.Getenv(faultVariable))
-	if err != nil {
+	var n int // of faults
+	if !workers.Job(&n) {
 		t.Skip("TestRunFindsFaults runs this in processes of their own")
 	}
 	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
@@ -247,14 +244,10 @@ func TestRunFindsFaults(t *testing.T) {
 			name = "none"
 		}
 		t.Run(name, func(t *testing.T) {
-			pattern := "^TestFaultyEngine$"
-			if fault.finder != "" {
-				pattern += "/^" + strings.ReplaceAll(fault.finder, "/", "$/^") + "$"
-			}
-			child := exec.Command(os.Args[0], "-test.run="+pattern, "-test.count=1")
-			child.Env = append(os.Environ(), faultVariable+"="+strconv.Itoa(i))
-			output, err := child.CombinedOutput()
-			found := strings.Contains(string(output), "--- FAIL: TestFaultyEngine/"+fault.finder)
+			w := workers.Start(t, workers.Pattern(strings.TrimSuffix("TestFaultyEngine/"+fault.finder, "/")), i)
+			err := w.Wait()
+			output := w.Output()
+			found := strings.Contains(output, "--- FAIL: TestFaultyEngine/"+fault.finder)
 			switch {
 			case fault.finder == "" && err != nil:
 				t.Errorf("a sound engine: got %v, want no failures\n%s", err, output)

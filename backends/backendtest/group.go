@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cacheutils/cacheutils/internal/store"
-
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 )
@@ -20,19 +18,19 @@ func groupKey(g string) string { return "_group::" + g }
 
 // testGroups is about entries in groups.
 func (s *suite) testGroups(t *testing.T) {
-	t.Run("G01_InAGroup", func(t *testing.T) {
+	t.Run("InAGroup", func(t *testing.T) {
 		grouped := *s
 		grouped.groups = []string{"g"}
 		grouped.testOperations(t)
 	})
-	t.Run("G02_DropsTheGroup", s.dropsTheGroup)
-	t.Run("G02_ByEveryMethod", s.droppedForEveryMethod)
-	t.Run("G02_WhoFindsWhat", s.whoFindsWhat)
-	t.Run("G04_AgreeOnOneGeneration", s.agreeOnOneGeneration)
-	t.Run("G05_ComputedBefore", s.computedBefore)
-	t.Run("G06_NoGenerationTwice", s.noGenerationTwice)
-	t.Run("G07_AnyName", s.anyName)
-	t.Run("G08_VersionsAndPrefixes", s.groupVersions)
+	t.Run("DropsTheGroup", s.dropsTheGroup)
+	t.Run("ByEveryMethod", s.droppedForEveryMethod)
+	t.Run("WhoFindsWhat", s.whoFindsWhat)
+	t.Run("AgreeOnOneGeneration", s.agreeOnOneGeneration)
+	t.Run("ComputedBefore", s.computedBefore)
+	t.Run("NoGenerationTwice", s.noGenerationTwice)
+	t.Run("AnyName", s.anyName)
+	t.Run("VersionsAndPrefixes", s.groupVersions)
 }
 
 // inNoGroup is t.Run for what is about entries in no group.
@@ -140,7 +138,7 @@ func (s *suite) whoFindsWhat(t *testing.T) {
 }
 
 // agreeOnOneGeneration has many write to a group that isn't there, in several caches, as
-// processes would. Whoever began the group, no entry is lost.
+// processes would. Whichever process began the group, no entry is lost.
 func (s *suite) agreeOnOneGeneration(t *testing.T) {
 	const caches, each, rounds = 4, 8, 20
 	config := backends.Config{}
@@ -278,7 +276,7 @@ func (s *suite) anyName(t *testing.T) {
 	c.holds("many", "value", backends.Group(many...))
 	c.fails(c.Set(ctx, "many", "more", backends.Group(append(many, "one more")...)), cacheutils.ErrArguments)
 
-	// A group is not a part of the key that something else could be, too.
+	// A group is not a part of the key that another part could be, too.
 	c.set("b:c", "one", backends.Group("a"))
 	c.set("c", "two", backends.Group("a:b"))
 	c.holds("b:c", "one", backends.Group("a"))
@@ -303,7 +301,7 @@ func (s *suite) groupVersions(t *testing.T) {
 			c.set("n", 10*i, in)
 		}
 	}
-	// gone and there use all methods that tell whether something is there.
+	// gone and there use all methods that report whether something is there.
 	gone := func(name string) {
 		t.Helper()
 		c := s.cache(t, name)
@@ -364,62 +362,4 @@ func (s *suite) groupVersions(t *testing.T) {
 	c.holds("key", "of version 2", in, backends.Version("2"))
 	c.ok(c.InvalidateGroup(ctx, "g"))
 	c.misses("key", in, backends.Version("2"))
-}
-
-// What follows are the operations of Cache, in the groups of the suite as well.
-
-func (c cache) in(opts []backends.Option) []backends.Option {
-	return append([]backends.Option{backends.Group(c.groups...)}, opts...)
-}
-
-func (c cache) Key(text string, groups ...string) store.Key {
-	return c.store.Key(text, append(groups, c.groups...)...)
-}
-
-func (c cache) Get(ctx context.Context, key string, into any, opts ...backends.Option) error {
-	return c.Cache.Get(ctx, key, into, c.in(opts)...)
-}
-
-func (c cache) GetMany(ctx context.Context, keys []string, into any, opts ...backends.Option) error {
-	return c.Cache.GetMany(ctx, keys, into, c.in(opts)...)
-}
-
-func (c cache) Set(ctx context.Context, key string, value any, opts ...backends.Option) error {
-	return c.Cache.Set(ctx, key, value, c.in(opts)...)
-}
-
-func (c cache) SetMany(ctx context.Context, values any, opts ...backends.Option) ([]string, error) {
-	return c.Cache.SetMany(ctx, values, c.in(opts)...)
-}
-
-func (c cache) Add(ctx context.Context, key string, value any, opts ...backends.Option) (bool, error) {
-	return c.Cache.Add(ctx, key, value, c.in(opts)...)
-}
-
-func (c cache) Touch(ctx context.Context, key string, opts ...backends.Option) (bool, error) {
-	return c.Cache.Touch(ctx, key, c.in(opts)...)
-}
-
-func (c cache) Incr(ctx context.Context, key string, delta int64, opts ...backends.Option) (int64, error) {
-	return c.Cache.Incr(ctx, key, delta, c.in(opts)...)
-}
-
-func (c cache) Decr(ctx context.Context, key string, delta int64, opts ...backends.Option) (int64, error) {
-	return c.Cache.Decr(ctx, key, delta, c.in(opts)...)
-}
-
-func (c cache) Delete(ctx context.Context, key string, opts ...backends.Option) (bool, error) {
-	return c.Cache.Delete(ctx, key, c.in(opts)...)
-}
-
-func (c cache) DeleteMany(ctx context.Context, keys []string, opts ...backends.Option) error {
-	return c.Cache.DeleteMany(ctx, keys, c.in(opts)...)
-}
-
-func (c cache) Has(ctx context.Context, key string, opts ...backends.Option) (bool, error) {
-	return c.Cache.Has(ctx, key, c.in(opts)...)
-}
-
-func (c cache) GetOrSet(ctx context.Context, key string, into any, compute func(context.Context) (any, error), opts ...backends.Option) error {
-	return c.Cache.GetOrSet(ctx, key, into, compute, c.in(opts)...)
 }

@@ -22,7 +22,7 @@ var oddKeys = []string{
 	strings.Repeat("k", 248), strings.Repeat("й", 150), strings.Repeat("k", 10_000),
 }
 
-// names tells whether an error's text has the key in it, however it is quoted, or the
+// names reports whether an error's text has the key in it, however it is quoted, or the
 // beginning of a long one.
 func names(err error, key string) bool {
 	q := fmt.Sprintf("%q", key)
@@ -32,9 +32,9 @@ func names(err error, key string) bool {
 
 // testKeys is about the text of keys.
 func (s *suite) testKeys(t *testing.T) {
-	t.Run("C60_RefusedBeforeItIsSent", s.refusedKeys)
-	t.Run("C61_OddKeysWorkWithAWarning", s.oddKeys)
-	t.Run("C62_LengthOfTheFinalKey", func(t *testing.T) {
+	t.Run("RefusedBeforeItIsSent", s.refusedKeys)
+	t.Run("OddKeysWorkWithAWarning", s.oddKeys)
+	t.Run("LengthOfTheFinalKey", func(t *testing.T) {
 		s.configure(t, backends.Config{"prefixed": {KeyPrefix: "shop", Version: "23"}})
 		c, prefixed := s.cache(t, "default"), s.cache(t, "prefixed")
 		c.set(strings.Repeat("k", 247), "250 bytes")
@@ -42,7 +42,7 @@ func (s *suite) testKeys(t *testing.T) {
 		prefixed.set(strings.Repeat("k", 242), "250 bytes")
 		prefixed.holds(strings.Repeat("k", 242), "250 bytes")
 	})
-	t.Run("C64_Unicode", func(t *testing.T) {
+	t.Run("Unicode", func(t *testing.T) {
 		c := s.only(t)
 		values := map[string]any{
 			"ascii": "ascii_value", "unicode_ascii": "Iñtërnâtiônàlizætiøn1", "Iñtërnâtiônàlizætiøn": "Iñtërnâtiônàlizætiøn2",
@@ -65,7 +65,7 @@ func (s *suite) testKeys(t *testing.T) {
 		c.ok(c.GetMany(ctx, keys, got))
 		c.same("GetMany", values, got)
 	})
-	t.Run("C65_EmptyKey", func(t *testing.T) {
+	t.Run("EmptyKey", func(t *testing.T) {
 		c := s.only(t)
 		for _, m := range methods {
 			if err := m.call(ctx, c, ""); !errors.Is(err, cacheutils.ErrInvalidKey) {

@@ -10,7 +10,7 @@ import (
 
 // testMany is about the operations on several keys.
 func (s *suite) testMany(t *testing.T) {
-	t.Run("C20_GetManyReturnsWhatThereIs", func(t *testing.T) {
+	t.Run("GetManyReturnsWhatThereIs", func(t *testing.T) {
 		s.configure(t, backends.Config{"prefixed": {KeyPrefix: "shop", Version: "3"}})
 		c := s.cache(t, "prefixed")
 		c.set("a", "x")
@@ -29,7 +29,7 @@ func (s *suite) testMany(t *testing.T) {
 		c.ok(c.GetMany(ctx, []string{"nothing", "neither"}, none))
 		c.same("GetMany of nothing there", map[string]string{}, none)
 	})
-	t.Run("C20_GetManyLeavesOutOtherTypes", func(t *testing.T) {
+	t.Run("GetManyLeavesOutOtherTypes", func(t *testing.T) {
 		c := s.only(t)
 		c.set("text", "x")
 		c.set("list", []int{1})
@@ -37,7 +37,7 @@ func (s *suite) testMany(t *testing.T) {
 		c.ok(c.GetMany(ctx, []string{"text", "list"}, got))
 		c.same("GetMany of strings", map[string]string{"text": "x"}, got)
 	})
-	t.Run("C21_SetManyStoresAll", func(t *testing.T) {
+	t.Run("SetManyStoresAll", func(t *testing.T) {
 		c := s.only(t)
 		c.setMany(map[string]any{"a": 1, "b": "x", "c": []string{"y"}, "d": nil})
 		c.holds("a", 1)
@@ -45,7 +45,7 @@ func (s *suite) testMany(t *testing.T) {
 		c.holds("c", []string{"y"})
 		c.holds("d", nil)
 	})
-	t.Run("C21_SetManyReturnsWhatFailed", func(t *testing.T) {
+	t.Run("SetManyReturnsWhatFailed", func(t *testing.T) {
 		s.configure(t, backends.Config{"prefixed": {KeyPrefix: "shop"}})
 		c := s.cache(t, "prefixed")
 		failed, err := c.SetMany(ctx, map[string]any{"good": 1, "bad": make(chan int), "worse": func() {}})
@@ -55,7 +55,7 @@ func (s *suite) testMany(t *testing.T) {
 		c.holds("good", 1)
 		c.misses("bad")
 	})
-	t.Run("C22_NothingToDo", func(t *testing.T) {
+	t.Run("NothingToDo", func(t *testing.T) {
 		c := s.only(t)
 		c.set("key", "stays")
 		c.setMany(map[string]int{})
@@ -64,7 +64,7 @@ func (s *suite) testMany(t *testing.T) {
 		c.ok(c.DeleteMany(ctx, nil))
 		c.holds("key", "stays")
 	})
-	t.Run("C24_DeleteManyRemovesThese", func(t *testing.T) {
+	t.Run("DeleteManyRemovesThese", func(t *testing.T) {
 		c := s.only(t)
 		c.setMany(map[string]string{"a": "spam", "b": "eggs", "c": "ham"})
 		c.ok(c.DeleteMany(ctx, []string{"a", "b", "nothing"}))
@@ -72,7 +72,7 @@ func (s *suite) testMany(t *testing.T) {
 		c.misses("b")
 		c.holds("c", "ham")
 	})
-	t.Run("C27_KeysTwice", func(t *testing.T) {
+	t.Run("KeysTwice", func(t *testing.T) {
 		c := s.only(t)
 		c.set("a", 1)
 		got := map[string]int{}
@@ -81,7 +81,7 @@ func (s *suite) testMany(t *testing.T) {
 		c.ok(c.DeleteMany(ctx, []string{"a", "a"}))
 		c.misses("a")
 	})
-	t.Run("C27_ManyKeys", func(t *testing.T) {
+	t.Run("ManyKeys", func(t *testing.T) {
 		c := s.only(t)
 		keys := numbered("many", 2500)
 		want := map[string]int{}

@@ -12,7 +12,7 @@ import (
 // testNumbers is about counting. Numbers below 0 are only stored and read: not every store
 // can count there.
 func (s *suite) testNumbers(t *testing.T) {
-	t.Run("C40_IncrAndDecr", func(t *testing.T) {
+	t.Run("IncrAndDecr", func(t *testing.T) {
 		c := s.only(t)
 		c.set("n", 41)
 		c.is(42)(c.Incr(ctx, "n", 1))
@@ -31,7 +31,7 @@ func (s *suite) testNumbers(t *testing.T) {
 		c.is(0)(c.Decr(ctx, "n", 11))
 		c.holds("n", 0)
 	})
-	t.Run("C40_WhoeverStoredIt", func(t *testing.T) {
+	t.Run("AnyWriter", func(t *testing.T) {
 		c := s.only(t)
 		c.yes(c.Add(ctx, "added", uint16(1)))
 		c.is(2)(c.Incr(ctx, "added", 1))
@@ -40,14 +40,14 @@ func (s *suite) testNumbers(t *testing.T) {
 		c.is(math.MaxInt64)(c.Incr(ctx, "large", 1))
 		c.holds("large", int64(math.MaxInt64))
 	})
-	t.Run("C41_NegativeDelta", func(t *testing.T) {
+	t.Run("NegativeDelta", func(t *testing.T) {
 		c := s.only(t)
 		c.set("n", 30)
 		c.is(20)(c.Incr(ctx, "n", -10))
 		c.is(25)(c.Decr(ctx, "n", -5))
 		c.holds("n", 25)
 	})
-	t.Run("C42_MissingNumber", func(t *testing.T) {
+	t.Run("MissingNumber", func(t *testing.T) {
 		c := s.only(t)
 		for _, delta := range []int64{1, -1, 0} {
 			_, err := c.Incr(ctx, "nothing", delta)
@@ -57,7 +57,7 @@ func (s *suite) testNumbers(t *testing.T) {
 		}
 		c.misses("nothing")
 	})
-	t.Run("C43_NotANumber", func(t *testing.T) {
+	t.Run("NotANumber", func(t *testing.T) {
 		c := s.only(t)
 		for name, value := range map[string]any{
 			"nil": nil, "text": "a", "digits": "5", "empty": "", "list": []int{1}, "float": 1.5, "bool": true,
@@ -71,7 +71,7 @@ func (s *suite) testNumbers(t *testing.T) {
 			c.holds(name, value)
 		}
 	})
-	t.Run("C44_IncrIsAtomic", func(t *testing.T) {
+	t.Run("IncrIsAtomic", func(t *testing.T) {
 		c := s.only(t)
 		c.set("n", 0)
 		const goroutines, each = 16, 50
@@ -91,7 +91,7 @@ func (s *suite) testNumbers(t *testing.T) {
 		wg.Wait()
 		c.holds("n", goroutines*each)
 	})
-	t.Run("C45_FewerDigits", func(t *testing.T) {
+	t.Run("FewerDigits", func(t *testing.T) {
 		c := s.only(t)
 		c.set("n", 1000)
 		c.is(9)(c.Decr(ctx, "n", 991))
@@ -103,7 +103,7 @@ func (s *suite) testNumbers(t *testing.T) {
 		c.is(10)(c.Incr(ctx, "n", 1))
 		c.holds("n", 10)
 	})
-	t.Run("C46_UncountableNumbers", func(t *testing.T) {
+	t.Run("UncountableNumbers", func(t *testing.T) {
 		c := s.only(t)
 		for _, n := range []int64{-1, math.MinInt64} {
 			c.set("n", n)
@@ -116,7 +116,7 @@ func (s *suite) testNumbers(t *testing.T) {
 		c.ok(c.Get(ctx, "n", &got))
 		c.same("the largest number in an any", uint64(math.MaxUint64), got)
 	})
-	t.Run("C40_TooSmallAVariable", func(t *testing.T) {
+	t.Run("VariableTooSmall", func(t *testing.T) {
 		c := s.only(t)
 		c.set("n", 300)
 		small := uint8(7)

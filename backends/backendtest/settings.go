@@ -10,20 +10,20 @@ import (
 
 // testSettings is about how an engine is opened.
 func (s *suite) testSettings(t *testing.T) {
-	t.Run("C90_UnknownAlias", func(t *testing.T) {
+	t.Run("UnknownAlias", func(t *testing.T) {
 		c := s.only(t)
 		_, err := backends.Get("does not exist")
 		c.fails(err, cacheutils.ErrUnknownBackend)
 		wantText(t, err, "does not exist", "default")
 	})
-	t.Run("C92_OneInstance", func(t *testing.T) {
+	t.Run("OneInstance", func(t *testing.T) {
 		c := s.only(t)
 		again := s.cache(t, "default")
 		if c.Cache != again.Cache {
 			t.Error("Get twice: got two caches, want one")
 		}
 	})
-	t.Run("C97_UnknownOption", func(t *testing.T) {
+	t.Run("UnknownOption", func(t *testing.T) {
 		s.only(t)
 		err := backends.Configure(backends.Config{
 			"mistaken": {Backend: s.backend, Options: map[string]any{"no_such_option": 1}},
@@ -35,7 +35,7 @@ func (s *suite) testSettings(t *testing.T) {
 		}
 		s.cache(t, "default").set("key", "still works")
 	})
-	t.Run("C97_WrongTypeOfAnOption", func(t *testing.T) {
+	t.Run("WrongTypeOfAnOption", func(t *testing.T) {
 		err := backends.Configure(backends.Config{
 			"mistaken": {Backend: s.backend, Options: map[string]any{"compress_above": "much"}},
 		})

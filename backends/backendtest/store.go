@@ -14,14 +14,14 @@ import (
 
 // testStore is about one key: what is there, and who puts it there.
 func (s *suite) testStore(t *testing.T) {
-	t.Run("C01_SetThenGet", func(t *testing.T) {
+	t.Run("SetThenGet", func(t *testing.T) {
 		c := s.only(t)
 		c.set("key", "value")
 		c.holds("key", "value")
 		c.set("key", []string{"another", "type"})
 		c.holds("key", []string{"another", "type"})
 	})
-	t.Run("C02_MissLeavesVariable", func(t *testing.T) {
+	t.Run("MissLeavesVariable", func(t *testing.T) {
 		c := s.only(t)
 		c.misses("nothing")
 		type tuple struct{ A, B string }
@@ -31,7 +31,7 @@ func (s *suite) testStore(t *testing.T) {
 		}
 		c.same("variables after misses", []any{"default", 42, tuple{"a", "b"}, []int{1}}, []any{name, number, pair, list})
 	})
-	t.Run("C03_NilIsAHit", func(t *testing.T) {
+	t.Run("NilIsAHit", func(t *testing.T) {
 		c := s.only(t)
 		c.set("nil", nil)
 		c.yes(c.Has(ctx, "nil"))
@@ -48,7 +48,7 @@ func (s *suite) testStore(t *testing.T) {
 		c.ok(c.Get(ctx, "typednil", &list))
 		c.same("a nil slice", []string(nil), list)
 	})
-	t.Run("C04_AddLeavesWhatIsThere", func(t *testing.T) {
+	t.Run("AddLeavesWhatIsThere", func(t *testing.T) {
 		c := s.only(t)
 		c.yes(c.Add(ctx, "key", "first"))
 		c.no(c.Add(ctx, "key", "second"))
@@ -57,7 +57,7 @@ func (s *suite) testStore(t *testing.T) {
 		c.yes(c.Add(ctx, "key", "second"))
 		c.holds("key", "second")
 	})
-	t.Run("C06_DeleteTellsWhatWasThere", func(t *testing.T) {
+	t.Run("DeleteTellsWhatWasThere", func(t *testing.T) {
 		c := s.only(t)
 		c.set("one", "spam")
 		c.set("two", "eggs")
@@ -66,7 +66,7 @@ func (s *suite) testStore(t *testing.T) {
 		c.holds("two", "eggs")
 		c.no(c.Delete(ctx, "one"))
 	})
-	t.Run("C07_Has", func(t *testing.T) {
+	t.Run("Has", func(t *testing.T) {
 		c := s.only(t)
 		c.set("value", "goodbye")
 		c.set("forever", "goodbye", backends.Timeout(cacheutils.Forever))
@@ -77,8 +77,8 @@ func (s *suite) testStore(t *testing.T) {
 		}
 		c.no(c.Has(ctx, "nothing"))
 	})
-	t.Run("C08_GetOrSetComputesOnce", s.getOrSetComputesOnce)
-	t.Run("C08_GetOrSetErrorIsNotStored", func(t *testing.T) {
+	t.Run("GetOrSetComputesOnce", s.getOrSetComputesOnce)
+	t.Run("GetOrSetErrorIsNotStored", func(t *testing.T) {
 		c := s.only(t)
 		broken := errors.New("broken")
 		got := "default"
@@ -87,8 +87,8 @@ func (s *suite) testStore(t *testing.T) {
 		c.same("variable after an error", "default", got)
 		c.misses("key")
 	})
-	t.Run("C08_GetOrSetOfMany", s.getOrSetOfMany)
-	t.Run("C09_GetOrSetKeepsAnothersValue", func(t *testing.T) {
+	t.Run("GetOrSetOfMany", s.getOrSetOfMany)
+	t.Run("GetOrSetKeepsAnothersValue", func(t *testing.T) {
 		s.configure(t, backends.Config{"another": {}})
 		c, another := s.cache(t, "default"), s.cache(t, "another")
 		got := 0
@@ -99,7 +99,7 @@ func (s *suite) testStore(t *testing.T) {
 		c.holds("key", 7)
 	})
 	t.Run("Cache_LeaseIsNoValue", s.leaseIsNoValue)
-	t.Run("C10_GetOrSetOfAVersion", func(t *testing.T) {
+	t.Run("GetOrSetOfAVersion", func(t *testing.T) {
 		c := s.only(t)
 		got := ""
 		c.ok(c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) { return "two", nil }, backends.Version("2")))

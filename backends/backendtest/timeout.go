@@ -25,30 +25,30 @@ const day30 = 30 * 24 * time.Hour
 
 // testTimeouts is about when entries end.
 func (s *suite) testTimeouts(t *testing.T) {
-	t.Run("C30_DefaultIs300Seconds", func(t *testing.T) {
+	t.Run("DefaultIs300Seconds", func(t *testing.T) {
 		c := s.only(t)
 		if got, want := c.Timeout(), 300*time.Second; got != want {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	})
-	t.Run("C32_NoTime", func(t *testing.T) { s.noTime(t, 0) })
-	t.Run("C33_NegativeTime", func(t *testing.T) {
+	t.Run("NoTime", func(t *testing.T) { s.noTime(t, 0) })
+	t.Run("NegativeTime", func(t *testing.T) {
 		s.noTime(t, -time.Second)
 		s.noTime(t, -1)
 	})
-	t.Run("C33_NegativeDefault", func(t *testing.T) {
+	t.Run("NegativeDefault", func(t *testing.T) {
 		s.configure(t, backends.Config{"never": {Timeout: -1}})
 		c := s.cache(t, "never")
 		c.set("key", "value", backends.Timeout(time.Hour))
 		c.set("key", "value")
 		c.misses("key")
 	})
-	t.Run("C36_FractionsOfASecond", s.fractions)
+	t.Run("FractionsOfASecond", s.fractions)
 	t.Run("Waiting", s.testExpiries)
 }
 
 // noTime is for timeouts that are over already: three ways of saying when are three things,
-// and this one is neither the default nor for ever.
+// and this one is neither the default nor forever.
 func (s *suite) noTime(t *testing.T, d time.Duration) {
 	c := s.only(t)
 	over := backends.Timeout(d)
@@ -110,7 +110,7 @@ func timeout(d time.Duration) backends.Option { return backends.Timeout(d) }
 
 // ending are entries that live briefly.
 var ending = []expiry{
-	{"C38_SetEnds", "default", func(c cache, key string) {
+	{"SetEnds", "default", func(c cache, key string) {
 		c.set(key, "value", timeout(brief))
 		c.holds(key, "value")
 	}, func(c cache, key string) {
@@ -119,55 +119,55 @@ var ending = []expiry{
 		c.ok(c.GetMany(ctx, []string{key}, got))
 		c.same("GetMany", map[string]string{}, got)
 	}},
-	{"C05_AddAfterTheEnd", "default", func(c cache, key string) {
+	{"AddAfterTheEnd", "default", func(c cache, key string) {
 		c.yes(c.Add(ctx, key, "old", timeout(brief)))
 		c.no(c.Add(ctx, key, "new"))
 	}, func(c cache, key string) {
 		c.yes(c.Add(ctx, key, "new"))
 		c.holds(key, "new")
 	}},
-	{"C06_DeleteAfterTheEnd", "default", func(c cache, key string) {
+	{"DeleteAfterTheEnd", "default", func(c cache, key string) {
 		c.set(key, "value", timeout(brief))
 	}, func(c cache, key string) {
 		c.no(c.Delete(ctx, key))
 	}},
-	{"C07_HasAfterTheEnd", "default", func(c cache, key string) {
+	{"HasAfterTheEnd", "default", func(c cache, key string) {
 		c.set(key, "value", timeout(brief))
 		c.yes(c.Has(ctx, key))
 	}, func(c cache, key string) {
 		c.no(c.Has(ctx, key))
 	}},
-	{"C23_SetManyEnds", "default", func(c cache, key string) {
+	{"SetManyEnds", "default", func(c cache, key string) {
 		c.setMany(map[string]string{key: "value", key + "-2": "value"}, timeout(brief))
 	}, func(c cache, key string) {
 		c.ends(key + "-2")
 	}},
-	{"C30_DefaultEnds", "brief", func(c cache, key string) {
+	{"DefaultEnds", "brief", func(c cache, key string) {
 		c.set(key, "value")
 		c.setMany(map[string]string{key + "-2": "value"})
 	}, func(c cache, key string) {
 		c.ends(key + "-2")
 	}},
-	{"C31_OtherThanTheDefault", "forever", func(c cache, key string) {
+	{"OtherThanTheDefault", "forever", func(c cache, key string) {
 		c.set(key, "value", timeout(brief))
 	}, nil},
-	{"C36_HalfASecondEnds", "default", func(c cache, key string) {
+	{"HalfASecondEnds", "default", func(c cache, key string) {
 		c.set(key, "value", timeout(500*time.Millisecond))
 	}, nil},
-	{"C38_SetAgainEnds", "default", func(c cache, key string) {
+	{"SetAgainEnds", "default", func(c cache, key string) {
 		c.set(key, "value", timeout(cacheutils.Forever))
 		c.set(key, "value", timeout(brief))
 	}, nil},
-	{"C39_TouchShortens", "default", func(c cache, key string) {
+	{"TouchShortens", "default", func(c cache, key string) {
 		c.set(key, "value", timeout(cacheutils.Forever))
 		c.yes(c.Touch(ctx, key, timeout(brief)))
 		c.holds(key, "value")
 	}, nil},
-	{"C39_TouchTakesTheDefault", "brief", func(c cache, key string) {
+	{"TouchTakesTheDefault", "brief", func(c cache, key string) {
 		c.set(key, "value", timeout(time.Hour))
 		c.yes(c.Touch(ctx, key))
 	}, nil},
-	{"C39_TouchAfterTheEnd", "default", func(c cache, key string) {
+	{"TouchAfterTheEnd", "default", func(c cache, key string) {
 		c.set(key, "value", timeout(brief))
 	}, func(c cache, key string) {
 		c.no(c.Touch(ctx, key, timeout(time.Hour)))
@@ -178,24 +178,24 @@ var ending = []expiry{
 		c.is(2)(c.Incr(ctx, key, 1))
 		c.is(1)(c.Decr(ctx, key, 1))
 	}, nil},
-	{"C42_IncrAfterTheEnd", "default", func(c cache, key string) {
+	{"IncrAfterTheEnd", "default", func(c cache, key string) {
 		c.set(key, 1, timeout(brief))
 	}, func(c cache, key string) {
 		_, err := c.Incr(ctx, key, 1)
 		c.fails(err, cacheutils.ErrCacheMiss)
 	}},
-	{"C08_GetOrSetEnds", "default", func(c cache, key string) {
+	{"GetOrSetEnds", "default", func(c cache, key string) {
 		c.ok(c.GetOrSet(ctx, key, new(string), func(context.Context) (any, error) { return "old", nil }, timeout(brief)))
 	}, func(c cache, key string) {
 		got := ""
 		c.ok(c.GetOrSet(ctx, key, &got, func(context.Context) (any, error) { return "new", nil }))
 		c.same("GetOrSet", "new", got)
 	}},
-	{"G03_EndsWhenItsTimeoutSays", "default", func(c cache, key string) {
+	{"EndsWhenItsTimeoutSays", "default", func(c cache, key string) {
 		c.set(key, "value", timeout(brief), backends.Group("lives long"))
 		c.holds(key, "value", backends.Group("lives long"))
 	}, nil},
-	{"D8_StaleIsNoValue", "default", func(c cache, key string) {
+	{"StaleIsNoValue", "default", func(c cache, key string) {
 		c.putStale(key)
 		c.holds(key, "old")
 	}, func(c cache, key string) {
@@ -209,19 +209,19 @@ var ending = []expiry{
 		c.same("GetMany", map[string]string{}, got)
 		c.isStale(key)
 	}},
-	{"D8_AddOverStale", "default", cache.putStale, func(c cache, key string) {
+	{"AddOverStale", "default", cache.putStale, func(c cache, key string) {
 		c.isStale(key)
 		c.yes(c.Add(ctx, key, "new"))
 		c.no(c.Add(ctx, key, "newer"))
 		c.holds(key, "new")
 	}},
-	{"D8_GetOrSetOverStale", "default", cache.putStale, func(c cache, key string) {
+	{"GetOrSetOverStale", "default", cache.putStale, func(c cache, key string) {
 		c.isStale(key)
 		got := ""
 		c.ok(c.GetOrSet(ctx, key, &got, func(context.Context) (any, error) { return "new", nil }))
 		c.holds(key, "new")
 	}},
-	{"D7_StaleIsDeleted", "default", cache.putStale, func(c cache, key string) {
+	{"StaleIsDeleted", "default", cache.putStale, func(c cache, key string) {
 		c.isStale(key)
 		c.yes(c.Delete(ctx, key))
 		_, err := c.store.FetchCached(ctx, c.Key(key), staleTask)
@@ -252,64 +252,64 @@ func (c cache) isStale(key string) {
 
 // staying are entries that are still there when all the others have ended.
 var staying = []expiry{
-	{name: "C30_For300Seconds", cache: "default", write: func(c cache, key string) {
+	{name: "For300Seconds", cache: "default", write: func(c cache, key string) {
 		c.set(key, "value")
 	}},
-	{name: "C30_ForeverByDefault", cache: "forever", write: func(c cache, key string) {
+	{name: "ForeverByDefault", cache: "forever", write: func(c cache, key string) {
 		c.set(key, "value")
 	}},
-	{name: "C31_TheDefaultAfterAnother", cache: "default", write: func(c cache, key string) {
+	{name: "TheDefaultAfterAnother", cache: "default", write: func(c cache, key string) {
 		c.set(key, "value", timeout(brief))
 		c.set(key, "value")
 	}},
-	{name: "C34_SetForever", cache: "brief", write: func(c cache, key string) {
+	{name: "SetForever", cache: "brief", write: func(c cache, key string) {
 		c.set(key, "value", timeout(cacheutils.Forever))
 	}},
-	{name: "C34_AddForever", cache: "brief", write: func(c cache, key string) {
+	{name: "AddForever", cache: "brief", write: func(c cache, key string) {
 		c.yes(c.Add(ctx, key, "value", timeout(cacheutils.Forever)))
 	}},
-	{name: "C34_SetManyForever", cache: "brief", write: func(c cache, key string) {
+	{name: "SetManyForever", cache: "brief", write: func(c cache, key string) {
 		c.setMany(map[string]string{key: "value"}, timeout(cacheutils.Forever))
 	}},
-	{name: "C34_TouchForever", cache: "brief", write: func(c cache, key string) {
+	{name: "TouchForever", cache: "brief", write: func(c cache, key string) {
 		c.set(key, "value")
 		c.yes(c.Touch(ctx, key, timeout(cacheutils.Forever)))
 	}},
-	{name: "C35_Set30Days", cache: "brief", write: func(c cache, key string) {
+	{name: "Set30Days", cache: "brief", write: func(c cache, key string) {
 		c.set(key, "value", timeout(day30))
 	}},
-	{name: "C35_SetOver30Days", cache: "brief", write: func(c cache, key string) {
+	{name: "SetOver30Days", cache: "brief", write: func(c cache, key string) {
 		c.set(key, "value", timeout(day30+time.Second))
 	}},
-	{name: "C35_AddOver30Days", cache: "brief", write: func(c cache, key string) {
+	{name: "AddOver30Days", cache: "brief", write: func(c cache, key string) {
 		c.yes(c.Add(ctx, key, "value", timeout(day30+time.Second)))
 	}},
-	{name: "C35_SetManyOver30Days", cache: "brief", write: func(c cache, key string) {
+	{name: "SetManyOver30Days", cache: "brief", write: func(c cache, key string) {
 		c.setMany(map[string]string{key: "value"}, timeout(day30+time.Second))
 	}},
-	{name: "C35_TouchOver30Days", cache: "brief", write: func(c cache, key string) {
+	{name: "TouchOver30Days", cache: "brief", write: func(c cache, key string) {
 		c.set(key, "value")
 		c.yes(c.Touch(ctx, key, timeout(day30+time.Second)))
 	}},
-	{name: "C37_Set50Years", cache: "brief", write: func(c cache, key string) {
+	{name: "Set50Years", cache: "brief", write: func(c cache, key string) {
 		c.set(key, "value", timeout(50*year))
 	}},
-	{name: "C37_Touch50Years", cache: "brief", write: func(c cache, key string) {
+	{name: "Touch50Years", cache: "brief", write: func(c cache, key string) {
 		c.set(key, "value")
 		c.yes(c.Touch(ctx, key, timeout(50*year)))
 	}},
-	{name: "C37_AlmostForever", cache: "brief", write: func(c cache, key string) {
+	{name: "AlmostForever", cache: "brief", write: func(c cache, key string) {
 		c.set(key, "value", timeout(cacheutils.Forever-1))
 	}},
-	{name: "C39_TouchExtends", cache: "brief", write: func(c cache, key string) {
+	{name: "TouchExtends", cache: "brief", write: func(c cache, key string) {
 		c.set(key, "value")
 		c.yes(c.Touch(ctx, key, timeout(time.Hour)))
 	}},
-	{name: "C39_TouchExtendsByTheDefault", cache: "default", write: func(c cache, key string) {
+	{name: "TouchExtendsByTheDefault", cache: "default", write: func(c cache, key string) {
 		c.set(key, "value", timeout(brief))
 		c.yes(c.Touch(ctx, key))
 	}},
-	{name: "G03_OutlivesTheDefault", cache: "brief", write: func(c cache, key string) {
+	{name: "OutlivesTheDefault", cache: "brief", write: func(c cache, key string) {
 		c.set(key, "value", timeout(time.Hour), backends.Group("lives long"))
 	}},
 	{name: "C3B_YearByDefault", cache: "year", write: func(c cache, key string) {

@@ -61,7 +61,7 @@ func values() map[string]any {
 
 // testValues is about what comes back.
 func (s *suite) testValues(t *testing.T) {
-	t.Run("C70_AllKinds", func(t *testing.T) {
+	t.Run("AllKinds", func(t *testing.T) {
 		c := s.only(t)
 		for name, value := range values() {
 			key := strings.ReplaceAll(name, " ", "-")
@@ -74,7 +74,7 @@ func (s *suite) testValues(t *testing.T) {
 			c.holds(key, value)
 		}
 	})
-	t.Run("C70_IntoAnything", func(t *testing.T) {
+	t.Run("IntoAnything", func(t *testing.T) {
 		c := s.only(t)
 		for _, value := range []any{"text", 42, 1.5, true, []string{"a"}, map[string]int{"a": 1}, point{1, 2}, []any{nil, 1}} {
 			c.set("key", value)
@@ -85,7 +85,7 @@ func (s *suite) testValues(t *testing.T) {
 		c.set("key", []any{point{1, 2}, &point{3, 4}})
 		c.holds("key", []any{point{1, 2}, &point{3, 4}})
 	})
-	t.Run("C70_OtherTypeIsAMiss", func(t *testing.T) {
+	t.Run("OtherTypeIsAMiss", func(t *testing.T) {
 		c := s.only(t)
 		c.set("key", point{1, 2})
 		got := struct{ X, Z float64 }{7, 8}
@@ -94,7 +94,7 @@ func (s *suite) testValues(t *testing.T) {
 		c.fails(err, cacheutils.ErrUndecodable)
 		c.same("the variable", struct{ X, Z float64 }{7, 8}, got)
 	})
-	t.Run("C71_Binary", func(t *testing.T) {
+	t.Run("Binary", func(t *testing.T) {
 		c := s.only(t)
 		binary := []byte("x\x9c\x00\r\nEND\r\n\xff" + strings.Repeat("\x00\r\n", 1000))
 		c.set("set", binary)
@@ -104,11 +104,11 @@ func (s *suite) testValues(t *testing.T) {
 			c.holds(key, binary)
 		}
 	})
-	t.Run("C72_Unencodable", s.unencodable)
-	t.Run("C73_IsolatedFromTheCaller", s.isolated)
-	t.Run("C74_EncoderUsesTheCache", s.encoderUsesTheCache)
-	t.Run("C75_TooLargeLeavesNothing", s.tooLarge)
-	s.inNoGroup(t, "C77_Undecodable", s.undecodable)
+	t.Run("Unencodable", s.unencodable)
+	t.Run("IsolatedFromTheCaller", s.isolated)
+	t.Run("EncoderUsesTheCache", s.encoderUsesTheCache)
+	t.Run("TooLargeLeavesNothing", s.tooLarge)
+	s.inNoGroup(t, "Undecodable", s.undecodable)
 	t.Run("Cache_Compression", s.compression)
 }
 
@@ -256,7 +256,7 @@ func (s *suite) tooLarge(t *testing.T) {
 	c.set("key", "works")
 	c.holds("key", "works")
 
-	// Whoever computes such a value gets it all the same.
+	// The caller that computes such a value gets it all the same.
 	var got []byte
 	c.ok(c.GetOrSet(ctx, "computed", &got, func(context.Context) (any, error) { return large, nil }))
 	if !bytes.Equal(got, large) {

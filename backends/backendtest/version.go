@@ -10,7 +10,7 @@ import (
 
 // testVersions is about what stands before a key.
 func (s *suite) testVersions(t *testing.T) {
-	s.inNoGroup(t, "C50_KeysInTheStore", func(t *testing.T) {
+	s.inNoGroup(t, "KeysInTheStore", func(t *testing.T) {
 		s.configure(t, backends.Config{
 			"prefixed": {KeyPrefix: "shop", Version: "2"},
 			"custom": {KeyPrefix: "p", Version: "v", KeyFunction: func(key, prefix, version string) string {
@@ -31,7 +31,7 @@ func (s *suite) testVersions(t *testing.T) {
 			}
 		}
 	})
-	t.Run("C51_PrefixesAreApart", func(t *testing.T) {
+	t.Run("PrefixesAreApart", func(t *testing.T) {
 		s.configure(t, backends.Config{"other": {KeyPrefix: "other"}})
 		c, other := s.cache(t, "default"), s.cache(t, "other")
 		c.set("key", "c")
@@ -42,8 +42,8 @@ func (s *suite) testVersions(t *testing.T) {
 		c.yes(c.Delete(ctx, "key"))
 		other.holds("key", "other")
 	})
-	t.Run("C52_VersionOfTheCall", s.versionOfTheCall)
-	s.inNoGroup(t, "C52_VersionOfTheCache", func(t *testing.T) {
+	t.Run("VersionOfTheCall", s.versionOfTheCall)
+	s.inNoGroup(t, "VersionOfTheCache", func(t *testing.T) {
 		s.configure(t, backends.Config{"two": {Version: "2"}})
 		c, two := s.cache(t, "default"), s.cache(t, "two")
 		c.set("key", "v1")
@@ -57,7 +57,7 @@ func (s *suite) testVersions(t *testing.T) {
 		two.yes(two.Delete(ctx, "key", backends.Version("1")))
 		c.misses("key")
 	})
-	t.Run("C54_KeyFunctions", func(t *testing.T) {
+	t.Run("KeyFunctions", func(t *testing.T) {
 		custom := func(key, prefix, version string) string { return "custom" + prefix + version + key }
 		s.configure(t, backends.Config{
 			"custom": {KeyFunction: custom},
@@ -72,7 +72,7 @@ func (s *suite) testVersions(t *testing.T) {
 		a.holds("key", "custom", backends.Version("1"))
 		a.misses("key", backends.Version("2"))
 	})
-	t.Run("C55_ResultsHaveCallersKeys", func(t *testing.T) {
+	t.Run("ResultsHaveCallersKeys", func(t *testing.T) {
 		s.configure(t, backends.Config{"custom": {KeyFunction: func(key, _, _ string) string { return "custom/" + key }}})
 		c := s.cache(t, "custom")
 		c.setMany(map[string]string{"a": "x", "b": "y"})

@@ -12,7 +12,7 @@ import (
 	"github.com/cacheutils/cacheutils/engine"
 )
 
-// C11: everything is accepted and nothing is found.
+// Everything is accepted and nothing is found.
 func TestDummy(t *testing.T) {
 	ctx := context.Background()
 	e, err := dummy.Open(engine.Settings{Backend: "dummy"})
@@ -85,7 +85,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-func TestWrongSettings(t *testing.T) { // C97
+func TestWrongSettings(t *testing.T) {
 	for text, s := range map[string]engine.Settings{
 		"location": {Location: []string{"here"}},
 		"timeout":  {Options: map[string]any{"timeout": 1}},

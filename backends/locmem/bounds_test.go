@@ -113,7 +113,7 @@ func TestTooLarge(t *testing.T) {
 
 	for name, item := range map[string]engine.Item{"bytes": large, "live": live} {
 		m.Set(ctx, "k", small, time.Hour)
-		err := m.Set(ctx, "k", item, time.Hour) // C75, V3
+		err := m.Set(ctx, "k", item, time.Hour)
 		if !errors.Is(err, cacheutils.ErrTooLarge) || !strings.Contains(err.Error(), "max_cost") {
 			t.Errorf("%s: set: %v", name, err)
 		}
@@ -192,7 +192,7 @@ func TestOtherBounds(t *testing.T) {
 	}
 }
 
-// What was set last is there, also when the store is full of what is used more often (C82).
+// What was set last is there, also when the store is full of what is used more often.
 func TestLastSetIsThere(t *testing.T) {
 	for _, entries := range []int{1, 2, 10, 50, 100, 1000} {
 		t.Run(fmt.Sprint(entries), func(t *testing.T) {

@@ -60,10 +60,10 @@ func TestOneKey(t *testing.T) {
 	if holder, ok := e.(engine.LiveHolder); !ok || !holder.HoldsLive() {
 		t.Error("HoldsLive is not true")
 	}
-	if got := value(e, "k"); got != miss { // C02
+	if got := value(e, "k"); got != miss {
 		t.Errorf("get of nothing: %s", got)
 	}
-	mustSet(t, e, "k", engine.Item{Value: []byte("v"), Flags: 16, Cost: 1}, time.Minute) // C01
+	mustSet(t, e, "k", engine.Item{Value: []byte("v"), Flags: 16, Cost: 1}, time.Minute)
 	item, err := e.Get(ctx, "k")
 	if err != nil || item.CAS == 0 {
 		t.Fatalf("get: %+v, %v", item, err)
@@ -76,17 +76,17 @@ func TestOneKey(t *testing.T) {
 		t.Errorf("live: %s", got)
 	}
 
-	if ok, err := e.Add(ctx, "k", text("other"), time.Minute); ok || err != nil { // C04
+	if ok, err := e.Add(ctx, "k", text("other"), time.Minute); ok || err != nil {
 		t.Errorf("add to what is there: %v, %v", ok, err)
 	}
-	if ok, err := e.Add(ctx, "", text("added"), time.Minute); !ok || err != nil { // C04, C61
+	if ok, err := e.Add(ctx, "", text("added"), time.Minute); !ok || err != nil {
 		t.Errorf("add: %v, %v", ok, err)
 	}
 
 	swap := func(key, with string) (bool, error) {
 		return e.CompareAndSwap(ctx, key, engine.Item{Value: []byte(with), CAS: item.CAS}, time.Minute)
 	}
-	if ok, err := e.Touch(ctx, "k", time.Hour); !ok || err != nil { // C39
+	if ok, err := e.Touch(ctx, "k", time.Hour); !ok || err != nil {
 		t.Errorf("touch: %v, %v", ok, err)
 	}
 	if ok, err := swap("k", "swapped"); !ok || err != nil {
@@ -105,17 +105,17 @@ func TestOneKey(t *testing.T) {
 	if ok, err := e.Touch(ctx, "gone", time.Hour); ok || err != nil {
 		t.Errorf("touch of nothing: %v, %v", ok, err)
 	}
-	got, err := e.GetMany(ctx, []string{"k", "live", "gone", "k"}) // C20, C27
+	got, err := e.GetMany(ctx, []string{"k", "live", "gone", "k"})
 	if err != nil || len(got) != 2 || string(got["k"].Value) != "swapped" {
 		t.Errorf("GetMany: %v, %v", got, err)
 	}
-	if ok, err := e.Delete(ctx, "k"); !ok || err != nil { // C06
+	if ok, err := e.Delete(ctx, "k"); !ok || err != nil {
 		t.Errorf("delete: %v, %v", ok, err)
 	}
 	if ok, err := e.Delete(ctx, "k"); ok || err != nil {
 		t.Errorf("delete of nothing: %v, %v", ok, err)
 	}
-	if err := e.Clear(ctx); err != nil { // C83
+	if err := e.Clear(ctx); err != nil {
 		t.Error(err)
 	}
 	if got := value(e, "live"); got != miss {
@@ -134,18 +134,18 @@ func TestNumbers(t *testing.T) {
 		err    error
 		text   string // in the error
 	}{
-		{name: "C40 up", stored: text("5"), delta: 2, want: 7, after: "7"},
-		{name: "C41 below 0", stored: text("5"), delta: -7, want: -2, after: "-2"},
-		{name: "C45 fewer digits", stored: text("10"), delta: -1, want: 9, after: "9"},
+		{name: "up", stored: text("5"), delta: 2, want: 7, after: "7"},
+		{name: "below 0", stored: text("5"), delta: -7, want: -2, after: "-2"},
+		{name: "fewer digits", stored: text("10"), delta: -1, want: 9, after: "9"},
 		{name: "most", stored: text("9223372036854775806"), delta: 1, want: math.MaxInt64, after: "9223372036854775807"},
 		{name: "least", stored: text("0"), delta: math.MinInt64, want: math.MinInt64, after: "-9223372036854775808"},
 		{name: "too much", stored: text("9223372036854775807"), delta: 1, err: cacheutils.ErrNotNumber, text: "int64", after: "9223372036854775807"},
 		{name: "too little", stored: text("-2"), delta: math.MinInt64, err: cacheutils.ErrNotNumber, text: "int64", after: "-2"},
 		{name: "stored too much", stored: text("9223372036854775808"), delta: 1, err: cacheutils.ErrNotNumber, after: "9223372036854775808"},
-		{name: "C43 text", stored: text("abc"), delta: 1, err: cacheutils.ErrNotNumber, after: "abc"},
-		{name: "C43 fraction", stored: text("1.5"), delta: 1, err: cacheutils.ErrNotNumber, after: "1.5"},
-		{name: "C43 empty", stored: text(""), delta: 1, err: cacheutils.ErrNotNumber, after: ""},
-		{name: "C43 live", stored: engine.Item{Live: 5}, delta: 1, err: cacheutils.ErrNotNumber, text: "int", after: "live: 5"},
+		{name: "text", stored: text("abc"), delta: 1, err: cacheutils.ErrNotNumber, after: "abc"},
+		{name: "fraction", stored: text("1.5"), delta: 1, err: cacheutils.ErrNotNumber, after: "1.5"},
+		{name: "empty", stored: text(""), delta: 1, err: cacheutils.ErrNotNumber, after: ""},
+		{name: "live", stored: engine.Item{Live: 5}, delta: 1, err: cacheutils.ErrNotNumber, text: "int", after: "live: 5"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -166,13 +166,13 @@ func TestNumbers(t *testing.T) {
 		})
 	}
 	for _, delta := range []int64{1, -1} {
-		if _, err := e.Incr(ctx, "gone", delta); !errors.Is(err, cacheutils.ErrCacheMiss) { // C42
+		if _, err := e.Incr(ctx, "gone", delta); !errors.Is(err, cacheutils.ErrCacheMiss) {
 			t.Errorf("Incr of nothing by %d: %v", delta, err)
 		}
 	}
 }
 
-// Incrementing together loses no step (C44).
+// Incrementing together loses no step.
 func TestIncrIsAtomic(t *testing.T) {
 	e := open(t, nil)
 	mustSet(t, e, "n", text("0"), time.Minute)
@@ -191,7 +191,7 @@ func TestIncrIsAtomic(t *testing.T) {
 }
 
 // An entry is there until the last nanosecond of its timeout and gone with the next, for
-// every operation (C05, C38, T3).
+// every operation.
 func TestExpiryIsExact(t *testing.T) {
 	const timeout = 1500 * time.Millisecond
 	operations := []struct {
@@ -231,13 +231,13 @@ func TestExpiryOfLaterWrites(t *testing.T) {
 		write func(e engine.Engine)
 		ends  time.Duration // after the first write, which lives 10 s; the second comes 5 s later
 	}{
-		{"C39 touch extends", func(e engine.Engine) { e.Touch(ctx, "k", 10*time.Second) }, 15 * time.Second},
-		{"C39 touch shortens", func(e engine.Engine) { e.Touch(ctx, "k", time.Second) }, 6 * time.Second},
-		{"C34 touch for ever", func(e engine.Engine) { e.Touch(ctx, "k", cacheutils.Forever) }, cacheutils.Forever},
+		{"touch extends", func(e engine.Engine) { e.Touch(ctx, "k", 10*time.Second) }, 15 * time.Second},
+		{"touch shortens", func(e engine.Engine) { e.Touch(ctx, "k", time.Second) }, 6 * time.Second},
+		{"touch forever", func(e engine.Engine) { e.Touch(ctx, "k", cacheutils.Forever) }, cacheutils.Forever},
 		{"C3A incr keeps", func(e engine.Engine) { e.Incr(ctx, "k", 1) }, 10 * time.Second},
 		{"set extends", func(e engine.Engine) { e.Set(ctx, "k", text("2"), time.Minute) }, 65 * time.Second},
 		{"set shortens", func(e engine.Engine) { e.Set(ctx, "k", text("2"), time.Second) }, 6 * time.Second},
-		{"C34 set for ever", func(e engine.Engine) { e.Set(ctx, "k", text("2"), cacheutils.Forever) }, cacheutils.Forever},
+		{"set forever", func(e engine.Engine) { e.Set(ctx, "k", text("2"), cacheutils.Forever) }, cacheutils.Forever},
 		{"add changes nothing", func(e engine.Engine) { e.Add(ctx, "k", text("2"), time.Minute) }, 10 * time.Second},
 		{"swap extends", func(e engine.Engine) {
 			e.CompareAndSwap(ctx, "k", engine.Item{CAS: 1}, time.Minute)
@@ -285,7 +285,7 @@ func TestKeysAreNotKept(t *testing.T) {
 	buffer := []byte("k")
 	shared := unsafeString(buffer)
 	mustSet(t, e, "k", text("1"), time.Hour)
-	if ok, _ := e.Touch(ctx, shared, time.Minute); !ok { // earlier, so that the entry is written anew
+	if ok, _ := e.Touch(ctx, shared, time.Minute); !ok { // earlier, so that the entry is written again
 		t.Error("touch")
 	}
 	if _, err := e.Incr(ctx, shared, 1); err != nil {
@@ -341,7 +341,7 @@ func TestEndedContext(t *testing.T) {
 	}
 }
 
-// Every method from 64 goroutines, for the race detector (C122).
+// Every method from 64 goroutines, for the race detector.
 func TestTogether(t *testing.T) {
 	names := []string{t.Name() + "/a", t.Name() + "/b"}
 	var all sync.WaitGroup

@@ -13,7 +13,7 @@ func newLRU(size int) *lru {
 	return &lru{size: size, order: list.New(), keys: map[string]*list.Element{}}
 }
 
-// read tells whether key was there; it is afterwards.
+// read reports whether key was there; it is afterwards.
 func (l *lru) read(key string) bool {
 	if e, ok := l.keys[key]; ok {
 		l.order.MoveToFront(e)

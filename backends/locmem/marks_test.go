@@ -64,7 +64,7 @@ func TestMark_OneCommits(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(m *memory, key string) bool // false if it has not done what it should
-		after  any                              // what has to be under the key, whoever was first; nil: nothing
+		after  any                              // what has to be under the key, in either order; nil: nothing
 		none   bool                             // no commit may succeed that begins later
 	}{
 		{"delete", func(m *memory, key string) bool { ok, _ := m.Delete(ctx, key); return ok }, nil, true},

@@ -72,7 +72,7 @@ func (m *model) forget(key string) {
 	}
 }
 
-// there tells whether the store has the key, which the model has, or has dropped it.
+// there reports whether the store has the key, which the model has, or has dropped it.
 func (m *model) there(key string) bool {
 	item, there := m.items[key]
 	if !there || !m.bounded || item.Brief || slices.Contains(m.newest, key) {

@@ -207,7 +207,7 @@ func TestBounds_Meanwhile(t *testing.T) {
 	}
 }
 
-// Whoever has seen an item sees none that is older, in a store that drops entries as soon as they
+// A reader that has seen an item sees none that is older, in a store that drops entries as soon as they
 // are written.
 func TestNewest_NeverGoesBack(t *testing.T) {
 	m := openFull(t, t.Name(), 40)

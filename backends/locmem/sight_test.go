@@ -129,7 +129,7 @@ func TestSight_HoldsNothing(t *testing.T) {
 	t.Error("the value is still in memory")
 }
 
-// Whoever has seen a newer item, under its key or in sight, sees none that is older.
+// A reader that has seen a newer item, under its key or in sight, sees none that is older.
 func TestSight_NeverGoesBack(t *testing.T) {
 	e := open(t, map[string]any{"max_entries": 100})
 	s := e.(engine.Sighter)

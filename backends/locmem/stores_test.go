@@ -24,7 +24,7 @@ func named(t *testing.T, location ...string) engine.Engine {
 	return e
 }
 
-// Engines of one name share a store, others don't (C96).
+// Engines of one name share a store, others don't.
 func TestNames(t *testing.T) {
 	a, again, b := named(t, "a"), named(t, "a"), named(t, "b")
 	none, empty := named(t), named(t, "")
@@ -46,10 +46,10 @@ func TestWrongSettings(t *testing.T) {
 		settings engine.Settings
 		text     string
 	}{
-		{"C97 unknown option", engine.Settings{Options: map[string]any{"max_entires": 5}}, "max_entires"},
-		{"C97 wrong type", engine.Settings{Options: map[string]any{"MAX_ENTRIES": "many"}}, "max_entries"},
-		{"C97 zero", engine.Settings{Options: map[string]any{"max_entries": 0}}, "above 0"},
-		{"C97 negative", engine.Settings{Options: map[string]any{"max_cost": -1}}, "above 0"},
+		{"unknown option", engine.Settings{Options: map[string]any{"max_entires": 5}}, "max_entires"},
+		{"wrong type", engine.Settings{Options: map[string]any{"MAX_ENTRIES": "many"}}, "max_entries"},
+		{"zero", engine.Settings{Options: map[string]any{"max_entries": 0}}, "above 0"},
+		{"negative", engine.Settings{Options: map[string]any{"max_cost": -1}}, "above 0"},
 		{"two locations", engine.Settings{Location: []string{"a", "b"}}, "location"},
 	}
 	for _, test := range tests {

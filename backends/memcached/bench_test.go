@@ -8,7 +8,7 @@ import (
 
 	"github.com/bradfitz/gomemcache/memcache"
 
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // The engine beside the client that it is made of, which is given as many idle connections.

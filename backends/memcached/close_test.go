@@ -11,7 +11,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // operations are all that return an error.
@@ -111,7 +111,7 @@ func TestClose(t *testing.T) {
 }
 
 // Operations and Close at once: each ends as if there were no Close, or with ErrClosed, and leaves no
-// connection and no goroutine (C122).
+// connection and no goroutine.
 func TestClose_Together(t *testing.T) {
 	a, b := memcachedtest.Start(t), memcachedtest.Start(t)
 	before := runtime.NumGoroutine()

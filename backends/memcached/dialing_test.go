@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 // full is a connection with no room for anything after the first 4 KiB of a write, until its deadline.

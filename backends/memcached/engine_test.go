@@ -15,7 +15,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends/memcached"
 	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
 var ctx = context.Background()
@@ -57,19 +57,19 @@ const miss = "error: cacheutils: cache miss"
 func TestOneKey(t *testing.T) {
 	e := open(t, nil, memcachedtest.Start(t).Addr())
 
-	if got := value(e, "k"); got != miss { // C02
+	if got := value(e, "k"); got != miss {
 		t.Errorf("get of nothing: %s", got)
 	}
-	mustSet(t, e, "k", engine.Item{Value: []byte("a\x00\r\nb"), Flags: 16}) // C01, C71
+	mustSet(t, e, "k", engine.Item{Value: []byte("a\x00\r\nb"), Flags: 16})
 	item, err := e.Get(ctx, "k")
 	if err != nil || string(item.Value) != "a\x00\r\nb" || item.Flags != 16 || item.CAS == 0 {
 		t.Errorf("get: %+v, %v", item, err)
 	}
 
-	if ok, err := e.Add(ctx, "k", text("other"), time.Minute); ok || err != nil { // C04
+	if ok, err := e.Add(ctx, "k", text("other"), time.Minute); ok || err != nil {
 		t.Errorf("add to what is there: %v, %v", ok, err)
 	}
-	if ok, err := e.Add(ctx, "й", text("added"), time.Minute); !ok || err != nil { // C04, C64
+	if ok, err := e.Add(ctx, "й", text("added"), time.Minute); !ok || err != nil {
 		t.Errorf("add: %v, %v", ok, err)
 	}
 
@@ -86,19 +86,19 @@ func TestOneKey(t *testing.T) {
 		t.Errorf("after the swaps: %s", got)
 	}
 
-	if ok, err := e.Touch(ctx, "k", time.Hour); !ok || err != nil { // C39
+	if ok, err := e.Touch(ctx, "k", time.Hour); !ok || err != nil {
 		t.Errorf("touch: %v, %v", ok, err)
 	}
 	if ok, err := e.Touch(ctx, "gone", time.Hour); ok || err != nil {
 		t.Errorf("touch of nothing: %v, %v", ok, err)
 	}
-	if ok, err := e.Delete(ctx, "k"); !ok || err != nil { // C06
+	if ok, err := e.Delete(ctx, "k"); !ok || err != nil {
 		t.Errorf("delete: %v, %v", ok, err)
 	}
 	if ok, err := e.Delete(ctx, "k"); ok || err != nil {
 		t.Errorf("delete of nothing: %v, %v", ok, err)
 	}
-	if err := e.Clear(ctx); err != nil { // C83
+	if err := e.Clear(ctx); err != nil {
 		t.Error(err)
 	}
 	if got := value(e, "й"); got != miss {
@@ -116,16 +116,16 @@ func TestNumbers(t *testing.T) {
 		after  string
 		err    error
 	}{
-		{name: "C40 up", stored: "5", delta: 2, want: 7, after: "7"},
-		{name: "C41 negative delta", stored: "5", delta: -2, want: 3, after: "3"},
-		{name: "C45 fewer digits", stored: "10", delta: -1, want: 9, after: "9"},
-		{name: "C46 stops at 0", stored: "5", delta: -7, want: 0, after: "0"},
+		{name: "up", stored: "5", delta: 2, want: 7, after: "7"},
+		{name: "negative delta", stored: "5", delta: -2, want: 3, after: "3"},
+		{name: "fewer digits", stored: "10", delta: -1, want: 9, after: "9"},
+		{name: "stops at 0", stored: "5", delta: -7, want: 0, after: "0"},
 		{name: "smallest delta", stored: "5", delta: math.MinInt64, want: 0, after: "0"},
-		{name: "C43 text", stored: "abc", delta: 1, err: cacheutils.ErrNotNumber, after: "abc"},
-		{name: "C43 text, down", stored: "abc", delta: -1, err: cacheutils.ErrNotNumber, after: "abc"},
-		{name: "C43 empty", stored: "", delta: 1, err: cacheutils.ErrNotNumber, after: ""},
-		{name: "C46 negative", stored: "-5", delta: 1, err: cacheutils.ErrNotNumber, after: "-5"},
-		{name: "C46 above int64", stored: "9223372036854775807", delta: 1, err: cacheutils.ErrNotNumber, after: "9223372036854775808"},
+		{name: "text", stored: "abc", delta: 1, err: cacheutils.ErrNotNumber, after: "abc"},
+		{name: "text, down", stored: "abc", delta: -1, err: cacheutils.ErrNotNumber, after: "abc"},
+		{name: "empty", stored: "", delta: 1, err: cacheutils.ErrNotNumber, after: ""},
+		{name: "negative", stored: "-5", delta: 1, err: cacheutils.ErrNotNumber, after: "-5"},
+		{name: "above int64", stored: "9223372036854775807", delta: 1, err: cacheutils.ErrNotNumber, after: "9223372036854775808"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestNumbers(t *testing.T) {
 		})
 	}
 	for _, delta := range []int64{1, -1} {
-		if _, err := e.Incr(ctx, "gone", delta); !errors.Is(err, cacheutils.ErrCacheMiss) { // C42
+		if _, err := e.Incr(ctx, "gone", delta); !errors.Is(err, cacheutils.ErrCacheMiss) {
 			t.Errorf("Incr of nothing by %d: %v", delta, err)
 		}
 	}
@@ -149,14 +149,14 @@ func TestNumbers(t *testing.T) {
 func TestTimeouts(t *testing.T) {
 	e := open(t, nil, memcachedtest.Start(t).Addr())
 	timeouts := map[string]time.Duration{
-		"C34 for ever":          cacheutils.Forever,
-		"C35 30 days":           30 * 24 * time.Hour,
-		"C35 30 days and 1 s":   30*24*time.Hour + time.Second,
-		"C35 a year":            365 * 24 * time.Hour,
-		"C37 T6 50 years":       50 * 365 * 24 * time.Hour,
-		"C37 nearly for ever":   cacheutils.Forever - 1,
-		"C36 T7 half a second":  500 * time.Millisecond,
-		"C36 1 ns is no 'ever'": 1,
+		"forever":             cacheutils.Forever,
+		"30 days":             30 * 24 * time.Hour,
+		"30 days and 1 s":     30*24*time.Hour + time.Second,
+		"a year":              365 * 24 * time.Hour,
+		"50 years":            50 * 365 * 24 * time.Hour,
+		"nearly forever":      cacheutils.Forever - 1,
+		"half a second":       500 * time.Millisecond,
+		"1 ns is not forever": 1,
 	}
 	for name, timeout := range timeouts {
 		key := strings.ReplaceAll(name, " ", "_")
@@ -179,13 +179,13 @@ func TestTimeouts(t *testing.T) {
 			}
 			continue
 		}
-		for value(e, key) != miss && time.Now().Before(end) { // C38
+		for value(e, key) != miss && time.Now().Before(end) {
 			time.Sleep(20 * time.Millisecond)
 		}
 		if got := value(e, key); got != miss {
 			t.Errorf("%s: still there: %s", name, got)
 		}
-		if ok, err := e.Add(ctx, key, text("v"), timeout); !ok || err != nil { // C05
+		if ok, err := e.Add(ctx, key, text("v"), timeout); !ok || err != nil {
 			t.Errorf("%s: add after the end: %v, %v", name, ok, err)
 		}
 	}
@@ -196,7 +196,7 @@ func TestGetMany(t *testing.T) {
 	e := open(t, nil, a.Addr(), b.Addr())
 	var keys []string
 	want := map[string]string{}
-	for i := range 2500 { // C27
+	for i := range 2500 {
 		key := fmt.Sprint("key", i)
 		keys = append(keys, key, key)
 		if i%5 > 0 {
@@ -209,7 +209,7 @@ func TestGetMany(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, texts(got)); diff != "" { // C20
+	if diff := cmp.Diff(want, texts(got)); diff != "" {
 		t.Errorf("GetMany (-want +got):\n%s", diff)
 	}
 	if gets := sum(t, "cmd_get", a, b) - before; gets != 2500 {
@@ -221,7 +221,7 @@ func TestGetMany(t *testing.T) {
 		}
 	}
 
-	b.Stop() // C26
+	b.Stop()
 	got, err = e.GetMany(ctx, keys)
 	if err == nil || !strings.Contains(err.Error(), b.Addr()) || strings.Contains(err.Error(), a.Addr()) {
 		t.Errorf("one server down: error %v, want one that names %s", err, b.Addr())
@@ -253,7 +253,7 @@ func sum(tb testing.TB, stat string, servers ...*memcachedtest.Server) (n int) {
 
 func TestUnixSocket(t *testing.T) {
 	server := memcachedtest.StartUnix(t)
-	for _, location := range []string{server.Addr(), "unix:" + server.Addr()} { // C94
+	for _, location := range []string{server.Addr(), "unix:" + server.Addr()} {
 		e := open(t, nil, location)
 		mustSet(t, e, "k", text(location))
 		if got := value(e, "k"); got != location {

@@ -13,7 +13,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/options"
 )
 
-func TestLocations(t *testing.T) { // C94
+func TestLocations(t *testing.T) {
 	tests := []struct{ location, network, address string }{
 		{"host", "tcp", "host:11211"},
 		{"host:1234", "tcp", "host:1234"},
@@ -43,7 +43,7 @@ func TestLocations(t *testing.T) { // C94
 	}
 }
 
-func TestWrongSettings(t *testing.T) { // C97
+func TestWrongSettings(t *testing.T) {
 	for name, s := range map[string]engine.Settings{
 		"operationtimeout":  {Options: map[string]any{"operationtimeout": 1}},
 		"operation_timeout": {Options: map[string]any{"operation_timeout": "soon"}},
@@ -93,17 +93,17 @@ func TestExpiration(t *testing.T) {
 		timeout time.Duration
 		want    int32
 	}{
-		{"C34 for ever", cacheutils.Forever, 0},
-		{"C36 T7 1 ns", 1, 1},
-		{"C36 T7 half a second", 500 * time.Millisecond, 1},
+		{"forever", cacheutils.Forever, 0},
+		{"1 ns", 1, 1},
+		{"half a second", 500 * time.Millisecond, 1},
 		{"1 s", time.Second, 1},
-		{"C36 1.9 s", 1900 * time.Millisecond, 2},
-		{"C35 30 days", 30 * 24 * time.Hour, 2_592_000},
-		{"C35 just above", 30*24*time.Hour + 1, 1_802_592_001},
-		{"C35 30 days and 1 s", 30*24*time.Hour + time.Second, 1_802_592_002},
-		{"C37 T6 50 years", 50 * 365 * 24 * time.Hour, math.MaxInt32},
-		{"C37 nearly for ever", cacheutils.Forever - 1, math.MaxInt32},
-		{"C33 negative", -1, -1},
+		{"1.9 s", 1900 * time.Millisecond, 2},
+		{"30 days", 30 * 24 * time.Hour, 2_592_000},
+		{"just above", 30*24*time.Hour + 1, 1_802_592_001},
+		{"30 days and 1 s", 30*24*time.Hour + time.Second, 1_802_592_002},
+		{"50 years", 50 * 365 * 24 * time.Hour, math.MaxInt32},
+		{"nearly forever", cacheutils.Forever - 1, math.MaxInt32},
+		{"negative", -1, -1},
 	}
 	for _, test := range tests {
 		if got := expiration(test.timeout, now); got != test.want {
@@ -124,18 +124,18 @@ func TestCheckKey(t *testing.T) {
 		}
 	}
 	wrong := map[string]string{
-		"":                       "empty",   // C65
-		strings.Repeat("k", 251): "251",     // C62
-		strings.Repeat("й", 126): "252",     // C63
-		"a b":                    "0x20",    // C60
-		"a\nb":                   "0x0a",    // C60
-		"a\x7f":                  "0x7f",    // C60
-		"\x00":                   "control", // C60
+		"":                       "empty",
+		strings.Repeat("k", 251): "251",
+		strings.Repeat("й", 126): "252",
+		"a b":                    "0x20",
+		"a\nb":                   "0x0a",
+		"a\x7f":                  "0x7f",
+		"\x00":                   "control",
 	}
 	for key, text := range wrong {
 		err := checker.CheckKey(key)
 		if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), text) || !strings.Contains(err.Error(), fmt.Sprintf("%q", key)) {
-			t.Errorf("%q: got %v, want the key and %q", key, err, text) // C67
+			t.Errorf("%q: got %v, want the key and %q", key, err, text)
 		}
 	}
 }

@@ -1,9 +1,9 @@
 // Quickstart shows what the library does, step by step, with a function that takes a while:
 // which place of the tz database is nearest to a coordinate.
 //
-//	go run ./examples/quickstart
-//	go run ./examples/quickstart -cache memcached://127.0.0.1:11211
-//	go run ./examples/quickstart -debug
+//	go run -C examples ./quickstart
+//	go run -C examples ./quickstart -cache memcached://127.0.0.1:11211
+//	go run -C examples ./quickstart -debug
 package main
 
 import (
@@ -82,7 +82,7 @@ func show(ctx context.Context, out io.Writer, backend string) {
 	t.step("Invalidate removes one result", "cached.Invalidate(ctx, 41.9, 12.5)", func() (any, error) {
 		return nil, cached.Invalidate(ctx, 41.9, 12.5)
 	})
-	t.step("So the next call computes anew", "nearest(ctx, 41.9, 12.5)", rome)
+	t.step("So the next call recomputes it", "nearest(ctx, 41.9, 12.5)", rome)
 	t.step("ForceRecalc computes whatever is cached", "cached.ForceRecalc(ctx, 41.9, 12.5)", func() (any, error) {
 		return cached.ForceRecalc(ctx, 41.9, 12.5)
 	})
@@ -112,7 +112,7 @@ type tour struct {
 }
 
 // step makes one call and prints what it returned, how long it took, and what happened in
-// between. It tells whether the result came from the cache.
+// between. It reports whether the result came from the cache.
 func (t *tour) step(title, code string, call func() (any, error)) (hit bool) {
 	t.steps++
 	fmt.Fprintf(t.out, "\n%2d. %s\n    %s\n", t.steps, title, code)

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/internal/codec/codectest"
+	"github.com/cacheutils/cacheutils/internal/test/codectest"
 )
 
 func TestUndecodable(t *testing.T) {

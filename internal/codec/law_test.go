@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/internal/codec/codectest"
+	"github.com/cacheutils/cacheutils/internal/test/codectest"
 )
 
 // encode and decode are Append and Decode for values in interfaces.

@@ -17,7 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/internal/codec/codectest"
+	"github.com/cacheutils/cacheutils/internal/test/codectest"
 )
 
 type (

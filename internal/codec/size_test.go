@@ -10,7 +10,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/cacheutils/cacheutils/internal/codec/codectest"
+	"github.com/cacheutils/cacheutils/internal/test/codectest"
 )
 
 func ptr[T any](p *T) unsafe.Pointer { return unsafe.Pointer(p) }

@@ -66,7 +66,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// An error names the option, what it has to be, and the options there are (C97).
+// An error names the option, what it has to be, and the options there are.
 func TestWrong(t *testing.T) {
 	tests := []struct {
 		name  string

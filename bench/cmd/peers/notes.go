@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/cacheutils/cacheutils/bench/internal/report"
-	"github.com/cacheutils/cacheutils/internal/fivequestions"
+	"github.com/cacheutils/cacheutils/internal/test/fivequestions"
 )
 
 // The peers by what is called of them. %s is the module and its version.

@@ -19,7 +19,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/bench/internal/memcached"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/fivequestions"
+	"github.com/cacheutils/cacheutils/internal/test/fivequestions"
 )
 
 // A candidate is a cache to ask, loaded and invalidated as its documentation says.

@@ -27,7 +27,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils/bench/internal/report"
-	"github.com/cacheutils/cacheutils/internal/fivequestions"
+	"github.com/cacheutils/cacheutils/internal/test/fivequestions"
 )
 
 func main() {
@@ -131,7 +131,7 @@ func answersOf(c candidate) ([]string, error) {
 	return answers, errors.Join(errs...)
 }
 
-// watchdog is for a process that neither answers nor ends, beside the one of each question.
+// watchdog is for a process that neither answers nor ends, besides the one of each question.
 const watchdog = 30 * time.Second
 
 // askElsewhere asks in a process of its own.

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"runtime"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -146,154 +142,8 @@ func (s *scale) byEntries() (plot, error) {
 	}, err
 }
 
-func (s *scale) byEntryMemory() (plot, error) {
-	raw := line{name: "the value itself"}
-	for range s.perEntry.ticks {
-		raw.values = append(raw.values, rawPlace)
-	}
-	last := len(raw.values) - 1
-	ours, other := s.perEntry.lines[0], s.perEntry.lines[1]
-	return plot{
-		name: "entry-memory", title: "Entries: memory", x: "entries", y: "heap per entry", unit: byteCount,
-		about: "The growth of the heap by each of these entries, their keys included, compared with the size of the struct.",
-		found: fmt.Sprintf("With %s of them an entry of %s takes %s, and one of %s %s.", s.perEntry.ticks[last],
-			ours.name, byteCount(ours.values[last]), other.name, byteCount(other.values[last])),
-		ticks: s.perEntry.ticks, lines: append(s.perEntry.lines, raw),
-	}, nil
-}
-
 // rawPlace is the size of a place. Its name is the same text for all.
 const rawPlace = 8 + 16 + 16
-
-// fill has the results for ids from have to n cached.
-func fill(f load, have, n int) {
-	for id := have; id < n; id++ {
-		_, err := f(ctx, int64(id), "it")
-		must(err)
-	}
-}
-
-// grown is by how many bytes f makes the heap grow.
-func grown(f func()) float64 {
-	before := heap()
-	f()
-	return max(float64(heap())-float64(before), 1)
-}
-
-func heap() uint64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC() // what finalizers and pools still held
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
-// availableMemory is in bytes.
-func availableMemory() float64 {
-	f, err := os.Open("/proc/meminfo")
-	if err != nil {
-		return 4 << 30
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if fields := strings.Fields(lines.Text()); len(fields) > 1 && fields[0] == "MemAvailable:" {
-			if kib, err := strconv.ParseFloat(fields[1], 64); err == nil {
-				return kib * 1024
-			}
-		}
-	}
-	return 4 << 30
-}
-
-// count writes n with thin separators.
-func count(n int) string {
-	text := strconv.Itoa(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
-// onBackends returns the function cached on each backend that there is.
-func (s *scale) onBackends(name string, opts ...decorators.Option) (all []subjectLoad, err error) {
-	for _, backend := range s.backends() {
-		with := append([]decorators.Option{decorators.Key(name), decorators.Backend(backend.name)}, opts...)
-		cached, handle := decorators.Cached2(loadPlace, with...)
-		if _, err := cached(ctx, 1, "it"); err != nil {
-			return nil, err
-		}
-		all = append(all, subjectLoad{backend.title, cached, func() uint64 { return uint64(handle.Stats().Computations) }})
-	}
-	return all, nil
-}
-
-// A subjectLoad is a cached function and how often it has been computed.
-type subjectLoad struct {
-	name     string
-	cached   load
-	computed func() uint64
-}
-
-type backend struct{ name, title string }
-
-func (s *scale) backends() []backend {
-	all := []backend{{"default", "locmem"}}
-	if s.addr != "" {
-		all = append(all, backend{"memcached", "memcached"})
-	}
-	return all
-}
-
-func hit(f load) func(b *testing.B) {
-	return func(b *testing.B) {
-		for b.Loop() {
-			_, err := f(ctx, 1, "it")
-			must(err)
-		}
-	}
-}
-
-// together is a hit by that many goroutines; at least by GOMAXPROCS, if it is more than one.
-func together(f load, goroutines int) func(b *testing.B) {
-	if goroutines == 1 {
-		return hit(f)
-	}
-	return func(b *testing.B) {
-		b.SetParallelism((goroutines + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				_, err := f(ctx, 1, "it")
-				must(err)
-			}
-		})
-	}
-}
-
-// byGoroutines is what a hit on one key costs with more and more goroutines.
-func (s *scale) byGoroutines() (plot, error) {
-	cached, err := s.onBackends("by-goroutines")
-	if err != nil {
-		return plot{}, err
-	}
-	var p plotted
-	for n := 1; n <= s.goroutines; n *= 10 {
-		var subjects []subject
-		for _, c := range cached {
-			subjects = append(subjects, subject{c.name, together(c.cached, n)})
-		}
-		p.add(count(n), names(subjects), s.measureAll(subjects))
-	}
-	for _, c := range cached {
-		if n := c.computed(); n > 1 {
-			fmt.Fprintf(os.Stderr, "scale: %s: by %d goroutines and fewer, %d calls were no hits\n", c.name, s.goroutines, n-1)
-		}
-	}
-	return plot{
-		name: "goroutines", title: "Goroutines", x: "goroutines", y: "time per call", unit: nanoseconds,
-		about: "All goroutines ask for one key that is there: the time that passes, divided by the number of calls.",
-		ticks: p.ticks, lines: p.lines,
-	}, nil
-}
 
 // byGroups is what a hit costs with more and more groups for the entry.
 func (s *scale) byGroups() (plot, error) {
@@ -434,42 +284,4 @@ func (s *scale) bySize() (plot, error) {
 		about: "A hit by one goroutine on a struct with a []byte of that size, random so that it doesn't compress; each caller gets a copy, unless with Shared().",
 		ticks: p.ticks, lines: p.lines,
 	}, nil
-}
-
-// bySizeMemory is how much memory an entry takes with larger and larger values.
-func (s *scale) bySizeMemory() (plot, error) {
-	c, err := backends.Get("default")
-	if err != nil {
-		return plot{}, err
-	}
-	var p plotted
-	for _, size := range sizes() {
-		data := randomBytes(size)
-		compute := func(context.Context, int64) (blob, error) { return blob{append([]byte(nil), data...)}, nil }
-		n := min(max(s.memory/size, 16), 20_000)
-		perEntry := func(name string, opts ...decorators.Option) float64 {
-			must(c.Clear(ctx))
-			cached, _ := decorators.Cached1(compute, append(opts, decorators.Key(fmt.Sprint("memory-", size, name)))...)
-			return grown(func() {
-				for id := range n {
-					_, err := cached(ctx, int64(id))
-					must(err)
-				}
-			}) / float64(n)
-		}
-		encoded := perEntry("encoded")
-		shared := perEntry("shared", decorators.Shared())
-		p.add(sizeName(size), []string{"locmem", "locmem, Shared()", "the value itself"},
-			[]float64{encoded, shared, float64(size) + 24})
-	}
-	err = c.Clear(ctx)
-	last := len(p.ticks) - 1
-	more := func(i int) float64 { return p.lines[0].values[i] - p.lines[2].values[i] }
-	return plot{
-		name: "memory", title: "Size of values: memory", x: "size of the value", y: "heap per entry", unit: byteCount,
-		about: "The growth of the heap by each entry in memory with a []byte of that size, its key included, compared with the struct and its bytes.",
-		found: fmt.Sprintf("An entry takes %s more than a value of %s, and %.1f %% more than one of %s.", byteCount(more(0)),
-			p.ticks[0], 100*more(last)/p.lines[2].values[last], p.ticks[last]),
-		ticks: p.ticks, lines: p.lines,
-	}, err
 }

@@ -1,0 +1,55 @@
+// Package cachetest configures backends for tests: for one test, or for the same test on each
+// engine that stores something.
+package cachetest
+
+import (
+	"testing"
+
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
+)
+
+// Configure sets the backends until the end of the test. That functions which other tests
+// decorated miss their backend doesn't concern this test.
+func Configure(t testing.TB, config backends.Config) {
+	t.Helper()
+	configure(t, config)
+	t.Cleanup(func() { configure(t, nil) })
+}
+
+func configure(t testing.TB, config backends.Config) {
+	t.Helper()
+	err := backends.Configure(config)
+	for name := range config {
+		if _, missing := backends.Get(name); missing != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Each runs test with each engine as the default backend, on a store of its own.
+func Each(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	t.Run("locmem", func(t *testing.T) {
+		Locmem(t)
+		test(t)
+	})
+	t.Run("memcached", func(t *testing.T) {
+		Memcached(t)
+		test(t)
+	})
+}
+
+// Locmem makes an empty locmem the default backend.
+func Locmem(t testing.TB) {
+	t.Helper()
+	Configure(t, backends.Config{"default": {Backend: "locmem", Location: []string{t.Name()}}})
+}
+
+// Memcached makes a new memcached the default backend and returns it.
+func Memcached(t testing.TB) *memcachedtest.Server {
+	t.Helper()
+	server := memcachedtest.Start(t)
+	Configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{server.Addr()}}})
+	return server
+}
