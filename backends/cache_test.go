@@ -180,13 +180,6 @@ func (s *spy) Delete(ctx context.Context, key string) (bool, error) {
 	return s.Engine.Delete(ctx, key)
 }
 
-func (s *spy) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
-	if err := s.note("Touch", key, timeout); err != nil {
-		return false, err
-	}
-	return s.Engine.Touch(ctx, key, timeout)
-}
-
 func (s *spy) Incr(ctx context.Context, key string, delta int64) (int64, error) {
 	if err := s.note("Incr", key, delta); err != nil {
 		return 0, err

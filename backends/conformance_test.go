@@ -186,18 +186,6 @@ func (s *shelf) Delete(ctx context.Context, key string) (had bool, err error) {
 	return had, err
 }
 
-func (s *shelf) Touch(ctx context.Context, key string, timeout time.Duration) (had bool, err error) {
-	err = s.locked(ctx, func() error {
-		item, err := s.find(key)
-		if had = err == nil; had {
-			item.end = end(timeout)
-			s.items[strings.Clone(key)] = item
-		}
-		return nil
-	})
-	return had, err
-}
-
 func (s *shelf) Incr(ctx context.Context, key string, delta int64) (sum int64, err error) {
 	err = s.locked(ctx, func() error {
 		item, err := s.find(key)

@@ -72,9 +72,6 @@ type Engine interface {
 	// Delete removes the item and tells whether there was one.
 	Delete(ctx context.Context, key string) (bool, error)
 
-	// Touch gives the item a new timeout and tells whether there is one.
-	Touch(ctx context.Context, key string, timeout time.Duration) (bool, error)
-
 	// Incr adds delta to the item, whose value is a decimal number, and returns the sum.
 	// No other operation on the key comes in between, and the item's timeout stays. An item
 	// that is no number is an error that matches cacheutils.ErrNotNumber.

@@ -62,7 +62,6 @@ func operations(e engine.Engine, key string) map[string]func(context.Context) er
 			return err
 		},
 		"Delete": func(ctx context.Context) error { _, err := e.Delete(ctx, key); return err },
-		"Touch":  func(ctx context.Context) error { _, err := e.Touch(ctx, key, time.Hour); return err },
 		"Incr":   func(ctx context.Context) error { _, err := e.Incr(ctx, key, 1); return err },
 		"Clear":  e.Clear,
 	}
@@ -118,9 +117,6 @@ func nothingThere(t *testing.T, e engine.Engine) {
 	if had, err := e.Delete(ctx, key); had || err != nil {
 		t.Errorf("Delete: got %v, %v, want false", had, err)
 	}
-	if had, err := e.Touch(ctx, key, time.Hour); had || err != nil {
-		t.Errorf("Touch: got %v, %v, want false", had, err)
-	}
 	if n, err := e.Incr(ctx, key, 1); !errors.Is(err, cacheutils.ErrCacheMiss) {
 		t.Errorf("Incr: got %d, %v, want ErrCacheMiss", n, err)
 	}
@@ -152,10 +148,6 @@ func itemsAreKept(t *testing.T, e engine.Engine) {
 		must(t, e.Set(ctx, swapped, text("other"), time.Hour))
 		swap(t, e, swapped, test.item, time.Hour, true)
 		for _, key := range []string{set, added, swapped} {
-			wantItem(t, e, key, test.item)
-			if ok, err := e.Touch(ctx, key, 2*time.Hour); !ok || err != nil {
-				t.Fatalf("Touch %q: got %v, %v, want true", key, ok, err)
-			}
 			wantItem(t, e, key, test.item)
 		}
 	}
@@ -205,7 +197,6 @@ func keysAreOnlyBorrowed(t *testing.T, e engine.Engine) {
 	var found map[string]engine.Item
 	lend("Get", func(key string) error { _, err := e.Get(ctx, key); return err })
 	lend("GetMany", func(key string) (err error) { found, err = e.GetMany(ctx, []string{key}); return err })
-	lend("Touch", func(key string) error { _, err := e.Touch(ctx, key, time.Hour); return err })
 	lend("Incr", func(key string) error { _, err := e.Incr(ctx, key, 1); return err })
 	if len(found) != 1 || string(found[key].Value) != "1" {
 		t.Errorf("GetMany: got %v once the key's bytes have changed, want the item under %q", found, key)

@@ -30,7 +30,7 @@ type (
 	racyIncr        struct{ sound }
 	incrDropsFlags  struct{ sound }
 	truncates       struct{ sound }
-	touchesNothing  struct{ sound }
+	keepsItsEnd     struct{ sound }
 	over30Days      struct{ sound }
 	clearsNothing   struct{ sound }
 	manyDropsFlags  struct{ sound }
@@ -111,12 +111,12 @@ func (e truncates) Set(ctx context.Context, key string, item engine.Item, timeou
 	return e.sound.Set(ctx, key, item, timeout)
 }
 
-func (e touchesNothing) Touch(ctx context.Context, key string, _ time.Duration) (bool, error) {
-	_, err := e.Get(ctx, key)
+func (e keepsItsEnd) CompareAndSwap(ctx context.Context, key string, item engine.Item, _ time.Duration) (bool, error) {
+	is, err := e.Get(ctx, key)
 	if errors.Is(err, cacheutils.ErrCacheMiss) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && is.CAS == item.CAS, err
 }
 
 func (e over30Days) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
@@ -202,8 +202,8 @@ var faults = []struct {
 	{"C44_IncrIsAtomic", func(e sound) engine.Engine { return racyIncr{e} }},
 	{"Engine_Incr", func(e sound) engine.Engine { return incrDropsFlags{e} }},
 	{"C36_FractionsOfASecond", func(e sound) engine.Engine { return truncates{e} }},
-	{"Waiting/Engine_TouchProlongs", func(e sound) engine.Engine { return touchesNothing{e} }},
-	{"Waiting/Engine_TouchShortens", func(e sound) engine.Engine { return touchesNothing{e} }},
+	{"Waiting/Engine_SwapProlongs", func(e sound) engine.Engine { return keepsItsEnd{e} }},
+	{"Waiting/Engine_SwapShortens", func(e sound) engine.Engine { return keepsItsEnd{e} }},
 	{"G04_AgreeOnOneGeneration", func(e sound) engine.Engine { return addOverwrites{e} }},
 
 	{"Waiting/C35_SetOver30Days", func(e sound) engine.Engine { return over30Days{e} }},

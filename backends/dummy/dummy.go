@@ -69,10 +69,6 @@ func (d *dummy) Delete(ctx context.Context, key string) (bool, error) {
 	return false, d.begin(ctx)
 }
 
-func (d *dummy) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
-	return false, d.begin(ctx)
-}
-
 func (d *dummy) Incr(ctx context.Context, key string, delta int64) (int64, error) {
 	if err := d.begin(ctx); err != nil {
 		return 0, err

@@ -39,9 +39,6 @@ func TestDummy(t *testing.T) {
 		if ok, err := e.Delete(ctx, "k"); ok || err != nil {
 			t.Errorf("Delete: %v, %v", ok, err)
 		}
-		if ok, err := e.Touch(ctx, "k", time.Minute); ok || err != nil {
-			t.Errorf("Touch: %v, %v", ok, err)
-		}
 		if ok, err := e.CompareAndSwap(ctx, "k", item, time.Minute); ok || err != nil {
 			t.Errorf("CompareAndSwap: %v, %v", ok, err)
 		}
@@ -75,7 +72,6 @@ func TestClose(t *testing.T) {
 		"Add":            func() error { _, err := e.Add(ctx, "k", item, time.Minute); return err },
 		"CompareAndSwap": func() error { _, err := e.CompareAndSwap(ctx, "k", item, time.Minute); return err },
 		"Delete":         func() error { _, err := e.Delete(ctx, "k"); return err },
-		"Touch":          func() error { _, err := e.Touch(ctx, "k", time.Minute); return err },
 		"Incr":           func() error { _, err := e.Incr(ctx, "k", 1); return err },
 		"Clear":          func() error { return e.Clear(ctx) },
 	} {

@@ -182,14 +182,6 @@ func (m *memory) Delete(ctx context.Context, key string) (bool, error) {
 	return s.delete(key)
 }
 
-func (m *memory) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
-	s, err := m.begin(ctx)
-	if err != nil {
-		return false, err
-	}
-	return s.touch(key, timeout)
-}
-
 // Incr returns an error that matches cacheutils.ErrNotNumber for a live value, and when the
 // sum doesn't fit an int64; the item is then left as it was.
 func (m *memory) Incr(ctx context.Context, key string, delta int64) (int64, error) {

@@ -86,9 +86,6 @@ func TestOneKey(t *testing.T) {
 	swap := func(key, with string) (bool, error) {
 		return e.CompareAndSwap(ctx, key, engine.Item{Value: []byte(with), CAS: item.CAS}, time.Minute)
 	}
-	if ok, err := e.Touch(ctx, "k", time.Hour); !ok || err != nil { // C39
-		t.Errorf("touch: %v, %v", ok, err)
-	}
 	if ok, err := swap("k", "swapped"); !ok || err != nil {
 		t.Errorf("swap: %v, %v", ok, err)
 	}
@@ -102,9 +99,6 @@ func TestOneKey(t *testing.T) {
 		t.Errorf("after the swaps: %s", got)
 	}
 
-	if ok, err := e.Touch(ctx, "gone", time.Hour); ok || err != nil {
-		t.Errorf("touch of nothing: %v, %v", ok, err)
-	}
 	got, err := e.GetMany(ctx, []string{"k", "live", "gone", "k"}) // C20, C27
 	if err != nil || len(got) != 2 || string(got["k"].Value) != "swapped" {
 		t.Errorf("GetMany: %v, %v", got, err)
@@ -206,7 +200,6 @@ func TestExpiryIsExact(t *testing.T) {
 			return ok
 		}},
 		{"Delete", func(e engine.Engine) bool { ok, _ := e.Delete(ctx, "k"); return ok }},
-		{"Touch", func(e engine.Engine) bool { ok, _ := e.Touch(ctx, "k", timeout); return ok }},
 		{"Incr", func(e engine.Engine) bool { _, err := e.Incr(ctx, "k", 1); return err == nil }},
 	}
 	for _, operation := range operations {
@@ -231,17 +224,20 @@ func TestExpiryOfLaterWrites(t *testing.T) {
 		write func(e engine.Engine)
 		ends  time.Duration // after the first write, which lives 10 s; the second comes 5 s later
 	}{
-		{"C39 touch extends", func(e engine.Engine) { e.Touch(ctx, "k", 10*time.Second) }, 15 * time.Second},
-		{"C39 touch shortens", func(e engine.Engine) { e.Touch(ctx, "k", time.Second) }, 6 * time.Second},
-		{"C34 touch for ever", func(e engine.Engine) { e.Touch(ctx, "k", cacheutils.Forever) }, cacheutils.Forever},
 		{"C3A incr keeps", func(e engine.Engine) { e.Incr(ctx, "k", 1) }, 10 * time.Second},
 		{"set extends", func(e engine.Engine) { e.Set(ctx, "k", text("2"), time.Minute) }, 65 * time.Second},
 		{"set shortens", func(e engine.Engine) { e.Set(ctx, "k", text("2"), time.Second) }, 6 * time.Second},
 		{"C34 set for ever", func(e engine.Engine) { e.Set(ctx, "k", text("2"), cacheutils.Forever) }, cacheutils.Forever},
 		{"add changes nothing", func(e engine.Engine) { e.Add(ctx, "k", text("2"), time.Minute) }, 10 * time.Second},
-		{"swap extends", func(e engine.Engine) {
+		{"C39 swap extends", func(e engine.Engine) {
 			e.CompareAndSwap(ctx, "k", engine.Item{CAS: 1}, time.Minute)
 		}, 65 * time.Second},
+		{"C39 swap shortens", func(e engine.Engine) {
+			e.CompareAndSwap(ctx, "k", engine.Item{CAS: 1}, time.Second)
+		}, 6 * time.Second},
+		{"C34 swap forever", func(e engine.Engine) {
+			e.CompareAndSwap(ctx, "k", engine.Item{CAS: 1}, cacheutils.Forever)
+		}, cacheutils.Forever},
 		{"late swap changes nothing", func(e engine.Engine) {
 			e.CompareAndSwap(ctx, "k", engine.Item{CAS: 9}, time.Minute)
 		}, 10 * time.Second},
@@ -285,9 +281,6 @@ func TestKeysAreNotKept(t *testing.T) {
 	buffer := []byte("k")
 	shared := unsafeString(buffer)
 	mustSet(t, e, "k", text("1"), time.Hour)
-	if ok, _ := e.Touch(ctx, shared, time.Minute); !ok { // earlier, so that the entry is written anew
-		t.Error("touch")
-	}
 	if _, err := e.Incr(ctx, shared, 1); err != nil {
 		t.Error(err)
 	}
@@ -327,7 +320,6 @@ func TestEndedContext(t *testing.T) {
 		"Add":            func() error { _, err := e.Add(ended, "new", text("2"), time.Minute); return err },
 		"CompareAndSwap": func() error { _, err := e.CompareAndSwap(ended, "k", text("2"), time.Minute); return err },
 		"Delete":         func() error { _, err := e.Delete(ended, "k"); return err },
-		"Touch":          func() error { _, err := e.Touch(ended, "k", time.Hour); return err },
 		"Incr":           func() error { _, err := e.Incr(ended, "k", 1); return err },
 		"Clear":          func() error { return e.Clear(ended) },
 	}
@@ -365,7 +357,6 @@ func TestTogether(t *testing.T) {
 				item, _ := e.Get(ctx, key)
 				e.CompareAndSwap(ctx, key, engine.Item{Value: []byte("3"), CAS: item.CAS}, cacheutils.Forever)
 				e.Incr(ctx, key, 1)
-				e.Touch(ctx, key, time.Second)
 				e.GetMany(ctx, []string{key, "k1", "k2"})
 				e.Delete(ctx, fmt.Sprint("k", i%9))
 				if i%50 == g%50 {

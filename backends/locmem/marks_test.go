@@ -75,7 +75,6 @@ func TestMark_OneCommits(t *testing.T) {
 		}, nil, true},
 		{"add", func(m *memory, key string) bool { ok, _ := m.Add(ctx, key, live("add"), time.Minute); return !ok }, "value", false},
 		{"add a mark", func(m *memory, key string) bool { ok, _ := m.Add(ctx, key, mark, time.Minute); return !ok }, "value", false},
-		{"touch", func(m *memory, key string) bool { ok, _ := m.Touch(ctx, key, time.Hour); return ok }, "value", false},
 		{"incr", func(m *memory, key string) bool { _, err := m.Incr(ctx, key, 1); return err != nil }, "value", false},
 		{"delete and add", func(m *memory, key string) bool {
 			deleted, _ := m.Delete(ctx, key)
@@ -214,7 +213,7 @@ func TestMark_ClearDuringWrites(t *testing.T) {
 		})
 		all.Go(func() {
 			for i := range held {
-				m.Touch(ctx, fmt.Sprint("k", len(held)-i), time.Hour)
+				m.Incr(ctx, fmt.Sprint("k", len(held)-i), 1)
 			}
 		})
 		m.Clear(ctx)
@@ -238,7 +237,6 @@ func TestMark_Expires(t *testing.T) {
 			return ok
 		},
 		"Delete": func(m *memory) bool { ok, _ := m.Delete(ctx, "k"); return ok },
-		"Touch":  func(m *memory) bool { ok, _ := m.Touch(ctx, "k", time.Minute); return ok },
 		"Incr":   func(m *memory) bool { _, err := m.Incr(ctx, "k", 1); return err == nil },
 	}
 	for name, isThere := range operations {
@@ -351,9 +349,6 @@ func TestMark_KeysAreNotKept(t *testing.T) {
 	buffer := []byte("k")
 	borrowed := unsafe.String(&buffer[0], len(buffer))
 	m.Add(ctx, "k", engine.Item{Value: []byte("1"), Brief: true}, time.Minute)
-	if ok, _ := m.Touch(ctx, borrowed, time.Hour); !ok {
-		t.Error("touch")
-	}
 	if n, _ := m.Incr(ctx, borrowed, 1); n != 2 {
 		t.Errorf("incr: %d", n)
 	}
@@ -373,13 +368,13 @@ func TestShortestTimeout(t *testing.T) {
 	for i := range 1000 {
 		key := fmt.Sprint("k", i)
 		m.Set(ctx, key, live(i), 1)
-		m.Set(ctx, key+" touched", live(i), time.Hour)
-		m.Touch(ctx, key+" touched", 1)
+		m.Set(ctx, key+" swapped", live(i), time.Hour)
+		swapSame(m, key+" swapped", 1)
 		m.Add(ctx, key+" mark", mark, 1)
 	}
 	time.Sleep(time.Millisecond)
 	for i := range 1000 {
-		for _, kind := range []string{"", " touched", " mark"} {
+		for _, kind := range []string{"", " swapped", " mark"} {
 			if _, err := m.Get(ctx, fmt.Sprint("k", i, kind)); err == nil {
 				t.Fatalf("k%d%s is still there", i, kind)
 			}

@@ -86,7 +86,7 @@ func (m *model) there(key string) bool {
 }
 
 // wrote is for a write that has succeeded.
-func (m *model) wrote(key string, item engine.Item, until time.Time, sameWrite bool) {
+func (m *model) wrote(key string, item engine.Item, until time.Time) {
 	if m.items[key] = (modelItem{item, until}); item.Brief {
 		m.forget(key)
 	} else if m.newest = append(m.newest, key); len(m.newest) > newest {
@@ -97,7 +97,7 @@ func (m *model) wrote(key string, item engine.Item, until time.Time, sameWrite b
 	if err != nil {
 		m.Fatalf("%s was written just now: %v", key, err)
 	}
-	if sameWrite != (got.CAS == item.CAS) || sameWrite != m.cas[got.CAS] {
+	if got.CAS == item.CAS || m.cas[got.CAS] {
 		m.Fatalf("cas %d of %s, it was %d", got.CAS, key, item.CAS)
 	}
 	m.cas[got.CAS] = true
@@ -185,7 +185,7 @@ func (m *model) Set(*rapid.T) {
 	key, item := m.key(), m.item()
 	timeout, until := m.timeout()
 	m.check("set", key, true, true, m.e.Set(ctx, key, item, timeout))
-	m.wrote(key, item, until, false)
+	m.wrote(key, item, until)
 }
 
 // SetMany writes so many others that a bounded store drops what it has, and makes them popular.
@@ -216,7 +216,7 @@ func (m *model) Add(*rapid.T) {
 	ok, err := m.e.Add(ctx, key, item, timeout)
 	m.check("add", key, ok, !there, err)
 	if ok {
-		m.wrote(key, item, until, false)
+		m.wrote(key, item, until)
 	}
 }
 
@@ -232,7 +232,7 @@ func (m *model) CompareAndSwap(*rapid.T) {
 	ok, err := m.e.CompareAndSwap(ctx, key, item, timeout)
 	m.check("swap", key, ok, there, err)
 	if ok {
-		m.wrote(key, item, until, false)
+		m.wrote(key, item, until)
 	}
 }
 
@@ -246,7 +246,7 @@ func (m *model) SwapLive(*rapid.T) {
 	ok, err := m.e.(engine.Sighter).SwapLive(ctx, key, old, item, timeout)
 	m.check("swap live", key, ok, there, err)
 	if ok {
-		m.wrote(key, item, until, false)
+		m.wrote(key, item, until)
 	}
 }
 
@@ -256,17 +256,6 @@ func (m *model) Delete(*rapid.T) {
 	ok, err := m.e.Delete(ctx, key)
 	m.check("delete", key, ok, there, err)
 	m.remove(key)
-}
-
-func (m *model) Touch(*rapid.T) {
-	key := m.key()
-	timeout, until := m.timeout()
-	there := m.there(key)
-	ok, err := m.e.Touch(ctx, key, timeout)
-	m.check("touch", key, ok, there, err)
-	if ok {
-		m.wrote(key, m.items[key].Item, until, true)
-	}
 }
 
 func (m *model) Incr(*rapid.T) {
@@ -291,7 +280,7 @@ func (m *model) Incr(*rapid.T) {
 		item.Cost -= len(item.Value)
 		item.Value = strconv.AppendInt(nil, n, 10)
 		item.Cost += len(item.Value)
-		m.wrote(key, item.Item, item.until, false)
+		m.wrote(key, item.Item, item.until)
 	}
 }
 

@@ -42,7 +42,6 @@ func TestSight(t *testing.T) {
 			e.Delete(ctx, "k")
 			e.Add(ctx, "k", live(1), time.Hour)
 		},
-		"touch": func(e engine.Engine) { e.Touch(ctx, "k", time.Minute) },
 		"clear": func(e engine.Engine) { e.Clear(ctx) },
 		"close": func(e engine.Engine) { e.Close() },
 		"too large": func(e engine.Engine) {

@@ -217,18 +217,7 @@ func (s *store) delete(key string) (bool, error) {
 	return s.remove(sh, key), nil
 }
 
-// touch writes the entry under its own key, because the caller's may be gone when it returns.
-// The item keeps its CAS: it is still the same write.
-func (s *store) touch(key string, timeout time.Duration) (bool, error) {
-	sh, err := s.lock(key)
-	if err != nil {
-		return false, err
-	}
-	defer sh.Unlock()
-	old, there := s.find(sh, key)
-	return there && s.put(sh, old.item.Brief, old.key, old.item, deadline(timeout)) == nil, nil
-}
-
+// incr writes the entry under its own key, because the caller's may be gone when it returns.
 func (s *store) incr(key string, delta int64) (int64, error) {
 	sh, err := s.lock(key)
 	if err != nil {

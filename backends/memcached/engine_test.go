@@ -86,12 +86,6 @@ func TestOneKey(t *testing.T) {
 		t.Errorf("after the swaps: %s", got)
 	}
 
-	if ok, err := e.Touch(ctx, "k", time.Hour); !ok || err != nil { // C39
-		t.Errorf("touch: %v, %v", ok, err)
-	}
-	if ok, err := e.Touch(ctx, "gone", time.Hour); ok || err != nil {
-		t.Errorf("touch of nothing: %v, %v", ok, err)
-	}
 	if ok, err := e.Delete(ctx, "k"); !ok || err != nil { // C06
 		t.Errorf("delete: %v, %v", ok, err)
 	}

@@ -66,7 +66,6 @@ func TestRestart(t *testing.T) {
 		"add":    func(i int) error { _, err := e.Add(ctx, fmt.Sprint("a", i), text("v"), time.Minute); return err },
 		"cas":    func(int) error { _, err := e.CompareAndSwap(ctx, "k", text("v"), time.Minute); return err },
 		"delete": func(int) error { _, err := e.Delete(ctx, "none"); return err },
-		"touch":  func(int) error { _, err := e.Touch(ctx, "k", time.Minute); return err },
 		"incr":   func(int) error { _, err := e.Incr(ctx, "n", 1); return err },
 	}
 	for name, operation := range operations {
@@ -371,7 +370,6 @@ func TestUnreadableReplies(t *testing.T) {
 				if err := e.Set(ctx, "k", text("v"), time.Minute); err == nil {
 					t.Error("set succeeds")
 				}
-				e.Touch(ctx, "k", time.Minute)
 				e.Delete(ctx, "k")
 				e.Clear(ctx)
 			}
@@ -441,7 +439,6 @@ func TestTogether(t *testing.T) {
 			}
 			e.CompareAndSwap(ctx, key, engine.Item{Value: []byte("7"), CAS: item.CAS}, time.Minute)
 			e.Incr(c, key, 1)
-			e.Touch(ctx, key, time.Hour)
 			if _, err := e.GetMany(ctx, []string{key, "k1", "k2", "k3"}); err != nil {
 				t.Error(err)
 			}
