@@ -128,6 +128,8 @@ func (s *shelf) locked(ctx context.Context, f func() error) error {
 	return f()
 }
 
+func (s *shelf) Traits() engine.Traits { return engine.Traits{} }
+
 func (s *shelf) Get(ctx context.Context, key string) (item engine.Item, err error) {
 	err = s.locked(ctx, func() error {
 		found, err := s.find(key)

@@ -32,6 +32,8 @@ type slowStore struct {
 	err  error
 }
 
+func (s *slowStore) Traits() engine.Traits { return engine.Traits{} }
+
 func (s *slowStore) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	s.mu.Lock()
 	open := s.open

@@ -889,8 +889,6 @@ func (l lossy) Add(ctx context.Context, key string, item engine.Item, timeout ti
 	return added, err
 }
 
-func (l lossy) HoldsLive() bool { return true }
-
 // A lease of which its taker doesn't know keeps nobody waiting for its whole life.
 func TestLaw4_LeaseTakenUnknowingly(t *testing.T) {
 	register.Do(func() {

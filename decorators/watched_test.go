@@ -26,7 +26,7 @@ func (w *watchedEngine) Close() error {
 	return w.Engine.Close()
 }
 
-func (w *watchedEngine) KeepsTime() bool { return w.timed }
+func (w *watchedEngine) Traits() engine.Traits { return engine.Traits{KeepsTime: w.timed} }
 
 func (w *watchedEngine) Get(ctx context.Context, key string) (engine.Item, error) {
 	if err := w.before(ctx, "get", key); err != nil {
@@ -116,5 +116,3 @@ func watched(t *testing.T, name string, w watch, options map[string]any) backend
 	t.Cleanup(func() { watching.Delete(location) })
 	return backends.Settings{Backend: "watched", Location: []string{location}, Options: options}
 }
-
-var _ engine.Timed = (*watchedEngine)(nil)

@@ -301,7 +301,7 @@ func endedContext(t *testing.T, e engine.Engine) {
 }
 
 func liveItems(t *testing.T, e engine.Engine) {
-	if h, ok := e.(engine.LiveHolder); !ok || !h.HoldsLive() {
+	if !e.Traits().HoldsLive {
 		t.Skip("the engine holds no live items")
 	}
 	value := &struct{ n int }{1}
@@ -319,7 +319,7 @@ func liveItems(t *testing.T, e engine.Engine) {
 }
 
 func checksKeys(t *testing.T, e engine.Engine) {
-	if _, ok := e.(engine.KeyChecker); !ok {
+	if _, ok := engine.As[engine.KeyChecker](e); !ok {
 		t.Skip("the engine takes any key")
 	}
 	for _, key := range []string{":1:key", "shop:2:" + strings.Repeat("k", 243), ":1:ключ"} {

@@ -21,6 +21,8 @@ import (
 // has one fault.
 type sound struct{ engine.Engine }
 
+func (e sound) Traits() engine.Traits { return engine.Traits{} }
+
 type (
 	inventsItems    struct{ sound }
 	addOverwrites   struct{ sound }

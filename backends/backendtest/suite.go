@@ -123,7 +123,7 @@ func (s *suite) emptied(t *testing.T) engine.Engine {
 // checkKey returns the engine's verdict on a key as it is stored. Engines without one take
 // any key.
 func checkKey(e engine.Engine, stored string) error {
-	if k, ok := e.(engine.KeyChecker); ok {
+	if k, ok := engine.As[engine.KeyChecker](e); ok {
 		return k.CheckKey(stored)
 	}
 	return nil

@@ -30,8 +30,8 @@ func Open(s engine.Settings) (engine.Engine, error) {
 
 type dummy struct{ closed atomic.Bool }
 
-// Discards is true.
-func (d *dummy) Discards() bool { return true }
+// Traits says that it discards what it is given.
+func (d *dummy) Traits() engine.Traits { return engine.Traits{Discards: true} }
 
 // begin returns nil to an operation, unless the engine is closed or ctx has ended.
 func (d *dummy) begin(ctx context.Context) error {

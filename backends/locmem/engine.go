@@ -36,7 +36,7 @@ const (
 )
 
 // Open returns an engine on the store that s.Location names. It implements
-// engine.LiveHolder. Wrong options and more than one location are errors that match
+// engine.Sighter. Wrong options and more than one location are errors that match
 // cacheutils.ErrConfig.
 //
 // Timeouts are exact: an entry is gone the nanosecond they end, by the monotonic clock, so
@@ -77,8 +77,8 @@ func (m *memory) begin(ctx context.Context) (*store, error) {
 	return s, ctx.Err()
 }
 
-// HoldsLive is true: values are held as they are.
-func (m *memory) HoldsLive() bool { return true }
+// Traits says that values are held as they are.
+func (m *memory) Traits() engine.Traits { return engine.Traits{HoldsLive: true} }
 
 // Get copies nothing and allocates nothing.
 func (m *memory) Get(ctx context.Context, key string) (engine.Item, error) {

@@ -57,8 +57,8 @@ const miss = "error: cacheutils: cache miss"
 
 func TestOneKey(t *testing.T) {
 	e := open(t, nil)
-	if holder, ok := e.(engine.LiveHolder); !ok || !holder.HoldsLive() {
-		t.Error("HoldsLive is not true")
+	if !e.Traits().HoldsLive {
+		t.Error("it doesn't have the trait HoldsLive")
 	}
 	if got := value(e, "k"); got != miss { // C02
 		t.Errorf("get of nothing: %s", got)

@@ -95,7 +95,7 @@ func (l lifetime) over() bool {
 }
 
 // Open returns an engine on the servers that s.Location names. It implements
-// engine.KeyChecker. It doesn't look whether the servers are there: one that is down, or
+// engine.KeyChecker, engine.EachGetter, engine.ServerEngine and engine.Replayer. It doesn't look whether the servers are there: one that is down, or
 // whose name can't be resolved, is an error of the operations that need it, while the other
 // servers work. A wrong location or option is an error that matches cacheutils.ErrConfig.
 func Open(s engine.Settings) (engine.Engine, error) {
@@ -147,8 +147,8 @@ func readLimits(r *options.Reader, operation time.Duration) limits {
 	}
 }
 
-// KeepsTime is true: operations are bounded here, and a reply that is arriving gets more time.
-func (m *memcached) KeepsTime() bool { return true }
+// Traits says that operations are bounded here: a reply that is arriving gets more time.
+func (m *memcached) Traits() engine.Traits { return engine.Traits{KeepsTime: true} }
 
 // Close closes the connections: idle ones now, those in use when their operations end. Probes
 // end, and invalidations that wait for a server are forgotten. Who waits for a connection gets
