@@ -11,6 +11,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -65,7 +66,7 @@ func (c *Cache) Get(ctx context.Context, key string, into any, opts ...Option) e
 func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Option) error {
 	m := reflect.ValueOf(into)
 	if m.Kind() != reflect.Map || m.IsNil() || m.Type().Key().Kind() != reflect.String {
-		return fmt.Errorf("backends: %w: GetMany takes a map with string keys to fill, got %T", cacheutils.ErrArguments, into)
+		return fmt.Errorf("%w: GetMany takes a map with string keys to fill, got %T", cacheutils.ErrArguments, into)
 	}
 	if len(keys) == 0 {
 		return nil
@@ -105,7 +106,7 @@ func (c *Cache) Set(ctx context.Context, key string, value any, opts ...Option) 
 func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed []string, err error) {
 	m := reflect.ValueOf(values)
 	if m.Kind() != reflect.Map || m.Type().Key().Kind() != reflect.String {
-		return nil, fmt.Errorf("backends: %w: SetMany takes a map with string keys, got %T", cacheutils.ErrArguments, values)
+		return nil, fmt.Errorf("%w: SetMany takes a map with string keys, got %T", cacheutils.ErrArguments, values)
 	}
 	o := c.collect(opts)
 	var texts []string
@@ -264,7 +265,7 @@ func (c *Cache) Ping(ctx context.Context) error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("backends: ping %q: %w", c.Name(), err)
+		return errtext.Wrap(err, "ping %q", c.Name())
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func ExampleCache_GetOrSet() {
 // A spy is an engine that notes the calls it gets and fails those that it is told to.
 type spy struct {
 	engine.Engine
-	settings backends.Settings // that it was opened with
+	settings engine.Settings // that it was opened with
 
 	mu    sync.Mutex
 	calls []string
@@ -218,7 +218,7 @@ var _ engine.KeyChecker = (*spy)(nil)
 var spies sync.Map
 
 func init() {
-	backends.Register("spy", func(s backends.Settings) (engine.Engine, error) {
+	backends.Register("spy", func(s engine.Settings) (engine.Engine, error) {
 		opened := &spy{Engine: &shelf{shelfItems: &shelfItems{items: map[string]shelved{}}}, settings: s, fail: map[string]error{}}
 		spies.Store(strings.Join(s.Location, ""), opened)
 		return opened, nil

@@ -24,7 +24,7 @@ import (
 )
 
 func TestConformance_Locmem(t *testing.T) {
-	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
+	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 		s.Location = []string{"conformance"}
 		return locmem.Open(s)
 	})
@@ -32,7 +32,7 @@ func TestConformance_Locmem(t *testing.T) {
 
 func TestConformance_Memcached(t *testing.T) {
 	server := memcachedtest.Start(t)
-	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
+	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 		s.Location = []string{server.Addr()}
 		s.Options = patient(s.Options)
 		return memcached.Open(s)
@@ -42,7 +42,7 @@ func TestConformance_Memcached(t *testing.T) {
 // The keys of the suite are spread over two servers as any keys are.
 func TestConformance_TwoMemcacheds(t *testing.T) {
 	one, two := memcachedtest.Start(t), memcachedtest.Start(t)
-	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
+	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 		s.Location = []string{one.Addr(), two.Addr()}
 		s.Options = patient(s.Options)
 		return memcached.Open(s)
@@ -79,7 +79,7 @@ var shelves = struct {
 	at map[string]*shelfItems
 }{at: map[string]*shelfItems{}}
 
-func openShelf(s backends.Settings) (engine.Engine, error) {
+func openShelf(s engine.Settings) (engine.Engine, error) {
 	for name := range s.Options {
 		return nil, fmt.Errorf("%w: a shelf has no option %s", cacheutils.ErrConfig, name)
 	}
@@ -223,7 +223,7 @@ func (s *shelf) Close() error {
 }
 
 func TestConformance_ThirdParty(t *testing.T) {
-	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
+	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 		s.Location = []string{"conformance"}
 		return openShelf(s)
 	})

@@ -80,7 +80,7 @@ var (
 func onSlowStore(t *testing.T, later bool) *slowStore {
 	t.Helper()
 	registerSlowStore.Do(func() {
-		backends.Register("slow-store", func(s backends.Settings) (engine.Engine, error) {
+		backends.Register("slow-store", func(s engine.Settings) (engine.Engine, error) {
 			e, err := memcached.Open(s)
 			store := &slowStore{Engine: e, open: make(chan struct{})}
 			close(store.open)

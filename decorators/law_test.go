@@ -892,7 +892,7 @@ func (l lossy) Add(ctx context.Context, key string, item engine.Item, timeout ti
 // A lease of which its taker doesn't know keeps nobody waiting for its whole life.
 func TestLaw4_LeaseTakenUnknowingly(t *testing.T) {
 	register.Do(func() {
-		backends.Register("lossy", func(s backends.Settings) (engine.Engine, error) {
+		backends.Register("lossy", func(s engine.Settings) (engine.Engine, error) {
 			e, err := locmem.Open(s)
 			return lossy{e}, err
 		})

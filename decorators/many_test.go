@@ -705,7 +705,7 @@ func (h hanging) Add(ctx context.Context, key string, item engine.Item, timeout 
 }
 
 var registerHanging = sync.OnceFunc(func() {
-	backends.Register("hanging", func(s backends.Settings) (engine.Engine, error) {
+	backends.Register("hanging", func(s engine.Settings) (engine.Engine, error) {
 		e, err := locmem.Open(s)
 		return hanging{e}, err
 	})

@@ -93,7 +93,7 @@ type watch struct {
 }
 
 var registerWatched = sync.OnceFunc(func() {
-	backends.Register("watched", func(s backends.Settings) (engine.Engine, error) {
+	backends.Register("watched", func(s engine.Settings) (engine.Engine, error) {
 		location := s.Location[0]
 		found, _ := watching.Load(location)
 		w := found.(watch)

@@ -1,6 +1,6 @@
-// Package engine says what a store has to do to be a cache backend.
+// Package engine says what a store has to do to be a cache backend. It is for those who write one.
 //
-// Implement [Engine], hand a function that opens it to backends.Register, and it can be
+// Implement [Engine], hand a function that opens it to [Register], and it can be
 // named in a backends.Config like the built-in ones. Run backendtest.Run against it to
 // see that it keeps its promises. Keys, codecs, compression, versions and prefixes,
 // single computation and everything else that a user sees are done above an engine.
@@ -113,35 +113,4 @@ type Engine interface {
 	// Operations that are under way when Close is called end with their outcome or with
 	// ErrClosed. None of them hangs, or leaves a connection, a goroutine or an item behind.
 	Close() error
-}
-
-// Settings say how to open a backend. The zero value of each field is its default.
-type Settings struct {
-	// Backend is the name that the engine was registered under.
-	Backend string
-
-	// Location has the addresses of servers, a path, or the name of a store.
-	Location []string
-
-	// Timeout is how long entries live whose timeout is not given. 0 is 300 seconds, as in
-	// Django; cacheutils.Forever is for ever; with a negative one such entries aren't stored.
-	Timeout time.Duration
-
-	// KeyPrefix and Version stand before every key: KeyPrefix:Version:key. An empty Version
-	// is "1".
-	KeyPrefix string
-	Version   string
-
-	// KeyFunction, if not nil, makes the key that is stored from a key, the prefix and the
-	// version, in place of KeyPrefix:Version:key.
-	KeyFunction func(key, prefix, version string) string
-
-	// OperationTimeout is how long an operation may take in all. It is the option operation_timeout,
-	// which all backends have: package backends sets it, whatever it was, and leaves the option out of
-	// Options. An engine may ignore it, unless it has the trait KeepsTime.
-	OperationTimeout time.Duration
-
-	// Options are the engine's own. An unknown option, or one of the wrong type, is an error
-	// that names it.
-	Options map[string]any
 }

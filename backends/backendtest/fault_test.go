@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/backends/backendtest"
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/engine"
@@ -156,7 +155,7 @@ func (e ignoresContext) Get(ctx context.Context, key string) (engine.Item, error
 func (e *comesBack) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
 	err := e.sound.Set(ctx, key, item, timeout)
 	if errors.Is(err, cacheutils.ErrClosed) {
-		e.Engine, _ = open(backends.Settings{})
+		e.Engine, _ = open(engine.Settings{})
 		err = e.sound.Set(ctx, key, item, timeout)
 	}
 	return err
@@ -181,7 +180,7 @@ func (e saysOtherwise) Get(ctx context.Context, key string) (engine.Item, error)
 func (e clearsClosed) Clear(ctx context.Context) error {
 	err := e.sound.Clear(ctx)
 	if errors.Is(err, cacheutils.ErrClosed) {
-		other, _ := open(backends.Settings{})
+		other, _ := open(engine.Settings{})
 		defer other.Close()
 		other.Clear(ctx)
 	}
@@ -223,7 +222,7 @@ var faults = []struct {
 // faultVariable tells a process that runs TestFaultyEngine which fault it is about.
 const faultVariable = "BACKENDTEST_FAULT"
 
-func open(s backends.Settings) (engine.Engine, error) {
+func open(s engine.Settings) (engine.Engine, error) {
 	s.Location = []string{"faulty"}
 	return locmem.Open(s)
 }
@@ -233,7 +232,7 @@ func TestFaultyEngine(t *testing.T) {
 	if err != nil {
 		t.Skip("TestRunFindsFaults runs this in processes of their own")
 	}
-	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
+	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 		e, err := open(s)
 		if err != nil {
 			return nil, err

@@ -8,13 +8,24 @@ package dummy
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/options"
 )
+
+func init() {
+	engine.Register(engine.Driver{
+		Names: []string{"dummy", "django.core.cache.backends.dummy.DummyCache"},
+		Open:  Open,
+		Django: func(options map[string]any) (mapped map[string]any, leftOut []string) {
+			return nil, slices.Sorted(maps.Keys(options)) // those of the cache that it stands for
+		},
+	})
+}
 
 // Open returns an engine that stores nothing. A location or an option is an error that
 // matches cacheutils.ErrConfig.
@@ -22,7 +33,7 @@ func Open(s engine.Settings) (engine.Engine, error) {
 	if len(s.Location) > 0 {
 		return nil, fmt.Errorf("%w: dummy has no location, but %q is given", cacheutils.ErrConfig, s.Location)
 	}
-	if err := options.Read("dummy", s.Options).Err(); err != nil {
+	if err := engine.ReadOptions("dummy", s.Options).Err(); err != nil {
 		return nil, err
 	}
 	return &dummy{}, nil

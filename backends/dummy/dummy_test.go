@@ -15,7 +15,7 @@ import (
 // C11: everything is accepted and nothing is found.
 func TestDummy(t *testing.T) {
 	ctx := context.Background()
-	e, err := dummy.Open(engine.Settings{Backend: "dummy"})
+	e, err := dummy.Open(engine.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestDummy(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	ctx := context.Background()
-	e, err := dummy.Open(engine.Settings{Backend: "dummy"})
+	e, err := dummy.Open(engine.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,18 +22,39 @@ package locmem
 import (
 	"context"
 	"fmt"
+	"maps"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/options"
 )
 
 const (
 	defaultMaxEntries = 100_000
 	defaultMaxCost    = 256 << 20
 )
+
+func init() {
+	engine.Register(engine.Driver{
+		Names:  []string{"locmem", "django.core.cache.backends.locmem.LocMemCache"},
+		Open:   Open,
+		Django: fromDjango,
+	})
+}
+
+// fromDjango leaves out CULL_FREQUENCY: entries are dropped one by one here. MAX_ENTRIES is max_entries.
+func fromDjango(options map[string]any) (mapped map[string]any, leftOut []string) {
+	mapped = maps.Clone(options)
+	for name := range options {
+		if strings.EqualFold(name, "CULL_FREQUENCY") {
+			delete(mapped, name)
+			leftOut = append(leftOut, name)
+		}
+	}
+	return mapped, leftOut
+}
 
 // Open returns an engine on the store that s.Location names. It implements
 // engine.Sighter. Wrong options and more than one location are errors that match
@@ -50,10 +71,10 @@ func Open(s engine.Settings) (engine.Engine, error) {
 	if len(s.Location) == 1 {
 		name = s.Location[0]
 	}
-	r := options.Read("locmem", s.Options)
+	r := engine.ReadOptions("locmem", s.Options)
 	w := wanted{
-		entries: r.Positive("max_entries", 0),
-		cost:    r.Positive("max_cost", 0),
+		entries: r.PositiveInt("max_entries", 0),
+		cost:    r.PositiveInt("max_cost", 0),
 	}
 	if err := r.Err(); err != nil {
 		return nil, err
