@@ -228,8 +228,10 @@ func (c *Cache) InvalidateGroup(ctx context.Context, groups ...string) error {
 	return c.store.InvalidateGroup(ctx, groups...)
 }
 
-// Clear removes every entry of the store. On a server that is everything on it, other
-// prefixes and other programs' entries too. It is carried out though ctx has ended, as Delete.
+// Clear removes every entry under the backend's KeyPrefix, in all versions. Without a KeyPrefix, as in Django, or with
+// a KeyFunction, that is every entry of the store: other prefixes' and other programs', too, and on memcached it always is.
+// Once it has returned without an error, no call that starts later gets a value from before, and computations
+// that were under way are not stored. It is carried out though ctx has ended, as Delete.
 func (c *Cache) Clear(ctx context.Context) error { return c.store.Clear(ctx) }
 
 // Close lets the Cache begin nothing any more, and waits until no result is being stored, as long as an

@@ -187,11 +187,11 @@ func (s *spy) Incr(ctx context.Context, key string, delta int64) (int64, error) 
 	return s.Engine.Incr(ctx, key, delta)
 }
 
-func (s *spy) Clear(ctx context.Context) error {
-	if err := s.note("Clear"); err != nil {
+func (s *spy) Clear(ctx context.Context, prefix string) error {
+	if err := s.note("Clear", prefix); err != nil {
 		return err
 	}
-	return s.Engine.Clear(ctx)
+	return s.Engine.Clear(ctx, prefix)
 }
 
 func (s *spy) Close() error {
@@ -307,7 +307,7 @@ func TestCallsOfTheEngine(t *testing.T) {
 		{"Delete", func() error { _, err := c.Delete(ctx, "k"); return err }, []string{"Delete p:2:k"}},
 		{"SetMany of nothing", func() error { _, err := c.SetMany(ctx, map[string]int{}); return err }, nil},
 		{"DeleteMany of nothing", func() error { return c.DeleteMany(ctx, nil) }, nil},
-		{"Clear", func() error { return c.Clear(ctx) }, []string{"Clear"}},
+		{"Clear", func() error { return c.Clear(ctx) }, []string{"Clear p:"}},
 		{"Close", c.Close, []string{"Close"}},
 	} {
 		e.noted()

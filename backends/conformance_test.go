@@ -210,9 +210,9 @@ func (s *shelf) Incr(ctx context.Context, key string, delta int64) (sum int64, e
 	return sum, err
 }
 
-func (s *shelf) Clear(ctx context.Context) error {
+func (s *shelf) Clear(ctx context.Context, prefix string) error {
 	return s.locked(ctx, func() error {
-		clear(s.items)
+		maps.DeleteFunc(s.items, func(key string, _ shelved) bool { return strings.HasPrefix(key, prefix) })
 		return nil
 	})
 }

@@ -70,11 +70,11 @@ func (w *watchedEngine) Delete(ctx context.Context, key string) (bool, error) {
 	return w.Engine.Delete(ctx, key)
 }
 
-func (w *watchedEngine) Clear(ctx context.Context) error {
+func (w *watchedEngine) Clear(ctx context.Context, prefix string) error {
 	if err := w.before(ctx, "clear", ""); err != nil {
 		return err
 	}
-	return w.Engine.Clear(ctx)
+	return w.Engine.Clear(ctx, prefix)
 }
 
 func (w *watchedEngine) Incr(ctx context.Context, key string, delta int64) (int64, error) {

@@ -48,6 +48,9 @@ type Traits struct {
 	// nothing, and no leases are taken on them.
 	Discards bool
 
+	// ClearsAll is for engines whose Clear removes every item, whatever the prefix.
+	ClearsAll bool
+
 	// KeepsTime is for engines that bound each of their operations by Settings.OperationTimeout
 	// themselves, and know better when: an answer that is arriving may get more time. Users' operations
 	// then have the user's context, and so has the lookup of a decorated call, whose context ends sooner where
@@ -101,8 +104,9 @@ type Engine interface {
 	// that is no number is an error that matches cacheutils.ErrNotNumber.
 	Incr(ctx context.Context, key string, delta int64) (int64, error)
 
-	// Clear removes every item.
-	Clear(ctx context.Context) error
+	// Clear removes every item whose key begins with prefix, which is every item if that is empty. An engine
+	// that can't tell them apart removes every item, and has the trait ClearsAll.
+	Clear(ctx context.Context, prefix string) error
 
 	// Close releases connections, goroutines and memory. It may be called again, which
 	// returns nil.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,6 +35,7 @@ func (s *suite) testEngine(t *testing.T) {
 		{"Engine_CompareAndSwapIsExclusive", swapIsExclusive},
 		{"Engine_Incr", incr},
 		{"Engine_Clear", clearAll},
+		{"Engine_ClearPrefix", clearPrefix},
 		{"Engine_EndedContext", endedContext},
 		{"Engine_LiveItems", liveItems},
 		{"Engine_CheckKey", checksKeys},
@@ -63,7 +65,7 @@ func operations(e engine.Engine, key string) map[string]func(context.Context) er
 		},
 		"Delete": func(ctx context.Context) error { _, err := e.Delete(ctx, key); return err },
 		"Incr":   func(ctx context.Context) error { _, err := e.Incr(ctx, key, 1); return err },
-		"Clear":  e.Clear,
+		"Clear":  func(ctx context.Context) error { return e.Clear(ctx, "") },
 	}
 }
 
@@ -270,13 +272,47 @@ func clearAll(t *testing.T, e engine.Engine) {
 	for _, key := range keys {
 		must(t, e.Set(ctx, key, text("x"), cacheutils.Forever))
 	}
-	must(t, e.Clear(ctx))
+	must(t, e.Clear(ctx, ""))
 	for _, key := range keys {
 		wantNone(t, e, key)
 	}
-	must(t, e.Clear(ctx))
+	must(t, e.Clear(ctx, ""))
 	must(t, e.Set(ctx, keys[0], text("y"), time.Hour))
 	wantItem(t, e, keys[0], text("y"))
+}
+
+// clearPrefix clears what begins with a prefix. An engine that can't tell says so in its traits, and clears all.
+func clearPrefix(t *testing.T, e engine.Engine) {
+	gone := []string{"p:1:key", "p:2:key", "p:", "p:1:" + strings.Repeat("k", 200)}
+	others := []string{":1:key", "pq:1:key", "P:1:key", "q:1:p:key", "_group::p:", "p"}
+	gone, others = append(gone, numbered("p:1:many", 100)...), append(others, numbered("q:1:many", 100)...)
+	for i, key := range append(slices.Clone(gone), others...) {
+		item := text(key)
+		item.Brief = i%3 == 0
+		must(t, e.Set(ctx, key, item, time.Hour))
+	}
+	must(t, e.Clear(ctx, "nothing begins like this"))
+	if !e.Traits().ClearsAll {
+		for _, key := range gone {
+			wantItem(t, e, key, text(key))
+		}
+	}
+	must(t, e.Clear(ctx, "p:"))
+	for _, key := range gone {
+		wantNone(t, e, key)
+	}
+	for _, key := range others {
+		if e.Traits().ClearsAll {
+			wantNone(t, e, key)
+		} else {
+			wantItem(t, e, key, text(key))
+		}
+	}
+	for _, key := range gone {
+		if added, err := e.Add(ctx, key, text("added"), time.Hour); !added || err != nil {
+			t.Fatalf("Add %q after Clear: got %v, %v, want true", key, added, err)
+		}
+	}
 }
 
 func endedContext(t *testing.T, e engine.Engine) {

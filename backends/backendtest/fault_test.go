@@ -34,6 +34,8 @@ type (
 	keepsItsEnd     struct{ sound }
 	over30Days      struct{ sound }
 	clearsNothing   struct{ sound }
+	clearsTooMuch   struct{ sound }
+	clearsTooLittle struct{ sound }
 	manyDropsFlags  struct{ sound }
 	borrowsKeys     struct{ sound }
 	ignoresContext  struct{ sound }
@@ -127,7 +129,18 @@ func (e over30Days) Set(ctx context.Context, key string, item engine.Item, timeo
 	return e.sound.Set(ctx, key, item, timeout)
 }
 
-func (clearsNothing) Clear(ctx context.Context) error { return ctx.Err() }
+func (e clearsTooMuch) Clear(ctx context.Context, prefix string) error {
+	return e.sound.Clear(ctx, strings.TrimSuffix(prefix, ":"))
+}
+
+func (e clearsTooLittle) Clear(ctx context.Context, prefix string) error {
+	if prefix != "" {
+		prefix += "1:"
+	}
+	return e.sound.Clear(ctx, prefix)
+}
+
+func (clearsNothing) Clear(ctx context.Context, prefix string) error { return ctx.Err() }
 
 func (e manyDropsFlags) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
 	found, err := e.sound.GetMany(ctx, keys)
@@ -177,12 +190,12 @@ func (e saysOtherwise) Get(ctx context.Context, key string) (engine.Item, error)
 	return item, err
 }
 
-func (e clearsClosed) Clear(ctx context.Context) error {
-	err := e.sound.Clear(ctx)
+func (e clearsClosed) Clear(ctx context.Context, prefix string) error {
+	err := e.sound.Clear(ctx, prefix)
 	if errors.Is(err, cacheutils.ErrClosed) {
 		other, _ := open(engine.Settings{})
 		defer other.Close()
-		other.Clear(ctx)
+		other.Clear(ctx, prefix)
 	}
 	return err
 }
@@ -213,6 +226,9 @@ var faults = []struct {
 	{"Engine_KeysAreOnlyBorrowed", func(e sound) engine.Engine { return borrowsKeys{e} }},
 	{"Engine_EndedContext", func(e sound) engine.Engine { return ignoresContext{e} }},
 	{"Engine_UseAfterClose", func(e sound) engine.Engine { return &comesBack{e} }},
+	{"Engine_ClearPrefix", func(e sound) engine.Engine { return clearsTooMuch{e} }},
+	{"Engine_ClearPrefix", func(e sound) engine.Engine { return clearsTooLittle{e} }},
+	{"Cache_ClearIsForOnePrefix", func(e sound) engine.Engine { return clearsTooLittle{e} }},
 	{"Engine_UseAfterClose", func(e sound) engine.Engine { return closesOnce{e, new(bool)} }},
 	{"Engine_UseAfterClose", func(e sound) engine.Engine { return saysOtherwise{e} }},
 	{"Engine_UseAfterClose", func(e sound) engine.Engine { return clearsClosed{e} }},

@@ -114,7 +114,7 @@ func (s *suite) engine(t *testing.T) engine.Engine {
 func (s *suite) emptied(t *testing.T) engine.Engine {
 	t.Helper()
 	e := s.engine(t)
-	if err := e.Clear(ctx); err != nil {
+	if err := e.Clear(ctx, ""); err != nil {
 		t.Fatalf("Clear: %v", err)
 	}
 	return e

@@ -87,7 +87,7 @@ func (d *dummy) Incr(ctx context.Context, key string, delta int64) (int64, error
 	return 0, cacheutils.ErrCacheMiss
 }
 
-func (d *dummy) Clear(ctx context.Context) error { return d.begin(ctx) }
+func (d *dummy) Clear(ctx context.Context, prefix string) error { return d.begin(ctx) }
 
 func (d *dummy) Close() error {
 	d.closed.Store(true)

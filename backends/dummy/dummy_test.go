@@ -42,7 +42,7 @@ func TestDummy(t *testing.T) {
 		if ok, err := e.CompareAndSwap(ctx, "k", item, time.Minute); ok || err != nil {
 			t.Errorf("CompareAndSwap: %v, %v", ok, err)
 		}
-		if err := e.Clear(ctx); err != nil {
+		if err := e.Clear(ctx, ""); err != nil {
 			t.Errorf("Clear: %v", err)
 		}
 	}
@@ -73,7 +73,7 @@ func TestClose(t *testing.T) {
 		"CompareAndSwap": func() error { _, err := e.CompareAndSwap(ctx, "k", item, time.Minute); return err },
 		"Delete":         func() error { _, err := e.Delete(ctx, "k"); return err },
 		"Incr":           func() error { _, err := e.Incr(ctx, "k", 1); return err },
-		"Clear":          func() error { return e.Clear(ctx) },
+		"Clear":          func() error { return e.Clear(ctx, "") },
 	} {
 		if err := call(); !errors.Is(err, cacheutils.ErrClosed) {
 			t.Errorf("%s: %v, want ErrClosed", name, err)

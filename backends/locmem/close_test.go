@@ -43,7 +43,7 @@ var operations = map[string]func(context.Context, *memory) error{
 	},
 	"Delete": func(ctx context.Context, m *memory) error { _, err := m.Delete(ctx, "k"); return err },
 	"Incr":   func(ctx context.Context, m *memory) error { _, err := m.Incr(ctx, "k", 1); return err },
-	"Clear":  func(ctx context.Context, m *memory) error { return m.Clear(ctx) },
+	"Clear":  func(ctx context.Context, m *memory) error { return m.Clear(ctx, "") },
 }
 
 // A closed engine stays closed, whether or not another engine has its store open, which it leaves as it is.

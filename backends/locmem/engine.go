@@ -213,13 +213,14 @@ func (m *memory) Incr(ctx context.Context, key string, delta int64) (int64, erro
 	return s.incr(key, delta)
 }
 
-// Clear empties the store, for every engine that shares it.
-func (m *memory) Clear(ctx context.Context) error {
+// Clear removes what begins with prefix, for every engine that shares the store. It looks at every key, and keeps
+// writers waiting meanwhile, unless prefix is empty.
+func (m *memory) Clear(ctx context.Context, prefix string) error {
 	s, err := m.begin(ctx)
 	if err != nil {
 		return err
 	}
-	return s.clear()
+	return s.clear(prefix)
 }
 
 // Close gives the store up. The last engine of its name to do so takes its entries and its

@@ -109,7 +109,7 @@ func TestOneKey(t *testing.T) {
 	if ok, err := e.Delete(ctx, "k"); ok || err != nil {
 		t.Errorf("delete of nothing: %v, %v", ok, err)
 	}
-	if err := e.Clear(ctx); err != nil { // C83
+	if err := e.Clear(ctx, ""); err != nil { // C83
 		t.Error(err)
 	}
 	if got := value(e, "live"); got != miss {
@@ -321,7 +321,7 @@ func TestEndedContext(t *testing.T) {
 		"CompareAndSwap": func() error { _, err := e.CompareAndSwap(ended, "k", text("2"), time.Minute); return err },
 		"Delete":         func() error { _, err := e.Delete(ended, "k"); return err },
 		"Incr":           func() error { _, err := e.Incr(ended, "k", 1); return err },
-		"Clear":          func() error { return e.Clear(ended) },
+		"Clear":          func() error { return e.Clear(ended, "") },
 	}
 	for name, call := range calls {
 		if err := call(); !errors.Is(err, context.Canceled) {
@@ -360,7 +360,7 @@ func TestTogether(t *testing.T) {
 				e.GetMany(ctx, []string{key, "k1", "k2"})
 				e.Delete(ctx, fmt.Sprint("k", i%9))
 				if i%50 == g%50 {
-					e.Clear(ctx)
+					e.Clear(ctx, "")
 					e.Close()
 					e = open()
 				}

@@ -67,7 +67,8 @@ func TestMark_OneCommits(t *testing.T) {
 		none   bool                             // no commit may succeed that begins later
 	}{
 		{"delete", func(m *memory, key string) bool { ok, _ := m.Delete(ctx, key); return ok }, nil, true},
-		{"clear", func(m *memory, key string) bool { return m.Clear(ctx) == nil }, nil, true},
+		{"clear", func(m *memory, key string) bool { return m.Clear(ctx, "") == nil }, nil, true},
+		{"clear a prefix", func(m *memory, key string) bool { return m.Clear(ctx, "k") == nil }, nil, true},
 		{"set", func(m *memory, key string) bool { return m.Set(ctx, key, live("set"), time.Minute) == nil }, "set", true},
 		{"set a mark", func(m *memory, key string) bool { return m.Set(ctx, key, mark, time.Minute) == nil }, "mark", true},
 		{"set too much", func(m *memory, key string) bool {
@@ -216,7 +217,7 @@ func TestMark_ClearDuringWrites(t *testing.T) {
 				m.Incr(ctx, fmt.Sprint("k", len(held)-i), 1)
 			}
 		})
-		m.Clear(ctx)
+		m.Clear(ctx, "")
 		all.Wait()
 		for i := range held {
 			if item, err := m.Get(ctx, fmt.Sprint("k", i)); err == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -285,9 +286,20 @@ func (m *model) Incr(*rapid.T) {
 }
 
 func (m *model) Clear(*rapid.T) {
-	m.check("clear", "", true, true, m.e.Clear(ctx))
+	m.check("clear", "", true, true, m.e.Clear(ctx, ""))
 	clear(m.items)
 	m.newest = nil
+}
+
+func (m *model) ClearPrefix(*rapid.T) {
+	key := m.key()
+	prefix := key[:rapid.IntRange(1, len(key)).Draw(m.T, "prefix")]
+	m.check("clear", prefix, true, true, m.e.Clear(ctx, prefix))
+	for key := range m.items {
+		if strings.HasPrefix(key, prefix) {
+			m.remove(key)
+		}
+	}
 }
 
 func (m *model) Wait(*rapid.T) {

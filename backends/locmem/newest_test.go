@@ -116,7 +116,9 @@ func TestNewest(t *testing.T) {
 		}, "5"},
 		{"Delete", func(m *memory, _ engine.Item) bool { ok, _ := m.Delete(ctx, "k"); return ok }, "nothing"},
 		{"Incr", func(m *memory, _ engine.Item) bool { n, _ := m.Incr(ctx, "k", 2); return n == 7 }, "7"},
-		{"Clear", func(m *memory, _ engine.Item) bool { return m.Clear(ctx) == nil }, "nothing"},
+		{"Clear", func(m *memory, _ engine.Item) bool { return m.Clear(ctx, "") == nil }, "nothing"},
+		{"Clear of its prefix", func(m *memory, _ engine.Item) bool { return m.Clear(ctx, "k") == nil }, "nothing"},
+		{"Clear of another prefix", func(m *memory, _ engine.Item) bool { return m.Clear(ctx, "kk") == nil }, "5"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -42,8 +42,9 @@ func TestSight(t *testing.T) {
 			e.Delete(ctx, "k")
 			e.Add(ctx, "k", live(1), time.Hour)
 		},
-		"clear": func(e engine.Engine) { e.Clear(ctx) },
-		"close": func(e engine.Engine) { e.Close() },
+		"clear":        func(e engine.Engine) { e.Clear(ctx, "") },
+		"clear prefix": func(e engine.Engine) { e.Clear(ctx, "k") },
+		"close":        func(e engine.Engine) { e.Close() },
 		"too large": func(e engine.Engine) {
 			e.Set(ctx, "k", engine.Item{Live: 1, Cost: 1 << 40}, time.Hour)
 		},

@@ -3,6 +3,7 @@ package locmem
 import (
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -260,14 +261,35 @@ func plus(item engine.Item, delta int64) (int64, error) {
 
 // clear keeps writers off, of which one could otherwise have found an entry before it was removed,
 // and put another in its place afterwards.
-func (s *store) clear() error {
+func (s *store) clear(prefix string) error {
 	s.lockAll()
 	defer s.unlockAll()
 	if s.over {
 		return cacheutils.ErrClosed
 	}
-	s.empty()
+	if prefix == "" {
+		s.empty()
+	} else {
+		s.removeAll(prefix)
+	}
 	return nil
+}
+
+// removeAll removes what begins with prefix. All shards are locked, so that nothing is written meanwhile.
+func (s *store) removeAll(prefix string) {
+	for i := range s.shards {
+		maps.DeleteFunc(s.shards[i].marks, func(key string, _ record) bool { return strings.HasPrefix(key, prefix) })
+	}
+	s.newest.dropAll(prefix)
+	c := s.started.Load()
+	if c == nil {
+		return
+	}
+	for key := range c.Keys() {
+		if strings.HasPrefix(key, prefix) {
+			c.Invalidate(key)
+		}
+	}
 }
 
 // empty removes all that is in the store, whose shards are locked.

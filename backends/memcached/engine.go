@@ -146,8 +146,9 @@ func readLimits(r *engine.OptionReader, operation time.Duration) limits {
 	}
 }
 
-// Traits says that operations are bounded here: a reply that is arriving gets more time.
-func (m *memcached) Traits() engine.Traits { return engine.Traits{KeepsTime: true} }
+// Traits says that operations are bounded here, since a reply that is arriving gets more time, and that
+// Clear empties the servers.
+func (m *memcached) Traits() engine.Traits { return engine.Traits{KeepsTime: true, ClearsAll: true} }
 
 // Close closes the connections: idle ones now, those in use when their operations end. Probes
 // end, and invalidations that wait for a server are forgotten. Who waits for a connection gets
@@ -194,8 +195,9 @@ func onEach[K any](work map[*server]K, f func(*server, K) error) error {
 	return errors.Join(errs...)
 }
 
-// Clear empties the servers, other prefixes and other programs' entries included.
-func (m *memcached) Clear(ctx context.Context) error {
+// Clear empties the servers, other prefixes' and other programs' entries included: memcached can't
+// list its keys.
+func (m *memcached) Clear(ctx context.Context, prefix string) error {
 	if m.closed.over() {
 		return cacheutils.ErrClosed
 	}

@@ -92,7 +92,7 @@ func TestOneKey(t *testing.T) {
 	if ok, err := e.Delete(ctx, "k"); ok || err != nil {
 		t.Errorf("delete of nothing: %v, %v", ok, err)
 	}
-	if err := e.Clear(ctx); err != nil { // C83
+	if err := e.Clear(ctx, ""); err != nil { // C83
 		t.Error(err)
 	}
 	if got := value(e, "й"); got != miss {

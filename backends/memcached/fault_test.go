@@ -171,7 +171,7 @@ func TestCancel(t *testing.T) {
 		"get many": func(ctx context.Context) error { _, err := e.GetMany(ctx, []string{"k1", "k2"}); return err },
 		"set":      func(ctx context.Context) error { return e.Set(ctx, "k3", text("v3"), time.Minute) },
 		"incr":     func(ctx context.Context) error { _, err := e.Incr(ctx, "k4", 1); return err },
-		"clear":    func(ctx context.Context) error { return e.Clear(ctx) },
+		"clear":    func(ctx context.Context) error { return e.Clear(ctx, "") },
 	} {
 		for i := range 20 { // clear leaves none of them
 			mustSet(t, e, fmt.Sprint("k", i), text(fmt.Sprint("v", i)))
@@ -371,7 +371,7 @@ func TestUnreadableReplies(t *testing.T) {
 					t.Error("set succeeds")
 				}
 				e.Delete(ctx, "k")
-				e.Clear(ctx)
+				e.Clear(ctx, "")
 			}
 		})
 	}
@@ -446,7 +446,7 @@ func TestTogether(t *testing.T) {
 			e.Delete(c, key)
 			cancel()
 			if i == 10 && g%16 == 0 {
-				e.Clear(ctx)
+				e.Clear(ctx, "")
 			}
 		}
 	})

@@ -211,7 +211,7 @@ func tryAll(tb testing.TB, m *memcached, reply string) {
 		tb.Fatalf("incr: %d, from %q", n, reply)
 	}
 	m.Incr(ctx, "k", -1)
-	if err := m.Clear(ctx); err == nil && !strings.HasPrefix(reply, "OK\r\n") {
+	if err := m.Clear(ctx, ""); err == nil && !strings.HasPrefix(reply, "OK\r\n") {
 		tb.Fatalf("clear succeeds with %q", reply)
 	}
 	if err := m.Ping(ctx)[m.servers[0].address.String()]; err == nil && !strings.HasPrefix(reply, "VERSION") {
