@@ -11,6 +11,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -65,7 +66,7 @@ func (c *Cache) Get(ctx context.Context, key string, into any, opts ...Option) e
 func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Option) error {
 	m := reflect.ValueOf(into)
 	if m.Kind() != reflect.Map || m.IsNil() || m.Type().Key().Kind() != reflect.String {
-		return fmt.Errorf("backends: %w: GetMany takes a map with string keys to fill, got %T", cacheutils.ErrArguments, into)
+		return fmt.Errorf("%w: GetMany takes a map with string keys to fill, got %T", cacheutils.ErrArguments, into)
 	}
 	if len(keys) == 0 {
 		return nil
@@ -105,7 +106,7 @@ func (c *Cache) Set(ctx context.Context, key string, value any, opts ...Option) 
 func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed []string, err error) {
 	m := reflect.ValueOf(values)
 	if m.Kind() != reflect.Map || m.Type().Key().Kind() != reflect.String {
-		return nil, fmt.Errorf("backends: %w: SetMany takes a map with string keys, got %T", cacheutils.ErrArguments, values)
+		return nil, fmt.Errorf("%w: SetMany takes a map with string keys, got %T", cacheutils.ErrArguments, values)
 	}
 	o := c.collect(opts)
 	var texts []string
@@ -227,8 +228,10 @@ func (c *Cache) InvalidateGroup(ctx context.Context, groups ...string) error {
 	return c.store.InvalidateGroup(ctx, groups...)
 }
 
-// Clear removes every entry of the store. On a server that is everything on it, other
-// prefixes and other programs' entries too. It is carried out though ctx has ended, as Delete.
+// Clear removes every entry under the backend's KeyPrefix, in all versions. Without a KeyPrefix, as in Django, or with
+// a KeyFunction, that is every entry of the store: other prefixes' and other programs', too, and on memcached it always is.
+// Once it has returned without an error, no call that starts later gets a value from before, and computations
+// that were under way are not stored. It is carried out though ctx has ended, as Delete.
 func (c *Cache) Clear(ctx context.Context) error { return c.store.Clear(ctx) }
 
 // Close lets the Cache begin nothing any more, and waits until no result is being stored, as long as an
@@ -264,7 +267,7 @@ func (c *Cache) Ping(ctx context.Context) error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("backends: ping %q: %w", c.Name(), err)
+		return errtext.Wrap(err, "ping %q", c.Name())
 	}
 	return nil
 }

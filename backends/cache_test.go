@@ -101,7 +101,7 @@ func ExampleCache_GetOrSet() {
 // A spy is an engine that notes the calls it gets and fails those that it is told to.
 type spy struct {
 	engine.Engine
-	settings backends.Settings // that it was opened with
+	settings engine.Settings // that it was opened with
 
 	mu    sync.Mutex
 	calls []string
@@ -180,13 +180,6 @@ func (s *spy) Delete(ctx context.Context, key string) (bool, error) {
 	return s.Engine.Delete(ctx, key)
 }
 
-func (s *spy) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
-	if err := s.note("Touch", key, timeout); err != nil {
-		return false, err
-	}
-	return s.Engine.Touch(ctx, key, timeout)
-}
-
 func (s *spy) Incr(ctx context.Context, key string, delta int64) (int64, error) {
 	if err := s.note("Incr", key, delta); err != nil {
 		return 0, err
@@ -194,11 +187,11 @@ func (s *spy) Incr(ctx context.Context, key string, delta int64) (int64, error) 
 	return s.Engine.Incr(ctx, key, delta)
 }
 
-func (s *spy) Clear(ctx context.Context) error {
-	if err := s.note("Clear"); err != nil {
+func (s *spy) Clear(ctx context.Context, prefix string) error {
+	if err := s.note("Clear", prefix); err != nil {
 		return err
 	}
-	return s.Engine.Clear(ctx)
+	return s.Engine.Clear(ctx, prefix)
 }
 
 func (s *spy) Close() error {
@@ -225,7 +218,7 @@ var _ engine.KeyChecker = (*spy)(nil)
 var spies sync.Map
 
 func init() {
-	backends.Register("spy", func(s backends.Settings) (engine.Engine, error) {
+	backends.Register("spy", func(s engine.Settings) (engine.Engine, error) {
 		opened := &spy{Engine: &shelf{shelfItems: &shelfItems{items: map[string]shelved{}}}, settings: s, fail: map[string]error{}}
 		spies.Store(strings.Join(s.Location, ""), opened)
 		return opened, nil
@@ -314,7 +307,7 @@ func TestCallsOfTheEngine(t *testing.T) {
 		{"Delete", func() error { _, err := c.Delete(ctx, "k"); return err }, []string{"Delete p:2:k"}},
 		{"SetMany of nothing", func() error { _, err := c.SetMany(ctx, map[string]int{}); return err }, nil},
 		{"DeleteMany of nothing", func() error { return c.DeleteMany(ctx, nil) }, nil},
-		{"Clear", func() error { return c.Clear(ctx) }, []string{"Clear"}},
+		{"Clear", func() error { return c.Clear(ctx) }, []string{"Clear p:"}},
 		{"Close", c.Close, []string{"Close"}},
 	} {
 		e.noted()

@@ -281,9 +281,8 @@ func TestConfigureIsLazy(t *testing.T) {
 		KeyPrefix: "p", Timeout: cacheutils.Forever, Options: map[string]any{"mine": 1, "compress_above": 10},
 	})
 	want(t, "calls of the engine", e.noted(), nil)
-	want(t, "settings given to open", e.settings, backends.Settings{
-		Backend: "spy", Location: []string{t.Name()}, KeyPrefix: "p", Version: "1", Timeout: cacheutils.Forever,
-		OperationTimeout: 250 * time.Millisecond, Options: map[string]any{"mine": 1},
+	want(t, "settings given to open", e.settings, engine.Settings{
+		Location: []string{t.Name()}, OperationTimeout: 250 * time.Millisecond, Options: map[string]any{"mine": 1},
 	})
 	if err := backends.Configure(nil); err != nil {
 		t.Fatal(err)
@@ -319,11 +318,12 @@ func TestConfigureWithoutTheServer(t *testing.T) {
 func TestRegister_Panics(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		open  func(backends.Settings) (engine.Engine, error)
+		open  func(engine.Settings) (engine.Engine, error)
 		names string
 	}{
 		{"shelf", openShelf, `"shelf"`},
 		{"memcached", openShelf, `"memcached"`},
+		{"group", openShelf, `"group"`},
 		{"", openShelf, "lower-case"},
 		{"Upper", openShelf, "lower-case"},
 		{"with space", openShelf, "lower-case"},
@@ -331,8 +331,8 @@ func TestRegister_Panics(t *testing.T) {
 	} {
 		func() {
 			defer func() {
-				if text := fmt.Sprint(recover()); !strings.Contains(text, test.names) || !strings.HasPrefix(text, "backends: Register") {
-					t.Errorf("Register %q: panicked with %s, want backends: Register and %q in it", test.name, text, test.names)
+				if text := fmt.Sprint(recover()); !strings.Contains(text, test.names) || !strings.HasPrefix(text, "cacheutils: Register") {
+					t.Errorf("Register %q: panicked with %s, want cacheutils: Register and %q in it", test.name, text, test.names)
 				}
 			}()
 			backends.Register(test.name, test.open)

@@ -24,7 +24,7 @@ import (
 )
 
 func TestConformance_Locmem(t *testing.T) {
-	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
+	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 		s.Location = []string{"conformance"}
 		return locmem.Open(s)
 	})
@@ -32,7 +32,7 @@ func TestConformance_Locmem(t *testing.T) {
 
 func TestConformance_Memcached(t *testing.T) {
 	server := memcachedtest.Start(t)
-	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
+	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 		s.Location = []string{server.Addr()}
 		s.Options = patient(s.Options)
 		return memcached.Open(s)
@@ -42,7 +42,7 @@ func TestConformance_Memcached(t *testing.T) {
 // The keys of the suite are spread over two servers as any keys are.
 func TestConformance_TwoMemcacheds(t *testing.T) {
 	one, two := memcachedtest.Start(t), memcachedtest.Start(t)
-	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
+	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 		s.Location = []string{one.Addr(), two.Addr()}
 		s.Options = patient(s.Options)
 		return memcached.Open(s)
@@ -79,7 +79,7 @@ var shelves = struct {
 	at map[string]*shelfItems
 }{at: map[string]*shelfItems{}}
 
-func openShelf(s backends.Settings) (engine.Engine, error) {
+func openShelf(s engine.Settings) (engine.Engine, error) {
 	for name := range s.Options {
 		return nil, fmt.Errorf("%w: a shelf has no option %s", cacheutils.ErrConfig, name)
 	}
@@ -127,6 +127,8 @@ func (s *shelf) locked(ctx context.Context, f func() error) error {
 	defer s.mu.Unlock()
 	return f()
 }
+
+func (s *shelf) Traits() engine.Traits { return engine.Traits{} }
 
 func (s *shelf) Get(ctx context.Context, key string) (item engine.Item, err error) {
 	err = s.locked(ctx, func() error {
@@ -186,18 +188,6 @@ func (s *shelf) Delete(ctx context.Context, key string) (had bool, err error) {
 	return had, err
 }
 
-func (s *shelf) Touch(ctx context.Context, key string, timeout time.Duration) (had bool, err error) {
-	err = s.locked(ctx, func() error {
-		item, err := s.find(key)
-		if had = err == nil; had {
-			item.end = end(timeout)
-			s.items[strings.Clone(key)] = item
-		}
-		return nil
-	})
-	return had, err
-}
-
 func (s *shelf) Incr(ctx context.Context, key string, delta int64) (sum int64, err error) {
 	err = s.locked(ctx, func() error {
 		item, err := s.find(key)
@@ -220,9 +210,9 @@ func (s *shelf) Incr(ctx context.Context, key string, delta int64) (sum int64, e
 	return sum, err
 }
 
-func (s *shelf) Clear(ctx context.Context) error {
+func (s *shelf) Clear(ctx context.Context, prefix string) error {
 	return s.locked(ctx, func() error {
-		clear(s.items)
+		maps.DeleteFunc(s.items, func(key string, _ shelved) bool { return strings.HasPrefix(key, prefix) })
 		return nil
 	})
 }
@@ -233,7 +223,7 @@ func (s *shelf) Close() error {
 }
 
 func TestConformance_ThirdParty(t *testing.T) {
-	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
+	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 		s.Location = []string{"conformance"}
 		return openShelf(s)
 	})

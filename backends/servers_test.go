@@ -3,12 +3,16 @@ package backends_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/backends/memcached"
+	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
@@ -87,4 +91,53 @@ func TestInvalidationReplay(t *testing.T) {
 			}
 		}
 	}
+}
+
+type wrapped struct{ engine.Engine }
+
+type unwrapped struct{ wrapped }
+
+func (u unwrapped) Unwrap() engine.Engine { return u.Engine }
+
+// A wrapper around memcached says that its server is down if it has an Unwrap, and knows which keys it can't take.
+func TestServers_OfAWrapper(t *testing.T) {
+	server := memcachedtest.Start(t)
+	for name, wrap := range map[string]func(engine.Engine) engine.Engine{
+		"with Unwrap":    func(e engine.Engine) engine.Engine { return unwrapped{wrapped{e}} },
+		"without Unwrap": func(e engine.Engine) engine.Engine { return wrapped{e} },
+	} {
+		c := openWith(t, server.Addr(), wrap)
+		if err := c.Ping(context.Background()); err != nil {
+			t.Errorf("%s: Ping: %v", name, err)
+		}
+	}
+	server.Stop()
+	c := openWith(t, server.Addr(), func(e engine.Engine) engine.Engine { return unwrapped{wrapped{e}} })
+	if err := c.Ping(context.Background()); err == nil || !strings.Contains(err.Error(), server.Addr()) {
+		t.Errorf("Ping with the server down: got %v, want an error that names it", err)
+	}
+	if len(c.Servers()) != 1 {
+		t.Errorf("Servers: got %v", c.Servers())
+	}
+	if err := c.Set(context.Background(), "two words", 1); !errors.Is(err, cacheutils.ErrInvalidKey) {
+		t.Errorf("Set with a key that memcached can't take: got %v, want ErrInvalidKey", err)
+	}
+	c = openWith(t, server.Addr(), func(e engine.Engine) engine.Engine { return wrapped{e} })
+	if err := c.Ping(context.Background()); err != nil || len(c.Servers()) != 0 {
+		t.Errorf("without Unwrap: Ping: %v, Servers: %v, want none: the docs say so", err, c.Servers())
+	}
+}
+
+var wrappers atomic.Int64
+
+// openWith configures a "default" on memcached that is wrapped.
+func openWith(t *testing.T, address string, wrap func(engine.Engine) engine.Engine) *backends.Cache {
+	t.Helper()
+	name := fmt.Sprint("wrapper", wrappers.Add(1))
+	backends.Register(name, func(s engine.Settings) (engine.Engine, error) {
+		e, err := memcached.Open(s)
+		return wrap(e), err
+	})
+	configure(t, backends.Config{"default": {Backend: name, Location: []string{address}}})
+	return get(t, "default")
 }

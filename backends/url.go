@@ -2,14 +2,16 @@ package backends
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
 )
 
-// ParseURL reads settings from a URL: a registered engine's name as the scheme, the
+// ParseURL reads settings from a URL: a registered engine's scheme, the
 // locations separated by commas, the key prefix as the path, and as the query timeout (in
 // seconds, or like 1h30m, or "never"), version, prefix and the engine's options.
 //
@@ -19,12 +21,13 @@ import (
 //	memcached:///run/memcached.sock?prefix=shop
 //	group+memcached://10.0.0.1:11211/shop?stale=1m
 //
-// Without a host the path is that of a unix socket. Anything else that is wrong is an error
+// Without a host the path is that of a unix socket. An engine may read its URLs in another way, except for
+// timeout, version, prefix and the options that all backends have. Anything else that is wrong is an error
 // that matches cacheutils.ErrConfig and names it; options are checked by Configure.
 func ParseURL(text string) (Settings, error) {
 	s, err := parseURL(text)
 	if err != nil {
-		return Settings{}, fmt.Errorf("backends: %w: URL %q: %w", cacheutils.ErrConfig, withoutUser(text), err)
+		return Settings{}, fmt.Errorf("%w: URL %q: %w", cacheutils.ErrConfig, withoutUser(text), err)
 	}
 	return s, nil
 }
@@ -44,18 +47,77 @@ func parseURL(text string) (s Settings, err error) {
 		return s, fmt.Errorf("it has no scheme: use something like locmem:// or memcached://127.0.0.1:11211")
 	}
 	s.Backend = scheme
+	if d, plain, ok := driverFor(scheme); ok {
+		s.Backend = strings.TrimSuffix(scheme, plain) + d.Name()
+		if scheme == groupBackend {
+			s.Backend = scheme
+		}
+		if d.ParseURL != nil {
+			return s, s.parseByDriver(d, plain+"://"+rest)
+		}
+	}
+	return s, s.parseRest(rest)
+}
+
+// driverFor returns the driver for the scheme and that scheme without group+.
+func driverFor(scheme string) (d engine.Driver, plain string, ok bool) {
+	plain, _ = splitGroup(scheme)
+	for _, d := range engine.Drivers() {
+		if slices.Contains(d.Schemes, plain) {
+			return d, plain, true
+		}
+	}
+	return engine.Driver{}, plain, false
+}
+
+// parseByDriver reads from the query what all backends have, and has the driver read what is left of the URL.
+func (s *Settings) parseByDriver(d engine.Driver, text string) error {
+	rest, query, _ := strings.Cut(text, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return err
+	}
+	own := maps.Clone(values)
+	for name := range values {
+		switch {
+		case name == "timeout", name == "version", name == "prefix", isCommonOption(name):
+			delete(own, name)
+		default:
+			delete(values, name)
+		}
+	}
+	if err := s.setFromQuery(values); err != nil {
+		return err
+	}
+	if len(own) > 0 {
+		rest += "?" + own.Encode()
+	}
+	e, err := d.ParseURL(rest)
+	if err != nil {
+		return err
+	}
+	s.Location = e.Location
+	for name, value := range e.Options {
+		s.setOption(name, value)
+	}
+	return nil
+}
+
+// parseRest reads what stands behind the scheme, as memcached's URLs have it.
+func (s *Settings) parseRest(rest string) error {
 	rest, query, _ := strings.Cut(rest, "?")
 	hosts, path, hasPath := strings.Cut(rest, "/")
-	if hosts, err = url.PathUnescape(hosts); err != nil {
-		return s, err
+	hosts, err := url.PathUnescape(hosts)
+	if err != nil {
+		return err
 	}
 	if path, err = url.PathUnescape(path); err != nil {
-		return s, err
+		return err
 	}
 	if strings.Contains(hosts, "@") {
-		return s, fmt.Errorf("users and passwords are not supported")
+		return fmt.Errorf("users and passwords are not supported")
 	}
-	s.Location = engine.SplitLocation(hosts)
+	s.Location = splitLocation(hosts)
 	switch {
 	case len(s.Location) > 0:
 		s.KeyPrefix = path
@@ -64,27 +126,31 @@ func parseURL(text string) (s Settings, err error) {
 	}
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return s, err
+		return err
 	}
-	for name, list := range values {
-		if len(list) > 1 {
-			return s, fmt.Errorf("%s is given %d times", name, len(list))
-		}
-		if err := setFromQuery(&s, name, list[0]); err != nil {
-			return s, err
-		}
-	}
-	return s, nil
+	return s.setFromQuery(values)
 }
 
-func setFromQuery(s *Settings, name, value string) error {
+func (s *Settings) setFromQuery(values url.Values) error {
+	for name, list := range values {
+		if len(list) > 1 {
+			return fmt.Errorf("%s is given %d times", name, len(list))
+		}
+		if err := s.set(name, list[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Settings) set(name, value string) error {
 	switch name {
 	case "timeout":
 		if value == "never" {
 			s.Timeout = cacheutils.Forever
 			return nil
 		}
-		d, ok := engine.ParseTimeout(value)
+		d, ok := parseTimeout(value)
 		if !ok {
 			return fmt.Errorf("timeout=%s: use seconds, a duration like 1h30m, or never", value)
 		}
@@ -97,10 +163,14 @@ func setFromQuery(s *Settings, name, value string) error {
 		}
 		s.KeyPrefix = value
 	default:
-		if s.Options == nil {
-			s.Options = make(map[string]any)
-		}
-		s.Options[name] = value
+		s.setOption(name, value)
 	}
 	return nil
+}
+
+func (s *Settings) setOption(name string, value any) {
+	if s.Options == nil {
+		s.Options = make(map[string]any)
+	}
+	s.Options[name] = value
 }

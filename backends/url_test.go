@@ -12,6 +12,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 func ExampleParseURL() {
@@ -132,7 +133,7 @@ func TestParseURL_Configure(t *testing.T) {
 	if err := get(t, "default").Set(context.Background(), "key", 1); err != nil {
 		t.Fatal(err)
 	}
-	e, _ := openShelf(backends.Settings{Location: []string{"url"}})
+	e, _ := openShelf(engine.Settings{Location: []string{"url"}})
 	if _, err := e.Get(context.Background(), "prefix:2:key"); err != nil {
 		t.Errorf("under prefix:2:key: %v", err)
 	}

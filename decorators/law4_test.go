@@ -87,12 +87,10 @@ func (l lossy) Add(ctx context.Context, key string, item engine.Item, timeout ti
 	return added, err
 }
 
-func (l lossy) HoldsLive() bool { return true }
-
 // A lease of which its taker doesn't know keeps nobody waiting for its whole life.
 func TestLaw4_LeaseTakenUnknowingly(t *testing.T) {
 	register.Do(func() {
-		backends.Register("lossy", func(s backends.Settings) (engine.Engine, error) {
+		backends.Register("lossy", func(s engine.Settings) (engine.Engine, error) {
 			e, err := locmem.Open(s)
 			return lossy{e}, err
 		})

@@ -219,6 +219,8 @@ type hanging struct{ engine.Engine }
 // hangs tells for which keys that is; it is set once a test.
 var hangs atomic.Pointer[func(key string) bool]
 
+func (h hanging) Traits() engine.Traits { return engine.Traits{} }
+
 func (h hanging) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	if hang := hangs.Load(); hang != nil && (*hang)(key) {
 		<-ctx.Done()
@@ -228,7 +230,7 @@ func (h hanging) Add(ctx context.Context, key string, item engine.Item, timeout 
 }
 
 var registerHanging = sync.OnceFunc(func() {
-	backends.Register("hanging", func(s backends.Settings) (engine.Engine, error) {
+	backends.Register("hanging", func(s engine.Settings) (engine.Engine, error) {
 		e, err := locmem.Open(s)
 		return hanging{e}, err
 	})

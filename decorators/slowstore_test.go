@@ -26,6 +26,8 @@ type slowStore struct {
 	err  error
 }
 
+func (s *slowStore) Traits() engine.Traits { return engine.Traits{} }
+
 func (s *slowStore) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
 	s.mu.Lock()
 	open := s.open
@@ -72,7 +74,7 @@ var (
 func onSlowStore(t *testing.T, later bool) *slowStore {
 	t.Helper()
 	registerSlowStore.Do(func() {
-		backends.Register("slow-store", func(s backends.Settings) (engine.Engine, error) {
+		backends.Register("slow-store", func(s engine.Settings) (engine.Engine, error) {
 			e, err := memcached.Open(s)
 			store := &slowStore{Engine: e, open: make(chan struct{})}
 			close(store.open)

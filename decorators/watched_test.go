@@ -26,7 +26,7 @@ func (w *watchedEngine) Close() error {
 	return w.Engine.Close()
 }
 
-func (w *watchedEngine) KeepsTime() bool { return w.timed }
+func (w *watchedEngine) Traits() engine.Traits { return engine.Traits{KeepsTime: w.timed} }
 
 func (w *watchedEngine) Get(ctx context.Context, key string) (engine.Item, error) {
 	if err := w.before(ctx, "get", key); err != nil {
@@ -70,11 +70,11 @@ func (w *watchedEngine) Delete(ctx context.Context, key string) (bool, error) {
 	return w.Engine.Delete(ctx, key)
 }
 
-func (w *watchedEngine) Clear(ctx context.Context) error {
+func (w *watchedEngine) Clear(ctx context.Context, prefix string) error {
 	if err := w.before(ctx, "clear", ""); err != nil {
 		return err
 	}
-	return w.Engine.Clear(ctx)
+	return w.Engine.Clear(ctx, prefix)
 }
 
 func (w *watchedEngine) Incr(ctx context.Context, key string, delta int64) (int64, error) {
@@ -93,7 +93,7 @@ type watch struct {
 }
 
 var registerWatched = sync.OnceFunc(func() {
-	backends.Register("watched", func(s backends.Settings) (engine.Engine, error) {
+	backends.Register("watched", func(s engine.Settings) (engine.Engine, error) {
 		location := s.Location[0]
 		found, _ := watching.Load(location)
 		w := found.(watch)
@@ -116,5 +116,3 @@ func watched(t *testing.T, name string, w watch, options map[string]any) backend
 	t.Cleanup(func() { watching.Delete(location) })
 	return backends.Settings{Backend: "watched", Location: []string{location}, Options: options}
 }
-
-var _ engine.Timed = (*watchedEngine)(nil)

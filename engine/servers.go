@@ -51,6 +51,7 @@ type ServerEngine interface {
 type Replayer interface {
 	// ReplayDelete queues the removal of key, where a removal has failed, or the storing of a group's
 	// new generation, and returns true. It returns false if the engine isn't to queue or its queue
-	// is full. Until it is carried out, operations on the key's server fail.
+	// is full. Until it is carried out, operations on the key's server fail. A wrapper that changes keys has a
+	// ReplayDelete of its own.
 	ReplayDelete(key string) bool
 }

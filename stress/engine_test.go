@@ -49,6 +49,8 @@ type checked struct {
 	engine.KeyChecker
 }
 
+func (checked) Traits() engine.Traits { return engine.Traits{} }
+
 type faultKey struct{}
 
 // withFaults returns a context that watchedEngine tells of faults.

@@ -4,7 +4,7 @@
 //
 //	func TestEngine(t *testing.T) {
 //		server := startServer(t)
-//		backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
+//		backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 //			s.Location = []string{server}
 //			return Open(s)
 //		})
@@ -38,7 +38,7 @@ var runs atomic.Int64
 // Run takes over the configuration of package backends and the sink of package logging. It
 // leaves the embedded default and the cache_utils logger, so that it can't run beside
 // other tests that use them.
-func Run(t *testing.T, open func(backends.Settings) (engine.Engine, error)) {
+func Run(t *testing.T, open func(engine.Settings) (engine.Engine, error)) {
 	t.Helper()
 	s := &suite{
 		open:    open,

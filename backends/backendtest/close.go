@@ -33,13 +33,13 @@ func (s *suite) useAfterClose(t *testing.T) {
 
 // optionalAfterClose is about the methods that an engine may have.
 func optionalAfterClose(t *testing.T, e engine.Engine, key string) {
-	if each, ok := e.(engine.EachGetter); ok {
+	if each, ok := engine.As[engine.EachGetter](e); ok {
 		err := each.GetEach(ctx, []string{key}, func(int, engine.Item) { t.Error("GetEach after Close: got an item") })
 		if !errors.Is(err, cacheutils.ErrClosed) {
 			t.Errorf("GetEach after Close: got error %v, want ErrClosed", err)
 		}
 	}
-	if sighter, ok := e.(engine.Sighter); ok {
+	if sighter, ok := engine.As[engine.Sighter](e); ok {
 		if live, there := sighter.GetLive(key); live != nil || there {
 			t.Errorf("GetLive after Close: got %v, %v, want nothing", live, there)
 		}
@@ -51,10 +51,10 @@ func optionalAfterClose(t *testing.T, e engine.Engine, key string) {
 			t.Errorf("SwapLive after Close: got error %v, want ErrClosed", err)
 		}
 	}
-	if r, ok := e.(engine.Replayer); ok && r.ReplayDelete(key) {
+	if r, ok := engine.As[engine.Replayer](e); ok && r.ReplayDelete(key) {
 		t.Error("ReplayDelete after Close: got true, want false")
 	}
-	if servers, ok := e.(engine.ServerEngine); ok {
+	if servers, ok := engine.As[engine.ServerEngine](e); ok {
 		for address, err := range servers.Ping(ctx) {
 			if !errors.Is(err, cacheutils.ErrClosed) {
 				t.Errorf("Ping after Close: got error %v for %s, want ErrClosed", err, address)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,6 +35,7 @@ func (s *suite) testEngine(t *testing.T) {
 		{"Engine_CompareAndSwapIsExclusive", swapIsExclusive},
 		{"Engine_Incr", incr},
 		{"Engine_Clear", clearAll},
+		{"Engine_ClearPrefix", clearPrefix},
 		{"Engine_EndedContext", endedContext},
 		{"Engine_LiveItems", liveItems},
 		{"Engine_CheckKey", checksKeys},
@@ -62,9 +64,8 @@ func operations(e engine.Engine, key string) map[string]func(context.Context) er
 			return err
 		},
 		"Delete": func(ctx context.Context) error { _, err := e.Delete(ctx, key); return err },
-		"Touch":  func(ctx context.Context) error { _, err := e.Touch(ctx, key, time.Hour); return err },
 		"Incr":   func(ctx context.Context) error { _, err := e.Incr(ctx, key, 1); return err },
-		"Clear":  e.Clear,
+		"Clear":  func(ctx context.Context) error { return e.Clear(ctx, "") },
 	}
 }
 
@@ -118,9 +119,6 @@ func nothingThere(t *testing.T, e engine.Engine) {
 	if had, err := e.Delete(ctx, key); had || err != nil {
 		t.Errorf("Delete: got %v, %v, want false", had, err)
 	}
-	if had, err := e.Touch(ctx, key, time.Hour); had || err != nil {
-		t.Errorf("Touch: got %v, %v, want false", had, err)
-	}
 	if n, err := e.Incr(ctx, key, 1); !errors.Is(err, cacheutils.ErrCacheMiss) {
 		t.Errorf("Incr: got %d, %v, want ErrCacheMiss", n, err)
 	}
@@ -152,10 +150,6 @@ func itemsAreKept(t *testing.T, e engine.Engine) {
 		must(t, e.Set(ctx, swapped, text("other"), time.Hour))
 		swap(t, e, swapped, test.item, time.Hour, true)
 		for _, key := range []string{set, added, swapped} {
-			wantItem(t, e, key, test.item)
-			if ok, err := e.Touch(ctx, key, 2*time.Hour); !ok || err != nil {
-				t.Fatalf("Touch %q: got %v, %v, want true", key, ok, err)
-			}
 			wantItem(t, e, key, test.item)
 		}
 	}
@@ -205,7 +199,6 @@ func keysAreOnlyBorrowed(t *testing.T, e engine.Engine) {
 	var found map[string]engine.Item
 	lend("Get", func(key string) error { _, err := e.Get(ctx, key); return err })
 	lend("GetMany", func(key string) (err error) { found, err = e.GetMany(ctx, []string{key}); return err })
-	lend("Touch", func(key string) error { _, err := e.Touch(ctx, key, time.Hour); return err })
 	lend("Incr", func(key string) error { _, err := e.Incr(ctx, key, 1); return err })
 	if len(found) != 1 || string(found[key].Value) != "1" {
 		t.Errorf("GetMany: got %v once the key's bytes have changed, want the item under %q", found, key)
@@ -279,13 +272,47 @@ func clearAll(t *testing.T, e engine.Engine) {
 	for _, key := range keys {
 		must(t, e.Set(ctx, key, text("x"), cacheutils.Forever))
 	}
-	must(t, e.Clear(ctx))
+	must(t, e.Clear(ctx, ""))
 	for _, key := range keys {
 		wantNone(t, e, key)
 	}
-	must(t, e.Clear(ctx))
+	must(t, e.Clear(ctx, ""))
 	must(t, e.Set(ctx, keys[0], text("y"), time.Hour))
 	wantItem(t, e, keys[0], text("y"))
+}
+
+// clearPrefix clears what begins with a prefix. An engine that can't tell says so in its traits, and clears all.
+func clearPrefix(t *testing.T, e engine.Engine) {
+	gone := []string{"p:1:key", "p:2:key", "p:", "p:1:" + strings.Repeat("k", 200)}
+	others := []string{":1:key", "pq:1:key", "P:1:key", "q:1:p:key", "_group::p:", "p"}
+	gone, others = append(gone, numbered("p:1:many", 100)...), append(others, numbered("q:1:many", 100)...)
+	for i, key := range append(slices.Clone(gone), others...) {
+		item := text(key)
+		item.Brief = i%3 == 0
+		must(t, e.Set(ctx, key, item, time.Hour))
+	}
+	must(t, e.Clear(ctx, "nothing begins like this"))
+	if !e.Traits().ClearsAll {
+		for _, key := range gone {
+			wantItem(t, e, key, text(key))
+		}
+	}
+	must(t, e.Clear(ctx, "p:"))
+	for _, key := range gone {
+		wantNone(t, e, key)
+	}
+	for _, key := range others {
+		if e.Traits().ClearsAll {
+			wantNone(t, e, key)
+		} else {
+			wantItem(t, e, key, text(key))
+		}
+	}
+	for _, key := range gone {
+		if added, err := e.Add(ctx, key, text("added"), time.Hour); !added || err != nil {
+			t.Fatalf("Add %q after Clear: got %v, %v, want true", key, added, err)
+		}
+	}
 }
 
 func endedContext(t *testing.T, e engine.Engine) {
@@ -310,7 +337,7 @@ func endedContext(t *testing.T, e engine.Engine) {
 }
 
 func liveItems(t *testing.T, e engine.Engine) {
-	if h, ok := e.(engine.LiveHolder); !ok || !h.HoldsLive() {
+	if !e.Traits().HoldsLive {
 		t.Skip("the engine holds no live items")
 	}
 	value := &struct{ n int }{1}
@@ -328,7 +355,7 @@ func liveItems(t *testing.T, e engine.Engine) {
 }
 
 func checksKeys(t *testing.T, e engine.Engine) {
-	if _, ok := e.(engine.KeyChecker); !ok {
+	if _, ok := engine.As[engine.KeyChecker](e); !ok {
 		t.Skip("the engine takes any key")
 	}
 	for _, key := range []string{":1:key", "shop:2:" + strings.Repeat("k", 243), ":1:ключ"} {

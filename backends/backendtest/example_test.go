@@ -3,7 +3,6 @@ package backendtest_test
 import (
 	"testing"
 
-	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/backends/backendtest"
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/engine"
@@ -16,7 +15,7 @@ func ExampleRun() {
 
 	// In the test file of the engine's package this is func TestEngine(t *testing.T).
 	TestEngine := func(t *testing.T) {
-		backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
+		backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 			s.Location = []string{"127.0.0.1:7000"}
 			return Open(s)
 		})

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/backends/backendtest"
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/engine"
@@ -21,6 +20,8 @@ import (
 // has one fault.
 type sound struct{ engine.Engine }
 
+func (e sound) Traits() engine.Traits { return engine.Traits{} }
+
 type (
 	inventsItems    struct{ sound }
 	addOverwrites   struct{ sound }
@@ -30,9 +31,11 @@ type (
 	racyIncr        struct{ sound }
 	incrDropsFlags  struct{ sound }
 	truncates       struct{ sound }
-	touchesNothing  struct{ sound }
+	keepsItsEnd     struct{ sound }
 	over30Days      struct{ sound }
 	clearsNothing   struct{ sound }
+	clearsTooMuch   struct{ sound }
+	clearsTooLittle struct{ sound }
 	manyDropsFlags  struct{ sound }
 	borrowsKeys     struct{ sound }
 	ignoresContext  struct{ sound }
@@ -111,12 +114,12 @@ func (e truncates) Set(ctx context.Context, key string, item engine.Item, timeou
 	return e.sound.Set(ctx, key, item, timeout)
 }
 
-func (e touchesNothing) Touch(ctx context.Context, key string, _ time.Duration) (bool, error) {
-	_, err := e.Get(ctx, key)
+func (e keepsItsEnd) CompareAndSwap(ctx context.Context, key string, item engine.Item, _ time.Duration) (bool, error) {
+	is, err := e.Get(ctx, key)
 	if errors.Is(err, cacheutils.ErrCacheMiss) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && is.CAS == item.CAS, err
 }
 
 func (e over30Days) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
@@ -126,7 +129,18 @@ func (e over30Days) Set(ctx context.Context, key string, item engine.Item, timeo
 	return e.sound.Set(ctx, key, item, timeout)
 }
 
-func (clearsNothing) Clear(ctx context.Context) error { return ctx.Err() }
+func (e clearsTooMuch) Clear(ctx context.Context, prefix string) error {
+	return e.sound.Clear(ctx, strings.TrimSuffix(prefix, ":"))
+}
+
+func (e clearsTooLittle) Clear(ctx context.Context, prefix string) error {
+	if prefix != "" {
+		prefix += "1:"
+	}
+	return e.sound.Clear(ctx, prefix)
+}
+
+func (clearsNothing) Clear(ctx context.Context, prefix string) error { return ctx.Err() }
 
 func (e manyDropsFlags) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
 	found, err := e.sound.GetMany(ctx, keys)
@@ -154,7 +168,7 @@ func (e ignoresContext) Get(ctx context.Context, key string) (engine.Item, error
 func (e *comesBack) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
 	err := e.sound.Set(ctx, key, item, timeout)
 	if errors.Is(err, cacheutils.ErrClosed) {
-		e.Engine, _ = open(backends.Settings{})
+		e.Engine, _ = open(engine.Settings{})
 		err = e.sound.Set(ctx, key, item, timeout)
 	}
 	return err
@@ -176,12 +190,12 @@ func (e saysOtherwise) Get(ctx context.Context, key string) (engine.Item, error)
 	return item, err
 }
 
-func (e clearsClosed) Clear(ctx context.Context) error {
-	err := e.sound.Clear(ctx)
+func (e clearsClosed) Clear(ctx context.Context, prefix string) error {
+	err := e.sound.Clear(ctx, prefix)
 	if errors.Is(err, cacheutils.ErrClosed) {
-		other, _ := open(backends.Settings{})
+		other, _ := open(engine.Settings{})
 		defer other.Close()
-		other.Clear(ctx)
+		other.Clear(ctx, prefix)
 	}
 	return err
 }
@@ -202,8 +216,8 @@ var faults = []struct {
 	{"IncrIsAtomic", func(e sound) engine.Engine { return racyIncr{e} }},
 	{"Engine_Incr", func(e sound) engine.Engine { return incrDropsFlags{e} }},
 	{"FractionsOfASecond", func(e sound) engine.Engine { return truncates{e} }},
-	{"Waiting/Engine_TouchProlongs", func(e sound) engine.Engine { return touchesNothing{e} }},
-	{"Waiting/Engine_TouchShortens", func(e sound) engine.Engine { return touchesNothing{e} }},
+	{"Waiting/Engine_SwapProlongs", func(e sound) engine.Engine { return keepsItsEnd{e} }},
+	{"Waiting/Engine_SwapShortens", func(e sound) engine.Engine { return keepsItsEnd{e} }},
 	{"AgreeOnOneGeneration", func(e sound) engine.Engine { return addOverwrites{e} }},
 
 	{"Waiting/SetOver30Days", func(e sound) engine.Engine { return over30Days{e} }},
@@ -212,13 +226,16 @@ var faults = []struct {
 	{"Engine_KeysAreOnlyBorrowed", func(e sound) engine.Engine { return borrowsKeys{e} }},
 	{"Engine_EndedContext", func(e sound) engine.Engine { return ignoresContext{e} }},
 	{"Engine_UseAfterClose", func(e sound) engine.Engine { return &comesBack{e} }},
+	{"Engine_ClearPrefix", func(e sound) engine.Engine { return clearsTooMuch{e} }},
+	{"Engine_ClearPrefix", func(e sound) engine.Engine { return clearsTooLittle{e} }},
+	{"Cache_ClearIsForOnePrefix", func(e sound) engine.Engine { return clearsTooLittle{e} }},
 	{"Engine_UseAfterClose", func(e sound) engine.Engine { return closesOnce{e, new(bool)} }},
 	{"Engine_UseAfterClose", func(e sound) engine.Engine { return saysOtherwise{e} }},
 	{"Engine_UseAfterClose", func(e sound) engine.Engine { return clearsClosed{e} }},
 	{"Engine_CloseWhileInUse", func(e sound) engine.Engine { return saysOtherwise{e} }},
 }
 
-func open(s backends.Settings) (engine.Engine, error) {
+func open(s engine.Settings) (engine.Engine, error) {
 	s.Location = []string{"faulty"}
 	return locmem.Open(s)
 }
@@ -228,7 +245,7 @@ func TestFaultyEngine(t *testing.T) {
 	if !workers.Job(&n) {
 		t.Skip("TestRunFindsFaults runs this in processes of their own")
 	}
-	backendtest.Run(t, func(s backends.Settings) (engine.Engine, error) {
+	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 		e, err := open(s)
 		if err != nil {
 			return nil, err

@@ -80,7 +80,7 @@ func (s *suite) testKeys(t *testing.T) {
 // refusedKeys has every method refuse what the engine's CheckKey refuses.
 func (s *suite) refusedKeys(t *testing.T) {
 	e := s.engine(t)
-	if _, ok := e.(engine.KeyChecker); !ok {
+	if _, ok := engine.As[engine.KeyChecker](e); !ok {
 		t.Skip("the engine takes any key")
 	}
 	c := s.only(t)
@@ -103,7 +103,7 @@ func (s *suite) refusedKeys(t *testing.T) {
 // any key: on memcached they would not.
 func (s *suite) oddKeys(t *testing.T) {
 	e := s.engine(t)
-	_, checks := e.(engine.KeyChecker)
+	_, checks := engine.As[engine.KeyChecker](e)
 	for _, key := range oddKeys {
 		if checkKey(e, ":1:"+key) != nil {
 			continue

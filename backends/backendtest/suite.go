@@ -29,7 +29,7 @@ const patience = 20 * time.Second
 
 // A suite is an engine under test.
 type suite struct {
-	open    func(backends.Settings) (engine.Engine, error)
+	open    func(engine.Settings) (engine.Engine, error)
 	backend string   // the name that it is registered under
 	groups  []string // those of every operation
 	log     *recorder
@@ -95,7 +95,7 @@ func (s *suite) only(t *testing.T) cache {
 // engine opens the engine itself. What a cache without prefix calls "k" is ":1:k" there.
 func (s *suite) engine(t *testing.T) engine.Engine {
 	t.Helper()
-	e, err := s.open(backends.Settings{Backend: s.backend, Timeout: 300 * time.Second, Version: "1"})
+	e, err := s.open(engine.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func (s *suite) engine(t *testing.T) engine.Engine {
 func (s *suite) emptied(t *testing.T) engine.Engine {
 	t.Helper()
 	e := s.engine(t)
-	if err := e.Clear(ctx); err != nil {
+	if err := e.Clear(ctx, ""); err != nil {
 		t.Fatalf("Clear: %v", err)
 	}
 	return e
@@ -123,7 +123,7 @@ func (s *suite) emptied(t *testing.T) engine.Engine {
 // checkKey returns the engine's verdict on a key as it is stored. Engines without one take
 // any key.
 func checkKey(e engine.Engine, stored string) error {
-	if k, ok := e.(engine.KeyChecker); ok {
+	if k, ok := engine.As[engine.KeyChecker](e); ok {
 		return k.CheckKey(stored)
 	}
 	return nil

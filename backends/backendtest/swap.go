@@ -64,7 +64,7 @@ func compareAndSwap(t *testing.T, e engine.Engine) {
 	wantItem(t, e, ":1:counted", text("2"))
 
 	old = set(":1:cleared", "old")
-	must(t, e.Clear(ctx))
+	must(t, e.Clear(ctx, ""))
 	swapWith(t, e, ":1:cleared", newer(old), time.Hour, false)
 	wantNone(t, e, ":1:cleared")
 }

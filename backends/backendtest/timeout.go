@@ -173,7 +173,7 @@ var ending = []expiry{
 		c.no(c.Touch(ctx, key, timeout(time.Hour)))
 		c.misses(key)
 	}},
-	{"C3A_IncrKeepsTheEnd", "default", func(c cache, key string) {
+	{"IncrKeepsTheEnd", "default", func(c cache, key string) {
 		c.set(key, 1, timeout(brief))
 		c.is(2)(c.Incr(ctx, key, 1))
 		c.is(1)(c.Decr(ctx, key, 1))
@@ -312,7 +312,7 @@ var staying = []expiry{
 	{name: "OutlivesTheDefault", cache: "brief", write: func(c cache, key string) {
 		c.set(key, "value", timeout(time.Hour), backends.Group("lives long"))
 	}},
-	{name: "C3B_YearByDefault", cache: "year", write: func(c cache, key string) {
+	{name: "YearByDefault", cache: "year", write: func(c cache, key string) {
 		c.set(key, "value")
 	}},
 }
@@ -325,15 +325,12 @@ func (s *suite) testExpiries(t *testing.T) {
 		"year":    {Timeout: year},
 	})
 	e := s.engine(t)
-	item := number(1)
-	must(t, e.Set(ctx, ":1:Engine_CompareAndSwapEnds", item, time.Hour))
-	swap(t, e, ":1:Engine_CompareAndSwapEnds", item, brief, true)
-	must(t, e.Set(ctx, ":1:Engine_NoSwapAfterTheEnd", item, brief))
+	must(t, e.Set(ctx, ":1:Engine_NoSwapAfterTheEnd", number(1), brief))
 	over, err := e.Get(ctx, ":1:Engine_NoSwapAfterTheEnd")
 	must(t, err)
-	touch(t, e, ":1:Engine_TouchShortens", time.Hour, brief)
-	touch(t, e, ":1:Engine_TouchProlongs", brief, time.Hour)
-	touch(t, e, ":1:Engine_TouchForever", brief, cacheutils.Forever)
+	retime(t, e, ":1:Engine_SwapShortens", time.Hour, brief)
+	retime(t, e, ":1:Engine_SwapProlongs", brief, time.Hour)
+	retime(t, e, ":1:Engine_SwapForever", brief, cacheutils.Forever)
 	for _, x := range append(ending, staying...) {
 		x.write(s.cache(t, x.cache), x.name)
 	}
@@ -361,8 +358,7 @@ func (s *suite) testExpiries(t *testing.T) {
 			}
 		}
 	}
-	t.Run("Engine_CompareAndSwapEnds", func(t *testing.T) { gone(":1:Engine_CompareAndSwapEnds") })
-	t.Run("Engine_TouchShortens", func(t *testing.T) { gone(":1:Engine_TouchShortens") })
+	t.Run("Engine_SwapShortens", func(t *testing.T) { gone(":1:Engine_SwapShortens") })
 	t.Run("Engine_NoSwapAfterTheEnd", func(t *testing.T) {
 		gone(":1:Engine_NoSwapAfterTheEnd")
 		swapped, err := e.CompareAndSwap(ctx, ":1:Engine_NoSwapAfterTheEnd", over, time.Hour)
@@ -371,7 +367,7 @@ func (s *suite) testExpiries(t *testing.T) {
 		}
 	})
 	s.cache(t, "brief").ends("last")
-	for _, name := range []string{"Engine_TouchProlongs", "Engine_TouchForever"} {
+	for _, name := range []string{"Engine_SwapProlongs", "Engine_SwapForever"} {
 		t.Run(name, func(t *testing.T) { wantItem(t, e, ":1:"+name, text("value")) })
 	}
 	for _, x := range staying {
@@ -379,11 +375,9 @@ func (s *suite) testExpiries(t *testing.T) {
 	}
 }
 
-// touch stores an item for d and then has Touch give it another timeout.
-func touch(t *testing.T, e engine.Engine, key string, d, timeout time.Duration) {
+// retime stores an item for d and then has CompareAndSwap give it another timeout.
+func retime(t *testing.T, e engine.Engine, key string, d, timeout time.Duration) {
 	t.Helper()
 	must(t, e.Set(ctx, key, text("value"), d))
-	if had, err := e.Touch(ctx, key, timeout); !had || err != nil {
-		t.Errorf("Touch %q: got %v, %v, want true", key, had, err)
-	}
+	swap(t, e, key, text("value"), timeout, true)
 }

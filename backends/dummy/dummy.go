@@ -8,13 +8,24 @@ package dummy
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/options"
 )
+
+func init() {
+	engine.Register(engine.Driver{
+		Names: []string{"dummy", "django.core.cache.backends.dummy.DummyCache"},
+		Open:  Open,
+		Django: func(options map[string]any) (mapped map[string]any, leftOut []string) {
+			return nil, slices.Sorted(maps.Keys(options)) // those of the cache that it stands for
+		},
+	})
+}
 
 // Open returns an engine that stores nothing. A location or an option is an error that
 // matches cacheutils.ErrConfig.
@@ -22,7 +33,7 @@ func Open(s engine.Settings) (engine.Engine, error) {
 	if len(s.Location) > 0 {
 		return nil, fmt.Errorf("%w: dummy has no location, but %q is given", cacheutils.ErrConfig, s.Location)
 	}
-	if err := options.Read("dummy", s.Options).Err(); err != nil {
+	if err := engine.ReadOptions("dummy", s.Options).Err(); err != nil {
 		return nil, err
 	}
 	return &dummy{}, nil
@@ -30,8 +41,8 @@ func Open(s engine.Settings) (engine.Engine, error) {
 
 type dummy struct{ closed atomic.Bool }
 
-// Discards is true.
-func (d *dummy) Discards() bool { return true }
+// Traits says that it discards what it is given.
+func (d *dummy) Traits() engine.Traits { return engine.Traits{Discards: true} }
 
 // begin returns nil to an operation, unless the engine is closed or ctx has ended.
 func (d *dummy) begin(ctx context.Context) error {
@@ -69,10 +80,6 @@ func (d *dummy) Delete(ctx context.Context, key string) (bool, error) {
 	return false, d.begin(ctx)
 }
 
-func (d *dummy) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
-	return false, d.begin(ctx)
-}
-
 func (d *dummy) Incr(ctx context.Context, key string, delta int64) (int64, error) {
 	if err := d.begin(ctx); err != nil {
 		return 0, err
@@ -80,7 +87,7 @@ func (d *dummy) Incr(ctx context.Context, key string, delta int64) (int64, error
 	return 0, cacheutils.ErrCacheMiss
 }
 
-func (d *dummy) Clear(ctx context.Context) error { return d.begin(ctx) }
+func (d *dummy) Clear(ctx context.Context, prefix string) error { return d.begin(ctx) }
 
 func (d *dummy) Close() error {
 	d.closed.Store(true)

@@ -15,7 +15,7 @@ import (
 // Everything is accepted and nothing is found.
 func TestDummy(t *testing.T) {
 	ctx := context.Background()
-	e, err := dummy.Open(engine.Settings{Backend: "dummy"})
+	e, err := dummy.Open(engine.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,13 +39,10 @@ func TestDummy(t *testing.T) {
 		if ok, err := e.Delete(ctx, "k"); ok || err != nil {
 			t.Errorf("Delete: %v, %v", ok, err)
 		}
-		if ok, err := e.Touch(ctx, "k", time.Minute); ok || err != nil {
-			t.Errorf("Touch: %v, %v", ok, err)
-		}
 		if ok, err := e.CompareAndSwap(ctx, "k", item, time.Minute); ok || err != nil {
 			t.Errorf("CompareAndSwap: %v, %v", ok, err)
 		}
-		if err := e.Clear(ctx); err != nil {
+		if err := e.Clear(ctx, ""); err != nil {
 			t.Errorf("Clear: %v", err)
 		}
 	}
@@ -58,7 +55,7 @@ func TestDummy(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	ctx := context.Background()
-	e, err := dummy.Open(engine.Settings{Backend: "dummy"})
+	e, err := dummy.Open(engine.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,9 +72,8 @@ func TestClose(t *testing.T) {
 		"Add":            func() error { _, err := e.Add(ctx, "k", item, time.Minute); return err },
 		"CompareAndSwap": func() error { _, err := e.CompareAndSwap(ctx, "k", item, time.Minute); return err },
 		"Delete":         func() error { _, err := e.Delete(ctx, "k"); return err },
-		"Touch":          func() error { _, err := e.Touch(ctx, "k", time.Minute); return err },
 		"Incr":           func() error { _, err := e.Incr(ctx, "k", 1); return err },
-		"Clear":          func() error { return e.Clear(ctx) },
+		"Clear":          func() error { return e.Clear(ctx, "") },
 	} {
 		if err := call(); !errors.Is(err, cacheutils.ErrClosed) {
 			t.Errorf("%s: %v, want ErrClosed", name, err)

@@ -243,7 +243,7 @@ func TestHitRatio(t *testing.T) {
 func TestLastSetIsThere_BeforeALargeOne(t *testing.T) {
 	m := openBounded(t, 1000, 1<<20)
 	for round := range 50 {
-		m.Clear(ctx)
+		m.Clear(ctx, "")
 		for i := range 400 {
 			key := fmt.Sprint("popular", i)
 			m.Set(ctx, key, engine.Item{Value: make([]byte, 500)}, time.Hour)

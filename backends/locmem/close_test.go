@@ -43,9 +43,8 @@ var operations = map[string]func(context.Context, *memory) error{
 		return err
 	},
 	"Delete": func(ctx context.Context, m *memory) error { _, err := m.Delete(ctx, "k"); return err },
-	"Touch":  func(ctx context.Context, m *memory) error { _, err := m.Touch(ctx, "k", time.Minute); return err },
 	"Incr":   func(ctx context.Context, m *memory) error { _, err := m.Incr(ctx, "k", 1); return err },
-	"Clear":  func(ctx context.Context, m *memory) error { return m.Clear(ctx) },
+	"Clear":  func(ctx context.Context, m *memory) error { return m.Clear(ctx, "") },
 }
 
 // A closed engine stays closed, whether or not another engine has its store open, which it leaves as it is.

@@ -22,12 +22,13 @@ package locmem
 import (
 	"context"
 	"fmt"
+	"maps"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/options"
 )
 
 const (
@@ -35,8 +36,28 @@ const (
 	defaultMaxCost    = 256 << 20
 )
 
+func init() {
+	engine.Register(engine.Driver{
+		Names:  []string{"locmem", "django.core.cache.backends.locmem.LocMemCache"},
+		Open:   Open,
+		Django: fromDjango,
+	})
+}
+
+// fromDjango leaves out CULL_FREQUENCY: entries are dropped one by one here. MAX_ENTRIES is max_entries.
+func fromDjango(options map[string]any) (mapped map[string]any, leftOut []string) {
+	mapped = maps.Clone(options)
+	for name := range options {
+		if strings.EqualFold(name, "CULL_FREQUENCY") {
+			delete(mapped, name)
+			leftOut = append(leftOut, name)
+		}
+	}
+	return mapped, leftOut
+}
+
 // Open returns an engine on the store that s.Location names. It implements
-// engine.LiveHolder. Wrong options and more than one location are errors that match
+// engine.Sighter. Wrong options and more than one location are errors that match
 // cacheutils.ErrConfig.
 //
 // Timeouts are exact: an entry is gone the nanosecond they end, by the monotonic clock, so
@@ -50,10 +71,10 @@ func Open(s engine.Settings) (engine.Engine, error) {
 	if len(s.Location) == 1 {
 		name = s.Location[0]
 	}
-	r := options.Read("locmem", s.Options)
+	r := engine.ReadOptions("locmem", s.Options)
 	w := wanted{
-		entries: r.Positive("max_entries", 0),
-		cost:    r.Positive("max_cost", 0),
+		entries: r.PositiveInt("max_entries", 0),
+		cost:    r.PositiveInt("max_cost", 0),
 	}
 	if err := r.Err(); err != nil {
 		return nil, err
@@ -77,8 +98,8 @@ func (m *memory) begin(ctx context.Context) (*store, error) {
 	return s, ctx.Err()
 }
 
-// HoldsLive is true: values are held as they are.
-func (m *memory) HoldsLive() bool { return true }
+// Traits says that values are held as they are.
+func (m *memory) Traits() engine.Traits { return engine.Traits{HoldsLive: true} }
 
 // Get copies nothing and allocates nothing.
 func (m *memory) Get(ctx context.Context, key string) (engine.Item, error) {
@@ -182,14 +203,6 @@ func (m *memory) Delete(ctx context.Context, key string) (bool, error) {
 	return s.delete(key)
 }
 
-func (m *memory) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
-	s, err := m.begin(ctx)
-	if err != nil {
-		return false, err
-	}
-	return s.touch(key, timeout)
-}
-
 // Incr returns an error that matches cacheutils.ErrNotNumber for a live value, and when the
 // sum doesn't fit an int64; the item is then left as it was.
 func (m *memory) Incr(ctx context.Context, key string, delta int64) (int64, error) {
@@ -200,13 +213,14 @@ func (m *memory) Incr(ctx context.Context, key string, delta int64) (int64, erro
 	return s.incr(key, delta)
 }
 
-// Clear empties the store, for every engine that shares it.
-func (m *memory) Clear(ctx context.Context) error {
+// Clear removes what begins with prefix, for every engine that shares the store. It looks at every key, and keeps
+// writers waiting meanwhile, unless prefix is empty.
+func (m *memory) Clear(ctx context.Context, prefix string) error {
 	s, err := m.begin(ctx)
 	if err != nil {
 		return err
 	}
-	return s.clear()
+	return s.clear(prefix)
 }
 
 // Close gives the store up. The last engine of its name to do so takes its entries and its

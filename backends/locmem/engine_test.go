@@ -57,8 +57,8 @@ const miss = "error: cacheutils: cache miss"
 
 func TestOneKey(t *testing.T) {
 	e := open(t, nil)
-	if holder, ok := e.(engine.LiveHolder); !ok || !holder.HoldsLive() {
-		t.Error("HoldsLive is not true")
+	if !e.Traits().HoldsLive {
+		t.Error("it doesn't have the trait HoldsLive")
 	}
 	if got := value(e, "k"); got != miss {
 		t.Errorf("get of nothing: %s", got)
@@ -86,9 +86,6 @@ func TestOneKey(t *testing.T) {
 	swap := func(key, with string) (bool, error) {
 		return e.CompareAndSwap(ctx, key, engine.Item{Value: []byte(with), CAS: item.CAS}, time.Minute)
 	}
-	if ok, err := e.Touch(ctx, "k", time.Hour); !ok || err != nil {
-		t.Errorf("touch: %v, %v", ok, err)
-	}
 	if ok, err := swap("k", "swapped"); !ok || err != nil {
 		t.Errorf("swap: %v, %v", ok, err)
 	}
@@ -102,10 +99,7 @@ func TestOneKey(t *testing.T) {
 		t.Errorf("after the swaps: %s", got)
 	}
 
-	if ok, err := e.Touch(ctx, "gone", time.Hour); ok || err != nil {
-		t.Errorf("touch of nothing: %v, %v", ok, err)
-	}
-	got, err := e.GetMany(ctx, []string{"k", "live", "gone", "k"})
+	got, err := e.GetMany(ctx, []string{"k", "live", "gone", "k"}) // C20, C27
 	if err != nil || len(got) != 2 || string(got["k"].Value) != "swapped" {
 		t.Errorf("GetMany: %v, %v", got, err)
 	}
@@ -115,7 +109,7 @@ func TestOneKey(t *testing.T) {
 	if ok, err := e.Delete(ctx, "k"); ok || err != nil {
 		t.Errorf("delete of nothing: %v, %v", ok, err)
 	}
-	if err := e.Clear(ctx); err != nil {
+	if err := e.Clear(ctx, ""); err != nil { // C83
 		t.Error(err)
 	}
 	if got := value(e, "live"); got != miss {
@@ -206,7 +200,6 @@ func TestExpiryIsExact(t *testing.T) {
 			return ok
 		}},
 		{"Delete", func(e engine.Engine) bool { ok, _ := e.Delete(ctx, "k"); return ok }},
-		{"Touch", func(e engine.Engine) bool { ok, _ := e.Touch(ctx, "k", timeout); return ok }},
 		{"Incr", func(e engine.Engine) bool { _, err := e.Incr(ctx, "k", 1); return err == nil }},
 	}
 	for _, operation := range operations {
@@ -231,10 +224,7 @@ func TestExpiryOfLaterWrites(t *testing.T) {
 		write func(e engine.Engine)
 		ends  time.Duration // after the first write, which lives 10 s; the second comes 5 s later
 	}{
-		{"touch extends", func(e engine.Engine) { e.Touch(ctx, "k", 10*time.Second) }, 15 * time.Second},
-		{"touch shortens", func(e engine.Engine) { e.Touch(ctx, "k", time.Second) }, 6 * time.Second},
-		{"touch forever", func(e engine.Engine) { e.Touch(ctx, "k", cacheutils.Forever) }, cacheutils.Forever},
-		{"C3A incr keeps", func(e engine.Engine) { e.Incr(ctx, "k", 1) }, 10 * time.Second},
+		{"incr keeps", func(e engine.Engine) { e.Incr(ctx, "k", 1) }, 10 * time.Second},
 		{"set extends", func(e engine.Engine) { e.Set(ctx, "k", text("2"), time.Minute) }, 65 * time.Second},
 		{"set shortens", func(e engine.Engine) { e.Set(ctx, "k", text("2"), time.Second) }, 6 * time.Second},
 		{"set forever", func(e engine.Engine) { e.Set(ctx, "k", text("2"), cacheutils.Forever) }, cacheutils.Forever},
@@ -242,6 +232,12 @@ func TestExpiryOfLaterWrites(t *testing.T) {
 		{"swap extends", func(e engine.Engine) {
 			e.CompareAndSwap(ctx, "k", engine.Item{CAS: 1}, time.Minute)
 		}, 65 * time.Second},
+		{"swap shortens", func(e engine.Engine) {
+			e.CompareAndSwap(ctx, "k", engine.Item{CAS: 1}, time.Second)
+		}, 6 * time.Second},
+		{"swap forever", func(e engine.Engine) {
+			e.CompareAndSwap(ctx, "k", engine.Item{CAS: 1}, cacheutils.Forever)
+		}, cacheutils.Forever},
 		{"late swap changes nothing", func(e engine.Engine) {
 			e.CompareAndSwap(ctx, "k", engine.Item{CAS: 9}, time.Minute)
 		}, 10 * time.Second},
@@ -285,9 +281,6 @@ func TestKeysAreNotKept(t *testing.T) {
 	buffer := []byte("k")
 	shared := unsafeString(buffer)
 	mustSet(t, e, "k", text("1"), time.Hour)
-	if ok, _ := e.Touch(ctx, shared, time.Minute); !ok { // earlier, so that the entry is written again
-		t.Error("touch")
-	}
 	if _, err := e.Incr(ctx, shared, 1); err != nil {
 		t.Error(err)
 	}
@@ -327,9 +320,8 @@ func TestEndedContext(t *testing.T) {
 		"Add":            func() error { _, err := e.Add(ended, "new", text("2"), time.Minute); return err },
 		"CompareAndSwap": func() error { _, err := e.CompareAndSwap(ended, "k", text("2"), time.Minute); return err },
 		"Delete":         func() error { _, err := e.Delete(ended, "k"); return err },
-		"Touch":          func() error { _, err := e.Touch(ended, "k", time.Hour); return err },
 		"Incr":           func() error { _, err := e.Incr(ended, "k", 1); return err },
-		"Clear":          func() error { return e.Clear(ended) },
+		"Clear":          func() error { return e.Clear(ended, "") },
 	}
 	for name, call := range calls {
 		if err := call(); !errors.Is(err, context.Canceled) {
@@ -365,11 +357,10 @@ func TestTogether(t *testing.T) {
 				item, _ := e.Get(ctx, key)
 				e.CompareAndSwap(ctx, key, engine.Item{Value: []byte("3"), CAS: item.CAS}, cacheutils.Forever)
 				e.Incr(ctx, key, 1)
-				e.Touch(ctx, key, time.Second)
 				e.GetMany(ctx, []string{key, "k1", "k2"})
 				e.Delete(ctx, fmt.Sprint("k", i%9))
 				if i%50 == g%50 {
-					e.Clear(ctx)
+					e.Clear(ctx, "")
 					e.Close()
 					e = open()
 				}

@@ -68,7 +68,8 @@ func TestMark_OneCommits(t *testing.T) {
 		none   bool                             // no commit may succeed that begins later
 	}{
 		{"delete", func(m *memory, key string) bool { ok, _ := m.Delete(ctx, key); return ok }, nil, true},
-		{"clear", func(m *memory, key string) bool { return m.Clear(ctx) == nil }, nil, true},
+		{"clear", func(m *memory, key string) bool { return m.Clear(ctx, "") == nil }, nil, true},
+		{"clear a prefix", func(m *memory, key string) bool { return m.Clear(ctx, "k") == nil }, nil, true},
 		{"set", func(m *memory, key string) bool { return m.Set(ctx, key, live("set"), time.Minute) == nil }, "set", true},
 		{"set a mark", func(m *memory, key string) bool { return m.Set(ctx, key, mark, time.Minute) == nil }, "mark", true},
 		{"set too much", func(m *memory, key string) bool {
@@ -76,7 +77,6 @@ func TestMark_OneCommits(t *testing.T) {
 		}, nil, true},
 		{"add", func(m *memory, key string) bool { ok, _ := m.Add(ctx, key, live("add"), time.Minute); return !ok }, "value", false},
 		{"add a mark", func(m *memory, key string) bool { ok, _ := m.Add(ctx, key, mark, time.Minute); return !ok }, "value", false},
-		{"touch", func(m *memory, key string) bool { ok, _ := m.Touch(ctx, key, time.Hour); return ok }, "value", false},
 		{"incr", func(m *memory, key string) bool { _, err := m.Incr(ctx, key, 1); return err != nil }, "value", false},
 		{"delete and add", func(m *memory, key string) bool {
 			deleted, _ := m.Delete(ctx, key)
@@ -215,10 +215,10 @@ func TestMark_ClearDuringWrites(t *testing.T) {
 		})
 		all.Go(func() {
 			for i := range held {
-				m.Touch(ctx, fmt.Sprint("k", len(held)-i), time.Hour)
+				m.Incr(ctx, fmt.Sprint("k", len(held)-i), 1)
 			}
 		})
-		m.Clear(ctx)
+		m.Clear(ctx, "")
 		all.Wait()
 		for i := range held {
 			if item, err := m.Get(ctx, fmt.Sprint("k", i)); err == nil {
@@ -239,7 +239,6 @@ func TestMark_Expires(t *testing.T) {
 			return ok
 		},
 		"Delete": func(m *memory) bool { ok, _ := m.Delete(ctx, "k"); return ok },
-		"Touch":  func(m *memory) bool { ok, _ := m.Touch(ctx, "k", time.Minute); return ok },
 		"Incr":   func(m *memory) bool { _, err := m.Incr(ctx, "k", 1); return err == nil },
 	}
 	for name, isThere := range operations {
@@ -352,9 +351,6 @@ func TestMark_KeysAreNotKept(t *testing.T) {
 	buffer := []byte("k")
 	borrowed := unsafe.String(&buffer[0], len(buffer))
 	m.Add(ctx, "k", engine.Item{Value: []byte("1"), Brief: true}, time.Minute)
-	if ok, _ := m.Touch(ctx, borrowed, time.Hour); !ok {
-		t.Error("touch")
-	}
 	if n, _ := m.Incr(ctx, borrowed, 1); n != 2 {
 		t.Errorf("incr: %d", n)
 	}
@@ -374,13 +370,13 @@ func TestShortestTimeout(t *testing.T) {
 	for i := range 1000 {
 		key := fmt.Sprint("k", i)
 		m.Set(ctx, key, live(i), 1)
-		m.Set(ctx, key+" touched", live(i), time.Hour)
-		m.Touch(ctx, key+" touched", 1)
+		m.Set(ctx, key+" swapped", live(i), time.Hour)
+		swapSame(m, key+" swapped", 1)
 		m.Add(ctx, key+" mark", mark, 1)
 	}
 	time.Sleep(time.Millisecond)
 	for i := range 1000 {
-		for _, kind := range []string{"", " touched", " mark"} {
+		for _, kind := range []string{"", " swapped", " mark"} {
 			if _, err := m.Get(ctx, fmt.Sprint("k", i, kind)); err == nil {
 				t.Fatalf("k%d%s is still there", i, kind)
 			}

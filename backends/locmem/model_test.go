@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,7 +88,7 @@ func (m *model) there(key string) bool {
 }
 
 // wrote is for a write that has succeeded.
-func (m *model) wrote(key string, item engine.Item, until time.Time, sameWrite bool) {
+func (m *model) wrote(key string, item engine.Item, until time.Time) {
 	if m.items[key] = (modelItem{item, until}); item.Brief {
 		m.forget(key)
 	} else if m.newest = append(m.newest, key); len(m.newest) > newest {
@@ -98,7 +99,7 @@ func (m *model) wrote(key string, item engine.Item, until time.Time, sameWrite b
 	if err != nil {
 		m.Fatalf("%s was written just now: %v", key, err)
 	}
-	if sameWrite != (got.CAS == item.CAS) || sameWrite != m.cas[got.CAS] {
+	if got.CAS == item.CAS || m.cas[got.CAS] {
 		m.Fatalf("cas %d of %s, it was %d", got.CAS, key, item.CAS)
 	}
 	m.cas[got.CAS] = true
@@ -186,7 +187,7 @@ func (m *model) Set(*rapid.T) {
 	key, item := m.key(), m.item()
 	timeout, until := m.timeout()
 	m.check("set", key, true, true, m.e.Set(ctx, key, item, timeout))
-	m.wrote(key, item, until, false)
+	m.wrote(key, item, until)
 }
 
 // SetMany writes so many others that a bounded store drops what it has, and makes them popular.
@@ -217,7 +218,7 @@ func (m *model) Add(*rapid.T) {
 	ok, err := m.e.Add(ctx, key, item, timeout)
 	m.check("add", key, ok, !there, err)
 	if ok {
-		m.wrote(key, item, until, false)
+		m.wrote(key, item, until)
 	}
 }
 
@@ -233,7 +234,7 @@ func (m *model) CompareAndSwap(*rapid.T) {
 	ok, err := m.e.CompareAndSwap(ctx, key, item, timeout)
 	m.check("swap", key, ok, there, err)
 	if ok {
-		m.wrote(key, item, until, false)
+		m.wrote(key, item, until)
 	}
 }
 
@@ -247,7 +248,7 @@ func (m *model) SwapLive(*rapid.T) {
 	ok, err := m.e.(engine.Sighter).SwapLive(ctx, key, old, item, timeout)
 	m.check("swap live", key, ok, there, err)
 	if ok {
-		m.wrote(key, item, until, false)
+		m.wrote(key, item, until)
 	}
 }
 
@@ -257,17 +258,6 @@ func (m *model) Delete(*rapid.T) {
 	ok, err := m.e.Delete(ctx, key)
 	m.check("delete", key, ok, there, err)
 	m.remove(key)
-}
-
-func (m *model) Touch(*rapid.T) {
-	key := m.key()
-	timeout, until := m.timeout()
-	there := m.there(key)
-	ok, err := m.e.Touch(ctx, key, timeout)
-	m.check("touch", key, ok, there, err)
-	if ok {
-		m.wrote(key, m.items[key].Item, until, true)
-	}
 }
 
 func (m *model) Incr(*rapid.T) {
@@ -292,14 +282,25 @@ func (m *model) Incr(*rapid.T) {
 		item.Cost -= len(item.Value)
 		item.Value = strconv.AppendInt(nil, n, 10)
 		item.Cost += len(item.Value)
-		m.wrote(key, item.Item, item.until, false)
+		m.wrote(key, item.Item, item.until)
 	}
 }
 
 func (m *model) Clear(*rapid.T) {
-	m.check("clear", "", true, true, m.e.Clear(ctx))
+	m.check("clear", "", true, true, m.e.Clear(ctx, ""))
 	clear(m.items)
 	m.newest = nil
+}
+
+func (m *model) ClearPrefix(*rapid.T) {
+	key := m.key()
+	prefix := key[:rapid.IntRange(1, len(key)).Draw(m.T, "prefix")]
+	m.check("clear", prefix, true, true, m.e.Clear(ctx, prefix))
+	for key := range m.items {
+		if strings.HasPrefix(key, prefix) {
+			m.remove(key)
+		}
+	}
 }
 
 func (m *model) Wait(*rapid.T) {

@@ -1,6 +1,9 @@
 package locmem
 
-import "sync/atomic"
+import (
+	"strings"
+	"sync/atomic"
+)
 
 // W-TinyLFU may drop an entry as soon as it was written, when the store is full of entries that
 // were used more often. Whoever sets a value and reads it back then finds nothing. So the few
@@ -47,6 +50,15 @@ func (n *newest) drop(key string) (there bool) {
 		}
 	}
 	return there
+}
+
+// dropAll takes the entries out whose keys begin with prefix. All shards are locked.
+func (n *newest) dropAll(prefix string) {
+	for i := range n.entries {
+		if e := n.entries[i].Load(); e != nil && strings.HasPrefix(e.key, prefix) {
+			n.entries[i].Store(nil)
+		}
+	}
 }
 
 // fit takes out those that are not within the bounds. All shards are locked.

@@ -49,6 +49,16 @@ func openDropping(tb testing.TB, name string) *memory {
 	return m
 }
 
+// swapSame gives the item under key another timeout, as a swap for itself.
+func swapSame(m *memory, key string, timeout time.Duration) bool {
+	item, err := m.Get(ctx, key)
+	if err != nil {
+		return false
+	}
+	swapped, _ := m.CompareAndSwap(ctx, key, item, timeout)
+	return swapped
+}
+
 // setNewest stores what otter drops, and returns it as it is read.
 func setNewest(t *testing.T, m *memory, key string) engine.Item {
 	t.Helper()
@@ -106,9 +116,10 @@ func TestNewest(t *testing.T) {
 			return !ok
 		}, "5"},
 		{"Delete", func(m *memory, _ engine.Item) bool { ok, _ := m.Delete(ctx, "k"); return ok }, "nothing"},
-		{"Touch", func(m *memory, _ engine.Item) bool { ok, _ := m.Touch(ctx, "k", time.Hour); return ok }, "5"},
 		{"Incr", func(m *memory, _ engine.Item) bool { n, _ := m.Incr(ctx, "k", 2); return n == 7 }, "7"},
-		{"Clear", func(m *memory, _ engine.Item) bool { return m.Clear(ctx) == nil }, "nothing"},
+		{"Clear", func(m *memory, _ engine.Item) bool { return m.Clear(ctx, "") == nil }, "nothing"},
+		{"Clear of its prefix", func(m *memory, _ engine.Item) bool { return m.Clear(ctx, "k") == nil }, "nothing"},
+		{"Clear of another prefix", func(m *memory, _ engine.Item) bool { return m.Clear(ctx, "kk") == nil }, "5"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -139,7 +150,7 @@ func TestNewest_Expires(t *testing.T) {
 		ends   time.Duration
 	}{
 		{"set", func(m *memory) {}, time.Minute},
-		{"touch", func(m *memory) { m.Touch(ctx, "k", time.Hour) }, time.Hour},
+		{"swap", func(m *memory) { swapSame(m, "k", time.Hour) }, time.Hour},
 		{"incr", func(m *memory) { m.Incr(ctx, "k", 1) }, time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -230,7 +241,7 @@ func TestNewest_NeverGoesBack(t *testing.T) {
 						t.Errorf("%d: add to nothing", i)
 					}
 				case 2:
-					m.Touch(ctx, key, time.Hour)
+					swapSame(m, key, time.Hour)
 					m.Set(ctx, key, item, time.Minute)
 				case 3:
 					old, err := m.Get(ctx, key)

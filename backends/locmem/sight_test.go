@@ -43,9 +43,9 @@ func TestSight(t *testing.T) {
 			e.Delete(ctx, "k")
 			e.Add(ctx, "k", live(1), time.Hour)
 		},
-		"touch": func(e engine.Engine) { e.Touch(ctx, "k", time.Minute) },
-		"clear": func(e engine.Engine) { e.Clear(ctx) },
-		"close": func(e engine.Engine) { e.Close() },
+		"clear":        func(e engine.Engine) { e.Clear(ctx, "") },
+		"clear prefix": func(e engine.Engine) { e.Clear(ctx, "k") },
+		"close":        func(e engine.Engine) { e.Close() },
 		"too large": func(e engine.Engine) {
 			e.Set(ctx, "k", engine.Item{Live: 1, Cost: math.MaxInt}, time.Hour)
 		},

@@ -3,6 +3,7 @@ package locmem
 import (
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -217,18 +218,7 @@ func (s *store) delete(key string) (bool, error) {
 	return s.remove(sh, key), nil
 }
 
-// touch writes the entry under its own key, because the caller's may be gone when it returns.
-// The item keeps its CAS: it is still the same write.
-func (s *store) touch(key string, timeout time.Duration) (bool, error) {
-	sh, err := s.lock(key)
-	if err != nil {
-		return false, err
-	}
-	defer sh.Unlock()
-	old, there := s.find(sh, key)
-	return there && s.put(sh, old.item.Brief, old.key, old.item, deadline(timeout)) == nil, nil
-}
-
+// incr writes the entry under its own key, because the caller's may be gone when it returns.
 func (s *store) incr(key string, delta int64) (int64, error) {
 	sh, err := s.lock(key)
 	if err != nil {
@@ -271,14 +261,35 @@ func plus(item engine.Item, delta int64) (int64, error) {
 
 // clear keeps writers off, of which one could otherwise have found an entry before it was removed,
 // and put another in its place afterwards.
-func (s *store) clear() error {
+func (s *store) clear(prefix string) error {
 	s.lockAll()
 	defer s.unlockAll()
 	if s.over {
 		return cacheutils.ErrClosed
 	}
-	s.empty()
+	if prefix == "" {
+		s.empty()
+	} else {
+		s.removeAll(prefix)
+	}
 	return nil
+}
+
+// removeAll removes what begins with prefix. All shards are locked, so that nothing is written meanwhile.
+func (s *store) removeAll(prefix string) {
+	for i := range s.shards {
+		maps.DeleteFunc(s.shards[i].marks, func(key string, _ record) bool { return strings.HasPrefix(key, prefix) })
+	}
+	s.newest.dropAll(prefix)
+	c := s.started.Load()
+	if c == nil {
+		return
+	}
+	for key := range c.Keys() {
+		if strings.HasPrefix(key, prefix) {
+			c.Invalidate(key)
+		}
+	}
 }
 
 // empty removes all that is in the store, whose shards are locked.

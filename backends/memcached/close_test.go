@@ -37,9 +37,8 @@ var operations = map[string]func(context.Context, engine.Engine) error{
 		return err
 	},
 	"Delete": func(ctx context.Context, e engine.Engine) error { _, err := e.Delete(ctx, "k"); return err },
-	"Touch":  func(ctx context.Context, e engine.Engine) error { _, err := e.Touch(ctx, "k", time.Minute); return err },
 	"Incr":   func(ctx context.Context, e engine.Engine) error { _, err := e.Incr(ctx, "k", 1); return err },
-	"Clear":  func(ctx context.Context, e engine.Engine) error { return e.Clear(ctx) },
+	"Clear":  func(ctx context.Context, e engine.Engine) error { return e.Clear(ctx, "") },
 	"Ping": func(ctx context.Context, e engine.Engine) error {
 		var errs []error
 		for _, err := range e.(engine.ServerEngine).Ping(ctx) {

@@ -9,7 +9,7 @@ import (
 	"os"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/internal/options"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // dialing is how connections are made.
@@ -54,7 +54,7 @@ func (d *dialing) dial(ctx context.Context, network, address string) (nc, socket
 }
 
 // readTLS reads the options about TLS. One of the files turns it on.
-func readTLS(r *options.Reader) (*tls.Config, error) {
+func readTLS(r *engine.OptionReader) (*tls.Config, error) {
 	if value, ok := r.Value("tls"); ok {
 		if config, ok := value.(*tls.Config); ok && config != nil {
 			return config.Clone(), nil

@@ -66,7 +66,6 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/options"
 )
 
 const (
@@ -95,11 +94,11 @@ func (l lifetime) over() bool {
 }
 
 // Open returns an engine on the servers that s.Location names. It implements
-// engine.KeyChecker. It doesn't look whether the servers are there: one that is down, or
+// engine.KeyChecker, engine.EachGetter, engine.ServerEngine and engine.Replayer. It doesn't look whether the servers are there: one that is down, or
 // whose name can't be resolved, is an error of the operations that need it, while the other
 // servers work. A wrong location or option is an error that matches cacheutils.ErrConfig.
 func Open(s engine.Settings) (engine.Engine, error) {
-	r := options.Read("memcached", s.Options)
+	r := engine.ReadOptions("memcached", s.Options)
 	l := readLimits(r, s.OperationTimeout)
 	var err error
 	l.tls, err = readTLS(r)
@@ -129,26 +128,27 @@ func Open(s engine.Settings) (engine.Engine, error) {
 
 // readLimits reads the options but those about TLS. An operation may take as long as is given, unless
 // an option says otherwise.
-func readLimits(r *options.Reader, operation time.Duration) limits {
-	maxConns := r.Positive("max_conns", 64)
-	operation = r.Duration("operation_timeout", cmp.Or(operation, 250*time.Millisecond))
+func readLimits(r *engine.OptionReader, operation time.Duration) limits {
+	maxConns := r.PositiveInt("max_conns", 64)
+	operation = r.PositiveDuration("operation_timeout", cmp.Or(operation, 250*time.Millisecond))
 	return limits{
 		operation:   operation,
-		connect:     r.Duration("connect_timeout", operation/5*3),
-		read:        r.Duration("read_timeout", operation/5*3),
+		connect:     r.PositiveDuration("connect_timeout", operation/5*3),
+		read:        r.PositiveDuration("read_timeout", operation/5*3),
 		maxConns:    maxConns,
-		maxIdle:     r.Positive("max_idle_conns", maxConns),
+		maxIdle:     r.PositiveInt("max_idle_conns", maxConns),
 		maxWaiting:  r.NonNegativeInt("max_waiting", 16384),
-		maxItemSize: min(r.Positive("max_item_size", defaultMaxItemSize), maxItemSize),
-		failures:    r.Positive("breaker_failures", 3),
-		probe:       r.Duration("probe_interval", 500*time.Millisecond),
+		maxItemSize: min(r.PositiveInt("max_item_size", defaultMaxItemSize), maxItemSize),
+		failures:    r.PositiveInt("breaker_failures", 3),
+		probe:       r.PositiveDuration("probe_interval", 500*time.Millisecond),
 		maxQueued:   r.NonNegativeInt("invalidation_replay", 0),
 		dialing:     dialing{noDelay: r.Bool("no_delay", true)},
 	}
 }
 
-// KeepsTime is true: operations are bounded here, and a reply that is arriving gets more time.
-func (m *memcached) KeepsTime() bool { return true }
+// Traits says that operations are bounded here, since a reply that is arriving gets more time, and that
+// Clear empties the servers.
+func (m *memcached) Traits() engine.Traits { return engine.Traits{KeepsTime: true, ClearsAll: true} }
 
 // Close closes the connections: idle ones now, those in use when their operations end. Probes
 // end, and invalidations that wait for a server are forgotten. Who waits for a connection gets
@@ -195,8 +195,9 @@ func onEach[K any](work map[*server]K, f func(*server, K) error) error {
 	return errors.Join(errs...)
 }
 
-// Clear empties the servers, other prefixes and other programs' entries included.
-func (m *memcached) Clear(ctx context.Context) error {
+// Clear empties the servers, other prefixes' and other programs' entries included: memcached can't
+// list its keys.
+func (m *memcached) Clear(ctx context.Context, prefix string) error {
 	if m.closed.over() {
 		return cacheutils.ErrClosed
 	}

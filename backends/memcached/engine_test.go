@@ -86,19 +86,13 @@ func TestOneKey(t *testing.T) {
 		t.Errorf("after the swaps: %s", got)
 	}
 
-	if ok, err := e.Touch(ctx, "k", time.Hour); !ok || err != nil {
-		t.Errorf("touch: %v, %v", ok, err)
-	}
-	if ok, err := e.Touch(ctx, "gone", time.Hour); ok || err != nil {
-		t.Errorf("touch of nothing: %v, %v", ok, err)
-	}
 	if ok, err := e.Delete(ctx, "k"); !ok || err != nil {
 		t.Errorf("delete: %v, %v", ok, err)
 	}
 	if ok, err := e.Delete(ctx, "k"); ok || err != nil {
 		t.Errorf("delete of nothing: %v, %v", ok, err)
 	}
-	if err := e.Clear(ctx); err != nil {
+	if err := e.Clear(ctx, ""); err != nil {
 		t.Error(err)
 	}
 	if got := value(e, "й"); got != miss {

@@ -33,7 +33,6 @@ func TestRestart(t *testing.T) {
 		"add":    func(i int) error { _, err := e.Add(ctx, fmt.Sprint("a", i), text("v"), time.Minute); return err },
 		"cas":    func(int) error { _, err := e.CompareAndSwap(ctx, "k", text("v"), time.Minute); return err },
 		"delete": func(int) error { _, err := e.Delete(ctx, "none"); return err },
-		"touch":  func(int) error { _, err := e.Touch(ctx, "k", time.Minute); return err },
 		"incr":   func(int) error { _, err := e.Incr(ctx, "n", 1); return err },
 	}
 	for name, operation := range operations {

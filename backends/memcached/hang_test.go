@@ -75,7 +75,7 @@ func TestCancel(t *testing.T) {
 		"get many": func(ctx context.Context) error { _, err := e.GetMany(ctx, []string{"k1", "k2"}); return err },
 		"set":      func(ctx context.Context) error { return e.Set(ctx, "k3", text("v3"), time.Minute) },
 		"incr":     func(ctx context.Context) error { _, err := e.Incr(ctx, "k4", 1); return err },
-		"clear":    func(ctx context.Context) error { return e.Clear(ctx) },
+		"clear":    func(ctx context.Context) error { return e.Clear(ctx, "") },
 	} {
 		for i := range 20 { // clear leaves none of them
 			mustSet(t, e, fmt.Sprint("k", i), text(fmt.Sprint("v", i)))
@@ -172,7 +172,6 @@ func TestTogether(t *testing.T) {
 			}
 			e.CompareAndSwap(ctx, key, engine.Item{Value: []byte("7"), CAS: item.CAS}, time.Minute)
 			e.Incr(c, key, 1)
-			e.Touch(ctx, key, time.Hour)
 			if _, err := e.GetMany(ctx, []string{key, "k1", "k2", "k3"}); err != nil {
 				t.Error(err)
 			}
@@ -180,7 +179,7 @@ func TestTogether(t *testing.T) {
 			e.Delete(c, key)
 			cancel()
 			if i == 10 && g%16 == 0 {
-				e.Clear(ctx)
+				e.Clear(ctx, "")
 			}
 		}
 	})

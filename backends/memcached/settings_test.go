@@ -10,7 +10,6 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
-	"github.com/cacheutils/cacheutils/internal/options"
 )
 
 func TestLocations(t *testing.T) {
@@ -72,7 +71,7 @@ func TestTLSKeyAlone(t *testing.T) {
 func TestLongTimes(t *testing.T) {
 	const long = 100 * 365 * 24 * time.Hour
 	for _, operation := range []time.Duration{time.Second, long, 2 * long, math.MaxInt64} {
-		l := readLimits(options.Read("memcached", nil), operation)
+		l := readLimits(engine.ReadOptions("memcached", nil), operation)
 		if l.connect <= 0 || l.read <= 0 || l.connect > operation || l.read > operation {
 			t.Errorf("operation_timeout %v: connect_timeout is %v, read_timeout %v", operation, l.connect, l.read)
 		}
@@ -81,7 +80,7 @@ func TestLongTimes(t *testing.T) {
 			t.Errorf("probe_interval %v: probed after %v", operation, got)
 		}
 	}
-	if s := newServer(address{}, readLimits(options.Read("memcached", map[string]any{"max_item_size": math.MaxInt}), 0), nil); s.tooLarge.Load() <= 0 {
+	if s := newServer(address{}, readLimits(engine.ReadOptions("memcached", map[string]any{"max_item_size": math.MaxInt}), 0), nil); s.tooLarge.Load() <= 0 {
 		t.Errorf("with the largest max_item_size, %d bytes are too large", s.tooLarge.Load())
 	}
 }

@@ -29,7 +29,6 @@ var (
 	cas = verb{operation{name: "compare-and-swap", success: "STORED\r"}, (*client).CompareAndSwap}
 
 	deletion = operation{name: "delete", idempotent: true, success: "DELETED\r"}
-	touch    = operation{name: "touch", idempotent: true, success: "TOUCHED\r"}
 	incr     = operation{name: "incr"}
 	clearing = operation{name: "clear", idempotent: true, success: "OK\r"}
 )
@@ -138,19 +137,6 @@ func (m *memcached) Delete(ctx context.Context, key string) (bool, error) {
 
 func (s *server) delete(ctx context.Context, key string) (bool, error) {
 	err := s.do(ctx, deletion, func(c *client) error { return c.Delete(key) })
-	if err == memcache.ErrCacheMiss {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-func (m *memcached) Touch(ctx context.Context, key string, timeout time.Duration) (bool, error) {
-	s, err := m.server(key)
-	if err != nil {
-		return false, err
-	}
-	seconds := expiration(timeout, time.Now())
-	err = s.do(ctx, touch, func(c *client) error { return c.Touch(key, seconds) })
 	if err == memcache.ErrCacheMiss {
 		return false, nil
 	}

@@ -320,8 +320,8 @@ func (c *Store) Has(ctx context.Context, key Key) (bool, error) {
 	return f.state == entry.Fresh, err
 }
 
-// Clear removes every entry of the store. On a server that is everything on it, other
-// prefixes and other programs' entries too. It is carried out though ctx has ended, as Delete.
+// Clear removes every entry under the KeyPrefix, in all versions, or every entry of the engine if there is none, or
+// a key function, or the engine can't tell. It is carried out though ctx has ended, as Delete.
 func (c *Store) Clear(ctx context.Context) error {
 	ctx, done, err := c.outlast(ctx)
 	if err != nil {
@@ -329,13 +329,22 @@ func (c *Store) Clear(ctx context.Context) error {
 	}
 	defer done()
 	c.flights.ForgetAll()
-	if err := c.Engine.Clear(ctx); err != nil {
+	if err := c.Engine.Clear(ctx, c.clearPrefix()); err != nil {
 		return fmt.Errorf("backends: clear %q: %w", c.Name, err)
 	}
 	if logging.Enabled(logging.LevelDebug) {
 		logging.Log(logging.LevelDebug, logging.Event{Action: logging.Clear, Backend: c.Name})
 	}
 	return nil
+}
+
+// clearPrefix returns what the keys begin with that Clear removes. The keys of groups don't: what was in a group
+// is gone, so that it doesn't matter what its generation is.
+func (c *Store) clearPrefix() string {
+	if c.KeyPrefix == "" || c.KeyFunction != nil {
+		return ""
+	}
+	return c.KeyPrefix + ":"
 }
 
 // target returns the variable that into points at.

@@ -68,24 +68,19 @@ func New(config Config) *Store {
 	if c.KeyFunction == nil {
 		c.head = head(c.KeyPrefix, c.Version)
 	}
-	if h, ok := c.Engine.(engine.LiveHolder); ok {
-		c.live = h.HoldsLive()
-		c.living, _ = c.Engine.(engine.Sighter)
+	traits := c.Engine.Traits()
+	c.live, c.timed, c.discards = traits.HoldsLive, traits.KeepsTime, traits.Discards
+	if c.live {
+		c.living, _ = engine.As[engine.Sighter](c.Engine)
 	}
 	c.sealer = entry.Sealer{Live: c.live, CompressAbove: c.CompressAbove}
 	if c.StoreLater && !c.live {
 		c.later = make(chan struct{}, maxLater)
 	}
-	if t, ok := c.Engine.(engine.Timed); ok {
-		c.timed = t.KeepsTime()
-	}
-	c.each, _ = c.Engine.(engine.EachGetter)
-	if d, ok := c.Engine.(engine.Discarder); ok {
-		c.discards = d.Discards()
-	}
 	c.flights.Remote, c.flights.Lease, c.flights.Idle = !c.live && !c.discards, c.Lease, func() { c.shut() }
+	c.each, _ = engine.As[engine.EachGetter](c.Engine)
 	c.answered.Store(int64(time.Since(epoch)))
-	if k, ok := c.Engine.(engine.KeyChecker); ok {
+	if k, ok := engine.As[engine.KeyChecker](c.Engine); ok {
 		c.checkKey = k.CheckKey
 	}
 	return c
@@ -101,7 +96,7 @@ func (c *Store) Holds(t *Task) error {
 
 // Servers returns what is known of each server of the engine, without asking it; nil if it has none.
 func (c *Store) Servers() []engine.Server {
-	if e, ok := c.Engine.(engine.ServerEngine); ok {
+	if e, ok := engine.As[engine.ServerEngine](c.Engine); ok {
 		return e.Servers()
 	}
 	return nil
@@ -109,7 +104,7 @@ func (c *Store) Servers() []engine.Server {
 
 // Health asks each server of the engine at once whether it answers. It returns by address nil or what is wrong.
 func (c *Store) Health(ctx context.Context) map[string]error {
-	if e, ok := c.Engine.(engine.ServerEngine); ok {
+	if e, ok := engine.As[engine.ServerEngine](c.Engine); ok {
 		return e.Ping(ctx)
 	}
 	return nil
@@ -118,7 +113,7 @@ func (c *Store) Health(ctx context.Context) map[string]error {
 // replayDelete has a key removed later, which could not be removed, or given a group's new generation, for
 // that err, if the engine does so.
 func (c *Store) replayDelete(stored string, err error) error {
-	if r, ok := c.Engine.(engine.Replayer); ok && r.ReplayDelete(stored) {
+	if r, ok := engine.As[engine.Replayer](c.Engine); ok && r.ReplayDelete(stored) {
 		return fmt.Errorf("%w: %w", cacheutils.ErrQueued, err)
 	}
 	return err

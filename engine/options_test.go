@@ -1,4 +1,4 @@
-package options_test
+package engine_test
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/internal/options"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // asked are the options of the engine in these tests.
@@ -23,18 +23,18 @@ type asked struct {
 }
 
 func read(given map[string]any) (asked, error) {
-	r := options.Read("toy", given)
+	r := engine.ReadOptions("toy", given)
 	a := asked{
 		Int:      r.Int("number", 7),
-		Positive: r.Positive("positive", 8),
-		Duration: r.Duration("duration", time.Second),
+		Positive: r.PositiveInt("positive", 8),
+		Duration: r.PositiveDuration("duration", time.Second),
 		Bool:     r.Bool("bool", true),
 		String:   r.String("string", "s"),
 	}
 	return a, r.Err()
 }
 
-func TestRead(t *testing.T) {
+func TestReadOptions(t *testing.T) {
 	defaults := asked{7, 8, time.Second, true, "s"}
 	with := func(change func(*asked)) asked { a := defaults; change(&a); return a }
 	tests := []struct {
@@ -102,7 +102,7 @@ func TestWrong(t *testing.T) {
 			}
 		})
 	}
-	if err := options.Read("toy", map[string]any{"a": 1}).Err(); err == nil || !strings.Contains(err.Error(), "it has none") {
+	if err := engine.ReadOptions("toy", map[string]any{"a": 1}).Err(); err == nil || !strings.Contains(err.Error(), "it has none") {
 		t.Errorf("an engine without options: %v", err)
 	}
 }

@@ -1,34 +1,44 @@
-package engine
+package backends
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
-// djangoBackends are Django's own names of backends, so that a CACHES setting can be used as
-// it is.
-var djangoBackends = map[string]string{
-	"django.core.cache.backends.dummy.DummyCache":          "dummy",
-	"django.core.cache.backends.locmem.LocMemCache":        "locmem",
-	"django.core.cache.backends.memcached.MemcachedCache":  "memcached",
-	"django.core.cache.backends.memcached.PyLibMCCache":    "memcached",
-	"django.core.cache.backends.memcached.PyMemcacheCache": "memcached",
-	"cache_utils.group_backend.CacheClass":                 "group",
-	"django_cache_utils.group_backend.CacheClass":          "group",
+// UnmarshalJSON reads an object with the settings of each backend, under Django's names: see
+// Settings. An error names the backend and the setting.
+func (c *Config) UnmarshalJSON(data []byte) error {
+	var byName map[string]json.RawMessage
+	if err := json.Unmarshal(data, &byName); err != nil {
+		return fmt.Errorf("%w: backends are an object by their names: %w", cacheutils.ErrConfig, err)
+	}
+	*c = make(Config, len(byName))
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		var s Settings
+		if err := json.Unmarshal(byName[name], &s); err != nil {
+			return errtext.Wrap(err, "backend %q", name)
+		}
+		(*c)[name] = s
+	}
+	return nil
 }
 
 // UnmarshalJSON reads settings under Django's names: BACKEND, LOCATION (a list, or one
 // string split at ';' or ','), TIMEOUT (seconds, as a number or text, or "1h30m"; null never
 // expires), KEY_PREFIX, VERSION (a number or text) and OPTIONS. BACKEND may be one of
-// Django's class paths. A TIMEOUT that is none of these counts as not given, as in Django,
+// Django's class paths; OPTIONS are then Django's, or the engine's own, and those of Django's that mean nothing
+// here are left out and logged. A TIMEOUT that is none of these counts as not given, as in Django,
 // and is logged. Any other wrong value and any other name are an error that names it.
 func (s *Settings) UnmarshalJSON(data []byte) error {
 	var fields map[string]json.RawMessage
@@ -41,19 +51,14 @@ func (s *Settings) UnmarshalJSON(data []byte) error {
 			return fmt.Errorf("%w: %s: %w", cacheutils.ErrConfig, name, err)
 		}
 	}
+	*s = s.translated()
 	return nil
 }
 
 func (s *Settings) unmarshalField(name string, value json.RawMessage) error {
 	switch name {
 	case "BACKEND":
-		if err := json.Unmarshal(value, &s.Backend); err != nil {
-			return err
-		}
-		if b, ok := djangoBackends[s.Backend]; ok {
-			s.Backend = b
-		}
-		return nil
+		return json.Unmarshal(value, &s.Backend)
 	case "LOCATION":
 		return s.unmarshalLocation(value)
 	case "TIMEOUT":
@@ -85,12 +90,12 @@ func (s *Settings) unmarshalLocation(value json.RawMessage) error {
 	if err := json.Unmarshal(value, &text); err != nil {
 		return fmt.Errorf("use a list of texts or one text: %w", err)
 	}
-	s.Location = SplitLocation(text)
+	s.Location = splitLocation(text)
 	return nil
 }
 
-// SplitLocation splits a list of locations at ';' and ','.
-func SplitLocation(text string) []string {
+// splitLocation splits a list of locations at ';' and ','.
+func splitLocation(text string) []string {
 	var list []string
 	for _, l := range strings.FieldsFunc(text, func(r rune) bool { return r == ';' || r == ',' }) {
 		if l = strings.TrimSpace(l); l != "" {
@@ -109,7 +114,7 @@ func (s *Settings) unmarshalTimeout(value json.RawMessage) {
 	if unquoted, err := strconv.Unquote(text); err == nil {
 		text = strings.TrimSpace(unquoted)
 	}
-	if d, ok := ParseTimeout(text); ok {
+	if d, ok := parseTimeout(text); ok {
 		s.Timeout = d
 		return
 	}
@@ -119,10 +124,10 @@ func (s *Settings) unmarshalTimeout(value json.RawMessage) {
 	})
 }
 
-// ParseTimeout reads a number of seconds, or a Go duration such as 1h30m, as Settings have
+// parseTimeout reads a number of seconds, or a Go duration such as 1h30m, as Settings have
 // it: 0 becomes negative, since entries that live no time are not stored. Seconds that a
 // Duration can't hold are Forever.
-func ParseTimeout(text string) (d time.Duration, ok bool) {
+func parseTimeout(text string) (d time.Duration, ok bool) {
 	d, ok = parseDuration(text)
 	if ok && d == 0 {
 		d = -1

@@ -1,14 +1,4 @@
-// Package options reads the options of an engine: values by name that come from Go code,
-// from JSON or from the query of a URL.
-//
-//	r := options.Read("locmem", s.Options)
-//	entries := r.Int("max_entries", 100_000)
-//	if err := r.Err(); err != nil {
-//		return nil, err
-//	}
-//
-// Names are matched whatever their case, so that Django's MAX_ENTRIES is max_entries.
-package options
+package engine
 
 import (
 	"errors"
@@ -23,46 +13,56 @@ import (
 	"github.com/cacheutils/cacheutils"
 )
 
-// A Reader hands out options one by one and remembers what was wrong with them. It is used
-// by one goroutine.
-type Reader struct {
+// An OptionReader reads the options of an engine, values by name that come from Go code, from JSON or from
+// the query of a URL, and remembers what was wrong with them:
+//
+//	r := engine.ReadOptions("shelf", s.Options)
+//	entries := r.PositiveInt("max_entries", 100_000)
+//	if err := r.Err(); err != nil {
+//		return nil, err
+//	}
+//
+// Names match whatever their case, so that Django's MAX_ENTRIES is max_entries. An option that is wrong has its
+// default, and Err says what is wrong. An OptionReader is used by one goroutine.
+type OptionReader struct {
 	engine string
 	given  map[string]any
-	asked  []string // the options there are, as they were asked for
-	wrong  []error
+	known  []string // the options there are, as they were read
+	faults []error
 }
 
-// Read returns a Reader of the options given to engine, whose name the errors begin with.
-func Read(engine string, given map[string]any) *Reader {
-	return &Reader{engine: engine, given: given}
+// ReadOptions returns a reader of the options that the engine of that name was given, which may be nil. Errors name
+// the engine.
+func ReadOptions(engine string, given map[string]any) *OptionReader {
+	return &OptionReader{engine: engine, given: given}
 }
 
-// Given tells whether the option was given. It counts as asking for it.
-func (r *Reader) Given(name string) bool {
+// Given reports whether the option was given. That counts as reading it.
+func (r *OptionReader) Given(name string) bool {
 	_, ok := r.lookup(name)
 	return ok
 }
 
-// Value returns the option as it was given.
-func (r *Reader) Value(name string) (value any, ok bool) { return r.lookup(name) }
+// Value returns the option as it was given, and whether it was.
+func (r *OptionReader) Value(name string) (value any, ok bool) { return r.lookup(name) }
 
 // String returns the option, or def when it isn't given.
-func (r *Reader) String(name, def string) string {
+func (r *OptionReader) String(name, def string) string {
 	value, ok := r.lookup(name)
 	if !ok {
 		return def
 	}
 	s, ok := value.(string)
 	if !ok {
-		r.refuse(name, value, "a string")
+		r.reject(name, value, "a string")
 		return def
 	}
 	return s
 }
 
-// Bool returns the option, or def when it isn't given. Beside a bool it may be one of the
+// Bool returns the option, or def when it isn't given. Besides a bool it may be one of the
 // strings "true", "false", "1" and "0", in any case.
-func (r *Reader) Bool(name string, def bool) bool {
+func (r *OptionReader) Bool(name string, def bool) bool {
 	value, ok := r.lookup(name)
 	if !ok {
 		return def
@@ -78,93 +78,93 @@ func (r *Reader) Bool(name string, def bool) bool {
 			return false
 		}
 	}
-	r.refuse(name, value, "true or false")
+	r.reject(name, value, "true or false")
 	return def
 }
 
-// Int returns the option, or def when it isn't given. Beside Go's integers it may be a float
+// Int returns the option, or def when it isn't given. Besides Go's integers it may be a float
 // without a fraction, as JSON's numbers are, or a string with a decimal integer.
-func (r *Reader) Int(name string, def int) int {
+func (r *OptionReader) Int(name string, def int) int {
 	return r.integer(name, def, math.MinInt, "an integer")
 }
 
-// Positive is Int for options that have to be at least 1.
-func (r *Reader) Positive(name string, def int) int {
+// PositiveInt is Int for options that have to be at least 1.
+func (r *OptionReader) PositiveInt(name string, def int) int {
 	return r.integer(name, def, 1, "an integer above 0")
 }
 
 // NonNegativeInt is Int for options that have to be at least 0.
-func (r *Reader) NonNegativeInt(name string, def int) int {
+func (r *OptionReader) NonNegativeInt(name string, def int) int {
 	return r.integer(name, def, 0, "an integer from 0")
 }
 
-func (r *Reader) integer(name string, def, least int, wanted string) int {
+func (r *OptionReader) integer(name string, def, least int, wanted string) int {
 	value, ok := r.lookup(name)
 	if !ok {
 		return def
 	}
 	n, ok := asInt(value)
 	if !ok || n < least {
-		r.refuse(name, value, wanted)
+		r.reject(name, value, wanted)
 		return def
 	}
 	return n
 }
 
-// Duration returns the option, or def when it isn't given. It has to be above 0: a
+// PositiveDuration returns the option, or def when it isn't given. It has to be above 0: a
 // time.Duration, a number of seconds, or a string with either of them, "1.5" or "1500ms".
-func (r *Reader) Duration(name string, def time.Duration) time.Duration {
+func (r *OptionReader) PositiveDuration(name string, def time.Duration) time.Duration {
 	value, ok := r.lookup(name)
 	if !ok {
 		return def
 	}
 	d, ok := asDuration(value)
 	if !ok || d <= 0 {
-		r.refuse(name, value, `a duration above 0: a time.Duration, seconds as a number, or text such as "250ms"`)
+		r.reject(name, value, `a duration above 0: a time.Duration, seconds as a number, or text such as "250ms"`)
 		return def
 	}
 	return d
 }
 
-// NonNegative is Duration for options that may be 0 as well.
-func (r *Reader) NonNegative(name string, def time.Duration) time.Duration {
+// NonNegativeDuration is PositiveDuration for options that may be 0 as well.
+func (r *OptionReader) NonNegativeDuration(name string, def time.Duration) time.Duration {
 	value, ok := r.lookup(name)
 	if !ok {
 		return def
 	}
 	d, ok := asDuration(value)
 	if !ok || d < 0 {
-		r.refuse(name, value, `a duration: a time.Duration, seconds as a number, or text such as "250ms"`)
+		r.reject(name, value, `a duration: a time.Duration, seconds as a number, or text such as "250ms"`)
 		return def
 	}
 	return d
 }
 
-// Err returns nil if every option given was asked for and had the right type. Otherwise the
-// error matches cacheutils.ErrConfig and tells everything that is wrong, with the names of
+// Err returns nil if every option given was read and had the right type. Otherwise the
+// error matches cacheutils.ErrConfig and says everything that is wrong, with the names of
 // the options there are.
-func (r *Reader) Err() error {
-	wrong := slices.Clone(r.wrong)
+func (r *OptionReader) Err() error {
+	faults := slices.Clone(r.faults)
 	for _, name := range slices.Sorted(maps.Keys(r.given)) {
-		if !slices.ContainsFunc(r.asked, func(asked string) bool { return strings.EqualFold(asked, name) }) {
-			wrong = append(wrong, fmt.Errorf("%w: %s has no option %s", cacheutils.ErrConfig, r.engine, name))
+		if !slices.ContainsFunc(r.known, func(known string) bool { return strings.EqualFold(known, name) }) {
+			faults = append(faults, fmt.Errorf("%w: %s has no option %s", cacheutils.ErrConfig, r.engine, name))
 		}
 	}
-	if len(wrong) == 0 {
+	if len(faults) == 0 {
 		return nil
 	}
 	there := "it has none"
-	if len(r.asked) > 0 {
-		slices.Sort(r.asked)
-		there = "its options are " + strings.Join(slices.Compact(r.asked), ", ")
+	if len(r.known) > 0 {
+		slices.Sort(r.known)
+		there = "its options are " + strings.Join(slices.Compact(r.known), ", ")
 	}
-	return fmt.Errorf("%w; %s", errors.Join(wrong...), there)
+	return fmt.Errorf("%w; %s", errors.Join(faults...), there)
 }
 
 // lookup finds the option under any spelling. Two spellings of one option are an error.
-func (r *Reader) lookup(name string) (any, bool) {
-	if !slices.Contains(r.asked, name) {
-		r.asked = append(r.asked, name)
+func (r *OptionReader) lookup(name string) (any, bool) {
+	if !slices.Contains(r.known, name) {
+		r.known = append(r.known, name)
 	}
 	var value any
 	var found []string
@@ -175,15 +175,15 @@ func (r *Reader) lookup(name string) (any, bool) {
 		}
 	}
 	if len(found) > 1 {
-		r.wrong = append(r.wrong, fmt.Errorf("%w: %s has one option under two names, %s",
+		r.faults = append(r.faults, fmt.Errorf("%w: %s has one option under two names, %s",
 			cacheutils.ErrConfig, r.engine, strings.Join(found, " and ")))
 		return nil, false
 	}
 	return value, len(found) == 1
 }
 
-func (r *Reader) refuse(name string, value any, wanted string) {
-	r.wrong = append(r.wrong, fmt.Errorf("%w: %s option %s is %s; it has to be %s",
+func (r *OptionReader) reject(name string, value any, wanted string) {
+	r.faults = append(r.faults, fmt.Errorf("%w: %s option %s is %s; it has to be %s",
 		cacheutils.ErrConfig, r.engine, name, describe(value), wanted))
 }
 
@@ -254,7 +254,7 @@ func asDuration(value any) (time.Duration, bool) {
 	return seconds(float64(n))
 }
 
-// seconds refuses what no time.Duration can hold, NaN included.
+// seconds rejects what no time.Duration can hold, NaN included.
 func seconds(f float64) (time.Duration, bool) {
 	ns := math.Round(f * float64(time.Second))
 	if !(math.Abs(ns) < math.MaxInt64) {

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// A Wrapper is an engine around another one, such as one that counts or logs what is done. As
+// finds the parts that carry no data in the engine inside, unless the wrapper has them itself.
+//
+// A wrapper that isn't one, or that has no Unwrap, hides all optional parts of the engine inside. Around
+// memcached: nobody can ping its servers or list them, keys that it can't take are found out only when it
+// refuses them, and no invalidation waits for a server to be back. Traits aren't parts: a wrapper that embeds
+// an Engine has those of that one, and has a method Traits of its own where that isn't right.
+type Wrapper interface {
+	Engine
+
+	// Unwrap returns the engine inside. It always returns the same one.
+	Unwrap() Engine
+}
+
+// As returns e as a T, which is the type of an optional part, and whether it is one. For the parts that carry no
+// data (ServerEngine, Replayer and KeyChecker) it also asks the engines that e is wrapped around, from
+// the outside in: see [Wrapper]. The parts that read and write items (EachGetter, Sighter) a wrapper has
+// to have itself, since around it they would bypass what it does.
+func As[T any](e Engine) (part T, ok bool) {
+	for e != nil {
+		if part, ok = e.(T); ok {
+			return part, true
+		}
+		w, wraps := e.(Wrapper)
+		if !wraps || carriesData[T]() {
+			break
+		}
+		e = w.Unwrap()
+	}
+	return part, false
+}
+
+// carriesData reports whether T is not one of the parts that As looks for inside a wrapper.
+func carriesData[T any]() bool {
+	switch any((*T)(nil)).(type) {
+	case *ServerEngine, *Replayer, *KeyChecker:
+		return false
+	default:
+		return true
+	}
+}
+
+// A KeyChecker is an engine that can't take every key. CheckKey returns an error that
+// matches cacheutils.ErrInvalidKey and names the key and what is wrong with it; the
+// caller then doesn't use the key. A wrapper that changes keys has a CheckKey of its own.
+type KeyChecker interface {
+	CheckKey(key string) error
+}
+
+// An EachGetter is an engine whose multi-get can do without a map, which costs a part of what a hit
+// does.
+type EachGetter interface {
+	// GetEach is GetMany that calls each, never twice at the same time, for those items that
+	// there are, with the index of their key. A key that is given twice may be given an item
+	// twice. While each runs the engine may hold what others wait for: it only notes the item. It isn't
+	// called any more once GetEach has returned.
+	GetEach(ctx context.Context, keys []string, each func(i int, item Item)) error
+}
+
+// A Sighter is an engine with the trait HoldsLive that shows and swaps live values without the items
+// around them.
+type Sighter interface {
+	// GetLive returns the live value under key, if it is one, and reports whether there is an item. It
+	// may have none where Get has an item that takes longer to find. It does not retain key.
+	GetLive(key string) (live any, there bool)
+
+	// SwapLive is CompareAndSwap for an item of which is known what live value it has: old, which is a
+	// pointer.
+	SwapLive(ctx context.Context, key string, old any, item Item, timeout time.Duration) (bool, error)
+
+	// Sight returns a sight of the item under key, or nil if there is none or it has no live
+	// value. It does not retain key.
+	Sight(key string) Sight
+}
+
+// A Sight is of one item. Live reports the value while the item is current, without a lookup of its
+// key. A Sight doesn't keep the item in memory. An engine that drops items which are not
+// used takes calls of Live into account, as it does lookups.
+type Sight interface {
+	// Live returns the item's live value as long as a lookup would have found that, and nil ever
+	// after. It ends before what replaces the item can be seen.
+	Live() any
+}
