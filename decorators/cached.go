@@ -2,9 +2,7 @@ package decorators
 
 import (
 	"context"
-	"fmt"
 	"reflect"
-	"runtime"
 	"slices"
 
 	"github.com/cacheutils/cacheutils/internal/store"
@@ -68,8 +66,7 @@ import (
 // known (see Key), when a parameter's type can't be in a key, when a result's type can't be
 // encoded exactly, or when an option doesn't fit.
 func Cached[F any](fn F, opts ...Option) (F, *Handle[F]) {
-	_, file, line, _ := runtime.Caller(1)
-	p := newPlan(reflect.ValueOf(fn), fmt.Sprintf("%s:%d", file, line), opts)
+	p := newPlan(newFunction(reflect.ValueOf(fn), nil, callerLocation(1), opts))
 	h := &Handle[F]{
 		ForceRecalc:  makeFunc[F](p, p.forceRecalc),
 		RequireCache: makeFunc[F](p, p.requireCache),
@@ -140,7 +137,7 @@ func (p *plan) computation(values []reflect.Value, ours bool) func(context.Conte
 		}
 		results := callWith(p.fn, arguments)
 		r := p.judge(p.box(results), p.failure(results))
-		if p.copies && !ours {
+		if p.mutable && !ours {
 			a := p.ofValues(values)
 			r.Rekey = p.rekey(&a)
 		}

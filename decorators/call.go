@@ -18,20 +18,20 @@ import (
 
 // look returns the box of the results for the arguments, or the miss, or an error if the cache
 // can't be asked. What it returns may be others' too: copy it, don't change it.
-func (p *plan) look(ctx context.Context, values []reflect.Value, fields unsafe.Pointer) (box any, miss *store.Miss, err error) {
+func (p *plan) look(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
 	cache, err := p.backend.store()
 	if err != nil {
 		return nil, nil, fmt.Errorf("decorators: %s: %w", p.name, err)
 	}
 	var r raw
 	var mine *slot // nil: there is none for these arguments
-	if recent := p.recentIn(cache); recent != nil && r.read(p.params, values, fields) {
+	if recent := p.recentIn(cache); recent != nil && r.read(p.params, values, pointer) {
 		mine = recent.slot(&r)
 		if box := mine.recall(orBackground(ctx), &r, p.task); box != nil {
 			return box, nil, nil
 		}
 	}
-	a := &arguments{ctx, values, fields}
+	a := &arguments{ctx, values, pointer}
 	buf := buffers.Get().(*[]byte)
 	*buf, err = p.appendKey(cache.AppendHead((*buf)[:0]), a)
 	if err == nil {

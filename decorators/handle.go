@@ -128,9 +128,9 @@ func (p *plan) variadic(args []any, fixed int) (reflect.Value, error) {
 
 func (p *plan) resultValues(results []any) ([]reflect.Value, error) {
 	t := p.typ
-	if len(results) != p.values {
+	if len(results) != p.numResults {
 		return nil, fmt.Errorf("decorators: %w: %s has the results (%s), got %d",
-			cacheutils.ErrArguments, p.name, typeList(t.Out, p.values), len(results))
+			cacheutils.ErrArguments, p.name, typeList(t.Out, p.numResults), len(results))
 	}
 	values := make([]reflect.Value, len(results))
 	for i, result := range results {
@@ -147,30 +147,6 @@ func (p *plan) resultValues(results []any) ([]reflect.Value, error) {
 func (p *plan) wrongArgument(i int, arg any, want reflect.Type) error {
 	return fmt.Errorf("decorators: %w: argument %d of %s is a %s, got %T; it takes %s",
 		cacheutils.ErrArguments, i+1, p.name, want, arg, p.takes())
-}
-
-// takes describes the parameters: "(context.Context, int64, ...string)".
-func (p *plan) takes() string {
-	t := p.typ
-	if !t.IsVariadic() {
-		return "(" + typeList(t.In, t.NumIn()) + ")"
-	}
-	fixed := typeList(t.In, t.NumIn()-1)
-	if fixed != "" {
-		fixed += ", "
-	}
-	return "(" + fixed + "..." + t.In(t.NumIn()-1).Elem().String() + ")"
-}
-
-func typeList(at func(int) reflect.Type, n int) string {
-	var list string
-	for i := range n {
-		if i > 0 {
-			list += ", "
-		}
-		list += at(i).String()
-	}
-	return list
 }
 
 // convert returns arg as a value of type t. As in a call, nil goes for anything that can be

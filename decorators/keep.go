@@ -13,15 +13,22 @@ import (
 // the function is given copies. Of what can't be copied, a service mostly, the key is made once more before a result is
 // stored for which its caller has not waited: if it is another one, the result is for other arguments.
 
-// planKeep finds out which arguments can be changed by who has given them.
-func (p *plan) planKeep(o *options) {
-	counts := make([]bool, p.typ.NumIn())
-	for i := range p.params {
-		counts[p.params[i].index] = !p.params[i].dynamicType
+// A copyPlan is which arguments are copied for a computation that may run longer than the call.
+type copyPlan struct {
+	copied   []copiedParam
+	uncopied bool // an argument that counts in the key can be changed by its caller, and not copied
+	mutable  bool // one can be changed by its caller
+}
+
+// newCopyPlan finds out which arguments can be changed by their caller.
+func newCopyPlan(k *keyPlan) (p copyPlan) {
+	counts := make([]bool, k.typ.NumIn())
+	for i := range k.params {
+		counts[k.params[i].index] = !k.params[i].dynamicType
 	}
 	for i := range counts {
-		in := p.typ.In(i)
-		if in == contextType || o.ignored[in] || !counts[i] && i != p.kwargsIndex && !p.keyOf.IsValid() {
+		in := k.typ.In(i)
+		if in == contextType || k.options.ignored[in] || !counts[i] && i != k.kwargsIndex && !k.keyOf.IsValid() {
 			continue
 		}
 		// With KeyOf nobody knows what a pointer is to: a value, or a service that is to stay itself.
@@ -31,10 +38,11 @@ func (p *plan) planKeep(o *options) {
 		case t.Err() == nil && isValue:
 			p.copied = append(p.copied, copiedParam{i, t})
 		default:
-			p.changes = true
+			p.uncopied = true
 		}
 	}
-	p.copies = p.changes || len(p.copied) > 0
+	p.mutable = p.uncopied || len(p.copied) > 0
+	return p
 }
 
 // A copiedParam is a parameter whose arguments are copied.
@@ -49,10 +57,10 @@ func outlasts(ctx context.Context) bool { return ctx != nil && ctx.Done() != nil
 // keepValues returns copies of arguments, as far as they are needed and there can be any, and whether none of
 // them can be changed by the caller.
 func (p *plan) keepValues(values []reflect.Value) (kept []reflect.Value, ours bool) {
-	if !p.copies {
+	if !p.mutable {
 		return values, true
 	}
-	kept, ours = append([]reflect.Value(nil), values...), !p.changes
+	kept, ours = append([]reflect.Value(nil), values...), !p.uncopied
 	for _, c := range p.copied {
 		box := reflect.New(c.typ.Type())
 		box.Elem().Set(values[c.index])
@@ -66,12 +74,12 @@ func (p *plan) keepValues(values []reflect.Value) (kept []reflect.Value, ours bo
 }
 
 // keepFields is keepValues for the arguments of a typed call, in their place.
-func (p *plan) keepFields(fields unsafe.Pointer) (ours bool) {
-	if !p.copies {
+func (p *plan) keepFields(pointer unsafe.Pointer) (ours bool) {
+	if !p.mutable {
 		return true
 	}
-	ours = !p.changes
-	all := reflect.NewAt(p.fields, fields).Elem()
+	ours = !p.uncopied
+	all := reflect.NewAt(p.argsType, pointer).Elem()
 	for _, c := range p.copied {
 		field := all.Field(c.index - 1)
 		if copied, ok := copyOf(c.typ, field.Addr()); ok {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -37,10 +36,9 @@ import (
 // Options whose functions take the decorated function's parameters or results are given one key
 // and one result: GroupsOf(func(ctx context.Context, id int64) []string {...}).
 func CachedMany[K comparable, V any](fn func(context.Context, []K) (map[K]V, error), opts ...Option) (func(context.Context, []K) (map[K]V, error), *HandleMany[K, V]) {
-	_, file, line, _ := runtime.Caller(1)
-	p := newPlanAs(reflect.ValueOf(fn), reflect.TypeFor[func(context.Context, K) (V, error)](), fmt.Sprintf("%s:%d", file, line), opts)
-	p.planFields(reflect.TypeFor[args1[K]]())
-	p.task.Many = true
+	one := reflect.TypeFor[func(context.Context, K) (V, error)]()
+	p := newPlan(newFunction(reflect.ValueOf(fn), one, callerLocation(1), opts))
+	p.layOut(reflect.TypeFor[args1[K]]())
 	m := &many[K, V]{typed: &typed[args1[K], V]{plan: p}, fn: fn}
 	return m.call, &HandleMany[K, V]{Original: fn, many: m}
 }
@@ -118,7 +116,7 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 // keep returns keys that the caller can't change.
 func (m *many[K, V]) keep(keys []K) []K {
 	kept := slices.Clone(keys)
-	if m.copies {
+	if m.mutable {
 		for i, key := range kept {
 			a := args1[K]{key}
 			m.keepFields(unsafe.Pointer(&a))
@@ -316,10 +314,10 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing) (*stor
 // argument makes a the arguments for one key, in the place of those for another, if nobody may have
 // kept a pointer to these.
 func (m *many[K, V]) argument(a *arguments, ctx context.Context, key K) {
-	if a.fields == nil || !m.inPlace {
-		a.ctx, a.fields = ctx, unsafe.Pointer(new(args1[K]))
+	if a.pointer == nil || !m.inPlace {
+		a.ctx, a.pointer = ctx, unsafe.Pointer(new(args1[K]))
 	}
-	(*args1[K])(a.fields).A = key
+	(*args1[K])(a.pointer).A = key
 }
 
 // computation returns what runs the function for some of keys and says what is to be done with
@@ -339,7 +337,7 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K) store.ComputeMan
 			if answer, ok := answers[key]; ok {
 				results[i] = m.judge(&answer, err)
 			} else {
-				results[i] = store.Result{Err: err, Absent: err == nil, Timeout: m.jittered(m.absent)}
+				results[i] = store.Result{Err: err, Absent: err == nil, Timeout: m.absentTimeout()}
 			}
 		}
 		return results

@@ -270,7 +270,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"nil":                     {"takes a function", func() { decorators.Cached[any](nil) }},
 		"nil func":                {"takes a function", func() { decorators.Cached(nilFunc) }},
-		"not a func":              {"got a int", func() { decorators.Cached(3) }},
+		"not a func":              {"got a value of type int", func() { decorators.Cached(3) }},
 		"no results":              {"returns nothing", func() { decorators.Cached(nothing) }},
 		"decorated function":      {"give it one with Key", func() { decorators.Cached(decorated) }},
 		"chan parameter":          {"Ignore[chan int]", func() { decorators.Cached(takesChan) }},

@@ -2,9 +2,7 @@ package decorators
 
 import (
 	"context"
-	"fmt"
 	"reflect"
-	"runtime"
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils/internal/store"
@@ -19,9 +17,8 @@ type typed[A, R any] struct {
 
 // newTyped is for the functions that users call, whose own callers it names.
 func newTyped[A, R any](fn any, run func(context.Context, A) (R, error), opts []Option) *typed[A, R] {
-	_, file, line, _ := runtime.Caller(2)
-	p := newPlan(reflect.ValueOf(fn), fmt.Sprintf("%s:%d", file, line), opts)
-	p.planFields(reflect.TypeFor[A]())
+	p := newPlan(newFunction(reflect.ValueOf(fn), nil, callerLocation(2), opts))
+	p.layOut(reflect.TypeFor[A]())
 	return &typed[A, R]{p, run}
 }
 
@@ -45,7 +42,7 @@ func (t *typed[A, R]) miss(ctx context.Context, args A, miss *store.Miss, err er
 }
 
 func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
-	a := arguments{ctx: ctx, fields: unsafe.Pointer(&args)}
+	a := arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}
 	given, ours := args, false
 	if outlasts(ctx) {
 		ours = t.keepFields(unsafe.Pointer(&given))
@@ -58,21 +55,21 @@ func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
 }
 
 func (t *typed[A, R]) requireCache(ctx context.Context, args A) (R, error) {
-	a := arguments{ctx: ctx, fields: unsafe.Pointer(&args)}
+	a := arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}
 	box, err := t.cached(&a)
 	return t.results(store.Result{Value: box, Err: err})
 }
 
 func (t *typed[A, R]) invalidateFor(ctx context.Context, args A) error {
-	return t.invalidate(&arguments{ctx: ctx, fields: unsafe.Pointer(&args)})
+	return t.invalidate(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)})
 }
 
 func (t *typed[A, R]) keyFor(args A) (string, error) {
-	return t.cacheKey(&arguments{ctx: context.Background(), fields: unsafe.Pointer(&args)})
+	return t.cacheKey(&arguments{ctx: context.Background(), pointer: unsafe.Pointer(&args)})
 }
 
 func (t *typed[A, R]) setFor(ctx context.Context, args A, result R) error {
-	return t.set(&arguments{ctx: ctx, fields: unsafe.Pointer(&args)}, &result)
+	return t.set(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}, &result)
 }
 
 // computation returns what runs the function for the arguments of a call under ctx. ours says that the caller
@@ -84,8 +81,8 @@ func (t *typed[A, R]) computation(ctx context.Context, args A, ours bool) func(c
 		}
 		r, err := t.run(working, args)
 		result := t.judge(&r, err)
-		if t.copies && !ours {
-			result.Rekey = t.rekey(&arguments{ctx: ctx, fields: unsafe.Pointer(&args)})
+		if t.mutable && !ours {
+			result.Rekey = t.rekey(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)})
 		}
 		return result
 	}
