@@ -84,7 +84,7 @@ func makeFunc[F any](p *plan, call func([]reflect.Value) []reflect.Value) F {
 func (p *plan) call(values []reflect.Value) []reflect.Value {
 	ctx := p.context(values)
 	for again := false; ; again = true {
-		box, miss, err := p.look(ctx, values, nil)
+		box, miss, err := p.lookup(ctx, values, nil)
 		if box != nil && again {
 			return p.unbox(box, nil)
 		}
@@ -92,13 +92,11 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 			return p.hit(box, values)
 		}
 		if err != nil {
-			return p.goRound(err, values)
+			return p.bypass(err, values)
 		}
-		given, ours := values, false
-		if miss.Refreshes() || outlasts(ctx) {
-			given, ours = p.keepValues(values)
-		}
-		if r := miss.Fetch(orBackground(ctx), p.computation(given, ours)); !r.Closed {
+		a := arguments{ctx: ctx, values: values}
+		rekey := p.keep(&a, miss)
+		if r := miss.Fetch(a.context(), p.computation(a.values, rekey)); !r.Closed {
 			return p.results(r, values)
 		}
 	}
@@ -106,13 +104,11 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 
 func (p *plan) forceRecalc(values []reflect.Value) []reflect.Value {
 	a := p.ofValues(values)
-	given, ours := values, false
-	if outlasts(a.ctx) {
-		given, ours = p.keepValues(values)
-	}
-	r, err := p.force(&a, p.computation(given, ours))
+	kept := a
+	rekey := p.keep(&kept, nil)
+	r, err := p.force(&a, p.computation(kept.values, rekey))
 	if err != nil {
-		return p.goRound(err, values)
+		return p.bypass(err, values)
 	}
 	return p.results(r, values)
 }
@@ -126,9 +122,9 @@ func (p *plan) requireCache(values []reflect.Value) []reflect.Value {
 	return p.unbox(box, nil)
 }
 
-// computation returns what runs the function and says what is to be done with its results. ours says that the
-// caller can't change the arguments.
-func (p *plan) computation(values []reflect.Value, ours bool) func(context.Context) store.Result {
+// computation returns what runs the function and says what is to be done with its results. rekey is
+// what keep returned for the arguments.
+func (p *plan) computation(values []reflect.Value, rekey func([]byte) ([]byte, error)) func(context.Context) store.Result {
 	return func(ctx context.Context) store.Result {
 		arguments := values // two flights may run it at once
 		if p.contextIndex >= 0 && !values[p.contextIndex].IsNil() {
@@ -137,16 +133,13 @@ func (p *plan) computation(values []reflect.Value, ours bool) func(context.Conte
 		}
 		results := callWith(p.fn, arguments)
 		r := p.judge(p.box(results), p.failure(results))
-		if p.mutable && !ours {
-			a := p.ofValues(values)
-			r.Rekey = p.rekey(&a)
-		}
+		r.Rekey = rekey
 		return r
 	}
 }
 
-// goRound is a call that the cache has no part in, because of err.
-func (p *plan) goRound(err error, values []reflect.Value) []reflect.Value {
+// bypass is a call without the cache, because of err.
+func (p *plan) bypass(err error, values []reflect.Value) []reflect.Value {
 	p.uncached(err)
 	return callWith(p.fn, values)
 }

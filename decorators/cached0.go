@@ -11,11 +11,15 @@ func Cached0[R any](fn func(context.Context) (R, error), opts ...Option) (func(c
 	t := newTyped(fn, run, opts)
 	return func(ctx context.Context) (R, error) {
 		args := args0{}
-		box, miss, err := t.look(ctx, nil, t.place(&args))
-		if box != nil {
+		box, miss, err := t.lookup(ctx, nil, t.pointer(&args))
+		switch {
+		case box != nil:
 			return *box.(*R), nil
+		case err != nil:
+			return t.bypass(ctx, args, err)
+		default:
+			return t.miss(ctx, args, miss)
 		}
-		return t.miss(ctx, args, miss, err)
 	}, &Handle0[R]{fn, t}
 }
 

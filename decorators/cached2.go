@@ -17,11 +17,15 @@ func Cached2[A, B, R any](fn func(context.Context, A, B) (R, error), opts ...Opt
 	t := newTyped(fn, run, opts)
 	return func(ctx context.Context, a A, b B) (R, error) {
 		args := args2[A, B]{a, b}
-		box, miss, err := t.look(ctx, nil, t.place(&args))
-		if box != nil {
+		box, miss, err := t.lookup(ctx, nil, t.pointer(&args))
+		switch {
+		case box != nil:
 			return *box.(*R), nil
+		case err != nil:
+			return t.bypass(ctx, args, err)
+		default:
+			return t.miss(ctx, args, miss)
 		}
-		return t.miss(ctx, args, miss, err)
 	}, &Handle2[A, B, R]{fn, t}
 }
 

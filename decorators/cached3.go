@@ -11,11 +11,15 @@ func Cached3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error), opts 
 	t := newTyped(fn, run, opts)
 	return func(ctx context.Context, a A, b B, c C) (R, error) {
 		args := args3[A, B, C]{a, b, c}
-		box, miss, err := t.look(ctx, nil, t.place(&args))
-		if box != nil {
+		box, miss, err := t.lookup(ctx, nil, t.pointer(&args))
+		switch {
+		case box != nil:
 			return *box.(*R), nil
+		case err != nil:
+			return t.bypass(ctx, args, err)
+		default:
+			return t.miss(ctx, args, miss)
 		}
-		return t.miss(ctx, args, miss, err)
 	}, &Handle3[A, B, C, R]{fn, t}
 }
 

@@ -16,9 +16,9 @@ import (
 // its results in the cache, and if they aren't there, goes on with the miss and a computation.
 // Results travel as a box, see results.go.
 
-// look returns the box of the results for the arguments, or the miss, or an error if the cache
+// lookup returns the box of the results for the arguments, or the miss, or an error if the cache
 // can't be asked. What it returns may be others' too: copy it, don't change it.
-func (p *plan) look(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
+func (p *plan) lookup(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
 	cache, err := p.backend.store()
 	if err != nil {
 		return nil, nil, fmt.Errorf("decorators: %s: %w", p.name, err)
@@ -111,7 +111,7 @@ func (p *plan) explicitly(a *arguments, operation func(*store.Store, store.Key) 
 	}
 }
 
-// uncached notes that a call goes round the cache, and why.
+// uncached notes that a call bypasses the cache, and why.
 func (p *plan) uncached(err error) {
 	p.task.Stats.Errors.Add(1)
 	p.task.Stats.Computations.Add(1)

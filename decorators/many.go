@@ -100,26 +100,26 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 	for {
 		cache, found, misses, err := m.lookAll(ctx, keys)
 		if err != nil {
-			return m.goRound(ctx, keys, err)
+			return m.bypass(ctx, keys, err)
 		}
 		if misses == nil {
 			return found, nil
 		}
 		results := make([]store.Result, len(keys))
-		cache.FetchMisses(orBackground(ctx), misses, results, m.computation(ctx, m.keep(keys)))
+		cache.FetchMisses(orBackground(ctx), misses, results, m.computation(ctx, m.keepKeys(keys)))
 		if !slices.ContainsFunc(results, func(r store.Result) bool { return r.Closed }) {
 			return found, m.collect(found, keys, results)
 		}
 	}
 }
 
-// keep returns keys that the caller can't change.
-func (m *many[K, V]) keep(keys []K) []K {
+// keepKeys returns keys that the caller can't change.
+func (m *many[K, V]) keepKeys(keys []K) []K {
 	kept := slices.Clone(keys)
 	if m.mutable {
 		for i, key := range kept {
 			a := args1[K]{key}
-			m.keepFields(unsafe.Pointer(&a))
+			m.copyInto(&arguments{pointer: unsafe.Pointer(&a)})
 			kept[i] = a.A
 		}
 	}
@@ -158,9 +158,9 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 		var l listing
 		cache, err := m.locateAll(ctx, keys, &l)
 		if err != nil {
-			return m.goRound(ctx, keys, err)
+			return m.bypass(ctx, keys, err)
 		}
-		results := cache.ForceMany(orBackground(ctx), l.entries, m.task, m.computation(ctx, m.keep(keys)))
+		results := cache.ForceMany(orBackground(ctx), l.entries, m.task, m.computation(ctx, m.keepKeys(keys)))
 		if !slices.ContainsFunc(results, func(r store.Result) bool { return r.Closed }) {
 			found := make(map[K]V, len(keys))
 			return found, m.collect(found, keys, results)
@@ -168,8 +168,8 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 	}
 }
 
-// goRound is a call that the cache has no part in, because of err. It returns what it would with the cache.
-func (m *many[K, V]) goRound(ctx context.Context, keys []K, err error) (map[K]V, error) {
+// bypass is a call without the cache, because of err. It returns what it would with the cache.
+func (m *many[K, V]) bypass(ctx context.Context, keys []K, err error) (map[K]V, error) {
 	m.uncached(err)
 	answers, err := m.fn(ctx, slices.Clone(keys))
 	found := make(map[K]V, len(keys))
