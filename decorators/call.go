@@ -21,7 +21,7 @@ import (
 func (p *plan) lookup(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
 	cache, err := p.backend.store()
 	if err != nil {
-		return nil, nil, fmt.Errorf("decorators: %s: %w", p.name, err)
+		return nil, nil, p.unavailable(err)
 	}
 	var r raw
 	var mine *slot // nil: there is none for these arguments
@@ -48,36 +48,39 @@ func (p *plan) lookup(ctx context.Context, values []reflect.Value, pointer unsaf
 	return box, miss, err
 }
 
-// replaced tells whether the backend is another one by now.
-func (p *plan) replaced(cache *store.Store) bool {
-	now, err := p.backend.store()
-	return err == nil && now != cache
-}
-
 // force is ForceRecalc. An error says that the cache can't be asked.
 func (p *plan) force(a *arguments, compute func(context.Context) store.Result) (r store.Result, err error) {
 	for {
-		cache, key, err := p.locate(a)
+		cache, text, err := p.locate(a)
 		if err != nil {
 			return store.Result{}, err
 		}
-		if r := cache.Force(a.context(), key, p.task, compute); !r.Closed {
+		if r := cache.Force(a.context(), p.entry(cache, text, a), p.task, compute); !r.Closed {
 			return r, nil
 		}
 	}
 }
 
-// locate returns the backend and the key for the arguments.
-func (p *plan) locate(a *arguments) (*store.Store, store.Key, error) {
-	cache, err := p.backend.store()
-	if err != nil {
-		return nil, store.Key{}, fmt.Errorf("decorators: %s: %w", p.name, err)
+// locate returns the backend and the text of the key for the arguments.
+func (p *plan) locate(a *arguments) (cache *store.Store, text string, err error) {
+	if cache, err = p.backend.store(); err != nil {
+		return nil, "", p.unavailable(err)
 	}
-	text, err := p.appendKey(cache.AppendHead(nil), a)
+	b, err := p.appendKey(cache.AppendHead(nil), a)
 	if err != nil {
-		return nil, store.Key{}, p.noKey(err)
+		return nil, "", p.noKey(err)
 	}
-	return cache, cache.KeyOf(string(text), p.groupsFor(cache, a)), nil
+	return cache, string(b), nil
+}
+
+// entry returns the key of the entry for the arguments, with the entry's groups. What only names or deletes an
+// entry does without the groups, and so without the function of GroupsOf.
+func (p *plan) entry(cache *store.Store, text string, a *arguments) store.Key {
+	return cache.KeyOf(text, p.groupsFor(cache, a))
+}
+
+func (p *plan) unavailable(err error) error {
+	return fmt.Errorf("decorators: %s: %w", p.name, err)
 }
 
 func (p *plan) noKey(err error) error {
@@ -87,8 +90,8 @@ func (p *plan) noKey(err error) error {
 // cached returns the box of what is cached for the arguments, or an error that matches
 // ErrNoCachedValue.
 func (p *plan) cached(a *arguments) (box any, err error) {
-	err = p.explicitly(a, func(cache *store.Store, key store.Key) error {
-		box, err = cache.FetchCached(a.context(), key, p.task)
+	err = p.explicitly(a, func(cache *store.Store, text string) error {
+		box, err = cache.FetchCached(a.context(), p.entry(cache, text, a), p.task)
 		return err
 	})
 	if err != nil && !errors.Is(err, cacheutils.ErrNoCachedValue) {
@@ -97,18 +100,56 @@ func (p *plan) cached(a *arguments) (box any, err error) {
 	return box, err
 }
 
-// explicitly carries out an operation on what is under the key of the arguments. A backend that is closed
-// when it is used was replaced since it was looked up, and is looked up again.
-func (p *plan) explicitly(a *arguments, operation func(*store.Store, store.Key) error) error {
+// invalidate is Handle.Invalidate.
+func (p *plan) invalidate(a *arguments) error {
+	return p.explicitly(a, func(cache *store.Store, text string) error {
+		if _, err := cache.Delete(a.context(), cache.KeyOf(text, nil)); err != nil {
+			return fmt.Errorf("decorators: invalidate %s: %w", p.name, err)
+		}
+		p.task.Stats.Invalidations.Add(1)
+		return nil
+	})
+}
+
+// cacheKey is Handle.CacheKey.
+func (p *plan) cacheKey(a *arguments) (string, error) {
+	cache, text, err := p.locate(a)
+	if err != nil {
+		return "", err
+	}
+	key := cache.KeyOf(text, nil)
+	return key.String(), nil
+}
+
+// set is Handle.Set.
+func (p *plan) set(a *arguments, box any) error {
+	timeout := p.timeoutFor(box)
+	return p.explicitly(a, func(cache *store.Store, text string) error {
+		if err := cache.Put(a.context(), p.entry(cache, text, a), p.task, box, timeout); err != nil {
+			return fmt.Errorf("decorators: set %s: %w", p.name, err)
+		}
+		return nil
+	})
+}
+
+// explicitly carries out an operation on what is under the key of the arguments, whose text it is given. A backend
+// that is closed when it is used was replaced since it was looked up, and is looked up again.
+func (p *plan) explicitly(a *arguments, operation func(cache *store.Store, text string) error) error {
 	for {
-		cache, key, err := p.locate(a)
+		cache, text, err := p.locate(a)
 		if err != nil {
 			return err
 		}
-		if err = operation(cache, key); !errors.Is(err, cacheutils.ErrClosed) || !p.replaced(cache) {
+		if err = operation(cache, text); !errors.Is(err, cacheutils.ErrClosed) || !p.replaced(cache) {
 			return err
 		}
 	}
+}
+
+// replaced reports whether the backend is another one by now.
+func (p *plan) replaced(cache *store.Store) bool {
+	now, err := p.backend.store()
+	return err == nil && now != cache
 }
 
 // uncached notes that a call bypasses the cache, and why.
@@ -120,35 +161,4 @@ func (p *plan) uncached(err error) {
 		level = logging.LevelError
 	}
 	logging.Log(level, logging.Event{Action: logging.Fault, Text: fmt.Sprintf("call %s without the cache", p.name), Err: err})
-}
-
-// invalidate is Handle.Invalidate.
-func (p *plan) invalidate(a *arguments) error {
-	return p.explicitly(a, func(cache *store.Store, key store.Key) error {
-		if _, err := cache.Delete(a.context(), key); err != nil {
-			return fmt.Errorf("decorators: invalidate %s: %w", p.name, err)
-		}
-		p.task.Stats.Invalidations.Add(1)
-		return nil
-	})
-}
-
-// cacheKey is Handle.CacheKey.
-func (p *plan) cacheKey(a *arguments) (string, error) {
-	_, key, err := p.locate(a)
-	if err != nil {
-		return "", err
-	}
-	return key.String(), nil
-}
-
-// set is Handle.Set.
-func (p *plan) set(a *arguments, box any) error {
-	timeout := p.timeoutFor(box)
-	return p.explicitly(a, func(cache *store.Store, key store.Key) error {
-		if err := cache.Put(a.context(), key, p.task, box, timeout); err != nil {
-			return fmt.Errorf("decorators: set %s: %w", p.name, err)
-		}
-		return nil
-	})
 }

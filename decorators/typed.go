@@ -71,7 +71,7 @@ func (t *typed[A, R]) invalidateFor(ctx context.Context, args A) error {
 	return t.invalidate(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)})
 }
 
-func (t *typed[A, R]) keyFor(args A) (string, error) {
+func (t *typed[A, R]) cacheKeyFor(args A) (string, error) {
 	return t.cacheKey(&arguments{ctx: context.Background(), pointer: unsafe.Pointer(&args)})
 }
 
