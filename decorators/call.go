@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 	"github.com/cacheutils/cacheutils/logging"
 )
@@ -80,11 +81,11 @@ func (p *plan) entry(cache *store.Store, text string, a *arguments) store.Key {
 }
 
 func (p *plan) unavailable(err error) error {
-	return fmt.Errorf("decorators: %s: %w", p.name, err)
+	return fmt.Errorf("decorators: %s: %w", p.name, errtext.Bare(err))
 }
 
 func (p *plan) noKey(err error) error {
-	return fmt.Errorf("decorators: the key of %s: %w", p.name, err)
+	return fmt.Errorf("decorators: the key of %s: %w", p.name, errtext.Bare(err))
 }
 
 // cached returns the box of what is cached for the arguments, or an error that matches
@@ -95,16 +96,21 @@ func (p *plan) cached(a *arguments) (box any, err error) {
 		return err
 	})
 	if err != nil && !errors.Is(err, cacheutils.ErrNoCachedValue) {
-		err = fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
+		err = noCachedValue(err)
 	}
 	return box, err
+}
+
+// noCachedValue is the error of a RequireCache that could not ask the cache, because of err.
+func noCachedValue(err error) error {
+	return fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, errtext.Bare(err))
 }
 
 // invalidate is Handle.Invalidate.
 func (p *plan) invalidate(a *arguments) error {
 	return p.explicitly(a, func(cache *store.Store, text string) error {
 		if _, err := cache.Delete(a.context(), cache.KeyOf(text, nil)); err != nil {
-			return fmt.Errorf("decorators: invalidate %s: %w", p.name, err)
+			return fmt.Errorf("decorators: invalidate %s: %w", p.name, errtext.Bare(err))
 		}
 		p.task.Stats.Invalidations.Add(1)
 		return nil
@@ -126,7 +132,7 @@ func (p *plan) set(a *arguments, box any) error {
 	timeout := p.timeoutFor(box)
 	return p.explicitly(a, func(cache *store.Store, text string) error {
 		if err := cache.Put(a.context(), p.entry(cache, text, a), p.task, box, timeout); err != nil {
-			return fmt.Errorf("decorators: set %s: %w", p.name, err)
+			return fmt.Errorf("decorators: set %s: %w", p.name, errtext.Bare(err))
 		}
 		return nil
 	})

@@ -15,7 +15,7 @@ func (p *plan) arguments(args []any) ([]reflect.Value, error) {
 		fixed--
 	}
 	if len(args) < fixed || len(args) > fixed && !t.IsVariadic() {
-		return nil, fmt.Errorf("decorators: %w: %s takes %s, got %d", cacheutils.ErrArguments, p.name, p.takes(), len(args))
+		return nil, fmt.Errorf("%w: %s takes %s, got %d", cacheutils.ErrArguments, p.name, p.takes(), len(args))
 	}
 	values := make([]reflect.Value, 0, t.NumIn())
 	for i := range fixed {
@@ -61,15 +61,15 @@ func (p *plan) variadic(args []any, fixed int) (reflect.Value, error) {
 func (p *plan) resultValues(results []any) ([]reflect.Value, error) {
 	t := p.typ
 	if len(results) != p.numResults {
-		return nil, fmt.Errorf("decorators: %w: %s has the results (%s), got %d",
+		return nil, fmt.Errorf("%w: %s has the results (%s), got %d",
 			cacheutils.ErrArguments, p.name, typeList(t.Out, p.numResults), len(results))
 	}
 	values := make([]reflect.Value, len(results))
 	for i, result := range results {
 		v, ok := convert(result, t.Out(i))
 		if !ok {
-			return nil, fmt.Errorf("decorators: %w: result %d of %s is a %s, got %T",
-				cacheutils.ErrArguments, i+1, p.name, t.Out(i), result)
+			return nil, fmt.Errorf("%w: result %d of %s has type %s, got %s",
+				cacheutils.ErrArguments, i+1, p.name, t.Out(i), typeName(result))
 		}
 		values[i] = v
 	}
@@ -77,8 +77,16 @@ func (p *plan) resultValues(results []any) ([]reflect.Value, error) {
 }
 
 func (p *plan) wrongArgument(i int, arg any, want reflect.Type) error {
-	return fmt.Errorf("decorators: %w: argument %d of %s is a %s, got %T; it takes %s",
-		cacheutils.ErrArguments, i+1, p.name, want, arg, p.takes())
+	return fmt.Errorf("%w: argument %d of %s has type %s, got %s; the function takes %s",
+		cacheutils.ErrArguments, i+1, p.name, want, typeName(arg), p.takes())
+}
+
+// typeName describes the type of what was given.
+func typeName(v any) string {
+	if v == nil {
+		return "nil"
+	}
+	return reflect.TypeOf(v).String()
 }
 
 // convert returns arg as a value of type t. As in a call, nil goes for anything that can be

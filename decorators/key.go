@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
 )
 
@@ -75,7 +76,7 @@ func (k *keyPlan) planKeyOf(attrs keyenc.Attrs) {
 		}
 		e, err := keyenc.EncoderOf(out, attrs)
 		if err != nil {
-			panicf("%s: KeyOf returns the type %s, which can't be in a key: %v", k.displayName, out, err)
+			panicf("%s: KeyOf returns the type %s, which can't be in a key: %v; return what can, a number or a text say", k.displayName, out, errtext.Bare(err))
 		}
 		k.keyParams = append(k.keyParams, param{index: i, encoder: e})
 	}

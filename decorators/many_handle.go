@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -65,7 +66,7 @@ func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error
 func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, map[K]V, error) {
 	cache, found, misses, err := m.lookAll(ctx, keys)
 	if err != nil {
-		return nil, map[K]V{}, fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
+		return nil, map[K]V{}, noCachedValue(err)
 	}
 	missing := 0
 	for i, miss := range misses {
@@ -90,14 +91,14 @@ func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, m
 	case err == nil:
 		return cache, found, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.name, missing, len(keys))
 	default:
-		return cache, found, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.name, missing, len(keys), err)
+		return cache, found, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.name, missing, len(keys), errtext.Bare(err))
 	}
 }
 
 func (m *many[K, V]) invalidateAll(ctx context.Context, keys []K) error {
 	return m.explicitly(ctx, distinct(keys), false, func(cache *store.Store, entries []store.Key) error {
 		if err := cache.DeleteMany(orBackground(ctx), entries); err != nil {
-			return fmt.Errorf("decorators: invalidate %s: %w", m.name, err)
+			return fmt.Errorf("decorators: invalidate %s: %w", m.name, errtext.Bare(err))
 		}
 		m.task.Stats.Invalidations.Add(uint64(len(entries)))
 		return nil
@@ -126,7 +127,7 @@ func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
 	return m.explicitly(ctx, keys, true, func(cache *store.Store, entries []store.Key) error {
 		err := cache.PutMany(orBackground(ctx), entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(boxes[i]) })
 		if err != nil {
-			return fmt.Errorf("decorators: set %s: %w", m.name, err)
+			return fmt.Errorf("decorators: set %s: %w", m.name, errtext.Bare(err))
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
 )
 
@@ -100,7 +101,7 @@ func (k *keyPlan) encoder(i int, t reflect.Type, attrs keyenc.Attrs) *keyenc.Enc
 	e, err := keyenc.EncoderOf(t, attrs)
 	if err != nil {
 		panicf("parameter %d of %s has type %s, which can't be in a key: %v; leave it out with Ignore[%s]() or KeyOf",
-			i+1, k.displayName, k.typ.In(i), err, k.typ.In(i))
+			i+1, k.displayName, k.typ.In(i), errtext.Bare(err), k.typ.In(i))
 	}
 	return e
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cacheutils/cacheutils/internal/decorated"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -85,6 +86,6 @@ func (p *plan) checkTask() {
 	}
 	if err != nil {
 		panicf("%s: its results (%s) can't be cached: %v; return something that can be encoded, "+
-			"or say Shared() and use a backend in this process's memory", p.displayName, typeList(p.typ.Out, p.numResults), err)
+			"or say Shared() and use a backend in this process's memory", p.displayName, typeList(p.typ.Out, p.numResults), errtext.Bare(err))
 	}
 }

@@ -306,7 +306,7 @@ func TestArguments(t *testing.T) {
 		{"variadic as a slice", []any{ctx, int8(1), nil, []id{"x"}}, ""},
 		{"nil context", []any{nil, 1, nil}, ""},
 		{"too few", []any{ctx, 1}, "takes (context.Context, int8, *int, ...decorators_test.id), got 2"},
-		{"wrong type", []any{ctx, "1", nil}, "argument 2 of args is a int8, got string"},
+		{"wrong type", []any{ctx, "1", nil}, "argument 2 of args has type int8, got string"},
 		{"constant too large", []any{ctx, 1000, nil}, "argument 2"},
 		{"nil for a number", []any{ctx, nil, nil}, "argument 2"},
 		{"other integer type", []any{ctx, int64(1), nil}, "argument 2"},
