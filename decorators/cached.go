@@ -10,21 +10,21 @@ import (
 
 // Cached returns a function of the same type as fn that gives fn's results from the cache,
 // and a handle on what is cached. fn is a function with at least one result, or an `any` that
-// holds one.
+// contains one.
 //
 //  1. The key is made from the function's name and the arguments; contexts don't count, nor
 //     does the receiver of a method expression, unless WithReceiver says so. What fn reads from its
-//     context and its results depend on, such as a tenant, has to be an argument, or part of what
+//     context and its results depend on, such as a tenant, must be an argument, or part of what
 //     KeyOf returns.
 //  2. If the backend has results under the key, they are returned.
 //     If they are past their timeout, but not past the time that Stale adds, they are returned
-//     as well. Unless somebody computes them already, fn then runs in the background, and its
-//     results are stored. No caller waits for that.
+//     as well. fn then runs in the background, unless another call or process computes them already,
+//     and its results are stored. No caller waits for that.
 //  3. If another call computes them, in this process or another one, this call waits for those.
 //  4. Otherwise fn runs, and its results are stored for Timeout and returned.
 //
 // Results whose key or one of whose groups is invalidated while fn runs are returned to those
-// who had called before, and not stored.
+// who called before that, and not stored.
 //
 // A non-nil trailing error is returned, with the other results, to all who waited, and nothing
 // is stored; so is a nil that is the sole result, without CacheNil. A panic in fn panics, as a
@@ -32,7 +32,7 @@ import (
 // logged. Faults of the cache are logged and counted, and never change what a call returns.
 //
 // A caller whose own context ends returns at once, whatever the cache does: with the results if fn
-// has returned, otherwise with that context's error, which nobody else gets. Where fn has no
+// has returned, otherwise with that context's error, which no other caller gets. Where fn has no
 // trailing error, the caller gets what fn makes of its ended context. Each step of what a call does
 // with the backend is bounded by the backend's option operation_timeout, 250 milliseconds. A caller
 // with a deadline waits for the first of them at most for half of what is left, or 10 milliseconds.
@@ -57,12 +57,12 @@ import (
 //
 // What callers get is theirs to change, unless Shared says that they only read it. So is what their
 // arguments refer to, once their call has returned: fn is given copies where it runs in the
-// background, and results of arguments that were changed while it ran for nobody who waited from
-// the start are not stored.
+// background or when its callers have left; where an argument can't be copied and has changed meanwhile, the
+// results are not stored.
 //
 // Cached may be used at package level: the backend is looked up at the first call, and again after
-// a Configure. If somebody has closed it, calls run fn without the cache. Cached panics,
-// saying what to change, when fn is no function or has no results, when its name can't be
+// a Configure. If it has been closed, calls run fn without the cache. Cached panics,
+// saying what to change, when fn is not a function or has no results, when its name can't be
 // known (see Key), when a parameter's type can't be in a key, when a result's type can't be
 // encoded exactly, or when an option doesn't fit.
 func Cached[F any](fn F, opts ...Option) (F, *Handle[F]) {
@@ -92,7 +92,7 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 			return p.hit(box, values)
 		}
 		if err != nil {
-			return p.bypass(err, values)
+			return p.bypass(values, err)
 		}
 		a := arguments{ctx: ctx, values: values}
 		rekey := p.keep(&a, miss)
@@ -108,7 +108,7 @@ func (p *plan) forceRecalc(values []reflect.Value) []reflect.Value {
 	rekey := p.keep(&kept, nil)
 	r, err := p.force(&a, p.computation(kept.values, rekey))
 	if err != nil {
-		return p.bypass(err, values)
+		return p.bypass(values, err)
 	}
 	return p.results(r, values)
 }
@@ -139,7 +139,7 @@ func (p *plan) computation(values []reflect.Value, rekey func([]byte) ([]byte, e
 }
 
 // bypass is a call without the cache, because of err.
-func (p *plan) bypass(err error, values []reflect.Value) []reflect.Value {
+func (p *plan) bypass(values []reflect.Value, err error) []reflect.Value {
 	p.uncached(err)
 	return callWith(p.fn, values)
 }
@@ -156,7 +156,7 @@ func (p *plan) results(r store.Result, values []reflect.Value) []reflect.Value {
 	return p.fail(r.Err)
 }
 
-// fail returns err where the function has an error to return, else it panics with it.
+// fail returns err where the function can return any error, otherwise it panics with it.
 func (p *plan) fail(err error) []reflect.Value {
 	if !p.carriesErrors {
 		panic(err)

@@ -13,12 +13,12 @@ import (
 	"github.com/cacheutils/cacheutils/logging"
 )
 
-// What happens in a call, whichever way its arguments come in and its results go out: it looks for
-// its results in the cache, and if they aren't there, goes on with the miss and a computation.
-// Results travel as a box, see results.go.
+// What calls by reflection and typed calls have in common: a call looks its results up in the cache and, if they
+// aren't there, goes on with the miss and a computation (cached.go, typed.go). Results are passed on as a box, see
+// results.go.
 
 // lookup returns the box of the results for the arguments, or the miss, or an error if the cache
-// can't be asked. What it returns may be others' too: copy it, don't change it.
+// can't be asked. Others may have the same box: copy what it points at, don't change it.
 func (p *plan) lookup(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
 	cache, err := p.backend.store()
 	if err != nil {

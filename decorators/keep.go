@@ -31,7 +31,7 @@ func newCopyPlan(k *keyPlan) (p copyPlan) {
 		if in == contextType || k.options.ignored[in] || !counts[i] && i != k.kwargsIndex && !k.keyOf.IsValid() {
 			continue
 		}
-		// With KeyOf nobody knows what a pointer is to: a value, or a service that is to stay itself.
+		// With KeyOf it isn't known what a pointer points at: a value, or a service, which must stay itself.
 		isValue := counts[i] || in.Kind() == reflect.Slice || in.Kind() == reflect.Map
 		switch t := codec.Of(in); {
 		case t.Shareable():

@@ -44,7 +44,7 @@ type keyPlan struct {
 
 	// Of typed calls.
 	argsType reflect.Type // a struct of the parameters after the context; nil: calls are by reflection
-	inPlace  bool         // the making of the key keeps no pointer to the arguments
+	inPlace  bool         // making the key retains no pointer to the arguments
 }
 
 // newKeyPlan panics if a parameter can't be in a key, or an option about keys doesn't fit the parameters.
@@ -141,7 +141,7 @@ func (k *keyPlan) reflected(a *arguments) []reflect.Value {
 	return values
 }
 
-// maxBuffer is how large a buffer for keys may be that is kept for other calls.
+// maxBuffer is up to which size in bytes a buffer for keys is used again.
 const maxBuffer = 64 << 10
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}

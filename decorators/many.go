@@ -15,16 +15,16 @@ import (
 // selects rows by their ids. Each key's result is an entry of its own, with the key that
 // Cached1 would give it: a Cached1 with the same Key and the same types shares them.
 //
-// A call looks for all keys in one round trip to each server. Those that are missing are computed by
+// A call looks up all keys in one round trip to each server. Those that are missing are computed by
 // one call of fn, leaving out what other calls or processes are computing: for these it waits. Each
 // key has its own lease and groups, and its own fate when it is invalidated meanwhile. Keys that
-// are given twice count once. What fn returns beside the keys it was asked for is left out.
+// are given twice count once. What fn returns for other keys than it was asked for is left out.
 //
-// Results past their timeout, see Stale, are returned as they are. Those of one call that nobody computes
-// already are computed by one call of fn, in the background.
+// Results past their timeout, see Stale, are returned as they are. Those of one call that are not being
+// computed already are computed by one call of fn, in the background.
 //
 // What is said of contexts in the doc of Cached holds here, too. The context of one call of fn ends when
-// nobody waits for any of its keys. Its deadline is the latest of its keys'; it has none if one of them has none.
+// no caller waits for any of its keys. Its deadline is the latest of its keys'; it has none if one of them has none.
 //
 // The results have no entry for keys of which fn has none; it is asked for them again next time,
 // unless Absent says otherwise. When fn returns an error, the call returns that with the results
@@ -149,7 +149,7 @@ type listing struct {
 
 var listings = sync.Pool{New: func() any { return new(listing) }}
 
-// maxListing is for how many keys a listing may have been that is kept for other calls.
+// maxListing is up to how many keys a listing is used again.
 const maxListing = 1000
 
 // free lets other calls use l, and everything that the entries have in it.
@@ -195,8 +195,8 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing, groupe
 	return cache, nil
 }
 
-// argument makes a the arguments for one key, in the place of those for another, if nobody may have
-// kept a pointer to these.
+// argument makes a the arguments for one key, in the place of those for another, unless a pointer to these may have
+// been retained.
 func (m *many[K, V]) argument(a *arguments, ctx context.Context, key K) {
 	if a.pointer == nil || !m.inPlace {
 		a.ctx, a.pointer = ctx, unsafe.Pointer(new(args1[K]))
@@ -245,7 +245,7 @@ func (m *many[K, V]) collect(found map[K]V, keys []K, results []store.Result) er
 	return errors.Join(errs...)
 }
 
-// same tells whether two errors are one. Errors that can't be compared differ.
+// same reports whether two errors are one. Errors that can't be compared differ.
 func same(a, b error) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }

@@ -124,7 +124,7 @@ func (r *resultPlan) box(results []reflect.Value) any {
 	return b.Interface()
 }
 
-// hit is unbox for a box that a call has found at once: nobody else has the call's arguments, so
+// hit is unbox for a box that a call has found at once: no other call has its arguments, so
 // that the results can take their place.
 func (r *resultPlan) hit(box any, arguments []reflect.Value) []reflect.Value {
 	if r.numOut > len(arguments) {

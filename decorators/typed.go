@@ -100,23 +100,23 @@ func (t *typed[A, R]) results(r store.Result) (result R, err error) {
 	return result, r.Err
 }
 
-// pointer returns the address of args or, if the key's making might keep that, of a copy. The address
-// is hidden from the compiler, which would otherwise move args to the heap: the caller has to have a use
+// pointer returns the address of args or, if making the key might retain that, of a copy. The address
+// is hidden from the compiler, which would otherwise move args to the heap: the caller must have a use
 // for args after the last one of the address, as for a miss, so that they stay what they are until then.
 func (t *typed[A, R]) pointer(args *A) unsafe.Pointer {
 	if t.inPlace {
 		return hidden(unsafe.Pointer(args))
 	}
-	return unsafe.Pointer(copied(args))
+	return unsafe.Pointer(cloneOf(args))
 }
 
-func copied[A any](args *A) *A {
+func cloneOf[A any](args *A) *A {
 	c := *args
 	return &c
 }
 
 // hidden returns p. The compiler doesn't see where it comes from, so what it points at may stay on
-// the stack: nobody may keep it. Nothing may come in between its two lines that moves the stack, as the
+// the stack: it must not be retained. Nothing may come in between its two lines that moves the stack, as the
 // checks of pointers do that come with -race.
 //
 //go:nosplit
