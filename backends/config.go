@@ -13,6 +13,7 @@ import (
 	_ "github.com/cacheutils/cacheutils/backends/locmem"    // is registered
 	_ "github.com/cacheutils/cacheutils/backends/memcached" // is registered
 	"github.com/cacheutils/cacheutils/internal/decorated"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -96,7 +97,7 @@ func (s *Caches) check(functions []decorated.Function) error {
 	var errs []error
 	for _, f := range functions {
 		if err := s.fits(f); err != nil {
-			errs = append(errs, fmt.Errorf("backends: %s, decorated at %s: %w", f.Name, f.Place, err))
+			errs = append(errs, errtext.Wrap(err, "%s, decorated at %s", f.Name, f.Place))
 		}
 	}
 	return errors.Join(errs...)
@@ -132,7 +133,7 @@ func Default() *Caches {
 	}
 	s, err := openSet(nil)
 	if err != nil {
-		panic("backends: the embedded default can't be opened: " + err.Error())
+		panic("cacheutils: the embedded default can't be opened: " + err.Error())
 	}
 	configured.Store(s)
 	return s

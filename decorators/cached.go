@@ -2,9 +2,7 @@ package decorators
 
 import (
 	"context"
-	"fmt"
 	"reflect"
-	"runtime"
 	"slices"
 
 	"github.com/cacheutils/cacheutils/internal/store"
@@ -12,21 +10,21 @@ import (
 
 // Cached returns a function of the same type as fn that gives fn's results from the cache,
 // and a handle on what is cached. fn is a function with at least one result, or an `any` that
-// holds one.
+// contains one.
 //
 //  1. The key is made from the function's name and the arguments; contexts don't count, nor
 //     does the receiver of a method expression, unless WithReceiver says so. What fn reads from its
-//     context and its results depend on, such as a tenant, has to be an argument, or part of what
+//     context and its results depend on, such as a tenant, must be an argument, or part of what
 //     KeyOf returns.
 //  2. If the backend has results under the key, they are returned.
 //     If they are past their timeout, but not past the time that Stale adds, they are returned
-//     as well. Unless somebody computes them already, fn then runs in the background, and its
-//     results are stored. No caller waits for that.
+//     as well. fn then runs in the background, unless another call or process computes them already,
+//     and its results are stored. No caller waits for that.
 //  3. If another call computes them, in this process or another one, this call waits for those.
 //  4. Otherwise fn runs, and its results are stored for Timeout and returned.
 //
 // Results whose key or one of whose groups is invalidated while fn runs are returned to those
-// who had called before, and not stored.
+// who called before that, and not stored.
 //
 // A non-nil trailing error is returned, with the other results, to all who waited, and nothing
 // is stored; so is a nil that is the sole result, without CacheNil. A panic in fn panics, as a
@@ -34,7 +32,7 @@ import (
 // logged. Faults of the cache are logged and counted, and never change what a call returns.
 //
 // A caller whose own context ends returns at once, whatever the cache does: with the results if fn
-// has returned, otherwise with that context's error, which nobody else gets. Where fn has no
+// has returned, otherwise with that context's error, which no other caller gets. Where fn has no
 // trailing error, the caller gets what fn makes of its ended context. Each step of what a call does
 // with the backend is bounded by the backend's option operation_timeout, 250 milliseconds. A caller
 // with a deadline waits for the first of them at most for half of what is left, or 10 milliseconds.
@@ -59,17 +57,16 @@ import (
 //
 // What callers get is theirs to change, unless Shared says that they only read it. So is what their
 // arguments refer to, once their call has returned: fn is given copies where it runs in the
-// background, and results of arguments that were changed while it ran for nobody who waited from
-// the start are not stored.
+// background or when its callers have left; where an argument can't be copied and has changed meanwhile, the
+// results are not stored.
 //
 // Cached may be used at package level: the backend is looked up at the first call, and again after
-// a Configure. If somebody has closed it, calls run fn without the cache. Cached panics,
-// saying what to change, when fn is no function or has no results, when its name can't be
+// a Configure. If it has been closed, calls run fn without the cache. Cached panics,
+// saying what to change, when fn is not a function or has no results, when its name can't be
 // known (see Key), when a parameter's type can't be in a key, when a result's type can't be
 // encoded exactly, or when an option doesn't fit.
 func Cached[F any](fn F, opts ...Option) (F, *Handle[F]) {
-	_, file, line, _ := runtime.Caller(1)
-	p := newPlan(reflect.ValueOf(fn), fmt.Sprintf("%s:%d", file, line), opts)
+	p := newPlan(newFunction(reflect.ValueOf(fn), nil, callerLocation(1), opts))
 	h := &Handle[F]{
 		ForceRecalc:  makeFunc[F](p, p.forceRecalc),
 		RequireCache: makeFunc[F](p, p.requireCache),
@@ -87,7 +84,7 @@ func makeFunc[F any](p *plan, call func([]reflect.Value) []reflect.Value) F {
 func (p *plan) call(values []reflect.Value) []reflect.Value {
 	ctx := p.context(values)
 	for again := false; ; again = true {
-		box, miss, err := p.look(ctx, values, nil)
+		box, miss, err := p.lookup(ctx, values, nil)
 		if box != nil && again {
 			return p.unbox(box, nil)
 		}
@@ -95,13 +92,11 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 			return p.hit(box, values)
 		}
 		if err != nil {
-			return p.goRound(err, values)
+			return p.bypass(values, err)
 		}
-		given, ours := values, false
-		if miss.Refreshes() || outlasts(ctx) {
-			given, ours = p.keepValues(values)
-		}
-		if r := miss.Fetch(orBackground(ctx), p.computation(given, ours)); !r.Closed {
+		a := arguments{ctx: ctx, values: values}
+		rekey := p.keep(&a, miss)
+		if r := miss.Fetch(a.context(), p.computation(a.values, rekey)); !r.Closed {
 			return p.results(r, values)
 		}
 	}
@@ -109,13 +104,11 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 
 func (p *plan) forceRecalc(values []reflect.Value) []reflect.Value {
 	a := p.ofValues(values)
-	given, ours := values, false
-	if outlasts(a.ctx) {
-		given, ours = p.keepValues(values)
-	}
-	r, err := p.force(&a, p.computation(given, ours))
+	kept := a
+	rekey := p.keep(&kept, nil)
+	r, err := p.force(&a, p.computation(kept.values, rekey))
 	if err != nil {
-		return p.goRound(err, values)
+		return p.bypass(values, err)
 	}
 	return p.results(r, values)
 }
@@ -129,9 +122,9 @@ func (p *plan) requireCache(values []reflect.Value) []reflect.Value {
 	return p.unbox(box, nil)
 }
 
-// computation returns what runs the function and says what is to be done with its results. ours says that the
-// caller can't change the arguments.
-func (p *plan) computation(values []reflect.Value, ours bool) func(context.Context) store.Result {
+// computation returns what runs the function and says what is to be done with its results. rekey is
+// what keep returned for the arguments.
+func (p *plan) computation(values []reflect.Value, rekey func([]byte) ([]byte, error)) func(context.Context) store.Result {
 	return func(ctx context.Context) store.Result {
 		arguments := values // two flights may run it at once
 		if p.contextIndex >= 0 && !values[p.contextIndex].IsNil() {
@@ -140,16 +133,13 @@ func (p *plan) computation(values []reflect.Value, ours bool) func(context.Conte
 		}
 		results := callWith(p.fn, arguments)
 		r := p.judge(p.box(results), p.failure(results))
-		if p.copies && !ours {
-			a := p.ofValues(values)
-			r.Rekey = p.rekey(&a)
-		}
+		r.Rekey = rekey
 		return r
 	}
 }
 
-// goRound is a call that the cache has no part in, because of err.
-func (p *plan) goRound(err error, values []reflect.Value) []reflect.Value {
+// bypass is a call without the cache, because of err.
+func (p *plan) bypass(values []reflect.Value, err error) []reflect.Value {
 	p.uncached(err)
 	return callWith(p.fn, values)
 }
@@ -166,7 +156,7 @@ func (p *plan) results(r store.Result, values []reflect.Value) []reflect.Value {
 	return p.fail(r.Err)
 }
 
-// fail returns err where the function has an error to return, else it panics with it.
+// fail returns err where the function can return any error, otherwise it panics with it.
 func (p *plan) fail(err error) []reflect.Value {
 	if !p.carriesErrors {
 		panic(err)

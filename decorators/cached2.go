@@ -4,7 +4,7 @@ import "context"
 
 // Cached2 is Cached for a function of a context and two arguments. Its calls go without reflection:
 // they cost less, a hit on locmem allocates nothing, and the compiler checks the arguments of the
-// handle's methods. Cached0, Cached1 and Cached3 are for functions of fewer or more arguments.
+// handle's methods. Cached0 to Cached3 differ in the number of arguments, and in nothing besides that.
 //
 // All that is said of Cached and of the options holds. The same function has the same keys either way,
 // and finds what is stored the other way. Functions that options take (KeyOf, GroupsOf, Unless,
@@ -15,20 +15,44 @@ func Cached2[A, B, R any](fn func(context.Context, A, B) (R, error), opts ...Opt
 		run = func(ctx context.Context, x args2[A, B]) (R, error) { return fn(ctx, x.A, x.B) }
 	}
 	t := newTyped(fn, run, opts)
-	return func(ctx context.Context, a A, b B) (R, error) {
+	call := func(ctx context.Context, a A, b B) (R, error) {
 		args := args2[A, B]{a, b}
-		box, miss, err := t.look(ctx, nil, t.place(&args))
-		if box != nil {
+		box, miss, err := t.lookup(ctx, nil, t.pointer(&args))
+		switch {
+		case box != nil:
 			return *box.(*R), nil
+		case err != nil:
+			return t.bypass(ctx, args, err)
+		default:
+			return t.miss(ctx, args, miss)
 		}
-		return t.miss(ctx, args, miss, err)
-	}, &Handle2[A, B, R]{fn, t}
+	}
+	return call, &Handle2[A, B, R]{
+		ForceRecalc: func(ctx context.Context, a A, b B) (R, error) {
+			return t.forceRecalc(ctx, args2[A, B]{a, b})
+		},
+		RequireCache: func(ctx context.Context, a A, b B) (R, error) {
+			return t.requireCache(ctx, args2[A, B]{a, b})
+		},
+		Original: fn,
+		typed:    t,
+	}
 }
 
-// A Handle2 works on what is cached for a function of two arguments, as Handle does for any. It may
-// be used by many goroutines at once.
+// A Handle2 works on what is cached for a function of a context and two arguments, as Handle does for any. It
+// may be used by many goroutines at once; its fields are not to be changed.
 type Handle2[A, B, R any] struct {
-	Original func(context.Context, A, B) (R, error) // the function itself
+	// ForceRecalc runs the function whatever is cached, stores and returns its result. Once it
+	// has returned without an error, no call that starts later, in any process, gets an older one, unless
+	// the server could not be reached.
+	ForceRecalc func(ctx context.Context, a A, b B) (R, error)
+
+	// RequireCache returns what is cached, and never runs the function. If there is nothing, its error
+	// matches cacheutils.ErrNoCachedValue.
+	RequireCache func(ctx context.Context, a A, b B) (R, error)
+
+	// Original is the function itself, without the cache.
+	Original func(ctx context.Context, a A, b B) (R, error)
 
 	typed *typed[args2[A, B], R]
 }
@@ -39,32 +63,19 @@ type args2[A, B any] struct {
 	B B
 }
 
-// ForceRecalc runs the function whatever is cached, stores and returns its result. Once it
-// has returned without an error, no call that starts later, in any process, gets an older one, unless
-// the server could not be reached.
-func (h *Handle2[A, B, R]) ForceRecalc(ctx context.Context, a A, b B) (R, error) {
-	return h.typed.forceRecalc(ctx, args2[A, B]{a, b})
-}
-
-// RequireCache returns what is cached, and never runs the function. If there is nothing, that is
-// cacheutils.ErrNoCachedValue.
-func (h *Handle2[A, B, R]) RequireCache(ctx context.Context, a A, b B) (R, error) {
-	return h.typed.requireCache(ctx, args2[A, B]{a, b})
-}
-
-// Invalidate removes the result for the arguments. Once it has returned nil, no call that starts later, in any
-// process, gets a result whose computation began before. On an error what is cached may still be
+// Invalidate removes the result for these arguments. Once it has returned nil, no call that starts later, in
+// any process, gets a result whose computation began before. On an error what is cached may still be
 // there. It is carried out though ctx has been cancelled or its deadline has passed, see Handle.Invalidate.
 func (h *Handle2[A, B, R]) Invalidate(ctx context.Context, a A, b B) error {
 	return h.typed.invalidateFor(ctx, args2[A, B]{a, b})
 }
 
-// CacheKey returns the key for the arguments, without the backend's prefix and version.
+// CacheKey returns the key of the result for these arguments, without the backend's prefix and version.
 func (h *Handle2[A, B, R]) CacheKey(a A, b B) (string, error) {
-	return h.typed.keyFor(args2[A, B]{a, b})
+	return h.typed.cacheKeyFor(args2[A, B]{a, b})
 }
 
-// Set stores a result for the arguments as if the function had returned it, for as long as its timeout says.
+// Set stores a result for these arguments as if the function had returned it, for as long as its timeout says.
 func (h *Handle2[A, B, R]) Set(ctx context.Context, a A, b B, result R) error {
 	return h.typed.setFor(ctx, args2[A, B]{a, b}, result)
 }

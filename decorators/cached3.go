@@ -2,26 +2,57 @@ package decorators
 
 import "context"
 
-// Cached3 is Cached2 for a function of a context and three arguments.
+// Cached3 is Cached for a function of a context and three arguments. Its calls go without reflection:
+// they cost less, a hit on locmem allocates nothing, and the compiler checks the arguments of the
+// handle's methods. Cached0 to Cached3 differ in the number of arguments, and in nothing besides that.
+//
+// All that is said of Cached and of the options holds. The same function has the same keys either way,
+// and finds what is stored the other way. Functions that options take (KeyOf, GroupsOf, Unless,
+// TimeoutOf) are called by reflection here, too: KeyOf and GroupsOf at each call.
 func Cached3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error), opts ...Option) (func(context.Context, A, B, C) (R, error), *Handle3[A, B, C, R]) {
 	var run func(context.Context, args3[A, B, C]) (R, error)
 	if fn != nil {
 		run = func(ctx context.Context, x args3[A, B, C]) (R, error) { return fn(ctx, x.A, x.B, x.C) }
 	}
 	t := newTyped(fn, run, opts)
-	return func(ctx context.Context, a A, b B, c C) (R, error) {
+	call := func(ctx context.Context, a A, b B, c C) (R, error) {
 		args := args3[A, B, C]{a, b, c}
-		box, miss, err := t.look(ctx, nil, t.place(&args))
-		if box != nil {
+		box, miss, err := t.lookup(ctx, nil, t.pointer(&args))
+		switch {
+		case box != nil:
 			return *box.(*R), nil
+		case err != nil:
+			return t.bypass(ctx, args, err)
+		default:
+			return t.miss(ctx, args, miss)
 		}
-		return t.miss(ctx, args, miss, err)
-	}, &Handle3[A, B, C, R]{fn, t}
+	}
+	return call, &Handle3[A, B, C, R]{
+		ForceRecalc: func(ctx context.Context, a A, b B, c C) (R, error) {
+			return t.forceRecalc(ctx, args3[A, B, C]{a, b, c})
+		},
+		RequireCache: func(ctx context.Context, a A, b B, c C) (R, error) {
+			return t.requireCache(ctx, args3[A, B, C]{a, b, c})
+		},
+		Original: fn,
+		typed:    t,
+	}
 }
 
-// A Handle3 is a Handle2 for a function of a context and three arguments.
+// A Handle3 works on what is cached for a function of a context and three arguments, as Handle does for any. It
+// may be used by many goroutines at once; its fields are not to be changed.
 type Handle3[A, B, C, R any] struct {
-	Original func(context.Context, A, B, C) (R, error) // the function itself
+	// ForceRecalc runs the function whatever is cached, stores and returns its result. Once it
+	// has returned without an error, no call that starts later, in any process, gets an older one, unless
+	// the server could not be reached.
+	ForceRecalc func(ctx context.Context, a A, b B, c C) (R, error)
+
+	// RequireCache returns what is cached, and never runs the function. If there is nothing, its error
+	// matches cacheutils.ErrNoCachedValue.
+	RequireCache func(ctx context.Context, a A, b B, c C) (R, error)
+
+	// Original is the function itself, without the cache.
+	Original func(ctx context.Context, a A, b B, c C) (R, error)
 
 	typed *typed[args3[A, B, C], R]
 }
@@ -33,32 +64,19 @@ type args3[A, B, C any] struct {
 	C C
 }
 
-// ForceRecalc runs the function whatever is cached, stores and returns its result. Once it
-// has returned without an error, no call that starts later, in any process, gets an older one, unless
-// the server could not be reached.
-func (h *Handle3[A, B, C, R]) ForceRecalc(ctx context.Context, a A, b B, c C) (R, error) {
-	return h.typed.forceRecalc(ctx, args3[A, B, C]{a, b, c})
-}
-
-// RequireCache returns what is cached, and never runs the function. If there is nothing, that is
-// cacheutils.ErrNoCachedValue.
-func (h *Handle3[A, B, C, R]) RequireCache(ctx context.Context, a A, b B, c C) (R, error) {
-	return h.typed.requireCache(ctx, args3[A, B, C]{a, b, c})
-}
-
-// Invalidate removes the result for the arguments. Once it has returned nil, no call that starts later, in any
-// process, gets a result whose computation began before. On an error what is cached may still be
+// Invalidate removes the result for these arguments. Once it has returned nil, no call that starts later, in
+// any process, gets a result whose computation began before. On an error what is cached may still be
 // there. It is carried out though ctx has been cancelled or its deadline has passed, see Handle.Invalidate.
 func (h *Handle3[A, B, C, R]) Invalidate(ctx context.Context, a A, b B, c C) error {
 	return h.typed.invalidateFor(ctx, args3[A, B, C]{a, b, c})
 }
 
-// CacheKey returns the key for the arguments, without the backend's prefix and version.
+// CacheKey returns the key of the result for these arguments, without the backend's prefix and version.
 func (h *Handle3[A, B, C, R]) CacheKey(a A, b B, c C) (string, error) {
-	return h.typed.keyFor(args3[A, B, C]{a, b, c})
+	return h.typed.cacheKeyFor(args3[A, B, C]{a, b, c})
 }
 
-// Set stores a result for the arguments as if the function had returned it, for as long as its timeout says.
+// Set stores a result for these arguments as if the function had returned it, for as long as its timeout says.
 func (h *Handle3[A, B, C, R]) Set(ctx context.Context, a A, b B, c C, result R) error {
 	return h.typed.setFor(ctx, args3[A, B, C]{a, b, c}, result)
 }

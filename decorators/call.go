@@ -8,30 +8,31 @@ import (
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
-// What happens in a call, whichever way its arguments come in and its results go out: it looks for
-// its results in the cache, and if they aren't there, goes on with the miss and a computation.
-// Results travel as a box, see results.go.
+// What calls by reflection and typed calls have in common: a call looks its results up in the cache and, if they
+// aren't there, goes on with the miss and a computation (cached.go, typed.go). Results are passed on as a box, see
+// results.go.
 
-// look returns the box of the results for the arguments, or the miss, or an error if the cache
-// can't be asked. What it returns may be others' too: copy it, don't change it.
-func (p *plan) look(ctx context.Context, values []reflect.Value, fields unsafe.Pointer) (box any, miss *store.Miss, err error) {
+// lookup returns the box of the results for the arguments, or the miss, or an error if the cache
+// can't be asked. Others may have the same box: copy what it points at, don't change it.
+func (p *plan) lookup(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
 	cache, err := p.backend.store()
 	if err != nil {
-		return nil, nil, fmt.Errorf("decorators: %s: %w", p.name, err)
+		return nil, nil, p.unavailable(err)
 	}
 	var r raw
 	var mine *slot // nil: there is none for these arguments
-	if recent := p.recentIn(cache); recent != nil && r.read(p.params, values, fields) {
+	if recent := p.recentIn(cache); recent != nil && r.read(p.params, values, pointer) {
 		mine = recent.slot(&r)
 		if box := mine.recall(orBackground(ctx), &r, p.task); box != nil {
 			return box, nil, nil
 		}
 	}
-	a := &arguments{ctx, values, fields}
+	a := &arguments{ctx, values, pointer}
 	buf := buffers.Get().(*[]byte)
 	*buf, err = p.appendKey(cache.AppendHead((*buf)[:0]), a)
 	if err == nil {
@@ -48,85 +49,68 @@ func (p *plan) look(ctx context.Context, values []reflect.Value, fields unsafe.P
 	return box, miss, err
 }
 
-// replaced tells whether the backend is another one by now.
-func (p *plan) replaced(cache *store.Store) bool {
-	now, err := p.backend.store()
-	return err == nil && now != cache
-}
-
 // force is ForceRecalc. An error says that the cache can't be asked.
 func (p *plan) force(a *arguments, compute func(context.Context) store.Result) (r store.Result, err error) {
 	for {
-		cache, key, err := p.locate(a)
+		cache, text, err := p.locate(a)
 		if err != nil {
 			return store.Result{}, err
 		}
-		if r := cache.Force(a.context(), key, p.task, compute); !r.Closed {
+		if r := cache.Force(a.context(), p.entry(cache, text, a), p.task, compute); !r.Closed {
 			return r, nil
 		}
 	}
 }
 
-// locate returns the backend and the key for the arguments.
-func (p *plan) locate(a *arguments) (*store.Store, store.Key, error) {
-	cache, err := p.backend.store()
-	if err != nil {
-		return nil, store.Key{}, fmt.Errorf("decorators: %s: %w", p.name, err)
+// locate returns the backend and the text of the key for the arguments.
+func (p *plan) locate(a *arguments) (cache *store.Store, text string, err error) {
+	if cache, err = p.backend.store(); err != nil {
+		return nil, "", p.unavailable(err)
 	}
-	text, err := p.appendKey(cache.AppendHead(nil), a)
+	b, err := p.appendKey(cache.AppendHead(nil), a)
 	if err != nil {
-		return nil, store.Key{}, p.noKey(err)
+		return nil, "", p.noKey(err)
 	}
-	return cache, cache.KeyOf(string(text), p.groupsFor(cache, a)), nil
+	return cache, string(b), nil
+}
+
+// entry returns the key of the entry for the arguments, with the entry's groups. What only names or deletes an
+// entry does without the groups, and so without the function of GroupsOf.
+func (p *plan) entry(cache *store.Store, text string, a *arguments) store.Key {
+	return cache.KeyOf(text, p.groupsFor(cache, a))
+}
+
+func (p *plan) unavailable(err error) error {
+	return errtext.Wrap(err, "%s", p.name)
 }
 
 func (p *plan) noKey(err error) error {
-	return fmt.Errorf("decorators: the key of %s: %w", p.name, err)
+	return errtext.Wrap(err, "the key of %s", p.name)
 }
 
 // cached returns the box of what is cached for the arguments, or an error that matches
 // ErrNoCachedValue.
 func (p *plan) cached(a *arguments) (box any, err error) {
-	err = p.explicitly(a, func(cache *store.Store, key store.Key) error {
-		box, err = cache.FetchCached(a.context(), key, p.task)
+	err = p.explicitly(a, func(cache *store.Store, text string) error {
+		box, err = cache.FetchCached(a.context(), p.entry(cache, text, a), p.task)
 		return err
 	})
 	if err != nil && !errors.Is(err, cacheutils.ErrNoCachedValue) {
-		err = fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
+		err = noCachedValue(err)
 	}
 	return box, err
 }
 
-// explicitly carries out an operation on what is under the key of the arguments. A backend that is closed
-// when it is used was replaced since it was looked up, and is looked up again.
-func (p *plan) explicitly(a *arguments, operation func(*store.Store, store.Key) error) error {
-	for {
-		cache, key, err := p.locate(a)
-		if err != nil {
-			return err
-		}
-		if err = operation(cache, key); !errors.Is(err, cacheutils.ErrClosed) || !p.replaced(cache) {
-			return err
-		}
-	}
-}
-
-// uncached notes that a call goes round the cache, and why.
-func (p *plan) uncached(err error) {
-	p.task.Stats.Errors.Add(1)
-	p.task.Stats.Computations.Add(1)
-	level := logging.LevelWarn
-	if errors.Is(err, cacheutils.ErrUnknownBackend) {
-		level = logging.LevelError
-	}
-	logging.Log(level, logging.Event{Action: logging.Fault, Text: fmt.Sprintf("call %s without the cache", p.name), Err: err})
+// noCachedValue is the error of a RequireCache that could not ask the cache, because of err.
+func noCachedValue(err error) error {
+	return fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, errtext.Bare(err))
 }
 
 // invalidate is Handle.Invalidate.
 func (p *plan) invalidate(a *arguments) error {
-	return p.explicitly(a, func(cache *store.Store, key store.Key) error {
-		if _, err := cache.Delete(a.context(), key); err != nil {
-			return fmt.Errorf("decorators: invalidate %s: %w", p.name, err)
+	return p.explicitly(a, func(cache *store.Store, text string) error {
+		if _, err := cache.Delete(a.context(), cache.KeyOf(text, nil)); err != nil {
+			return errtext.Wrap(err, "invalidate %s", p.name)
 		}
 		p.task.Stats.Invalidations.Add(1)
 		return nil
@@ -135,20 +119,52 @@ func (p *plan) invalidate(a *arguments) error {
 
 // cacheKey is Handle.CacheKey.
 func (p *plan) cacheKey(a *arguments) (string, error) {
-	_, key, err := p.locate(a)
+	cache, text, err := p.locate(a)
 	if err != nil {
 		return "", err
 	}
+	key := cache.KeyOf(text, nil)
 	return key.String(), nil
 }
 
 // set is Handle.Set.
 func (p *plan) set(a *arguments, box any) error {
 	timeout := p.timeoutFor(box)
-	return p.explicitly(a, func(cache *store.Store, key store.Key) error {
-		if err := cache.Put(a.context(), key, p.task, box, timeout); err != nil {
-			return fmt.Errorf("decorators: set %s: %w", p.name, err)
+	return p.explicitly(a, func(cache *store.Store, text string) error {
+		if err := cache.Put(a.context(), p.entry(cache, text, a), p.task, box, timeout); err != nil {
+			return errtext.Wrap(err, "set %s", p.name)
 		}
 		return nil
 	})
+}
+
+// explicitly carries out an operation on what is under the key of the arguments, whose text it is given. A backend
+// that is closed when it is used was replaced since it was looked up, and is looked up again.
+func (p *plan) explicitly(a *arguments, operation func(cache *store.Store, text string) error) error {
+	for {
+		cache, text, err := p.locate(a)
+		if err != nil {
+			return err
+		}
+		if err = operation(cache, text); !errors.Is(err, cacheutils.ErrClosed) || !p.replaced(cache) {
+			return err
+		}
+	}
+}
+
+// replaced reports whether the backend is another one by now.
+func (p *plan) replaced(cache *store.Store) bool {
+	now, err := p.backend.store()
+	return err == nil && now != cache
+}
+
+// uncached notes that a call bypasses the cache, and why.
+func (p *plan) uncached(err error) {
+	p.task.Stats.Errors.Add(1)
+	p.task.Stats.Computations.Add(1)
+	level := logging.LevelWarn
+	if errors.Is(err, cacheutils.ErrUnknownBackend) {
+		level = logging.LevelError
+	}
+	logging.Log(level, logging.Event{Action: logging.Fault, Text: fmt.Sprintf("call %s without the cache", p.name), Err: err})
 }

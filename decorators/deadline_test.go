@@ -127,7 +127,7 @@ func TestLaw1_EngineThatBlocks(t *testing.T) {
 		}, false},
 		"RequireCache":    {func() (int, error) { return h.RequireCache(bg, 7) }, true},
 		"Invalidate":      {func() (int, error) { return 0, h.Invalidate(bg, 7) }, true},
-		"many Invalidate": {func() (int, error) { return 0, many.Invalidate(bg, 1, 2, 3) }, true},
+		"many Invalidate": {func() (int, error) { return 0, many.Invalidate(bg, []int{1, 2, 3}) }, true},
 		"many Set":        {func() (int, error) { return 0, many.Set(bg, map[int]int{1: 1, 2: 2}) }, true},
 		"handle's Set":    {func() (int, error) { return 0, h.Set(bg, 7, 7) }, true},
 		"InvalidateGroup": {func() (int, error) { return 0, cache.InvalidateGroups(bg, []string{"a", "b"}) }, true},

@@ -7,11 +7,11 @@
 //
 // [Cached] takes a function of any signature and returns one of the same type, so that call
 // sites do not change, and a [Handle]: to invalidate what is cached for some arguments, to
-// compute it anew, to ask whether it is there, to set it, and to see keys and counts. The
-// options say for how long results are kept and on which backend, what they are called, and
-// what stands for the arguments in keys.
+// recompute, require or set it, and to see keys and counts. The options say for how long
+// results are kept and on which backend, what the function is called in keys, and what stands
+// there for its arguments.
 //
-// [Cached2] and its like are for functions of a context and up to three arguments that return a
+// [Cached0] to [Cached3] are for functions of a context and up to three arguments that return a
 // result and an error. They do the same without reflection. [CachedMany] is for a function that has
 // results for many keys at once, each of which is cached by itself.
 //

@@ -1,24 +1,25 @@
 package decorators
 
-import (
-	"fmt"
-	"reflect"
-
-	"github.com/cacheutils/cacheutils"
-)
-
-// A Handle is what Cached returns beside the function: it works on what is cached for it. Its
-// methods take the function's own arguments, the context included, and look at them before
-// they touch anything: a wrong number or type is an error that matches cacheutils.ErrArguments
+// A Handle is what Cached returns besides the function: it works on what is cached for it. Its
+// methods take the function's own arguments, the context included, and check them before
+// they do anything: a wrong number or type is an error that matches cacheutils.ErrArguments
 // and says what the function takes. Numbers and strings may be given as constants, so that 1
 // does for an int64. The arguments after the last of a variadic function are given one by
 // one, or as the slice they would be. Other errors are the backend's.
 //
-// A Handle may be used by many goroutines at once.
+// A Handle may be used by many goroutines at once; its fields are not to be changed.
 type Handle[F any] struct {
-	ForceRecalc  F // runs the function whatever is cached, stores and returns its results; once it has returned without an error, no call that starts later, in any process, gets older ones, unless the server could not be reached
-	RequireCache F // returns what is cached and never runs the function; cacheutils.ErrNoCachedValue if there is nothing, as a panic where the function has no trailing error
-	Original     F // the function itself
+	// ForceRecalc runs the function whatever is cached, stores and returns its results. Once it
+	// has returned without an error, no call that starts later, in any process, gets older ones, unless
+	// the server could not be reached.
+	ForceRecalc F
+
+	// RequireCache returns what is cached, and never runs the function. If there is nothing, its error
+	// matches cacheutils.ErrNoCachedValue; a function that has no trailing error panics with that.
+	RequireCache F
+
+	// Original is the function itself, without the cache.
+	Original F
 
 	plan *plan
 }
@@ -74,155 +75,3 @@ func (h *Handle[F]) Name() string { return h.plan.name }
 
 // Stats returns what has happened since the function was decorated, in this process.
 func (h *Handle[F]) Stats() Stats { return statsOf(&h.plan.task.Stats) }
-
-// arguments makes the function's arguments of args.
-func (p *plan) arguments(args []any) ([]reflect.Value, error) {
-	t := p.typ
-	fixed := t.NumIn()
-	if t.IsVariadic() {
-		fixed--
-	}
-	if len(args) < fixed || len(args) > fixed && !t.IsVariadic() {
-		return nil, fmt.Errorf("decorators: %w: %s takes %s, got %d", cacheutils.ErrArguments, p.name, p.takes(), len(args))
-	}
-	values := make([]reflect.Value, 0, t.NumIn())
-	for i := range fixed {
-		v, ok := convert(args[i], t.In(i))
-		if !ok {
-			return nil, p.wrongArgument(i, args[i], t.In(i))
-		}
-		values = append(values, v)
-	}
-	if !t.IsVariadic() {
-		return values, nil
-	}
-	rest, err := p.variadic(args[fixed:], fixed)
-	if err != nil {
-		return nil, err
-	}
-	return append(values, rest), nil
-}
-
-// variadic makes the last argument of a variadic function of the arguments that it stands
-// for. A slice is taken as all of them where it can't be one of them.
-func (p *plan) variadic(args []any, fixed int) (reflect.Value, error) {
-	t := p.typ.In(fixed)
-	if len(args) == 1 && args[0] != nil && !reflect.TypeOf(args[0]).AssignableTo(t.Elem()) {
-		if v := reflect.ValueOf(args[0]); v.Type().AssignableTo(t) {
-			return v.Convert(t), nil
-		}
-	}
-	if len(args) == 0 {
-		return reflect.Zero(t), nil
-	}
-	rest := reflect.MakeSlice(t, len(args), len(args))
-	for i, arg := range args {
-		v, ok := convert(arg, t.Elem())
-		if !ok {
-			return rest, p.wrongArgument(fixed+i, arg, t.Elem())
-		}
-		rest.Index(i).Set(v)
-	}
-	return rest, nil
-}
-
-func (p *plan) resultValues(results []any) ([]reflect.Value, error) {
-	t := p.typ
-	if len(results) != p.values {
-		return nil, fmt.Errorf("decorators: %w: %s has the results (%s), got %d",
-			cacheutils.ErrArguments, p.name, typeList(t.Out, p.values), len(results))
-	}
-	values := make([]reflect.Value, len(results))
-	for i, result := range results {
-		v, ok := convert(result, t.Out(i))
-		if !ok {
-			return nil, fmt.Errorf("decorators: %w: result %d of %s is a %s, got %T",
-				cacheutils.ErrArguments, i+1, p.name, t.Out(i), result)
-		}
-		values[i] = v
-	}
-	return values, nil
-}
-
-func (p *plan) wrongArgument(i int, arg any, want reflect.Type) error {
-	return fmt.Errorf("decorators: %w: argument %d of %s is a %s, got %T; it takes %s",
-		cacheutils.ErrArguments, i+1, p.name, want, arg, p.takes())
-}
-
-// takes describes the parameters: "(context.Context, int64, ...string)".
-func (p *plan) takes() string {
-	t := p.typ
-	if !t.IsVariadic() {
-		return "(" + typeList(t.In, t.NumIn()) + ")"
-	}
-	fixed := typeList(t.In, t.NumIn()-1)
-	if fixed != "" {
-		fixed += ", "
-	}
-	return "(" + fixed + "..." + t.In(t.NumIn()-1).Elem().String() + ")"
-}
-
-func typeList(at func(int) reflect.Type, n int) string {
-	var list string
-	for i := range n {
-		if i > 0 {
-			list += ", "
-		}
-		list += at(i).String()
-	}
-	return list
-}
-
-// convert returns arg as a value of type t. As in a call, nil goes for anything that can be
-// nil, and a constant, which comes as a value of its default type, for any type that has its
-// value.
-func convert(arg any, t reflect.Type) (v reflect.Value, ok bool) {
-	if arg == nil {
-		switch t.Kind() {
-		case reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Map, reflect.Func, reflect.Chan, reflect.UnsafePointer:
-			return reflect.Zero(t), true
-		default:
-			return v, false
-		}
-	}
-	v = reflect.ValueOf(arg)
-	if v.Type().AssignableTo(t) {
-		c := reflect.New(t).Elem()
-		c.Set(v)
-		return c, true
-	}
-	switch arg.(type) {
-	case int, rune, float64, complex128, string, bool:
-		return convertConstant(v, t)
-	default:
-		return v, false
-	}
-}
-
-func convertConstant(v reflect.Value, t reflect.Type) (c reflect.Value, ok bool) {
-	c = reflect.New(t).Elem()
-	switch {
-	case v.Kind() == t.Kind() && v.Kind() != reflect.Int32: // a named type
-		return v.Convert(t), true
-	case v.CanInt() && c.CanInt():
-		c.SetInt(v.Int())
-		return c, c.Int() == v.Int()
-	case v.CanInt() && c.CanUint():
-		if v.Int() < 0 {
-			return c, false
-		}
-		c.SetUint(uint64(v.Int()))
-		return c, c.Uint() == uint64(v.Int())
-	case v.CanInt() && c.CanFloat():
-		c.SetFloat(float64(v.Int()))
-		return c, int64(c.Float()) == v.Int()
-	case v.CanFloat() && c.CanFloat():
-		c.SetFloat(v.Float())
-		return c, true
-	case v.CanComplex() && c.CanComplex():
-		c.SetComplex(v.Complex())
-		return c, true
-	default:
-		return c, false
-	}
-}

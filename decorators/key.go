@@ -8,15 +8,99 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
 )
 
-// arguments are those of one call. A call by reflection has them as values. A typed call has
-// them as the fields of a struct, the context left out.
+// Hashed makes each key the sha256 of what it would have been: for arguments that are long
+// or not to be read by others.
+func Hashed() Option {
+	return func(o *options) { o.hashed = true }
+}
+
+// KeyOf has fn decide what stands for the arguments in the key. It takes the parameters of
+// the decorated function, the context too, and returns one value or several, which are
+// rendered as arguments; a single cachekey.Tuple is rendered as the arguments it contains.
+func KeyOf(fn any) Option {
+	return func(o *options) { o.keyOf = fn }
+}
+
+type keyOptions struct {
+	hashed bool
+	keyOf  any
+}
+
+// A keyPlan is how the arguments of a call make a key.
+type keyPlan struct {
+	*function
+	prefix       string          // what stands before the arguments
+	contextIndex int             // of the first context.Context among the parameters, or -1
+	params       []param         // those that count, in their order
+	kwargsIndex  int             // of a cachekey.Kwargs that is the last parameter, or -1
+	kwargs       *keyenc.Encoder // of it
+	keyOf        reflect.Value   // invalid: the parameters make the key
+	keyParams    []param         // of what keyOf returns
+
+	// Of typed calls.
+	argsType reflect.Type // a struct of the parameters after the context; nil: calls are by reflection
+	inPlace  bool         // making the key retains no pointer to the arguments
+}
+
+// newKeyPlan panics if a parameter can't be in a key, or an option about keys doesn't fit the parameters.
+func newKeyPlan(f *function) keyPlan {
+	k := keyPlan{function: f, prefix: "[cached]" + f.name + "(", contextIndex: -1, kwargsIndex: -1}
+	attrs := f.attrs()
+	k.planParams(attrs)
+	k.planKeyOf(attrs)
+	return k
+}
+
+// planKeyOf checks the function that makes the key, if there is one.
+func (k *keyPlan) planKeyOf(attrs keyenc.Attrs) {
+	fn := k.options.keyOf
+	if fn == nil {
+		return
+	}
+	v := reflect.ValueOf(fn)
+	if !k.takesParameters(v) || v.Type().NumOut() == 0 {
+		panicf("%s: KeyOf takes a func%s that returns what stands for them, got %T", k.displayName, k.takes(), fn)
+	}
+	k.keyOf = v
+	for i := range v.Type().NumOut() {
+		out := v.Type().Out(i)
+		if out == tupleType && v.Type().NumOut() == 1 {
+			e, _ := keyenc.EncoderOf(reflect.TypeFor[any](), attrs)
+			k.keyParams = []param{{encoder: e, variadic: true}}
+			return
+		}
+		e, err := keyenc.EncoderOf(out, attrs)
+		if err != nil {
+			panicf("%s: KeyOf returns the type %s, which can't be in a key: %v; return what can, a number or a text say", k.displayName, out, errtext.Bare(err))
+		}
+		k.keyParams = append(k.keyParams, param{index: i, encoder: e})
+	}
+}
+
+var tupleType = reflect.TypeFor[cachekey.Tuple]()
+
+// layOut prepares typed calls, whose arguments after the context are the fields of a struct.
+func (k *keyPlan) layOut(argsType reflect.Type) {
+	k.argsType = argsType
+	k.inPlace = !k.keyOf.IsValid() && k.options.groupsOf == nil && k.kwargs == nil
+	for i := range k.params {
+		prm := &k.params[i]
+		field := argsType.Field(prm.index - 1)
+		prm.offset, prm.size = field.Offset, field.Type.Size()
+		k.inPlace = k.inPlace && prm.encoder.InPlace()
+	}
+}
+
+// arguments are those of one call: of one by reflection as values, of a typed one as a struct.
 type arguments struct {
-	ctx    context.Context // as given
-	values []reflect.Value
-	fields unsafe.Pointer // to a plan.fields
+	ctx     context.Context // as given
+	values  []reflect.Value // with the context, or nil
+	pointer unsafe.Pointer  // to a keyPlan.argsType, which has no context, or nil
 }
 
 // context returns the context among the arguments, or one that never ends.
@@ -30,82 +114,69 @@ func orBackground(ctx context.Context) context.Context {
 }
 
 // ofValues returns the arguments of a call by reflection.
-func (p *plan) ofValues(values []reflect.Value) arguments {
-	return arguments{ctx: p.context(values), values: values}
+func (k *keyPlan) ofValues(values []reflect.Value) arguments {
+	return arguments{ctx: k.context(values), values: values}
 }
 
 // context returns the context among values, or nil.
-func (p *plan) context(values []reflect.Value) context.Context {
-	if p.contextIndex < 0 {
+func (k *keyPlan) context(values []reflect.Value) context.Context {
+	if k.contextIndex < 0 {
 		return nil
 	}
-	ctx, _ := values[p.contextIndex].Interface().(context.Context)
+	ctx, _ := values[k.contextIndex].Interface().(context.Context)
 	return ctx
 }
 
-// planFields lays typed calls out, whose arguments after the context are the fields of a t.
-func (p *plan) planFields(t reflect.Type) {
-	p.fields = t
-	p.inPlace = !p.keyOf.IsValid() && !p.groupsOf.IsValid() && p.kwargs == nil
-	for i := range p.params {
-		prm := &p.params[i]
-		field := t.Field(prm.index - 1)
-		prm.offset, prm.size = field.Offset, field.Type.Size()
-		p.inPlace = p.inPlace && prm.encoder.InPlace()
-	}
-}
-
 // reflected returns the arguments as the function takes them.
-func (p *plan) reflected(a *arguments) []reflect.Value {
-	if p.fields == nil || a.values != nil {
+func (k *keyPlan) reflected(a *arguments) []reflect.Value {
+	if k.argsType == nil || a.values != nil {
 		return a.values
 	}
 	ctx := a.ctx
 	values := []reflect.Value{reflect.ValueOf(&ctx).Elem()}
-	fields := reflect.NewAt(p.fields, a.fields).Elem()
-	for i := range fields.NumField() {
-		values = append(values, fields.Field(i))
+	args := reflect.NewAt(k.argsType, a.pointer).Elem()
+	for i := range args.NumField() {
+		values = append(values, args.Field(i))
 	}
 	return values
 }
 
-// maxBuffer is how large a buffer for keys may be that is kept for other calls.
+// maxBuffer is up to which size in bytes a buffer for keys is used again.
 const maxBuffer = 64 << 10
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// appendKey appends the text of the key for the arguments. Prefix and version are the backend's
-// affair.
-func (p *plan) appendKey(b []byte, a *arguments) ([]byte, error) {
+// appendKey appends the text of the key for the arguments, without what the backend puts before it.
+func (k *keyPlan) appendKey(b []byte, a *arguments) ([]byte, error) {
 	start := len(b)
-	b, err := p.appendArgs(append(b, p.prefix...), a)
+	b, err := k.appendArgs(append(b, k.prefix...), a)
 	if err != nil {
 		return b, err
 	}
 	b = append(b, ')')
-	if p.hashed {
+	if k.options.hashed {
 		sum := sha256.Sum256(b[start:])
 		b = hex.AppendEncode(b[:start], sum[:])
 	}
 	return b, nil
 }
 
-func (p *plan) appendArgs(b []byte, a *arguments) ([]byte, error) {
-	if p.keyOf.IsValid() {
-		return appendTuple(b, p.keyParams, &arguments{values: callWith(p.keyOf, p.reflected(a))})
+func (k *keyPlan) appendArgs(b []byte, a *arguments) ([]byte, error) {
+	if k.keyOf.IsValid() {
+		return appendTuple(b, k.keyParams, &arguments{values: callWith(k.keyOf, k.reflected(a))})
 	}
-	b, err := appendTuple(b, p.params, a)
-	if err != nil || p.kwargsIndex < 0 {
+	b, err := appendTuple(b, k.params, a)
+	if err != nil || k.kwargsIndex < 0 {
 		return b, err
 	}
-	kwargs := p.reflected(a)[p.kwargsIndex]
+	kwargs := k.reflected(a)[k.kwargsIndex]
 	if kwargs.Len() == 0 {
 		return b, nil
 	}
-	return p.kwargs.Append(b, kwargs.Convert(reflect.TypeFor[map[string]any]()))
+	return k.kwargs.Append(b, kwargs.Convert(reflect.TypeFor[map[string]any]()))
 }
 
-// appendTuple renders values as Python's tuple, and none as nothing.
+// appendTuple renders arguments as Python's tuple, and none as nothing.
 func appendTuple(b []byte, params []param, a *arguments) ([]byte, error) {
 	start := len(b)
 	n := 0
@@ -114,7 +185,7 @@ func appendTuple(b []byte, params []param, a *arguments) ([]byte, error) {
 		prm := &params[i]
 		switch {
 		case a.values == nil:
-			b, err = prm.encoder.AppendPointer(append(b, ','), unsafe.Add(a.fields, prm.offset))
+			b, err = prm.encoder.AppendPointer(append(b, ','), unsafe.Add(a.pointer, prm.offset))
 			n++
 		case prm.dynamicType:
 			b = appendDynamicType(append(b, ','), a.values[prm.index])

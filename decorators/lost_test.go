@@ -128,7 +128,7 @@ func TestLaw2_TwoTargetsOneCall(t *testing.T) {
 						m, err := F(ctx, []string{"outer"})
 						return m["outer"], err
 					}
-					do = func(ctx context.Context) error { return h.Invalidate(ctx, keys...) }
+					do = func(ctx context.Context) error { return h.Invalidate(ctx, keys) }
 				}
 				got(t, "before", int64(1))(Outer(bg, "x"))
 				row.Store(2)

@@ -3,15 +3,11 @@ package decorators
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
-	"runtime"
 	"slices"
 	"sync"
-	"time"
 	"unsafe"
 
-	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -19,16 +15,16 @@ import (
 // selects rows by their ids. Each key's result is an entry of its own, with the key that
 // Cached1 would give it: a Cached1 with the same Key and the same types shares them.
 //
-// A call looks for all keys in one round trip to each server. Those that are missing are computed by
+// A call looks up all keys in one round trip to each server. Those that are missing are computed by
 // one call of fn, leaving out what other calls or processes are computing: for these it waits. Each
 // key has its own lease and groups, and its own fate when it is invalidated meanwhile. Keys that
-// are given twice count once. What fn returns beside the keys it was asked for is left out.
+// are given twice count once. What fn returns for other keys than it was asked for is left out.
 //
-// Results past their timeout, see Stale, are returned as they are. Those of one call that nobody computes
-// already are computed by one call of fn, in the background.
+// Results past their timeout, see Stale, are returned as they are. Those of one call that are not being
+// computed already are computed by one call of fn, in the background.
 //
 // What is said of contexts in the doc of Cached holds here, too. The context of one call of fn ends when
-// nobody waits for any of its keys. Its deadline is the latest of its keys'; it has none if one of them has none.
+// no caller waits for any of its keys. Its deadline is the latest of its keys'; it has none if one of them has none.
 //
 // The results have no entry for keys of which fn has none; it is asked for them again next time,
 // unless Absent says otherwise. When fn returns an error, the call returns that with the results
@@ -37,56 +33,17 @@ import (
 // Options whose functions take the decorated function's parameters or results are given one key
 // and one result: GroupsOf(func(ctx context.Context, id int64) []string {...}).
 func CachedMany[K comparable, V any](fn func(context.Context, []K) (map[K]V, error), opts ...Option) (func(context.Context, []K) (map[K]V, error), *HandleMany[K, V]) {
-	_, file, line, _ := runtime.Caller(1)
-	p := newPlanAs(reflect.ValueOf(fn), reflect.TypeFor[func(context.Context, K) (V, error)](), fmt.Sprintf("%s:%d", file, line), opts)
-	p.planFields(reflect.TypeFor[args1[K]]())
-	p.task.Many = true
+	one := reflect.TypeFor[func(context.Context, K) (V, error)]()
+	p := newPlan(newFunction(reflect.ValueOf(fn), one, callerLocation(1), opts))
+	p.layOut(reflect.TypeFor[args1[K]]())
 	m := &many[K, V]{typed: &typed[args1[K], V]{plan: p}, fn: fn}
-	return m.call, &HandleMany[K, V]{Original: fn, many: m}
+	return m.call, &HandleMany[K, V]{
+		ForceRecalc:  m.forceRecalc,
+		RequireCache: m.requireCache,
+		Original:     fn,
+		many:         m,
+	}
 }
-
-// A HandleMany is a Handle for functions decorated by CachedMany. Its methods may be used by many
-// goroutines at once.
-type HandleMany[K comparable, V any] struct {
-	Original func(context.Context, []K) (map[K]V, error) // the function itself
-
-	many *many[K, V]
-}
-
-// ForceRecalc runs the function for all keys, whatever is cached, stores and returns its results.
-func (h *HandleMany[K, V]) ForceRecalc(ctx context.Context, keys []K) (map[K]V, error) {
-	return h.many.forceRecalc(ctx, keys)
-}
-
-// RequireCache returns what is cached and never runs the function. If there is nothing for one
-// of the keys, the error matches cacheutils.ErrNoCachedValue; what there is for the others is
-// returned as well.
-func (h *HandleMany[K, V]) RequireCache(ctx context.Context, keys []K) (map[K]V, error) {
-	return h.many.requireCache(ctx, keys)
-}
-
-// Invalidate removes the results for keys, as Handle.Invalidate does for one. It tries all of
-// them and returns the errors joined. Several keys take two round trips: all are removed, and then
-// all once more, since the result for one may have been computed from another's in between.
-func (h *HandleMany[K, V]) Invalidate(ctx context.Context, keys ...K) error {
-	return h.many.invalidateAll(ctx, keys)
-}
-
-// CacheKey returns the key of one result, without the backend's prefix and version.
-func (h *HandleMany[K, V]) CacheKey(key K) (string, error) { return h.many.keyFor(args1[K]{key}) }
-
-// Set stores results as if the function had returned them. It tries all of them and returns
-// the errors joined.
-func (h *HandleMany[K, V]) Set(ctx context.Context, results map[K]V) error {
-	return h.many.setAll(ctx, results)
-}
-
-// Name returns the function's name in keys.
-func (h *HandleMany[K, V]) Name() string { return h.many.name }
-
-// Stats returns what has happened since the function was decorated, in this process. It counts
-// keys, also in Computations: the function may have been called once for many of them.
-func (h *HandleMany[K, V]) Stats() Stats { return statsOf(&h.many.task.Stats) }
 
 // A many is a function that CachedMany has decorated.
 type many[K comparable, V any] struct {
@@ -102,26 +59,26 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 	for {
 		cache, found, misses, err := m.lookAll(ctx, keys)
 		if err != nil {
-			return m.goRound(ctx, keys, err)
+			return m.bypass(ctx, keys, err)
 		}
 		if misses == nil {
 			return found, nil
 		}
 		results := make([]store.Result, len(keys))
-		cache.FetchMisses(orBackground(ctx), misses, results, m.computation(ctx, m.keep(keys)))
+		cache.FetchMisses(orBackground(ctx), misses, results, m.computation(ctx, m.keepKeys(keys)))
 		if !slices.ContainsFunc(results, func(r store.Result) bool { return r.Closed }) {
 			return found, m.collect(found, keys, results)
 		}
 	}
 }
 
-// keep returns keys that the caller can't change.
-func (m *many[K, V]) keep(keys []K) []K {
+// keepKeys returns keys that the caller can't change.
+func (m *many[K, V]) keepKeys(keys []K) []K {
 	kept := slices.Clone(keys)
-	if m.copies {
+	if m.mutable {
 		for i, key := range kept {
 			a := args1[K]{key}
-			m.keepFields(unsafe.Pointer(&a))
+			m.copyInto(&arguments{pointer: unsafe.Pointer(&a)})
 			kept[i] = a.A
 		}
 	}
@@ -132,7 +89,7 @@ func (m *many[K, V]) keep(keys []K) []K {
 func (m *many[K, V]) lookAll(ctx context.Context, keys []K) (cache *store.Store, found map[K]V, misses []*store.Miss, err error) {
 	l := listings.Get().(*listing)
 	defer l.free()
-	if cache, err = m.locateAll(ctx, keys, l); err != nil {
+	if cache, err = m.locateAll(ctx, keys, l, true); err != nil {
 		return nil, nil, nil, err
 	}
 	found = make(map[K]V, len(keys))
@@ -158,11 +115,11 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 	keys = distinct(keys)
 	for {
 		var l listing
-		cache, err := m.locateAll(ctx, keys, &l)
+		cache, err := m.locateAll(ctx, keys, &l, true)
 		if err != nil {
-			return m.goRound(ctx, keys, err)
+			return m.bypass(ctx, keys, err)
 		}
-		results := cache.ForceMany(orBackground(ctx), l.entries, m.task, m.computation(ctx, m.keep(keys)))
+		results := cache.ForceMany(orBackground(ctx), l.entries, m.task, m.computation(ctx, m.keepKeys(keys)))
 		if !slices.ContainsFunc(results, func(r store.Result) bool { return r.Closed }) {
 			found := make(map[K]V, len(keys))
 			return found, m.collect(found, keys, results)
@@ -170,8 +127,8 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 	}
 }
 
-// goRound is a call that the cache has no part in, because of err. It returns what it would with the cache.
-func (m *many[K, V]) goRound(ctx context.Context, keys []K, err error) (map[K]V, error) {
+// bypass is a call without the cache, because of err. It returns what it would with the cache.
+func (m *many[K, V]) bypass(ctx context.Context, keys []K, err error) (map[K]V, error) {
 	m.uncached(err)
 	answers, err := m.fn(ctx, slices.Clone(keys))
 	found := make(map[K]V, len(keys))
@@ -183,86 +140,6 @@ func (m *many[K, V]) goRound(ctx context.Context, keys []K, err error) (map[K]V,
 	return found, err
 }
 
-func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error) {
-	keys = distinct(keys)
-	for {
-		cache, found, err := m.requireOnce(ctx, keys)
-		if !errors.Is(err, cacheutils.ErrClosed) || !m.replaced(cache) {
-			return found, err
-		}
-	}
-}
-
-func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, map[K]V, error) {
-	cache, found, misses, err := m.lookAll(ctx, keys)
-	if err != nil {
-		return nil, map[K]V{}, fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, err)
-	}
-	lacking := 0
-	for i, miss := range misses {
-		if miss == nil {
-			continue
-		}
-		value, why := miss.Cached(orBackground(ctx))
-		switch value {
-		case nil:
-			lacking++
-		case store.Absent:
-		default:
-			found[keys[i]] = *value.(*V)
-		}
-		if err == nil {
-			err = why
-		}
-	}
-	switch {
-	case lacking == 0:
-		return cache, found, nil
-	case err == nil:
-		return cache, found, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.name, lacking, len(keys))
-	default:
-		return cache, found, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.name, lacking, len(keys), err)
-	}
-}
-
-func (m *many[K, V]) invalidateAll(ctx context.Context, keys []K) error {
-	return m.explicitly(ctx, distinct(keys), func(cache *store.Store, entries []store.Key) error {
-		if err := cache.DeleteMany(orBackground(ctx), entries); err != nil {
-			return fmt.Errorf("decorators: invalidate %s: %w", m.name, err)
-		}
-		m.task.Stats.Invalidations.Add(uint64(len(entries)))
-		return nil
-	})
-}
-
-// explicitly is plan.explicitly for several keys.
-func (m *many[K, V]) explicitly(ctx context.Context, keys []K, operation func(*store.Store, []store.Key) error) error {
-	for {
-		var l listing
-		cache, err := m.locateAll(ctx, keys, &l)
-		if err != nil {
-			return err
-		}
-		if err = operation(cache, l.entries); !errors.Is(err, cacheutils.ErrClosed) || !m.replaced(cache) {
-			return err
-		}
-	}
-}
-
-func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
-	keys, boxes := make([]K, 0, len(results)), make([]*V, 0, len(results))
-	for key, result := range results {
-		keys, boxes = append(keys, key), append(boxes, &result)
-	}
-	return m.explicitly(ctx, keys, func(cache *store.Store, entries []store.Key) error {
-		err := cache.PutMany(orBackground(ctx), entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(boxes[i]) })
-		if err != nil {
-			return fmt.Errorf("decorators: set %s: %w", m.name, err)
-		}
-		return nil
-	})
-}
-
 // A listing is the entries' keys of one call. Their texts share the memory of one slice.
 type listing struct {
 	texts   []byte
@@ -272,7 +149,7 @@ type listing struct {
 
 var listings = sync.Pool{New: func() any { return new(listing) }}
 
-// maxListing is for how many keys a listing may have been that is kept for other calls.
+// maxListing is up to how many keys a listing is used again.
 const maxListing = 1000
 
 // free lets other calls use l, and everything that the entries have in it.
@@ -283,11 +160,12 @@ func (l *listing) free() {
 	}
 }
 
-// locateAll returns the backend and fills in l.
-func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing) (*store.Store, error) {
+// locateAll returns the backend and fills in l, with the entries' groups if they are needed: to name or delete an entry
+// they are not.
+func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing, grouped bool) (*store.Store, error) {
 	cache, err := m.backend.store()
 	if err != nil {
-		return nil, fmt.Errorf("decorators: %s: %w", m.name, err)
+		return nil, m.unavailable(err)
 	}
 	const usual = 80 // bytes of a key
 	l.texts = slices.Grow(l.texts[:0], usual*len(keys))
@@ -303,23 +181,27 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing) (*stor
 	}
 	begin := 0
 	for i, end := range l.ends {
-		if m.groupsOf.IsValid() {
-			m.argument(&a, ctx, keys[i])
+		var groups *store.Groups
+		if grouped {
+			if m.groupsOf.IsValid() {
+				m.argument(&a, ctx, keys[i])
+			}
+			groups = m.groupsFor(cache, &a)
 		}
 		text := l.texts[begin:end]
-		l.entries = append(l.entries, cache.KeyOf(unsafe.String(unsafe.SliceData(text), len(text)), m.groupsFor(cache, &a)))
+		l.entries = append(l.entries, cache.KeyOf(unsafe.String(unsafe.SliceData(text), len(text)), groups))
 		begin = end
 	}
 	return cache, nil
 }
 
-// argument makes a the arguments for one key, in the place of those for another, if nobody may have
-// kept a pointer to these.
+// argument makes a the arguments for one key, in the place of those for another, unless a pointer to these may have
+// been retained.
 func (m *many[K, V]) argument(a *arguments, ctx context.Context, key K) {
-	if a.fields == nil || !m.inPlace {
-		a.ctx, a.fields = ctx, unsafe.Pointer(new(args1[K]))
+	if a.pointer == nil || !m.inPlace {
+		a.ctx, a.pointer = ctx, unsafe.Pointer(new(args1[K]))
 	}
-	(*args1[K])(a.fields).A = key
+	(*args1[K])(a.pointer).A = key
 }
 
 // computation returns what runs the function for some of keys and says what is to be done with
@@ -339,7 +221,7 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K) store.ComputeMan
 			if answer, ok := answers[key]; ok {
 				results[i] = m.judge(&answer, err)
 			} else {
-				results[i] = store.Result{Err: err, Absent: err == nil, Timeout: m.jittered(m.absent)}
+				results[i] = store.Result{Err: err, Absent: err == nil, Timeout: m.absentTimeout()}
 			}
 		}
 		return results
@@ -363,7 +245,7 @@ func (m *many[K, V]) collect(found map[K]V, keys []K, results []store.Result) er
 	return errors.Join(errs...)
 }
 
-// same tells whether two errors are one. Errors that can't be compared differ.
+// same reports whether two errors are one. Errors that can't be compared differ.
 func same(a, b error) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }

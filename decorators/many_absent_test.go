@@ -29,7 +29,7 @@ func TestCachedMany_Absent(t *testing.T) {
 		got, err := load.RequireCache(ctx, ids)
 		wantMany(t, "RequireCache knows that one is absent", got, err, 1)
 
-		load.Invalidate(ctx, 2)
+		load.Invalidate(ctx, []int64{2})
 		Load(ctx, ids)
 		wantAsked(t, "invalidated", rows, []int64{2})
 		if err := cache.InvalidateGroup(ctx, "rows"); err != nil {

@@ -27,7 +27,7 @@ func ExampleCachedMany() {
 	fmt.Println(Load(ctx, []int{1, 2}))
 	fmt.Println(Load(ctx, []int{3, 2, 1, 99}))
 	fmt.Println(Load(ctx, []int{99, 3}))
-	fmt.Println(cities.Invalidate(ctx, 2))
+	fmt.Println(cities.Invalidate(ctx, []int{2}))
 	fmt.Println(Load(ctx, []int{1, 2}))
 	// Output:
 	// loading [1 2]

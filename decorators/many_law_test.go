@@ -31,7 +31,7 @@ func TestLaw2_CachedMany(t *testing.T) {
 		Load, load := decorators.CachedMany(func(ctx context.Context, ids []int64) (map[int64]string, error) {
 			if invalidate {
 				invalidate = false
-				if err := load.Invalidate(ctx, 1); err != nil {
+				if err := load.Invalidate(ctx, []int64{1}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -188,7 +188,7 @@ func TestLaw1_CachedMany(t *testing.T) {
 	got, err := Load(ctx, []int64{1, 2, 3})
 	wantMany(t, "server down", got, err, 1, 2, 3)
 	wantAsked(t, "server down", rows, []int64{1, 2, 3})
-	if err := load.Invalidate(ctx, 1, 2); err == nil {
+	if err := load.Invalidate(ctx, []int64{1, 2}); err == nil {
 		t.Error("Invalidate reports no error")
 	}
 	if _, err := load.RequireCache(ctx, []int64{1}); !errors.Is(err, cacheutils.ErrNoCachedValue) || !errors.Is(err, cacheutils.ErrServerDown) {

@@ -182,7 +182,7 @@ func TestCachedMany_Together(t *testing.T) {
 					for _, n := range random.Perm(texts)[:1+random.IntN(50)] {
 						names = append(names, name(n))
 					}
-					if err := load.Invalidate(ctx, names[:len(names)/4]...); err != nil {
+					if err := load.Invalidate(ctx, names[:len(names)/4]); err != nil {
 						t.Error(err)
 					}
 					got, err := Load(ctx, names)
@@ -258,7 +258,7 @@ func TestCachedMany_OneText(t *testing.T) {
 				return all, load.Set(ctx, all)
 			},
 		} {
-			if err := load.Invalidate(ctx, keys...); err != nil {
+			if err := load.Invalidate(ctx, keys); err != nil {
 				t.Fatal(err)
 			}
 			got, err := call()

@@ -100,7 +100,7 @@ func TestCachedMany(t *testing.T) {
 			wantAsked(t, "no keys", rows)
 		}
 
-		if err := load.Invalidate(ctx, 1, 3, 77); err != nil {
+		if err := load.Invalidate(ctx, []int64{1, 3, 77}); err != nil {
 			t.Fatal(err)
 		}
 		got, err = Load(ctx, []int64{1, 2, 3})

@@ -5,54 +5,89 @@ import (
 	"reflect"
 
 	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
 )
 
-// A param is a value that counts in the key.
+// ObjectAttrs says which fields of the struct type of sample, or of what it points at, stand
+// for a value of that type in keys, wherever one occurs in an argument. A receiver of that
+// type then counts in the key.
+func ObjectAttrs(sample any, fields ...string) Option {
+	return func(o *options) { o.objectAttrs = append(o.objectAttrs, objectAttrs{sample, fields}) }
+}
+
+// Ignore leaves parameters of type T, a database handle say, out of keys.
+func Ignore[T any]() Option {
+	return func(o *options) {
+		if o.ignored == nil {
+			o.ignored = make(map[reflect.Type]bool)
+		}
+		o.ignored[reflect.TypeFor[T]()] = true
+	}
+}
+
+// WithReceiver has the receiver of a method expression count in the key like any argument.
+// Without it calls on all receivers share their entries; through an interface, those on all
+// receivers of one dynamic type.
+func WithReceiver() Option {
+	return func(o *options) { o.withReceiver = true }
+}
+
+type paramOptions struct {
+	objectAttrs  []objectAttrs
+	ignored      map[reflect.Type]bool
+	withReceiver bool
+}
+
+type objectAttrs struct {
+	sample any
+	fields []string
+}
+
+// A param is a parameter that counts in the key, or a result of KeyOf.
 type param struct {
 	index       int
-	offset      uintptr         // of the field that a typed call has it in
+	offset      uintptr         // in a typed call's struct of arguments
 	encoder     *keyenc.Encoder // nil where only the dynamic type counts
 	dynamicType bool            // the receiver of a method expression on an interface
 	variadic    bool            // a slice whose elements count one by one
-	kind        reflect.Kind    // where the value's bytes are enough to know it again
-	size        uintptr         // of the field
+	kind        reflect.Kind    // where the value's bytes are enough to recognise it
+	size        uintptr         // in a typed call's struct of arguments
 }
 
 // planParams decides how each parameter counts in the key.
-func (p *plan) planParams(o *options, receiver bool) {
-	t := p.typ
-	fields := p.attrs(o)
-	if o.withReceiver && !receiver {
-		panicf("%s: WithReceiver is for method expressions such as City.Offers, whose first parameter is the receiver", p.label)
+func (k *keyPlan) planParams(attrs keyenc.Attrs) {
+	t, o := k.typ, &k.options
+	if o.withReceiver && !k.hasReceiver {
+		panicf("%s: WithReceiver is for method expressions such as City.Offers, whose first parameter is the receiver; leave it out", k.displayName)
 	}
 	ignored := make(map[reflect.Type]bool)
 	for i := range t.NumIn() {
 		in := t.In(i)
 		switch {
 		case in == contextType:
-			if p.contextIndex < 0 {
-				p.contextIndex = i
+			if k.contextIndex < 0 {
+				k.contextIndex = i
 			}
 		case o.ignored[in]:
 			ignored[in] = true
 		case o.keyOf != nil:
-		case i == 0 && receiver && !o.withReceiver && !countsByAttrs(in, fields):
+		case i == 0 && k.hasReceiver && !o.withReceiver && !countsByAttrs(in, attrs):
 			if in.Kind() == reflect.Interface {
-				p.params = append(p.params, param{index: i, dynamicType: true})
+				k.params = append(k.params, param{index: i, dynamicType: true})
 			}
 		case in == kwargsType && i == t.NumIn()-1 && !t.IsVariadic():
-			p.kwargsIndex = i
-			p.kwargs = p.encoder(i, reflect.TypeFor[map[string]any](), fields)
+			k.kwargsIndex = i
+			k.kwargs = k.encoder(i, reflect.TypeFor[map[string]any](), attrs)
 		case t.IsVariadic() && i == t.NumIn()-1:
-			p.params = append(p.params, param{index: i, encoder: p.encoder(i, in.Elem(), fields), variadic: true})
+			k.params = append(k.params, param{index: i, encoder: k.encoder(i, in.Elem(), attrs), variadic: true})
 		default:
-			p.params = append(p.params, param{index: i, encoder: p.encoder(i, in, fields)})
+			k.params = append(k.params, param{index: i, encoder: k.encoder(i, in, attrs)})
 		}
 	}
 	for in := range o.ignored {
 		if !ignored[in] {
-			panicf("%s: Ignore[%s]: it has no parameter of that type", p.label, in)
+			panicf("%s: Ignore[%s]: it has no parameter of that type; leave it out", k.displayName, in)
 		}
 	}
 }
@@ -62,90 +97,43 @@ var (
 	kwargsType  = reflect.TypeFor[cachekey.Kwargs]()
 )
 
-func (p *plan) encoder(i int, t reflect.Type, fields keyenc.Attrs) *keyenc.Encoder {
-	e, err := keyenc.EncoderOf(t, fields)
+func (k *keyPlan) encoder(i int, t reflect.Type, attrs keyenc.Attrs) *keyenc.Encoder {
+	e, err := keyenc.EncoderOf(t, attrs)
 	if err != nil {
 		panicf("parameter %d of %s has type %s, which can't be in a key: %v; leave it out with Ignore[%s]() or KeyOf",
-			i+1, p.label, p.typ.In(i), err, p.typ.In(i))
+			i+1, k.displayName, k.typ.In(i), errtext.Bare(err), k.typ.In(i))
 	}
 	return e
 }
 
-// attrs collects the ObjectAttrs.
-func (p *plan) attrs(o *options) keyenc.Attrs {
-	if len(o.attrs) == 0 {
+// attrs returns what the ObjectAttrs say.
+func (f *function) attrs() keyenc.Attrs {
+	if len(f.options.objectAttrs) == 0 {
 		return nil
 	}
-	fields := make(keyenc.Attrs)
-	for _, a := range o.attrs {
-		t := reflect.TypeOf(a.sample)
+	attrs := make(keyenc.Attrs)
+	for _, given := range f.options.objectAttrs {
+		t := reflect.TypeOf(given.sample)
 		for t != nil && t.Kind() == reflect.Pointer {
 			t = t.Elem()
 		}
 		if t == nil || t.Kind() != reflect.Struct {
-			panicf("%s: ObjectAttrs takes a sample of a struct type, got %T", p.label, a.sample)
+			panicf("%s: ObjectAttrs takes a sample of a struct type, got %T", f.displayName, given.sample)
 		}
-		for _, name := range a.fields {
-			if f, ok := t.FieldByName(name); !ok || len(f.Index) != 1 {
-				panicf("%s: ObjectAttrs: %s has no field %s of its own", p.label, t, name)
+		for _, name := range given.fields {
+			if field, ok := t.FieldByName(name); !ok || len(field.Index) != 1 {
+				panicf("%s: ObjectAttrs: %s has no field %s of its own", f.displayName, t, name)
 			}
 		}
-		fields[t] = a.fields
+		attrs[t] = given.fields
 	}
-	return fields
+	return attrs
 }
 
-func countsByAttrs(t reflect.Type, fields keyenc.Attrs) bool {
+func countsByAttrs(t reflect.Type, attrs keyenc.Attrs) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	_, ok := fields[t]
+	_, ok := attrs[t]
 	return ok
-}
-
-// planKeyOf checks the function that makes the key, if there is one.
-func (p *plan) planKeyOf(o *options) {
-	if o.keyOf == nil {
-		return
-	}
-	v := reflect.ValueOf(o.keyOf)
-	if !p.hasParameters(v) || v.Type().NumOut() == 0 {
-		panicf("%s: KeyOf takes a func%s that returns what stands for them, got %T", p.label, p.takes(), o.keyOf)
-	}
-	p.keyOf = v
-	fields := p.attrs(o)
-	for i := range v.Type().NumOut() {
-		out := v.Type().Out(i)
-		if out == tupleType && v.Type().NumOut() == 1 {
-			e, _ := keyenc.EncoderOf(reflect.TypeFor[any](), fields)
-			p.keyParams = []param{{encoder: e, variadic: true}}
-			return
-		}
-		e, err := keyenc.EncoderOf(out, fields)
-		if err != nil {
-			panicf("%s: KeyOf returns a %s, which can't be in a key: %v", p.label, out, err)
-		}
-		p.keyParams = append(p.keyParams, param{index: i, encoder: e})
-	}
-}
-
-var tupleType = reflect.TypeFor[cachekey.Tuple]()
-
-// hasParameters tells whether v is a function that can be called with the function's arguments.
-func (p *plan) hasParameters(v reflect.Value) bool {
-	t := p.typ
-	ok := v.Kind() == reflect.Func && !v.IsNil() &&
-		v.Type().NumIn() == t.NumIn() && v.Type().IsVariadic() == t.IsVariadic()
-	for i := 0; ok && i < t.NumIn(); i++ {
-		ok = t.In(i).AssignableTo(v.Type().In(i))
-	}
-	return ok
-}
-
-// callWith calls fn, which hasParameters, with the function's arguments.
-func callWith(fn reflect.Value, args []reflect.Value) []reflect.Value {
-	if fn.Type().IsVariadic() {
-		return fn.CallSlice(args)
-	}
-	return fn.Call(args)
 }

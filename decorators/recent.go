@@ -45,7 +45,7 @@ func (s *sighted) isFor(r *raw) bool { return s.raw == string(r.text()) }
 
 // planRecent finds out whether the bytes of arguments are enough to know their key again.
 func (p *plan) planRecent() {
-	p.recalls = !p.keyOf.IsValid() && !p.groupsOf.IsValid() && len(p.groups) == 0 && p.kwargs == nil
+	p.recalls = !p.keyOf.IsValid() && !p.groupsOf.IsValid() && len(p.options.groups) == 0 && p.kwargs == nil
 	for i := range p.params {
 		prm := &p.params[i]
 		if prm.encoder != nil && !prm.variadic {

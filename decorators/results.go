@@ -2,60 +2,89 @@ package decorators
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"reflect"
-	"time"
 
-	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // The results of a function, its trailing error left out, are cached as one value: the
-// result itself where there is one, else a struct with a field for each. A box is a pointer
+// result itself where there is one, otherwise a struct with a field for each. A box is a pointer
 // to such a value.
 
-// planResults looks at the function's results and the options about them.
-func (p *plan) planResults(o *options) {
-	t := p.typ
+// CacheNil stores a sole result that is nil, too. Without it a nil pointer, slice, map or
+// interface counts as no result: it is returned, and the next call runs the function again.
+func CacheNil() Option {
+	return func(o *options) { o.cacheNil = true }
+}
+
+// Unless has fn decide which results are not stored. It takes the results of the decorated
+// function, with or without the trailing error, and returns a bool: true leaves them out.
+func Unless(fn any) Option {
+	return func(o *options) { o.unless = fn }
+}
+
+// Shared says that callers only read results, so that all of them, and a backend in this
+// process's memory, may have the very same value. It saves the copies that keep callers
+// apart, and lets such a backend keep types that can't be encoded.
+func Shared() Option {
+	return func(o *options) { o.shared = true }
+}
+
+type resultOptions struct {
+	cacheNil bool
+	unless   any
+	shared   bool
+}
+
+// A resultPlan is what becomes of the results of a call.
+type resultPlan struct {
+	*function
+	numOut        int          // how many there are
+	numResults    int          // how many there are, the trailing error left out
+	errorType     reflect.Type // of the trailing error; nil if there is none
+	noError       reflect.Value
+	carriesErrors bool // any error can be returned as the trailing one
+	boxType       reflect.Type
+	nilIsNone     bool          // a nil is not to be stored
+	unless        reflect.Value // invalid: all results are stored
+	timeoutOf     reflect.Value // invalid: all results have one timeout
+}
+
+// newResultPlan panics if there are no results, or an option about them doesn't fit.
+func newResultPlan(f *function) resultPlan {
+	t := f.typ
 	if t.NumOut() == 0 {
-		panicf("%s returns nothing, so there is nothing to cache", p.label)
+		panicf("%s returns nothing, so there is nothing to cache; cache a function that has a result", f.displayName)
 	}
-	p.numOut, p.values = t.NumOut(), t.NumOut()
-	if last := t.Out(p.values - 1); isError(last) {
-		p.values--
-		p.errorType = last
-		p.noError = reflect.Zero(last)
-		p.carriesErrors = last == errorType
+	r := resultPlan{function: f, numOut: t.NumOut(), numResults: t.NumOut()}
+	if last := t.Out(r.numOut - 1); isError(last) {
+		r.numResults--
+		r.errorType = last
+		r.noError = reflect.Zero(last)
+		r.carriesErrors = last == errorType
 	}
-	p.boxType = boxTypeOf(t, p.values)
+	r.boxType = boxTypeOf(t, r.numResults)
 	switch t.Out(0).Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Func, reflect.Chan:
-		p.nilIsNone = p.values == 1 && !o.cacheNil
+		r.nilIsNone = r.numResults == 1 && !f.options.cacheNil
 	}
-	p.hasTimeout, p.timeout = o.hasTimeout, o.timeout
-	p.jitter = o.jitter
-	if o.jitter < 0 || o.jitter > 1 || o.jitter != o.jitter {
-		panicf("%s: Jitter(%v) is no fraction from 0 to 1", p.label, o.jitter)
-	}
-	p.timeoutOf = p.resultFunc("TimeoutOf", o.timeoutOf, reflect.TypeFor[time.Duration]())
-	p.unless = p.resultFunc("Unless", o.unless, reflect.TypeFor[bool]())
-	if p.timeoutOf.IsValid() && o.hasTimeout {
-		panicf("%s: Timeout and TimeoutOf exclude each other: leave one out", p.label)
-	}
+	r.timeoutOf = r.checkedTimeoutOf()
+	r.unless = r.resultFunc("Unless", f.options.unless, reflect.TypeFor[bool]())
+	return r
 }
 
 var errorType = reflect.TypeFor[error]()
 
-// isError tells whether a trailing result of type t says that the function has failed.
+// isError reports whether a trailing result of type t says that the function has failed.
 func isError(t reflect.Type) bool {
 	return t.Implements(errorType) && (t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer)
 }
 
-func boxTypeOf(t reflect.Type, values int) reflect.Type {
-	if values == 1 {
+func boxTypeOf(t reflect.Type, n int) reflect.Type {
+	if n == 1 {
 		return t.Out(0)
 	}
-	fields := make([]reflect.StructField, values)
+	fields := make([]reflect.StructField, n)
 	for i := range fields {
 		fields[i] = reflect.StructField{Name: fmt.Sprintf("R%d", i), Type: t.Out(i)}
 	}
@@ -64,83 +93,83 @@ func boxTypeOf(t reflect.Type, values int) reflect.Type {
 
 // resultFunc checks the function of an option that takes the results, with the trailing error
 // or without, and returns one out.
-func (p *plan) resultFunc(option string, fn any, out reflect.Type) reflect.Value {
+func (r *resultPlan) resultFunc(option string, fn any, out reflect.Type) reflect.Value {
 	if fn == nil {
 		return reflect.Value{}
 	}
 	v := reflect.ValueOf(fn)
-	t := p.typ
+	t := r.typ
 	ok := v.Kind() == reflect.Func && !v.IsNil() && !v.Type().IsVariadic() &&
 		v.Type().NumOut() == 1 && v.Type().Out(0) == out &&
-		(v.Type().NumIn() == p.values || v.Type().NumIn() == t.NumOut())
+		(v.Type().NumIn() == r.numResults || v.Type().NumIn() == t.NumOut())
 	for i := 0; ok && i < v.Type().NumIn(); i++ {
 		ok = t.Out(i).AssignableTo(v.Type().In(i))
 	}
 	if !ok {
-		panicf("%s: %s takes a func(%s) %s, got %T", p.label, option, typeList(t.Out, p.values), out, fn)
+		panicf("%s: %s takes a func(%s) %s, got %T", r.displayName, option, typeList(t.Out, r.numResults), out, fn)
 	}
 	return v
 }
 
 // box makes the box of results.
-func (p *plan) box(results []reflect.Value) any {
-	b := reflect.New(p.boxType)
-	if p.values == 1 {
+func (r *resultPlan) box(results []reflect.Value) any {
+	b := reflect.New(r.boxType)
+	if r.numResults == 1 {
 		b.Elem().Set(results[0])
 		return b.Interface()
 	}
-	for i := range p.values {
+	for i := range r.numResults {
 		b.Elem().Field(i).Set(results[i])
 	}
 	return b.Interface()
 }
 
-// hit is unbox for a box that a call has found at once: nobody else has the call's arguments, so
+// hit is unbox for a box that a call has found at once: no other call has its arguments, so
 // that the results can take their place.
-func (p *plan) hit(box any, arguments []reflect.Value) []reflect.Value {
-	if p.numOut > len(arguments) {
-		return p.unbox(box, nil)
+func (r *resultPlan) hit(box any, arguments []reflect.Value) []reflect.Value {
+	if r.numOut > len(arguments) {
+		return r.unbox(box, nil)
 	}
-	return p.unboxInto(arguments[:p.numOut], box, nil)
+	return r.unboxInto(arguments[:r.numOut], box, nil)
 }
 
 // unbox returns the function's results for a box, nil for zero values, and an error.
-func (p *plan) unbox(box any, err error) []reflect.Value {
-	return p.unboxInto(make([]reflect.Value, p.numOut), box, err)
+func (r *resultPlan) unbox(box any, err error) []reflect.Value {
+	return r.unboxInto(make([]reflect.Value, r.numOut), box, err)
 }
 
-func (p *plan) unboxInto(out []reflect.Value, box any, err error) []reflect.Value {
+func (r *resultPlan) unboxInto(out []reflect.Value, box any, err error) []reflect.Value {
 	switch {
 	case box == nil:
-		for i := range p.values {
-			out[i] = reflect.Zero(p.typ.Out(i))
+		for i := range r.numResults {
+			out[i] = reflect.Zero(r.typ.Out(i))
 		}
-	case p.values == 1:
+	case r.numResults == 1:
 		out[0] = reflect.ValueOf(box).Elem()
 	default:
 		b := reflect.ValueOf(box).Elem()
-		for i := range p.values {
+		for i := range r.numResults {
 			out[i] = b.Field(i)
 		}
 	}
 	switch {
-	case p.errorType == nil:
+	case r.errorType == nil:
 	case err == nil:
-		out[p.values] = p.noError
+		out[r.numResults] = r.noError
 	default:
-		e := reflect.New(p.errorType).Elem()
+		e := reflect.New(r.errorType).Elem()
 		e.Set(reflect.ValueOf(err))
-		out[p.values] = e
+		out[r.numResults] = e
 	}
 	return out
 }
 
 // failure returns the trailing error among results, or nil.
-func (p *plan) failure(results []reflect.Value) error {
-	if p.errorType == nil || results[p.values].IsNil() {
+func (r *resultPlan) failure(results []reflect.Value) error {
+	if r.errorType == nil || results[r.numResults].IsNil() {
 		return nil
 	}
-	return results[p.values].Interface().(error)
+	return results[r.numResults].Interface().(error)
 }
 
 // judge says what is to be done with a box that was computed, or with the error.
@@ -158,36 +187,7 @@ func (p *plan) judge(box any, err error) store.Result {
 }
 
 // callResultFunc calls the function of an option for the results of a success.
-func (p *plan) callResultFunc(fn reflect.Value, box any) reflect.Value {
-	results := p.unbox(box, nil)
+func (r *resultPlan) callResultFunc(fn reflect.Value, box any) reflect.Value {
+	results := r.unbox(box, nil)
 	return fn.Call(results[:fn.Type().NumIn()])[0]
-}
-
-// timeoutFor returns how long a box is to be stored.
-func (p *plan) timeoutFor(box any) time.Duration {
-	d := store.DefaultTimeout
-	switch {
-	case p.timeoutOf.IsValid():
-		d = time.Duration(p.callResultFunc(p.timeoutOf, box).Int())
-	case p.hasTimeout:
-		d = p.timeout
-	}
-	return p.jittered(d)
-}
-
-// jittered returns d, or less, as Jitter says.
-func (p *plan) jittered(d time.Duration) time.Duration {
-	if p.jitter == 0 || d == cacheutils.Forever {
-		return d
-	}
-	if d == store.DefaultTimeout {
-		cache, err := p.backend.store()
-		if err != nil {
-			return d
-		}
-		if d = cache.Timeout; d == cacheutils.Forever {
-			return d
-		}
-	}
-	return d - time.Duration(rand.Float64()*p.jitter*float64(d))
 }

@@ -270,7 +270,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"nil":                     {"takes a function", func() { decorators.Cached[any](nil) }},
 		"nil func":                {"takes a function", func() { decorators.Cached(nilFunc) }},
-		"not a func":              {"got a int", func() { decorators.Cached(3) }},
+		"not a func":              {"got a value of type int", func() { decorators.Cached(3) }},
 		"no results":              {"returns nothing", func() { decorators.Cached(nothing) }},
 		"decorated function":      {"give it one with Key", func() { decorators.Cached(decorated) }},
 		"chan parameter":          {"Ignore[chan int]", func() { decorators.Cached(takesChan) }},
@@ -306,7 +306,7 @@ func TestArguments(t *testing.T) {
 		{"variadic as a slice", []any{ctx, int8(1), nil, []id{"x"}}, ""},
 		{"nil context", []any{nil, 1, nil}, ""},
 		{"too few", []any{ctx, 1}, "takes (context.Context, int8, *int, ...decorators_test.id), got 2"},
-		{"wrong type", []any{ctx, "1", nil}, "argument 2 of args is a int8, got string"},
+		{"wrong type", []any{ctx, "1", nil}, "argument 2 of args has type int8, got string"},
 		{"constant too large", []any{ctx, 1000, nil}, "argument 2"},
 		{"nil for a number", []any{ctx, nil, nil}, "argument 2"},
 		{"other integer type", []any{ctx, int64(1), nil}, "argument 2"},

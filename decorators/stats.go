@@ -9,7 +9,7 @@ type Stats struct {
 	Stale         uint64 // calls that found results past their timeout
 	Misses        uint64 // calls that found nothing there
 	Joins         uint64 // of those, calls that waited for a computation in this process
-	Waits         uint64 // looks for results that another process computes
+	Waits         uint64 // lookups of results that another process computes
 	Computations  uint64 // runs of the function, forced ones included
 	Stores        uint64 // results stored
 	Refusals      uint64 // results not stored because their key or a group was invalidated meanwhile

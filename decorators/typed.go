@@ -2,9 +2,7 @@ package decorators
 
 import (
 	"context"
-	"fmt"
 	"reflect"
-	"runtime"
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils/internal/store"
@@ -19,74 +17,78 @@ type typed[A, R any] struct {
 
 // newTyped is for the functions that users call, whose own callers it names.
 func newTyped[A, R any](fn any, run func(context.Context, A) (R, error), opts []Option) *typed[A, R] {
-	_, file, line, _ := runtime.Caller(2)
-	p := newPlan(reflect.ValueOf(fn), fmt.Sprintf("%s:%d", file, line), opts)
-	p.planFields(reflect.TypeFor[A]())
+	p := newPlan(newFunction(reflect.ValueOf(fn), nil, callerLocation(2), opts))
+	p.layOut(reflect.TypeFor[A]())
 	return &typed[A, R]{p, run}
 }
 
 // miss is the rest of a call that has found nothing.
-func (t *typed[A, R]) miss(ctx context.Context, args A, miss *store.Miss, err error) (R, error) {
-	for err == nil {
-		given, ours := args, false
-		if miss.Refreshes() || outlasts(ctx) {
-			ours = t.keepFields(unsafe.Pointer(&given))
-		}
-		if r := miss.Fetch(orBackground(ctx), t.computation(ctx, given, ours)); !r.Closed {
+func (t *typed[A, R]) miss(ctx context.Context, args A, miss *store.Miss) (R, error) {
+	for {
+		given := args
+		a := arguments{ctx: ctx, pointer: unsafe.Pointer(&given)}
+		rekey := t.keep(&a, miss)
+		if r := miss.Fetch(a.context(), t.computation(ctx, &given, rekey)); !r.Closed {
 			return t.results(r)
 		}
 		var box any
-		if box, miss, err = t.look(ctx, nil, unsafe.Pointer(&args)); box != nil {
+		var err error
+		box, miss, err = t.lookup(ctx, nil, unsafe.Pointer(&args))
+		switch {
+		case box != nil:
 			return *box.(*R), nil
+		case err != nil:
+			return t.bypass(ctx, args, err)
 		}
 	}
+}
+
+// bypass is a call without the cache, because of err.
+func (t *typed[A, R]) bypass(ctx context.Context, args A, err error) (R, error) {
 	t.uncached(err)
 	return t.run(ctx, args)
 }
 
 func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
-	a := arguments{ctx: ctx, fields: unsafe.Pointer(&args)}
-	given, ours := args, false
-	if outlasts(ctx) {
-		ours = t.keepFields(unsafe.Pointer(&given))
-	}
-	r, err := t.force(&a, t.computation(ctx, given, ours))
+	given := args
+	kept := arguments{ctx: ctx, pointer: unsafe.Pointer(&given)}
+	rekey := t.keep(&kept, nil)
+	a := arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}
+	r, err := t.force(&a, t.computation(ctx, &given, rekey))
 	if err != nil {
-		return t.miss(ctx, args, nil, err)
+		return t.bypass(ctx, args, err)
 	}
 	return t.results(r)
 }
 
 func (t *typed[A, R]) requireCache(ctx context.Context, args A) (R, error) {
-	a := arguments{ctx: ctx, fields: unsafe.Pointer(&args)}
+	a := arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}
 	box, err := t.cached(&a)
 	return t.results(store.Result{Value: box, Err: err})
 }
 
 func (t *typed[A, R]) invalidateFor(ctx context.Context, args A) error {
-	return t.invalidate(&arguments{ctx: ctx, fields: unsafe.Pointer(&args)})
+	return t.invalidate(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)})
 }
 
-func (t *typed[A, R]) keyFor(args A) (string, error) {
-	return t.cacheKey(&arguments{ctx: context.Background(), fields: unsafe.Pointer(&args)})
+func (t *typed[A, R]) cacheKeyFor(args A) (string, error) {
+	return t.cacheKey(&arguments{ctx: context.Background(), pointer: unsafe.Pointer(&args)})
 }
 
 func (t *typed[A, R]) setFor(ctx context.Context, args A, result R) error {
-	return t.set(&arguments{ctx: ctx, fields: unsafe.Pointer(&args)}, &result)
+	return t.set(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}, &result)
 }
 
-// computation returns what runs the function for the arguments of a call under ctx. ours says that the caller
-// can't change them.
-func (t *typed[A, R]) computation(ctx context.Context, args A, ours bool) func(context.Context) store.Result {
+// computation returns what runs the function for the arguments of a call under ctx. rekey is what keep returned
+// for them.
+func (t *typed[A, R]) computation(ctx context.Context, args *A, rekey func([]byte) ([]byte, error)) func(context.Context) store.Result {
 	return func(working context.Context) store.Result {
 		if ctx == nil {
 			working = nil
 		}
-		r, err := t.run(working, args)
+		r, err := t.run(working, *args)
 		result := t.judge(&r, err)
-		if t.copies && !ours {
-			result.Rekey = t.rekey(&arguments{ctx: ctx, fields: unsafe.Pointer(&args)})
-		}
+		result.Rekey = rekey
 		return result
 	}
 }
@@ -98,23 +100,23 @@ func (t *typed[A, R]) results(r store.Result) (result R, err error) {
 	return result, r.Err
 }
 
-// place returns the address of args or, if the key's making might keep that, of a copy. The address
-// is hidden from the compiler, which would else move args to the heap: the caller has to have a use
+// pointer returns the address of args or, if making the key might retain that, of a copy. The address
+// is hidden from the compiler, which would otherwise move args to the heap: the caller must have a use
 // for args after the last one of the address, as for a miss, so that they stay what they are until then.
-func (t *typed[A, R]) place(args *A) unsafe.Pointer {
+func (t *typed[A, R]) pointer(args *A) unsafe.Pointer {
 	if t.inPlace {
 		return hidden(unsafe.Pointer(args))
 	}
-	return unsafe.Pointer(copied(args))
+	return unsafe.Pointer(cloneOf(args))
 }
 
-func copied[A any](args *A) *A {
+func cloneOf[A any](args *A) *A {
 	c := *args
 	return &c
 }
 
 // hidden returns p. The compiler doesn't see where it comes from, so what it points at may stay on
-// the stack: nobody may keep it. Nothing may come in between its two lines that moves the stack, as the
+// the stack: it must not be retained. Nothing may come in between its two lines that moves the stack, as the
 // checks of pointers do that come with -race.
 //
 //go:nosplit

@@ -13,15 +13,20 @@ const prefix = "cacheutils: "
 //
 //	cacheutils: backend "default": bad configuration: ...
 func Wrap(err error, format string, args ...any) error {
-	context := fmt.Sprintf(format, args...)
-	return &wrapped{prefix + context + ": " + strings.ReplaceAll(err.Error(), prefix, ""), err}
+	return fmt.Errorf(prefix+"%s: %w", fmt.Sprintf(format, args...), Bare(err))
 }
 
-type wrapped struct {
-	text string
-	err  error
+// Bare returns an error that wraps err and whose text is that of err without the prefix, for a text that has one
+// already. A nil stays nil.
+func Bare(err error) error {
+	if err == nil {
+		return nil
+	}
+	return bare{err}
 }
 
-func (w *wrapped) Error() string { return w.text }
+type bare struct{ err error }
 
-func (w *wrapped) Unwrap() error { return w.err }
+func (b bare) Error() string { return strings.ReplaceAll(b.err.Error(), prefix, "") }
+
+func (b bare) Unwrap() error { return b.err }

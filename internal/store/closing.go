@@ -1,10 +1,10 @@
 package store
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // A Cache is open until it is closed, or replaced by Configure. From then on it begins nothing, and
@@ -50,7 +50,7 @@ func (c *Store) shut() error {
 	c.shutting.Do(func() {
 		c.background.close()
 		if err := c.Engine.Close(); err != nil {
-			c.shutErr = fmt.Errorf("backends: close %q: %w", c.Name, err)
+			c.shutErr = errtext.Wrap(err, "close %q", c.Name)
 		}
 	})
 	return c.shutErr
@@ -62,7 +62,7 @@ func (c *Store) Closed() error { return c.open() }
 // open returns an error if the Cache is closed.
 func (c *Store) open() error {
 	if c.closed.Load() {
-		return fmt.Errorf("backends: %q: %w", c.Name, cacheutils.ErrClosed)
+		return errtext.Wrap(cacheutils.ErrClosed, "%q", c.Name)
 	}
 	return nil
 }

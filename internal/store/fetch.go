@@ -9,6 +9,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/flight"
 	"github.com/cacheutils/cacheutils/logging"
 )
@@ -249,11 +250,11 @@ func (c *Store) Put(ctx context.Context, key Key, task *Task, value any, timeout
 	timeout = c.timeoutOf(timeout)
 	e, err := c.sealer.Seal(key.check, task.typ, value, task.shared, nil)
 	if err != nil {
-		return fmt.Errorf("backends: set %q: %w", key.text, err)
+		return errtext.Wrap(err, "set %q", key.text)
 	}
 	if timeout > 0 {
 		if e.Groups, err = c.begunBounded(ctx, key.groups); err != nil {
-			return fmt.Errorf("backends: set %q: %w", key.text, err)
+			return errtext.Wrap(err, "set %q", key.text)
 		}
 	}
 	return c.store(ctx, key, &e, timeout, c.staleOf(task))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // GetOrSet reads the value under key into the variable that into points at. When there is
@@ -23,7 +24,7 @@ func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(co
 	}
 	t := codec.Of(v.Type())
 	if err := t.Err(); err != nil && !c.sealer.HoldsLive(t, false) {
-		return fmt.Errorf("backends: get or set %q: %w", key.text, err)
+		return errtext.Wrap(err, "get or set %q", key.text)
 	}
 	task := &Task{name: "GetOrSet", typ: t, plain: true, Linger: DefaultLinger}
 	r := c.Fetch(ctx, key, task, func(ctx context.Context) Result {
@@ -35,7 +36,7 @@ func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(co
 		if value != nil {
 			got := reflect.ValueOf(value)
 			if !got.Type().AssignableTo(t.Type()) {
-				return Result{Err: fmt.Errorf("backends: %w: get or set %q: got a %T for a variable of type %s",
+				return Result{Err: fmt.Errorf("%w: get or set %q: got a %T for a variable of type %s",
 					cacheutils.ErrArguments, key.text, value, t.Type())}
 			}
 			p.Elem().Set(got)

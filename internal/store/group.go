@@ -12,6 +12,7 @@ import (
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -69,7 +70,7 @@ func (c *Store) renewGroup(ctx context.Context, group string) error {
 	key, item := c.groupKey(group), generationItem(uuid.NewString())
 	if err := c.Engine.Set(ctx, key, item, cacheutils.Forever); err != nil {
 		err = c.replayDelete(key, err) // not the same item again: it may have been stored, and replaced since
-		return fmt.Errorf("backends: invalidate group %q: %w", group, err)
+		return errtext.Wrap(err, "invalidate group %q", group)
 	}
 	if logging.Enabled(logging.LevelDebug) {
 		logging.Log(logging.LevelDebug, logging.Event{Action: logging.Invalidate, Backend: c.Name, Key: group})
@@ -96,7 +97,7 @@ func (c *Store) generations(ctx context.Context, groups []string) ([]entry.Gener
 	for i, group := range groups {
 		got := &q.got[q.groups[c.groupKey(group)]]
 		if !got.there && err != nil {
-			return nil, fmt.Errorf("backends: read the generation of group %q: %w", group, err)
+			return nil, errtext.Wrap(err, "read the generation of group %q", group)
 		}
 		generations[i] = entry.Generation{Group: group, ID: string(got.item.Value)}
 	}
@@ -126,7 +127,7 @@ func (c *Store) begunBounded(ctx context.Context, groups []string) ([]entry.Gene
 // same time agree: add lets one of them through, and the others read what that one wrote.
 func (c *Store) complete(ctx context.Context, found []entry.Generation) ([]entry.Generation, error) {
 	if len(found) > entry.MaxGroups {
-		return nil, fmt.Errorf("backends: %w: an entry in %d groups, which can be in %d at most", cacheutils.ErrArguments, len(found), entry.MaxGroups)
+		return nil, fmt.Errorf("%w: an entry in %d groups, which can be in %d at most", cacheutils.ErrArguments, len(found), entry.MaxGroups)
 	}
 	for range 3 { // a new generation may be lost again, but not for ever
 		var missing []string
@@ -144,7 +145,7 @@ func (c *Store) complete(ctx context.Context, found []entry.Generation) ([]entry
 			id := uuid.NewString()
 			added, err := c.Engine.Add(ctx, c.groupKey(group), generationItem(id), cacheutils.Forever)
 			if err != nil {
-				return nil, fmt.Errorf("backends: begin group %q: %w", group, err)
+				return nil, errtext.Wrap(err, "begin group %q", group)
 			}
 			if added {
 				setGeneration(found, entry.Generation{Group: group, ID: id})
@@ -160,7 +161,7 @@ func (c *Store) complete(ctx context.Context, found []entry.Generation) ([]entry
 			setGeneration(found, g)
 		}
 	}
-	return nil, errors.New("backends: the key of a group is lost as soon as it is written")
+	return nil, errors.New("cacheutils: the key of a group is lost as soon as it is written")
 }
 
 func setGeneration(list []entry.Generation, g entry.Generation) {

@@ -127,12 +127,12 @@ func (c *Store) Key(text string, groups ...string) Key {
 // it can, but memcached could not, that is logged, as Django warns.
 func (c *Store) PlainKey(text, version string, groups []string) (Key, error) {
 	if text == "" {
-		return Key{}, fmt.Errorf("backends: %w: it is empty", cacheutils.ErrInvalidKey)
+		return Key{}, fmt.Errorf("%w: it is empty", cacheutils.ErrInvalidKey)
 	}
 	k := Key{text: text, stored: c.compose(text, version), groups: unique(groups)}
 	if c.checkKey != nil {
 		if err := c.checkKey(k.stored); err != nil {
-			return Key{}, fmt.Errorf("backends: %w", err)
+			return Key{}, err
 		}
 		return k, nil
 	}

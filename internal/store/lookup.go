@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // A lookup asks the engine for entries and for the generations of their groups, in one round trip to each server,
@@ -43,14 +43,14 @@ func (c *Store) lookup(ctx context.Context, f *found, key *Key) error {
 func (c *Store) evaluateItem(ctx context.Context, f *found, key *Key, item engine.Item, err error) error {
 	there, err := isThere(err)
 	if err != nil {
-		return fmt.Errorf("backends: get %q: %w", key.text, err)
+		return errtext.Wrap(err, "get %q", key.text)
 	}
 	var few [8][]byte
 	ids := few[:0]
 	for _, groupKey := range c.groupKeys(key) {
 		group, err := c.Engine.Get(ctx, groupKey)
 		if _, err = isThere(err); err != nil {
-			return fmt.Errorf("backends: get the groups of %q: %w", key.text, err)
+			return errtext.Wrap(err, "get the groups of %q", key.text)
 		}
 		ids = append(ids, group.Value)
 	}
@@ -222,7 +222,7 @@ func (q *query) evaluate(ctx context.Context, c *Store, f *found, key *Key, i in
 		ids = append(ids, group.item.Value)
 	}
 	if err != nil && !complete {
-		return fmt.Errorf("backends: get %q: %w", key.text, err)
+		return errtext.Wrap(err, "get %q", key.text)
 	}
 	return c.evaluate(ctx, f, key, got.item, got.there, ids)
 }

@@ -3,11 +3,11 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // Incr adds delta, which may be negative, to the number under key and returns the sum.
@@ -25,7 +25,7 @@ func (c *Store) Incr(ctx context.Context, key Key, delta int64) (int64, error) {
 		n, err = c.incrFrame(ctx, key, delta)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("backends: increment %q: %w", key.text, err)
+		return 0, errtext.Wrap(err, "increment %q", key.text)
 	}
 	return n, nil
 }

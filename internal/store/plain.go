@@ -9,6 +9,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -47,10 +48,10 @@ func (c *Store) value(ctx context.Context, key Key, t *codec.Type, old bool) (an
 		f.err = err
 	}
 	if f.err != nil {
-		return nil, fmt.Errorf("backends: get %q: %w: %w", key.text, cacheutils.ErrCacheMiss, f.err)
+		return nil, errtext.Wrap(fmt.Errorf("%w: %w", cacheutils.ErrCacheMiss, f.err), "get %q", key.text)
 	}
 	c.debug(logging.Miss, &key, 0)
-	return nil, fmt.Errorf("backends: get %q: %w", key.text, cacheutils.ErrCacheMiss)
+	return nil, errtext.Wrap(cacheutils.ErrCacheMiss, "get %q", key.text)
 }
 
 // GetMany looks for the values of type t under keys, and hands those that it finds to found, by the index of
@@ -81,7 +82,7 @@ func (c *Store) GetMany(ctx context.Context, keys []Key, groups []string, t refl
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("backends: get %d keys: %w", len(keys), err)
+		return errtext.Wrap(err, "get %d keys", len(keys))
 	}
 	return nil
 }
@@ -116,7 +117,7 @@ func (c *Store) Set(ctx context.Context, key Key, value any, timeout time.Durati
 	}
 	groups, err := c.begunBounded(ctx, key.groups)
 	if err != nil {
-		return fmt.Errorf("backends: set %q: %w", key.text, err)
+		return errtext.Wrap(err, "set %q", key.text)
 	}
 	return c.setIn(ctx, key, value, timeout, groups)
 }
@@ -137,7 +138,7 @@ func (c *Store) setIn(ctx context.Context, key Key, value any, timeout time.Dura
 	t, p := entry.Box(value)
 	e, err := c.sealer.SealPlain(key.check, len(key.groups) > 0, t, p)
 	if err != nil {
-		return fmt.Errorf("backends: set %q: %w", key.text, err)
+		return errtext.Wrap(err, "set %q", key.text)
 	}
 	e.Groups = groups
 	return c.store(ctx, key, &e, timeout, 0)
@@ -162,7 +163,7 @@ func (c *Store) store(ctx context.Context, key Key, e *entry.Entry, timeout, sta
 		err = c.Engine.Set(ctx, key.stored, e.Item(), keep)
 	}
 	if err != nil {
-		return fmt.Errorf("backends: set %q: %w", key.text, err)
+		return errtext.Wrap(err, "set %q", key.text)
 	}
 	c.debug(logging.Set, &key, e.Cost)
 	return nil
@@ -177,7 +178,7 @@ func (c *Store) SetMany(ctx context.Context, keys []Key, groups []string, value 
 		var err error
 		if generations, err = c.begunBounded(ctx, unique(groups)); err != nil {
 			for i := range errs {
-				errs[i] = fmt.Errorf("backends: set %d keys: %w", len(keys), err)
+				errs[i] = errtext.Wrap(err, "set %d keys", len(keys))
 			}
 			return errs
 		}
@@ -192,7 +193,7 @@ func (c *Store) Add(ctx context.Context, key Key, value any, timeout time.Durati
 	t, p := entry.Box(value)
 	e, err := c.sealer.SealPlain(key.check, len(key.groups) > 0, t, p)
 	if err != nil {
-		return false, fmt.Errorf("backends: add %q: %w", key.text, err)
+		return false, errtext.Wrap(err, "add %q", key.text)
 	}
 	if timeout = c.timeoutOf(timeout); timeout <= 0 {
 		had, err := c.Has(ctx, key)
@@ -205,7 +206,7 @@ func (c *Store) Add(ctx context.Context, key Key, value any, timeout time.Durati
 	defer done()
 	added, err := c.add(ctx, key, &e, timeout)
 	if err != nil {
-		return false, fmt.Errorf("backends: add %q: %w", key.text, err)
+		return false, errtext.Wrap(err, "add %q", key.text)
 	}
 	if added {
 		c.debug(logging.Set, &key, e.Cost)
@@ -257,7 +258,7 @@ func (c *Store) Touch(ctx context.Context, key Key, timeout time.Duration) (bool
 		return e.Stamp(time.Now(), timeout, 0), nil
 	}, timeout <= 0)
 	if err != nil {
-		return false, fmt.Errorf("backends: touch %q: %w", key.text, err)
+		return false, errtext.Wrap(err, "touch %q", key.text)
 	}
 	return had, nil
 }
@@ -296,7 +297,7 @@ func (c *Store) Delete(ctx context.Context, key Key) (bool, error) {
 	had, err := c.Engine.Delete(ctx, key.stored)
 	if err != nil {
 		err = c.replayDelete(key.stored, err)
-		return false, fmt.Errorf("backends: delete %q: %w", key.text, err)
+		return false, errtext.Wrap(err, "delete %q", key.text)
 	}
 	c.debug(logging.Delete, &key, 0)
 	return had, nil
@@ -330,7 +331,7 @@ func (c *Store) Clear(ctx context.Context) error {
 	defer done()
 	c.flights.ForgetAll()
 	if err := c.Engine.Clear(ctx, c.clearPrefix()); err != nil {
-		return fmt.Errorf("backends: clear %q: %w", c.Name, err)
+		return errtext.Wrap(err, "clear %q", c.Name)
 	}
 	if logging.Enabled(logging.LevelDebug) {
 		logging.Log(logging.LevelDebug, logging.Event{Action: logging.Clear, Backend: c.Name})
@@ -351,7 +352,7 @@ func (c *Store) clearPrefix() string {
 func target(method string, into any) (reflect.Value, error) {
 	v := reflect.ValueOf(into)
 	if v.Kind() != reflect.Pointer || v.IsNil() {
-		return v, fmt.Errorf("backends: %w: %s takes a pointer to the variable to fill, got %T", cacheutils.ErrArguments, method, into)
+		return v, fmt.Errorf("%w: %s takes a pointer to the variable to fill, got %T", cacheutils.ErrArguments, method, into)
 	}
 	return v.Elem(), nil
 }

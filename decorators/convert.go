@@ -1,0 +1,144 @@
+package decorators
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/cacheutils/cacheutils"
+)
+
+// arguments makes the function's arguments of args.
+func (p *plan) arguments(args []any) ([]reflect.Value, error) {
+	t := p.typ
+	fixed := t.NumIn()
+	if t.IsVariadic() {
+		fixed--
+	}
+	if len(args) < fixed || len(args) > fixed && !t.IsVariadic() {
+		return nil, fmt.Errorf("%w: %s takes %s, got %d", cacheutils.ErrArguments, p.name, p.takes(), len(args))
+	}
+	values := make([]reflect.Value, 0, t.NumIn())
+	for i := range fixed {
+		v, ok := convert(args[i], t.In(i))
+		if !ok {
+			return nil, p.wrongArgument(i, args[i], t.In(i))
+		}
+		values = append(values, v)
+	}
+	if !t.IsVariadic() {
+		return values, nil
+	}
+	rest, err := p.variadic(args[fixed:], fixed)
+	if err != nil {
+		return nil, err
+	}
+	return append(values, rest), nil
+}
+
+// variadic makes the last argument of a variadic function of the arguments that it stands
+// for. A slice is taken as all of them where it can't be one of them.
+func (p *plan) variadic(args []any, fixed int) (reflect.Value, error) {
+	t := p.typ.In(fixed)
+	if len(args) == 1 && args[0] != nil && !reflect.TypeOf(args[0]).AssignableTo(t.Elem()) {
+		if v := reflect.ValueOf(args[0]); v.Type().AssignableTo(t) {
+			return v.Convert(t), nil
+		}
+	}
+	if len(args) == 0 {
+		return reflect.Zero(t), nil
+	}
+	rest := reflect.MakeSlice(t, len(args), len(args))
+	for i, arg := range args {
+		v, ok := convert(arg, t.Elem())
+		if !ok {
+			return rest, p.wrongArgument(fixed+i, arg, t.Elem())
+		}
+		rest.Index(i).Set(v)
+	}
+	return rest, nil
+}
+
+func (p *plan) resultValues(results []any) ([]reflect.Value, error) {
+	t := p.typ
+	if len(results) != p.numResults {
+		return nil, fmt.Errorf("%w: %s has the results (%s), got %d",
+			cacheutils.ErrArguments, p.name, typeList(t.Out, p.numResults), len(results))
+	}
+	values := make([]reflect.Value, len(results))
+	for i, result := range results {
+		v, ok := convert(result, t.Out(i))
+		if !ok {
+			return nil, fmt.Errorf("%w: result %d of %s has type %s, got %s",
+				cacheutils.ErrArguments, i+1, p.name, t.Out(i), typeName(result))
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
+func (p *plan) wrongArgument(i int, arg any, want reflect.Type) error {
+	return fmt.Errorf("%w: argument %d of %s has type %s, got %s; the function takes %s",
+		cacheutils.ErrArguments, i+1, p.name, want, typeName(arg), p.takes())
+}
+
+// typeName describes the type of what was given.
+func typeName(v any) string {
+	if v == nil {
+		return "nil"
+	}
+	return reflect.TypeOf(v).String()
+}
+
+// convert returns arg as a value of type t. As in a call, nil goes for anything that can be
+// nil, and a constant, which comes as a value of its default type, for any type that has its
+// value.
+func convert(arg any, t reflect.Type) (v reflect.Value, ok bool) {
+	if arg == nil {
+		switch t.Kind() {
+		case reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Map, reflect.Func, reflect.Chan, reflect.UnsafePointer:
+			return reflect.Zero(t), true
+		default:
+			return v, false
+		}
+	}
+	v = reflect.ValueOf(arg)
+	if v.Type().AssignableTo(t) {
+		c := reflect.New(t).Elem()
+		c.Set(v)
+		return c, true
+	}
+	switch arg.(type) {
+	case int, rune, float64, complex128, string, bool:
+		return convertConstant(v, t)
+	default:
+		return v, false
+	}
+}
+
+func convertConstant(v reflect.Value, t reflect.Type) (c reflect.Value, ok bool) {
+	c = reflect.New(t).Elem()
+	switch {
+	case v.Kind() == t.Kind() && v.Kind() != reflect.Int32: // a named type
+		return v.Convert(t), true
+	case v.CanInt() && c.CanInt():
+		c.SetInt(v.Int())
+		return c, c.Int() == v.Int()
+	case v.CanInt() && c.CanUint():
+		if v.Int() < 0 {
+			return c, false
+		}
+		c.SetUint(uint64(v.Int()))
+		return c, c.Uint() == uint64(v.Int())
+	case v.CanInt() && c.CanFloat():
+		c.SetFloat(float64(v.Int()))
+		return c, int64(c.Float()) == v.Int()
+	case v.CanFloat() && c.CanFloat():
+		c.SetFloat(v.Float())
+		return c, true
+	case v.CanComplex() && c.CanComplex():
+		c.SetComplex(v.Complex())
+		return c, true
+	default:
+		return c, false
+	}
+}

@@ -1,0 +1,134 @@
+package decorators
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
+	"github.com/cacheutils/cacheutils/internal/store"
+)
+
+// A HandleMany is what CachedMany returns besides the function: it works on what is cached for it, as a
+// Handle does, for a list of keys. It may be used by many goroutines at once; its fields are not to be changed.
+type HandleMany[K comparable, V any] struct {
+	// ForceRecalc runs the function for all keys, whatever is cached, stores and returns its results. Once
+	// it has returned without an error, no call that starts later, in any process, gets older ones, unless the
+	// server could not be reached.
+	ForceRecalc func(ctx context.Context, keys []K) (map[K]V, error)
+
+	// RequireCache returns what is cached and never runs the function. If there is nothing for one
+	// of the keys, the error matches cacheutils.ErrNoCachedValue; what there is for the others is
+	// returned as well.
+	RequireCache func(ctx context.Context, keys []K) (map[K]V, error)
+
+	// Original is the function itself, without the cache.
+	Original func(ctx context.Context, keys []K) (map[K]V, error)
+
+	many *many[K, V]
+}
+
+// Invalidate removes the results for keys, as Handle.Invalidate does for one. It tries all of
+// them and returns the errors joined. Several keys take two round trips: all are removed, and then
+// all once more, since the result for one may have been computed from another's in between.
+func (h *HandleMany[K, V]) Invalidate(ctx context.Context, keys []K) error {
+	return h.many.invalidateAll(ctx, keys)
+}
+
+// CacheKey returns the key of the result for one key, without the backend's prefix and version.
+func (h *HandleMany[K, V]) CacheKey(key K) (string, error) { return h.many.cacheKeyFor(args1[K]{key}) }
+
+// Set stores results as if the function had returned them. It tries all of them and returns
+// the errors joined.
+func (h *HandleMany[K, V]) Set(ctx context.Context, results map[K]V) error {
+	return h.many.setAll(ctx, results)
+}
+
+// Name returns the function's name in keys: the part before the arguments.
+func (h *HandleMany[K, V]) Name() string { return h.many.name }
+
+// Stats returns what has happened since the function was decorated, in this process. It counts
+// keys, also in Computations: the function may have been called once for many of them.
+func (h *HandleMany[K, V]) Stats() Stats { return statsOf(&h.many.task.Stats) }
+
+func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error) {
+	keys = distinct(keys)
+	for {
+		cache, found, err := m.requireOnce(ctx, keys)
+		if !errors.Is(err, cacheutils.ErrClosed) || !m.replaced(cache) {
+			return found, err
+		}
+	}
+}
+
+func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, map[K]V, error) {
+	cache, found, misses, err := m.lookAll(ctx, keys)
+	if err != nil {
+		return nil, map[K]V{}, noCachedValue(err)
+	}
+	missing := 0
+	for i, miss := range misses {
+		if miss == nil {
+			continue
+		}
+		value, why := miss.Cached(orBackground(ctx))
+		switch value {
+		case nil:
+			missing++
+		case store.Absent:
+		default:
+			found[keys[i]] = *value.(*V)
+		}
+		if err == nil {
+			err = why
+		}
+	}
+	switch {
+	case missing == 0:
+		return cache, found, nil
+	case err == nil:
+		return cache, found, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.name, missing, len(keys))
+	default:
+		return cache, found, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.name, missing, len(keys), errtext.Bare(err))
+	}
+}
+
+func (m *many[K, V]) invalidateAll(ctx context.Context, keys []K) error {
+	return m.explicitly(ctx, distinct(keys), false, func(cache *store.Store, entries []store.Key) error {
+		if err := cache.DeleteMany(orBackground(ctx), entries); err != nil {
+			return errtext.Wrap(err, "invalidate %s", m.name)
+		}
+		m.task.Stats.Invalidations.Add(uint64(len(entries)))
+		return nil
+	})
+}
+
+// explicitly is plan.explicitly for several keys.
+func (m *many[K, V]) explicitly(ctx context.Context, keys []K, grouped bool, operation func(*store.Store, []store.Key) error) error {
+	for {
+		var l listing
+		cache, err := m.locateAll(ctx, keys, &l, grouped)
+		if err != nil {
+			return err
+		}
+		if err = operation(cache, l.entries); !errors.Is(err, cacheutils.ErrClosed) || !m.replaced(cache) {
+			return err
+		}
+	}
+}
+
+func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
+	keys, boxes := make([]K, 0, len(results)), make([]*V, 0, len(results))
+	for key, result := range results {
+		keys, boxes = append(keys, key), append(boxes, &result)
+	}
+	return m.explicitly(ctx, keys, true, func(cache *store.Store, entries []store.Key) error {
+		err := cache.PutMany(orBackground(ctx), entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(boxes[i]) })
+		if err != nil {
+			return errtext.Wrap(err, "set %s", m.name)
+		}
+		return nil
+	})
+}

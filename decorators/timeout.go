@@ -1,0 +1,81 @@
+package decorators
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/store"
+)
+
+// Timeout says how long results are kept: cacheutils.Forever never expires, zero or less
+// stores nothing, so that only simultaneous calls share a result. Without it that is the
+// timeout of the backend.
+func Timeout(d time.Duration) Option {
+	return func(o *options) { o.timeout = &d }
+}
+
+// TimeoutOf has fn decide for each result how long it is kept. fn takes the results of the
+// decorated function, with or without the trailing error, and returns a time.Duration as for
+// Timeout.
+func TimeoutOf(fn any) Option {
+	return func(o *options) { o.timeoutOf = fn }
+}
+
+// Jitter makes each timeout shorter by up to that fraction of it, at random, so that entries
+// which were stored together don't expire together, those of Absent too. It is from 0 to 1.
+// Forever is not jittered.
+func Jitter(fraction float64) Option {
+	return func(o *options) { o.jitter = fraction }
+}
+
+type timeoutOptions struct {
+	timeout   *time.Duration // nil: not given
+	timeoutOf any
+	jitter    float64
+}
+
+// checkedTimeoutOf returns the function of TimeoutOf, if there is one, and panics if an option about timeouts
+// doesn't fit.
+func (r *resultPlan) checkedTimeoutOf() reflect.Value {
+	o := &r.options
+	if o.jitter < 0 || o.jitter > 1 || o.jitter != o.jitter {
+		panicf("%s: Jitter(%v) is not a fraction from 0 to 1", r.displayName, o.jitter)
+	}
+	timeoutOf := r.resultFunc("TimeoutOf", o.timeoutOf, reflect.TypeFor[time.Duration]())
+	if timeoutOf.IsValid() && o.timeout != nil {
+		panicf("%s: Timeout and TimeoutOf exclude each other: leave one out", r.displayName)
+	}
+	return timeoutOf
+}
+
+// timeoutFor returns how long a box is to be stored.
+func (p *plan) timeoutFor(box any) time.Duration {
+	d := store.DefaultTimeout
+	switch {
+	case p.timeoutOf.IsValid():
+		d = time.Duration(p.callResultFunc(p.timeoutOf, box).Int())
+	case p.options.timeout != nil:
+		d = *p.options.timeout
+	}
+	return p.jittered(d)
+}
+
+// jittered returns d, or less, as Jitter says.
+func (p *plan) jittered(d time.Duration) time.Duration {
+	jitter := p.options.jitter
+	if jitter == 0 || d == cacheutils.Forever {
+		return d
+	}
+	if d == store.DefaultTimeout {
+		cache, err := p.backend.store()
+		if err != nil {
+			return d
+		}
+		if d = cache.Timeout; d == cacheutils.Forever {
+			return d
+		}
+	}
+	return d - time.Duration(rand.Float64()*jitter*float64(d))
+}
