@@ -407,8 +407,8 @@ func TestErrorsOfTheEngine(t *testing.T) {
 	} {
 		e.fail = map[string]error{test.method: errDown}
 		err := test.call()
-		if !errors.Is(err, errDown) || !strings.Contains(err.Error(), test.names) || !strings.HasPrefix(err.Error(), "backends: ") {
-			t.Errorf("%s failing: got error %v, want one that wraps it and says backends: ... %s", test.method, err, test.names)
+		if !errors.Is(err, errDown) || !strings.Contains(err.Error(), test.names) || !strings.HasPrefix(err.Error(), "cacheutils: ") {
+			t.Errorf("%s failing: got error %v, want one that wraps it and says cacheutils: ... %s", test.method, err, test.names)
 		}
 	}
 	e.fail = nil

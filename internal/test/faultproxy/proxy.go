@@ -104,8 +104,13 @@ func (p *Proxy) accept(listener net.Listener) {
 		if err != nil {
 			return
 		}
-		l := newLink(p, client.(*net.TCPConn))
 		p.mu.Lock()
+		if p.fault.refuses { // since this connection came
+			p.mu.Unlock()
+			client.Close()
+			continue
+		}
+		l := newLink(p, client.(*net.TCPConn))
 		p.accepted++
 		p.links[l] = struct{}{}
 		p.most = max(p.most, len(p.links))
