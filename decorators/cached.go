@@ -66,7 +66,7 @@ import (
 // known (see Key), when a parameter's type can't be in a key, when a result's type can't be
 // encoded exactly, or when an option doesn't fit.
 func Cached[F any](fn F, opts ...Option) (F, *Handle[F]) {
-	p := newPlan(newFunction(reflect.ValueOf(fn), nil, callerLocation(1), opts))
+	p := newPlan(newFunction(reflect.ValueOf(fn), nil, callerLocation(1), opts), nil)
 	h := &Handle[F]{
 		ForceRecalc:  makeFunc[F](p, p.forceRecalc),
 		RequireCache: makeFunc[F](p, p.requireCache),
@@ -83,6 +83,9 @@ func makeFunc[F any](p *plan, call func([]reflect.Value) []reflect.Value) F {
 // call is a call of a decorated function.
 func (p *plan) call(values []reflect.Value) []reflect.Value {
 	ctx := p.context(values)
+	if box := p.hotHit(ctx, values, nil); box != nil {
+		return p.hit(box, values)
+	}
 	for again := false; ; again = true {
 		box, miss, err := p.lookup(ctx, values, nil)
 		if box != nil && again {

@@ -16,16 +16,7 @@ func Cached0[R any](fn func(context.Context) (R, error), opts ...Option) (func(c
 	}
 	t := newTyped(fn, run, opts)
 	call := func(ctx context.Context) (R, error) {
-		args := args0{}
-		box, miss, err := t.lookup(ctx, nil, t.pointer(&args))
-		switch {
-		case box != nil:
-			return *box.(*R), nil
-		case err != nil:
-			return t.bypass(ctx, args, err)
-		default:
-			return t.miss(ctx, args, miss)
-		}
+		return t.call(ctx, args0{})
 	}
 	return call, &Handle0[R]{
 		ForceRecalc: func(ctx context.Context) (R, error) {

@@ -16,16 +16,7 @@ func Cached1[A, R any](fn func(context.Context, A) (R, error), opts ...Option) (
 	}
 	t := newTyped(fn, run, opts)
 	call := func(ctx context.Context, a A) (R, error) {
-		args := args1[A]{a}
-		box, miss, err := t.lookup(ctx, nil, t.pointer(&args))
-		switch {
-		case box != nil:
-			return *box.(*R), nil
-		case err != nil:
-			return t.bypass(ctx, args, err)
-		default:
-			return t.miss(ctx, args, miss)
-		}
+		return t.call(ctx, args1[A]{a})
 	}
 	return call, &Handle1[A, R]{
 		ForceRecalc: func(ctx context.Context, a A) (R, error) {

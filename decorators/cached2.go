@@ -16,16 +16,7 @@ func Cached2[A, B, R any](fn func(context.Context, A, B) (R, error), opts ...Opt
 	}
 	t := newTyped(fn, run, opts)
 	call := func(ctx context.Context, a A, b B) (R, error) {
-		args := args2[A, B]{a, b}
-		box, miss, err := t.lookup(ctx, nil, t.pointer(&args))
-		switch {
-		case box != nil:
-			return *box.(*R), nil
-		case err != nil:
-			return t.bypass(ctx, args, err)
-		default:
-			return t.miss(ctx, args, miss)
-		}
+		return t.call(ctx, args2[A, B]{a, b})
 	}
 	return call, &Handle2[A, B, R]{
 		ForceRecalc: func(ctx context.Context, a A, b B) (R, error) {

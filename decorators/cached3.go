@@ -16,16 +16,7 @@ func Cached3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error), opts 
 	}
 	t := newTyped(fn, run, opts)
 	call := func(ctx context.Context, a A, b B, c C) (R, error) {
-		args := args3[A, B, C]{a, b, c}
-		box, miss, err := t.lookup(ctx, nil, t.pointer(&args))
-		switch {
-		case box != nil:
-			return *box.(*R), nil
-		case err != nil:
-			return t.bypass(ctx, args, err)
-		default:
-			return t.miss(ctx, args, miss)
-		}
+		return t.call(ctx, args3[A, B, C]{a, b, c})
 	}
 	return call, &Handle3[A, B, C, R]{
 		ForceRecalc: func(ctx context.Context, a A, b B, c C) (R, error) {

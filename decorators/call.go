@@ -17,6 +17,19 @@ import (
 // aren't there, goes on with the miss and a computation (cached.go, typed.go). Results are passed on as a box, see
 // results.go.
 
+// hotHit returns the box of the results for the arguments if they are in the hot table, otherwise nil. It does not retain
+// pointer.
+func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any) {
+	if !p.hot.usable {
+		return nil
+	}
+	cache, err := p.backend.store()
+	if err != nil {
+		return nil
+	}
+	return p.hot.get(orBackground(ctx), cache, p.task, values, pointer)
+}
+
 // lookup returns the box of the results for the arguments, or the miss, or an error if the cache
 // can't be asked. Others may have the same box: copy what it points at, don't change it.
 func (p *plan) lookup(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
@@ -24,21 +37,13 @@ func (p *plan) lookup(ctx context.Context, values []reflect.Value, pointer unsaf
 	if err != nil {
 		return nil, nil, p.unavailable(err)
 	}
-	var r raw
-	var mine *slot // nil: there is none for these arguments
-	if recent := p.recentIn(cache); recent != nil && r.read(p.params, values, pointer) {
-		mine = recent.slot(&r)
-		if box := mine.recall(orBackground(ctx), &r, p.task); box != nil {
-			return box, nil, nil
-		}
-	}
 	a := &arguments{ctx, values, pointer}
 	buf := buffers.Get().(*[]byte)
 	*buf, err = p.appendKey(cache.AppendHead((*buf)[:0]), a)
 	if err == nil {
-		box, miss = cache.Look(a.context(), *buf, p.groupsFor(cache, a), p.task)
-		if box != nil && mine != nil {
-			mine.note(&r, cache, *buf, p.task)
+		groups := p.groupsFor(cache, a)
+		if box, miss = cache.Look(a.context(), *buf, groups, p.task); box != nil {
+			p.hot.put(cache, p.task, values, pointer, *buf, groups)
 		}
 	} else {
 		err = p.noKey(err)

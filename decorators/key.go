@@ -91,7 +91,7 @@ func (k *keyPlan) layOut(argsType reflect.Type) {
 	for i := range k.params {
 		prm := &k.params[i]
 		field := argsType.Field(prm.index - 1)
-		prm.offset, prm.size = field.Offset, field.Type.Size()
+		prm.offset = field.Offset
 		k.inPlace = k.inPlace && prm.encoder.InPlace()
 	}
 }

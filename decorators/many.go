@@ -34,8 +34,7 @@ import (
 // and one result: GroupsOf(func(ctx context.Context, id int64) []string {...}).
 func CachedMany[K comparable, V any](fn func(context.Context, []K) (map[K]V, error), opts ...Option) (func(context.Context, []K) (map[K]V, error), *HandleMany[K, V]) {
 	one := reflect.TypeFor[func(context.Context, K) (V, error)]()
-	p := newPlan(newFunction(reflect.ValueOf(fn), one, callerLocation(1), opts))
-	p.layOut(reflect.TypeFor[args1[K]]())
+	p := newPlan(newFunction(reflect.ValueOf(fn), one, callerLocation(1), opts), reflect.TypeFor[args1[K]]())
 	m := &many[K, V]{typed: &typed[args1[K], V]{plan: p}, fn: fn}
 	return m.call, &HandleMany[K, V]{
 		ForceRecalc:  m.forceRecalc,

@@ -51,8 +51,6 @@ type param struct {
 	encoder     *keyenc.Encoder // nil where only the dynamic type counts
 	dynamicType bool            // the receiver of a method expression on an interface
 	variadic    bool            // a slice whose elements count one by one
-	kind        reflect.Kind    // where the value's bytes are enough to recognise it
-	size        uintptr         // in a typed call's struct of arguments
 }
 
 // planParams decides how each parameter counts in the key.

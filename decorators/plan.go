@@ -1,8 +1,8 @@
 package decorators
 
 import (
+	"reflect"
 	"runtime"
-	"sync/atomic"
 
 	"github.com/cacheutils/cacheutils/internal/decorated"
 	"github.com/cacheutils/cacheutils/internal/errtext"
@@ -26,17 +26,15 @@ type plan struct {
 	keyPlan             // key.go: how arguments make a key
 	groupPlan           // groups.go: which groups results are in
 	copyPlan            // keep.go: which arguments are copied
+	hot        hotPlan  // hot.go: hits without a lookup
 	resultPlan          // results.go: what becomes of results
 	backend    *backend // backend.go
 	task       *store.Task
-
-	// The table of recent hits, see recent.go.
-	recalls bool // equal bytes of the arguments make equal keys
-	recent  atomic.Pointer[recent]
 }
 
-// newPlan panics when the function can't be decorated with its options.
-func newPlan(f *function) *plan {
+// newPlan panics when the function can't be decorated with its options. argsType is a struct of the arguments after
+// the context, of typed calls; nil: calls are by reflection.
+func newPlan(f *function, argsType reflect.Type) *plan {
 	p := &plan{
 		function:   f,
 		resultPlan: newResultPlan(f),
@@ -45,7 +43,10 @@ func newPlan(f *function) *plan {
 		backend:    newBackend(f),
 	}
 	p.copyPlan = newCopyPlan(&p.keyPlan)
-	p.planRecent()
+	if argsType != nil {
+		p.layOut(argsType)
+	}
+	p.planHot()
 	p.task = newTask(p)
 	p.checkTask()
 	remove := decorated.Add(decorated.Function{

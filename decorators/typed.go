@@ -17,9 +17,30 @@ type typed[A, R any] struct {
 
 // newTyped is for the functions that users call, whose own callers it names.
 func newTyped[A, R any](fn any, run func(context.Context, A) (R, error), opts []Option) *typed[A, R] {
-	p := newPlan(newFunction(reflect.ValueOf(fn), nil, callerLocation(2), opts))
-	p.layOut(reflect.TypeFor[A]())
+	p := newPlan(newFunction(reflect.ValueOf(fn), nil, callerLocation(2), opts), reflect.TypeFor[A]())
 	return &typed[A, R]{p, run}
+}
+
+// call is a call of a decorated function.
+func (t *typed[A, R]) call(ctx context.Context, args A) (R, error) {
+	if box := t.hotHit(ctx, nil, unsafe.Pointer(&args)); box != nil {
+		return *box.(*R), nil
+	}
+	return t.lookUp(ctx, args)
+}
+
+// lookUp is the rest of a call that the hot table has no answer for. The address of args is hidden from the compiler, so
+// they must have a use after the lookup, that they stay what they are until then.
+func (t *typed[A, R]) lookUp(ctx context.Context, args A) (R, error) {
+	box, miss, err := t.lookup(ctx, nil, t.pointer(&args))
+	switch {
+	case box != nil:
+		return *box.(*R), nil
+	case err != nil:
+		return t.bypass(ctx, args, err)
+	default:
+		return t.miss(ctx, args, miss)
+	}
 }
 
 // miss is the rest of a call that has found nothing.
@@ -101,8 +122,7 @@ func (t *typed[A, R]) results(r store.Result) (result R, err error) {
 }
 
 // pointer returns the address of args or, if making the key might retain that, of a copy. The address
-// is hidden from the compiler, which would otherwise move args to the heap: the caller must have a use
-// for args after the last one of the address, as for a miss, so that they stay what they are until then.
+// is hidden from the compiler, which would otherwise move args to the heap.
 func (t *typed[A, R]) pointer(args *A) unsafe.Pointer {
 	if t.inPlace {
 		return hidden(unsafe.Pointer(args))

@@ -113,7 +113,7 @@ type Engine interface {
 	//
 	// An engine stays closed. Every operation that begins after Close returns an error that
 	// matches cacheutils.ErrClosed and touches nothing: no store, no server. Where a method
-	// returns no error, GetLive finds nothing, Sight returns nil, and ReplayDelete false.
+	// returns no error, Ref returns nil, and ReplayDelete false.
 	// Operations that are under way when Close is called end with their outcome or with
 	// ErrClosed. None of them hangs, or leaves a connection, a goroutine or an item behind.
 	Close() error

@@ -21,7 +21,7 @@ type Wrapper interface {
 
 // As returns e as a T, which is the type of an optional part, and whether it is one. For the parts that carry no
 // data (ServerEngine, Replayer and KeyChecker) it also asks the engines that e is wrapped around, from
-// the outside in: see [Wrapper]. The parts that read and write items (EachGetter, Sighter) a wrapper has
+// the outside in: see [Wrapper]. The parts that read and write items (EachGetter, Referrer, LiveSwapper) a wrapper has
 // to have itself, since around it they would bypass what it does.
 func As[T any](e Engine) (part T, ok bool) {
 	for e != nil {
@@ -64,27 +64,24 @@ type EachGetter interface {
 	GetEach(ctx context.Context, keys []string, each func(i int, item Item)) error
 }
 
-// A Sighter is an engine with the trait HoldsLive that shows and swaps live values without the items
-// around them.
-type Sighter interface {
-	// GetLive returns the live value under key, if it is one, and reports whether there is an item. It
-	// may have none where Get has an item that takes longer to find. It does not retain key.
-	GetLive(key string) (live any, there bool)
+// A Referrer is an engine with the trait HoldsLive that hands out references to its items.
+type Referrer interface {
+	// Ref returns a reference to the item under key, or nil if there is none, or none that can be referred to. It does
+	// not retain key.
+	Ref(key string) Ref
+}
 
+// A Ref is a reference to one item. It doesn't keep the item in memory. An engine that drops items which are not
+// used takes calls of Item into account, as it does lookups.
+type Ref interface {
+	// Item returns the item, which is not to be changed, while a lookup would find it, and nil ever after, from before
+	// what replaces it can be seen.
+	Item() *Item
+}
+
+// A LiveSwapper is an engine with the trait HoldsLive that swaps an item without a lookup before.
+type LiveSwapper interface {
 	// SwapLive is CompareAndSwap for an item of which is known what live value it has: old, which is a
 	// pointer.
 	SwapLive(ctx context.Context, key string, old any, item Item, timeout time.Duration) (bool, error)
-
-	// Sight returns a sight of the item under key, or nil if there is none or it has no live
-	// value. It does not retain key.
-	Sight(key string) Sight
-}
-
-// A Sight is of one item. Live reports the value while the item is current, without a lookup of its
-// key. A Sight doesn't keep the item in memory. An engine that drops items which are not
-// used takes calls of Live into account, as it does lookups.
-type Sight interface {
-	// Live returns the item's live value as long as a lookup would have found that, and nil ever
-	// after. It ends before what replaces the item can be seen.
-	Live() any
 }

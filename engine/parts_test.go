@@ -77,7 +77,7 @@ func TestAs(t *testing.T) {
 			is[engine.ServerEngine](t, test.e, test.servers)
 			is[engine.Replayer](t, test.e, test.replays)
 			is[engine.KeyChecker](t, test.e, test.checks)
-			is[engine.Sighter](t, test.e, test.sees)
+			is[engine.Referrer](t, test.e, test.sees)
 			is[engine.EachGetter](t, test.e, test.getsEach)
 		})
 	}

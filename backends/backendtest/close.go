@@ -39,14 +39,13 @@ func optionalAfterClose(t *testing.T, e engine.Engine, key string) {
 			t.Errorf("GetEach after Close: got error %v, want ErrClosed", err)
 		}
 	}
-	if sighter, ok := engine.As[engine.Sighter](e); ok {
-		if live, there := sighter.GetLive(key); live != nil || there {
-			t.Errorf("GetLive after Close: got %v, %v, want nothing", live, there)
+	if referrer, ok := engine.As[engine.Referrer](e); ok {
+		if ref := referrer.Ref(key); ref != nil {
+			t.Errorf("Ref after Close: got one to %v, want nil", ref.Item())
 		}
-		if sight := sighter.Sight(key); sight != nil {
-			t.Errorf("Sight after Close: got one of %v, want nil", sight.Live())
-		}
-		_, err := sighter.SwapLive(ctx, key, new(int), number(2), time.Hour)
+	}
+	if swapper, ok := engine.As[engine.LiveSwapper](e); ok {
+		_, err := swapper.SwapLive(ctx, key, new(int), number(2), time.Hour)
 		if !errors.Is(err, cacheutils.ErrClosed) {
 			t.Errorf("SwapLive after Close: got error %v, want ErrClosed", err)
 		}

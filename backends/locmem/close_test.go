@@ -73,11 +73,8 @@ func TestClose(t *testing.T) {
 						t.Errorf("%s: %v, want ErrClosed", name, err)
 					}
 				}
-				if live, there := m.GetLive("k"); live != nil || there {
-					t.Errorf("GetLive: %v, %v", live, there)
-				}
-				if sight := m.Sight("k"); sight != nil {
-					t.Errorf("Sight: %v", sight.Live())
+				if ref := m.Ref("k"); ref != nil {
+					t.Errorf("Ref: %v", ref.Item())
 				}
 			}
 			if !shared {
@@ -129,11 +126,8 @@ func TestClose_UnderWay(t *testing.T) {
 					t.Errorf("%s: %v, want ErrClosed", name, err)
 				}
 			}
-			if live, there := late.GetLive("k"); live != nil || there {
-				t.Errorf("GetLive: %v, %v", live, there)
-			}
-			if sight := late.Sight("k"); sight != nil {
-				t.Errorf("Sight: %v", sight.Live())
+			if ref := late.Ref("k"); ref != nil {
+				t.Errorf("Ref: %v", ref.Item())
 			}
 			leavesNothing(t, s)
 			if started := s.started.Load() != nil; started != used {
@@ -151,8 +145,8 @@ func TestClose_Together(t *testing.T) {
 		m := openNamed(t, t.Name())
 		s := m.opened.Load()
 		var all sync.WaitGroup
-		sights := make([]engine.Sight, 8)
-		for g := range sights {
+		refs := make([]engine.Ref, 8)
+		for g := range refs {
 			all.Go(func() {
 				for {
 					for name, operation := range operations {
@@ -164,9 +158,8 @@ func TestClose_Together(t *testing.T) {
 							t.Errorf("%s: %v", name, err)
 							return
 						}
-						m.GetLive("k")
-						if sight := m.Sight("k"); sight != nil {
-							sights[g] = sight
+						if ref := m.Ref("k"); ref != nil {
+							refs[g] = ref
 						}
 					}
 				}
@@ -176,9 +169,9 @@ func TestClose_Together(t *testing.T) {
 		m.Close()
 		all.Wait()
 		leavesNothing(t, s)
-		for _, sight := range sights {
-			if sight != nil && sight.Live() != nil {
-				t.Fatal("a sight still shows an entry")
+		for _, ref := range refs {
+			if ref != nil && ref.Item() != nil {
+				t.Fatal("a ref still has an item")
 			}
 		}
 	}

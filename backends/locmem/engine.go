@@ -57,7 +57,7 @@ func fromDjango(options map[string]any) (mapped map[string]any, leftOut []string
 }
 
 // Open returns an engine on the store that s.Location names. It implements
-// engine.Sighter. Wrong options and more than one location are errors that match
+// engine.Referrer. Wrong options and more than one location are errors that match
 // cacheutils.ErrConfig.
 //
 // Timeouts are exact: an entry is gone the nanosecond they end, by the monotonic clock, so
@@ -114,29 +114,15 @@ func (m *memory) Get(ctx context.Context, key string) (engine.Item, error) {
 	return r.item, err
 }
 
-// GetLive returns the live value of the item under key, if it has one, and tells whether there is
-// one. It finds no brief item, and none that is only there because it was written lately. It keeps
-// nothing of key.
-func (m *memory) GetLive(key string) (live any, there bool) {
-	s := m.opened.Load()
-	if s == nil {
-		return nil, false
-	}
-	if e, there := s.cache().GetIfPresent(key); there {
-		return e.item.Live, true
-	}
-	return nil, false
-}
-
-// Sight returns a sight of the item under key, or nil if it has no live value, is brief, or is only
-// there because it was written lately. It keeps nothing of key.
-func (m *memory) Sight(key string) engine.Sight {
+// Ref returns a reference to the item under key, or nil if that isn't there, is brief, or is only
+// there because it was written lately. It does not retain key.
+func (m *memory) Ref(key string) engine.Ref {
 	s := m.opened.Load()
 	if s == nil {
 		return nil
 	}
-	if sight := s.sight(key); sight != nil {
-		return sight
+	if r := s.ref(key); r != nil {
+		return r
 	}
 	return nil
 }

@@ -17,8 +17,7 @@ import (
 // An entry in otter is what is under the key at that moment, since a writer changes it in one
 // step. Where there is none, the reader takes the lock and looks at both places: a mark may have
 // given way to its value after the first look. So it never finds nothing under a key that has
-// always had something, and never a mark after its value. Only GetLive stops at the first look: who
-// finds nothing by that finds out when it puts up its own mark.
+// always had something, and never a mark after its value.
 //
 // otter drops entries without the lock. A writer may have found one that is dropped before it
 // is replaced. That is as if it had been dropped right before its successor could be seen: nobody

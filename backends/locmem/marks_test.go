@@ -165,15 +165,15 @@ func TestMark_ReadersSeeNoGap(t *testing.T) {
 	var all sync.WaitGroup
 	for range 3 {
 		all.Go(func() {
-			var sight engine.Sight
+			var ref engine.Ref
 			for newest := 0; newest < last; {
-				if sight != nil {
-					if v, ok := sight.Live().(int); ok && v < newest {
-						t.Errorf("in sight: %d after %d", v, newest)
+				if ref != nil {
+					if item := ref.Item(); item != nil && item.Live.(int) < newest {
+						t.Errorf("by a ref: %d after %d", item.Live, newest)
 						return
 					}
 				}
-				sight = m.Sight("k")
+				ref = m.Ref("k")
 				item, err := m.Get(ctx, "k")
 				if err != nil {
 					t.Error("nothing is there")
@@ -317,19 +317,19 @@ func TestMark_CountsForNothing(t *testing.T) {
 	}
 }
 
-// A mark in the place of an entry ends the sight of that.
-func TestMark_EndsTheSight(t *testing.T) {
+// A mark in the place of an entry ends the ref to that.
+func TestMark_EndsTheRef(t *testing.T) {
 	m := openNamed(t, t.Name())
 	for name, put := range map[string]func(item engine.Item){
 		"set":  func(item engine.Item) { m.Set(ctx, "k", item, time.Hour) },
 		"swap": func(item engine.Item) { m.CompareAndSwap(ctx, "k", item, time.Hour) },
 	} {
 		m.Set(ctx, "k", live(1), time.Hour)
-		sight := m.Sight("k")
+		ref := m.Ref("k")
 		item, _ := m.Get(ctx, "k")
 		put(engine.Item{Live: "mark", Brief: true, CAS: item.CAS})
-		if sight.Live() != nil {
-			t.Errorf("%s: the sight still shows the entry", name)
+		if ref.Item() != nil {
+			t.Errorf("%s: the ref still has the entry", name)
 		}
 		if item, _ := m.Get(ctx, "k"); item.Live != "mark" {
 			t.Errorf("%s: no mark but %v", name, item.Live)

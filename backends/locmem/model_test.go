@@ -154,15 +154,15 @@ func (m *model) Get(*rapid.T) {
 	}
 }
 
-func (m *model) GetLive(*rapid.T) {
+func (m *model) Ref(*rapid.T) {
 	key := m.key()
 	there := m.there(key)
-	live, got := m.e.(engine.Sighter).GetLive(key)
-	if got && (!there || live != m.items[key].Live) { // it may not find what there is
-		m.Fatalf("GetLive %s: %v, %v, want %v, %v", key, live, got, m.items[key].Live, there)
+	ref := m.e.(engine.Referrer).Ref(key)
+	if ref == nil { // there may be none to what is there
+		return
 	}
-	if sight := m.e.(engine.Sighter).Sight(key); sight != nil && sight.Live() != m.items[key].Live {
-		m.Fatalf("in sight of %s: %v, want %v", key, sight.Live(), m.items[key].Live)
+	if item := ref.Item(); item == nil || !there || item.Live != m.items[key].Live {
+		m.Fatalf("ref to %s: %v, want %v, %v", key, item, m.items[key].Live, there)
 	}
 }
 
@@ -245,7 +245,7 @@ func (m *model) SwapLive(*rapid.T) {
 	}
 	timeout, until := m.timeout()
 	there := m.there(key) && m.items[key].Live == old
-	ok, err := m.e.(engine.Sighter).SwapLive(ctx, key, old, item, timeout)
+	ok, err := m.e.(engine.LiveSwapper).SwapLive(ctx, key, old, item, timeout)
 	m.check("swap live", key, ok, there, err)
 	if ok {
 		m.wrote(key, item, until)

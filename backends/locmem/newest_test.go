@@ -94,7 +94,6 @@ func TestNewest(t *testing.T) {
 			got, _ := m.GetMany(ctx, []string{"k", "other"})
 			return len(got) == 1 && string(got["k"].Value) == "5"
 		}, "5"},
-		{"GetLive", func(m *memory, _ engine.Item) bool { _, there := m.GetLive("k"); return !there }, "5"},
 		{"Set", func(m *memory, _ engine.Item) bool { return m.Set(ctx, "k", text("6", 0), time.Minute) == nil }, "6"},
 		{"Set a mark", func(m *memory, _ engine.Item) bool {
 			return m.Set(ctx, "k", engine.Item{Value: []byte("m"), Brief: true}, time.Minute) == nil

@@ -32,7 +32,7 @@ func (r *record) hasExpired() bool { return now() >= r.until }
 type entry struct {
 	record
 	weight uint32                // under the bounds that it was written with
-	seen   atomic.Pointer[sight] // nil: nobody keeps it in sight
+	ref   atomic.Pointer[ref] // nil: nobody refers to it
 }
 
 // A store is a cache that the engines of one name share. Nothing comes in between an operation's

@@ -178,6 +178,28 @@ func Unwrap(live any, t *codec.Type) any {
 	return nil
 }
 
+// Referred returns the metadata of a live item, and whether its value is a *T for the type T of t and is an answer for
+// a reader as long as it is stored, and fresh: a Ref may be made to it.
+func Referred(live any, t *codec.Type) (meta Meta, ok bool) {
+	var e Entry
+	if live == nil || e.Parse(engine.Item{Live: live}) != nil {
+		return Meta{}, false
+	}
+	return e.Meta, reflect.TypeOf(e.live) == t.Pointer() && e.Check == Check{} && e.Holder == Token{} && !e.Empty
+}
+
+// LiveValue returns the value of a live item that Referred has found to be one.
+func LiveValue(live any) any {
+	switch l := live.(type) {
+	case *withExpiry:
+		return l.value
+	case *withMeta:
+		return l.value
+	default:
+		return live
+	}
+}
+
 // Parse fills in e, which is zero, from item. A frame that is damaged is an error that matches
 // ErrUndecodable; the entry then still has what it takes to replace it.
 func (e *Entry) Parse(item engine.Item) error {

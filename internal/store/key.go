@@ -58,6 +58,13 @@ func (c *Store) Groups(names ...string) *Groups {
 	return g
 }
 
+func (g *Groups) len() int {
+	if g == nil {
+		return 0
+	}
+	return len(g.names)
+}
+
 func (g *Groups) keysOrNone() []string {
 	if g == nil {
 		return nil

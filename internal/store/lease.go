@@ -188,8 +188,8 @@ func (l *lease) finish(ctx context.Context, e *ending) (held bool, err error) {
 
 // write puts what end stores, or what the token lay on, in the place of what the token lies on.
 func (l *lease) write(ctx context.Context, end *ending) (held bool, err error) {
-	if c := l.store; end.stores && l.isMark && len(l.key.groups) == 0 && c.living != nil {
-		return c.living.SwapLive(ctx, l.key.stored, l, end.entry.Item(), end.keep)
+	if c := l.store; end.stores && l.isMark && len(l.key.groups) == 0 && c.swapper != nil {
+		return c.swapper.SwapLive(ctx, l.key.stored, l, end.entry.Item(), end.keep)
 	}
 	var f found
 	if err := l.store.lookup(ctx, &f, l.key); err != nil {

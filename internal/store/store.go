@@ -37,7 +37,8 @@ type Config struct {
 type Store struct {
 	Config
 	live     bool
-	living   engine.Sighter // the engine, where it is one
+	referrer engine.Referrer    // the engine, where it is one
+	swapper  engine.LiveSwapper // likewise
 	checkKey func(string) error
 	sealer   entry.Sealer
 	head     string // prefix:version: before every key, unless there is a key function
@@ -71,7 +72,8 @@ func New(config Config) *Store {
 	traits := c.Engine.Traits()
 	c.live, c.timed, c.discards = traits.HoldsLive, traits.KeepsTime, traits.Discards
 	if c.live {
-		c.living, _ = engine.As[engine.Sighter](c.Engine)
+		c.referrer, _ = engine.As[engine.Referrer](c.Engine)
+		c.swapper, _ = engine.As[engine.LiveSwapper](c.Engine)
 	}
 	c.sealer = entry.Sealer{Live: c.live, CompressAbove: c.CompressAbove}
 	if c.StoreLater && !c.live {

@@ -15,21 +15,29 @@ import (
 
 func live(v any) engine.Item { return engine.Item{Live: v, Cost: 8} }
 
-// sightOf fails the test when there is no sight of the key, or it shows something else.
-func sightOf(t *testing.T, e engine.Engine, key string, want any) engine.Sight {
-	t.Helper()
-	sight := e.(engine.Sighter).Sight(key)
-	if sight == nil {
-		t.Fatalf("no sight of %s", key)
+// liveOf returns the live value that a ref still has, or nil.
+func liveOf(ref engine.Ref) any {
+	if item := ref.Item(); item != nil {
+		return item.Live
 	}
-	if got := sight.Live(); got != want {
-		t.Fatalf("sight of %s: %v, want %v", key, got, want)
-	}
-	return sight
+	return nil
 }
 
-// A sight ends with everything that changes or removes the item, and with that only.
-func TestSight(t *testing.T) {
+// refTo fails the test when there is no ref to the key's item, or it has another live value.
+func refTo(t *testing.T, e engine.Engine, key string, want any) engine.Ref {
+	t.Helper()
+	ref := e.(engine.Referrer).Ref(key)
+	if ref == nil {
+		t.Fatalf("no ref to %s", key)
+	}
+	if got := liveOf(ref); got != want {
+		t.Fatalf("ref to %s: %v, want %v", key, got, want)
+	}
+	return ref
+}
+
+// A ref ends with everything that changes or removes the item, and with that only.
+func TestRef(t *testing.T) {
 	cas := func(e engine.Engine, key string) engine.Item {
 		item, _ := e.Get(ctx, key)
 		return item
@@ -60,60 +68,61 @@ func TestSight(t *testing.T) {
 			e := open(t, map[string]any{"max_entries": 1000})
 			mustSet(t, e, "k", live(1), cacheutils.Forever)
 			mustSet(t, e, "other", live(1), cacheutils.Forever)
-			first, second := sightOf(t, e, "k", 1), sightOf(t, e, "k", 1)
+			first, second := refTo(t, e, "k", 1), refTo(t, e, "k", 1)
 			e.Add(ctx, "k", live(3), time.Hour)
 			e.CompareAndSwap(ctx, "k", engine.Item{Live: 3, CAS: 1 << 60}, time.Hour)
 			e.Incr(ctx, "k", 1)
 			e.Delete(ctx, "other")
-			if got := first.Live(); got != 1 {
-				t.Fatalf("what changes nothing ended the sight: %v", got)
+			if got := liveOf(first); got != 1 {
+				t.Fatalf("what changes nothing ended the ref: %v", got)
 			}
 			change(e)
 			for range 2 {
-				if got := first.Live(); got != nil || second.Live() != nil {
-					t.Errorf("the sight still shows %v", got)
+				if got := liveOf(first); got != nil || liveOf(second) != nil {
+					t.Errorf("the ref still has %v", got)
 				}
 			}
 		})
 	}
 }
 
-func TestSight_OfNothing(t *testing.T) {
+func TestRef_OfNothing(t *testing.T) {
 	e := open(t, nil)
 	mustSet(t, e, "text", text("v"), time.Hour)
-	for _, key := range []string{"text", "nothing"} {
-		if sight := e.(engine.Sighter).Sight(key); sight != nil {
-			t.Errorf("a sight of %s: %v", key, sight.Live())
-		}
+	if ref := e.(engine.Referrer).Ref("nothing"); ref != nil {
+		t.Errorf("a ref to nothing: %v", ref.Item())
+	}
+	if item := e.(engine.Referrer).Ref("text").Item(); string(item.Value) != "v" {
+		t.Errorf("a ref to text has %v", item)
 	}
 }
 
-func TestSight_Expires(t *testing.T) {
+func TestRef_Expires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := open(t, nil)
 		const timeout = 1500 * time.Millisecond // otter tidies up every second
 		mustSet(t, e, "k", live(1), timeout)
 		time.Sleep(time.Millisecond)
-		sight := sightOf(t, e, "k", 1)
+		ref := refTo(t, e, "k", 1)
 		time.Sleep(timeout - time.Millisecond - 1)
-		if sight.Live() == nil {
+		if liveOf(ref) == nil {
 			t.Error("it ended too early")
 		}
 		time.Sleep(time.Nanosecond)
-		if got := sight.Live(); got != nil {
+		if got := liveOf(ref); got != nil {
 			t.Errorf("it still shows %v", got)
 		}
 	})
 }
 
-// A sight keeps no item in memory that the store has dropped.
-func TestSight_HoldsNothing(t *testing.T) {
+// A ref keeps no item in memory that the store has dropped.
+func TestRef_HoldsNothing(t *testing.T) {
 	e := open(t, nil)
 	large := new([1 << 20]byte)
 	freed := make(chan struct{})
 	runtime.AddCleanup(large, func(int) { close(freed) }, 0)
 	mustSet(t, e, "k", live(large), time.Hour)
-	sight := sightOf(t, e, "k", large)
+	ref := refTo(t, e, "k", large)
 	large = nil
 	e.Delete(ctx, "k")
 	e.Close() // otter's buffers
@@ -121,7 +130,7 @@ func TestSight_HoldsNothing(t *testing.T) {
 		runtime.GC()
 		select {
 		case <-freed:
-			runtime.KeepAlive(sight)
+			runtime.KeepAlive(ref)
 			return
 		case <-time.After(10 * time.Millisecond):
 		}
@@ -129,27 +138,28 @@ func TestSight_HoldsNothing(t *testing.T) {
 	t.Error("the value is still in memory")
 }
 
-// A reader that has seen a newer item, under its key or in sight, sees none that is older.
-func TestSight_NeverGoesBack(t *testing.T) {
+// A reader that has seen a newer item, under its key or by a ref, sees none that is older.
+func TestRef_NeverGoesBack(t *testing.T) {
 	e := open(t, map[string]any{"max_entries": 100})
-	s := e.(engine.Sighter)
+	s := e.(engine.Referrer)
 	const last = 20_000
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {
 			newest := 0
-			var sight engine.Sight
+			var ref engine.Ref
 			for newest < last {
-				if sight != nil {
-					if v, ok := sight.Live().(int); ok && v < newest {
-						t.Errorf("in sight: %d after %d", v, newest)
+				if ref != nil {
+					if v, ok := liveOf(ref).(int); ok && v < newest {
+						t.Errorf("by a ref: %d after %d", v, newest)
 						return
 					}
 				}
-				if sight == nil || sight.Live() == nil {
-					sight = s.Sight("k")
+				if ref == nil || liveOf(ref) == nil {
+					ref = s.Ref("k")
 				}
-				v, _ := s.GetLive("k")
+				item, _ := e.Get(ctx, "k")
+				v := item.Live
 				if v, ok := v.(int); ok {
 					if v < newest {
 						t.Errorf("a look: %d after %d", v, newest)
@@ -176,24 +186,24 @@ func TestSight_NeverGoesBack(t *testing.T) {
 	readers.Wait()
 }
 
-// That an entry is used in sight keeps it in a full store, as looks do.
-func TestSight_Use(t *testing.T) {
+// That an entry is used by its ref keeps it in a full store, as lookups do.
+func TestRef_Use(t *testing.T) {
 	e := open(t, map[string]any{"max_entries": 1000})
 	mustSet(t, e, "used", live(1), time.Hour)
 	mustSet(t, e, "unused", live(1), time.Hour)
-	used, unused := sightOf(t, e, "used", 1), sightOf(t, e, "unused", 1)
+	used, unused := refTo(t, e, "used", 1), refTo(t, e, "unused", 1)
 	for i := range 20_000 {
 		mustSet(t, e, fmt.Sprint("other", i), live(i), time.Hour)
 		for range 4 {
-			if used.Live() == nil { // also when it is written once more, with its weight
-				used = e.(engine.Sighter).Sight("used")
+			if liveOf(used) == nil { // also when it is written once more, with its weight
+				used = e.(engine.Referrer).Ref("used")
 			}
 			if used == nil {
 				t.Fatalf("it left the store after %d others", i)
 			}
 		}
 	}
-	if unused.Live() != nil || e.(engine.Sighter).Sight("unused") != nil {
+	if liveOf(unused) != nil || e.(engine.Referrer).Ref("unused") != nil {
 		t.Error("nothing leaves the store")
 	}
 }

@@ -39,32 +39,32 @@ func pick(intn func(int) int) []reflect.Value {
 	}
 }
 
-// placed returns the values as the fields of a struct, and tells the params where.
-func placed(params []param, values []reflect.Value) ([]param, unsafe.Pointer) {
+// laidOut returns the values as the fields of a struct, and a plan that knows where.
+func laidOut(h *hotPlan, values []reflect.Value) (*hotPlan, unsafe.Pointer) {
 	var fields []reflect.StructField
 	for i, v := range values {
 		fields = append(fields, reflect.StructField{Name: fmt.Sprintf("F%d", i), Type: v.Type()})
 	}
 	s := reflect.New(reflect.StructOf(fields)).Elem()
-	params = slices.Clone(params)
+	typed := &hotPlan{arguments: slices.Clone(h.arguments)}
 	for i, v := range values {
 		s.Field(i).Set(v)
-		params[i].offset, params[i].size = s.Type().Field(i).Offset, v.Type().Size()
+		typed.arguments[i].offset, typed.arguments[i].size = s.Type().Field(i).Offset, v.Type().Size()
 	}
-	return params, s.Addr().UnsafePointer()
+	return typed, s.Addr().UnsafePointer()
 }
 
 // Arguments with the same bytes have the same key, the same arguments have the same bytes, and
 // there is room for all but long texts.
 func TestLaw3_Raw(t *testing.T) {
 	_, h := Cached(echo, Key("law3.raw"))
-	params := h.plan.params
+	plan := &h.plan.hot
 	read := func(values []reflect.Value, typed bool) (r raw, ok bool) {
 		if typed {
-			params, fields := placed(params, values)
-			return r, r.read(params, nil, fields)
+			plan, pointer := laidOut(plan, values)
+			return r, plan.read(&r, nil, pointer)
 		}
-		ok = r.read(params, values, nil)
+		ok = plan.read(&r, values, nil)
 		return r, ok
 	}
 	key := func(values []reflect.Value) string {
@@ -140,8 +140,8 @@ func TestLaw3_Recent(t *testing.T) {
 				t.Fatalf("got %s, want %s", got, want)
 			}
 		}
-		if s := h.Stats(); h.plan.recalled() < recentSlots/2 || s.Hits < uint64(calls/2) {
-			t.Errorf("%d in the table, %+v", h.plan.recalled(), s)
+		if s := h.Stats(); h.plan.hotHits() < hotSlots/2 || s.Hits < uint64(calls/2) {
+			t.Errorf("%d in the table, %+v", h.plan.hotHits(), s)
 		}
 	})
 	t.Run("Cached3", func(t *testing.T) {
@@ -157,8 +157,8 @@ func TestLaw3_Recent(t *testing.T) {
 				t.Fatalf("got %s, want %s", got, want)
 			}
 		}
-		if h.typed.plan.recalled() < recentSlots/2 {
-			t.Errorf("%d in the table", h.typed.plan.recalled())
+		if h.typed.plan.hotHits() < hotSlots/2 {
+			t.Errorf("%d in the table", h.typed.plan.hotHits())
 		}
 	})
 }

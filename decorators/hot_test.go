@@ -21,9 +21,9 @@ import (
 	"github.com/cacheutils/cacheutils/logging"
 )
 
-// recalled is how many arguments the plan's table has now.
-func (p *plan) recalled() (n int) {
-	if t := p.recent.Load(); t != nil && t.slots != nil {
+// hotHits is how many arguments the plan's hot table has now.
+func (p *plan) hotHits() (n int) {
+	if t := p.hot.table.Load(); t != nil && t.slots != nil {
 		for i := range t.slots {
 			if t.slots[i].Load() != nil {
 				n++
@@ -55,7 +55,7 @@ func eachKind(fn func(context.Context, int, string) (int64, error), opts ...Opti
 }
 
 // Whatever ends a value ends it in the table.
-func TestLaw2_Recent(t *testing.T) {
+func TestLaw2_HotTable(t *testing.T) {
 	ctx := context.Background()
 	swaps := 0
 	configure := func(store, version string) error {
@@ -98,7 +98,7 @@ func TestLaw2_Recent(t *testing.T) {
 								t.Fatalf("got %d, %v", v, err)
 							}
 						}
-						if n := f.plan.recalled(); n != 1 {
+						if n := f.plan.hotHits(); n != 1 {
 							t.Fatalf("the table has %d hits", n)
 						}
 						version = 2
@@ -117,7 +117,7 @@ func TestLaw2_Recent(t *testing.T) {
 	}
 }
 
-func TestLaw2_RecentExpires(t *testing.T) {
+func TestLaw2_HotTableExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cachetest.Locmem(t)
 		for kind, f := range eachKind(func(context.Context, int, string) (int64, error) { return time.Now().UnixNano(), nil }, Timeout(time.Second/2)) {
@@ -137,7 +137,7 @@ func TestLaw2_RecentExpires(t *testing.T) {
 }
 
 // No call gets a version older than one whose invalidation had returned before it began.
-func TestLaw2_RecentUnderInvalidation(t *testing.T) {
+func TestLaw2_HotTableUnderInvalidation(t *testing.T) {
 	cachetest.Locmem(t)
 	var source, floor [2]atomic.Int64
 	for kind, f := range eachKind(func(_ context.Context, id int, _ string) (int64, error) { return source[id].Load(), nil }) {
@@ -195,7 +195,7 @@ type square struct{}
 func (square) Area(n int) int { return n * n }
 
 // What a function is must say that its arguments' bytes are enough.
-func TestRecent_Plans(t *testing.T) {
+func TestHotTable_Plans(t *testing.T) {
 	groups := func(int) []string { return nil }
 	for name, c := range map[string]struct {
 		plan *plan
@@ -220,12 +220,12 @@ func TestRecent_Plans(t *testing.T) {
 		"variadic":             {planOf(func(...int) int { return 1 }), false},
 		"kwargs":               {planOf(func(int, cachekey.Kwargs) int { return 1 }), false},
 		"KeyOf":                {planOf(func(int) int { return 1 }, KeyOf(func(int) int { return 1 })), false},
-		"Group":                {planOf(func(int) int { return 1 }, Group("g")), false},
+		"Group":                {planOf(func(int) int { return 1 }, Group("g")), true},
 		"GroupsOf":             {planOf(func(int) int { return 1 }, GroupsOf(groups)), false},
 		"one that doesn't fit": {planOf(func(int, []int) int { return 1 }), false},
 	} {
-		if c.plan.recalls != c.want {
-			t.Errorf("%s: %v", name, c.plan.recalls)
+		if c.plan.hot.usable != c.want {
+			t.Errorf("%s: %v", name, c.plan.hot.usable)
 		}
 	}
 }
@@ -237,8 +237,8 @@ func planOf[F any](fn F, opts ...Option) *plan {
 	return h.plan
 }
 
-// What the store doesn't hold as it is, or what can be stale, leaves no table.
-func TestRecent_Backends(t *testing.T) {
+// What the store doesn't hold as it is leaves no table.
+func TestHotTable_Backends(t *testing.T) {
 	number := func(n int) int { return n }
 	for name, c := range map[string]struct {
 		settings backends.Settings
@@ -246,8 +246,10 @@ func TestRecent_Backends(t *testing.T) {
 		want     int
 	}{
 		"locmem":       {backends.Settings{Backend: "locmem"}, once(number), 1},
-		"Stale":        {backends.Settings{Backend: "locmem"}, once(number, Stale(time.Hour)), 0},
-		"backend's":    {backends.Settings{Backend: "locmem", Options: map[string]any{"stale": "1h"}}, once(number), 0},
+		"Stale":        {backends.Settings{Backend: "locmem"}, once(number, Stale(time.Hour)), 1},
+		"Group":        {backends.Settings{Backend: "locmem"}, once(number, Group("a", "b")), 1},
+		"group":        {backends.Settings{Backend: "group+locmem"}, once(number, Group("a")), 1},
+		"backend's":    {backends.Settings{Backend: "locmem", Options: map[string]any{"stale": "1h"}}, once(number), 1},
 		"not to share": {backends.Settings{Backend: "locmem"}, once(func(n int) []int { return []int{n} }), 0},
 		"Shared":       {backends.Settings{Backend: "locmem"}, once(func(n int) []int { return []int{n} }, Shared()), 1},
 		"key function": {backends.Settings{Backend: "locmem", KeyFunction: func(key, _, _ string) string { return key }}, once(number), 0},
@@ -255,7 +257,7 @@ func TestRecent_Backends(t *testing.T) {
 		"dummy":        {backends.Settings{Backend: "dummy"}, once(number), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c.settings.Backend == "locmem" {
+			if c.settings.Backend != "dummy" {
 				c.settings.Location = []string{t.Name()}
 			}
 			cachetest.Configure(t, backends.Config{"default": c.settings})
@@ -263,7 +265,7 @@ func TestRecent_Backends(t *testing.T) {
 			for range 5 {
 				call()
 			}
-			if n := p.recalled(); n != c.want {
+			if n := p.hotHits(); n != c.want {
 				t.Errorf("%d in the table, want %d", n, c.want)
 			}
 		})
@@ -293,7 +295,7 @@ func (s *sink) Log(_ logging.Level, e logging.Event) {
 }
 
 // Hits by the table are counted and logged as all others are.
-func TestRecent_CountsAndLogs(t *testing.T) {
+func TestHotTable_CountsAndLogs(t *testing.T) {
 	cachetest.Locmem(t)
 	ctx := context.Background()
 	for kind, f := range eachKind(func(_ context.Context, id int, _ string) (int64, error) { return int64(id), nil }) {
@@ -345,7 +347,7 @@ func TestLaw9_RecentEnded(t *testing.T) {
 func TestLaw6_Recent(t *testing.T) {
 	cachetest.Locmem(t)
 	type pair struct{ A, B int }
-	F, h := Cached(func(int) (pair, int) { return pair{1, 2}, 3 }, Key("law6.recent"))
+	F, h := Cached(func(int) (pair, int) { return pair{1, 2}, 3 }, Key("law6.hot"))
 	G, g := Cached1(func(context.Context, int) (pair, error) { return pair{1, 2}, nil }, Key("law6.typed"))
 	for range 50 {
 		x, n := F(1)
@@ -355,13 +357,13 @@ func TestLaw6_Recent(t *testing.T) {
 		}
 		x.A, n, y.B = 7, 7, 7
 	}
-	if h.plan.recalled() != 1 || g.typed.plan.recalled() != 1 {
+	if h.plan.hotHits() != 1 || g.typed.plan.hotHits() != 1 {
 		t.Error("the table isn't used")
 	}
 }
 
 // The table keeps no value in memory that the store has dropped.
-func TestRecent_HoldsNothing(t *testing.T) {
+func TestHotTable_HoldsNothing(t *testing.T) {
 	cachetest.Locmem(t)
 	freed := make(chan struct{})
 	F, h := Cached(func(int) *[1 << 20]byte {
@@ -372,7 +374,7 @@ func TestRecent_HoldsNothing(t *testing.T) {
 	for range 5 {
 		F(1)
 	}
-	if h.plan.recalled() != 1 {
+	if h.plan.hotHits() != 1 {
 		t.Fatal("the table isn't used")
 	}
 	h.Invalidate(1)

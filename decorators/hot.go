@@ -1,0 +1,229 @@
+package decorators
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"reflect"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/cacheutils/cacheutils/internal/store"
+)
+
+// The hot table answers hits that are had often, on values in this process's memory, without the key's text and without
+// a lookup: it has references to what was found (store.Ref), by the bytes of the arguments.
+//
+// Laws 2 and 6 hold as they do for a lookup. Arguments with the same bytes make the same key and are in the same groups,
+// in the store that the table is for, so what a slot refers to is what was stored under that key. A reference ends before
+// anything else can be seen under the key or under that of a group, and before an operation that removed it
+// returns: what the table gives, a lookup at that moment would have found.
+//
+// A hit by a lookup fills a slot that is empty. A caller that finds that a reference is over empties its slot.
+// What is not over is seldom replaced: calls for very many arguments would otherwise pay for a table
+// that is of little use to them, while what is called for very often gets its slot soon enough.
+//
+// A function with KeyOf, GroupsOf or keyword arguments has no table, since what these make is not in the bytes.
+
+const (
+	hotSlots     = 256
+	replaceEvery = 128 // hits on other arguments
+)
+
+// A hotPlan is how the arguments of a function make bytes.
+type hotPlan struct {
+	arguments []hotArgument // that count in the key
+	usable    bool          // equal bytes of the arguments make equal keys
+	table     atomic.Pointer[hotTable]
+}
+
+// A hotArgument is an argument whose bytes are enough to recognise it.
+type hotArgument struct {
+	kind   reflect.Kind
+	index  int     // among the parameters
+	offset uintptr // in a typed call's struct of arguments
+	size   uintptr
+}
+
+// A hotTable has the references for one store.
+type hotTable struct {
+	store *store.Store
+	slots *[hotSlots]hotSlot // nil: the store has no references to the function's values
+}
+
+// A hotSlot is empty, or has a hit that can be had again.
+type hotSlot struct{ atomic.Pointer[hotHit] }
+
+type hotHit struct {
+	raw string // of the arguments
+	ref *store.Ref
+}
+
+func (h *hotHit) isFor(r *raw) bool { return h.raw == string(r.text()) }
+
+// planHot finds out whether the bytes of arguments are enough to know their key again. Calls are typed if they have a
+// struct of arguments, which is laid out by now.
+func (p *plan) planHot() {
+	h := &p.hot
+	h.usable = !p.keyOf.IsValid() && !p.groupsOf.IsValid() && p.kwargs == nil
+	for i := range p.params {
+		prm := &p.params[i]
+		arg := hotArgument{index: prm.index, offset: prm.offset}
+		if prm.encoder != nil && !prm.variadic {
+			arg.kind = prm.encoder.Scalar()
+		}
+		if p.argsType != nil {
+			arg.size = p.argsType.Field(prm.index - 1).Type.Size()
+		}
+		switch arg.kind {
+		case reflect.Invalid, reflect.Complex64, reflect.Complex128:
+			h.usable = false
+		}
+		h.arguments = append(h.arguments, arg)
+	}
+}
+
+// slots returns the table's slots for the store, or nil if there can't be any.
+func (h *hotPlan) slots(cache *store.Store, task *store.Task) *[hotSlots]hotSlot {
+	if !h.usable {
+		return nil
+	}
+	t := h.table.Load()
+	if t == nil || t.store != cache {
+		t = &hotTable{store: cache}
+		if cache.Refers(task) {
+			t.slots = new([hotSlots]hotSlot)
+		}
+		h.table.Store(t)
+	}
+	return t.slots
+}
+
+// get returns the value for the arguments, or nil.
+func (h *hotPlan) get(ctx context.Context, cache *store.Store, task *store.Task, values []reflect.Value, pointer unsafe.Pointer) any {
+	slots := h.slots(cache, task)
+	var r raw
+	if slots == nil || !h.read(&r, values, pointer) {
+		return nil
+	}
+	slot := &slots[r.hash()%hotSlots]
+	hit := slot.Load()
+	if hit == nil || !hit.isFor(&r) {
+		return nil
+	}
+	value, over := hit.ref.Value(ctx, task)
+	if over {
+		slot.CompareAndSwap(hit, nil)
+	}
+	return value
+}
+
+// put is told of a hit by a lookup for key and groups, which the arguments make.
+func (h *hotPlan) put(cache *store.Store, task *store.Task, values []reflect.Value, pointer unsafe.Pointer, key []byte, groups *store.Groups) {
+	slots := h.slots(cache, task)
+	var r raw
+	if slots == nil || !h.read(&r, values, pointer) {
+		return
+	}
+	slot := &slots[r.hash()%hotSlots]
+	hit := slot.Load()
+	if hit != nil && (rand.Uint32()%replaceEvery != 0 || hit.isFor(&r)) {
+		return
+	}
+	if ref := cache.Ref(key, groups, task); ref != nil {
+		slot.CompareAndSwap(hit, &hotHit{string(r.text()), ref})
+	}
+}
+
+// raw are the bytes of a call's arguments: a number has eight, before those of a string stands how many
+// there are. So for one function different arguments have different bytes.
+type raw struct {
+	bytes [maxRaw]byte // on the stack: nothing that it is handed to keeps it
+	n     int
+}
+
+// maxRaw is no more than a byte can count.
+const maxRaw = 64
+
+func (r *raw) text() []byte { return r.bytes[:r.n] }
+
+// hash mixes the bytes. A caller who makes arguments that share a slot gains nothing.
+func (r *raw) hash() uint64 {
+	h := uint64(0x9e3779b97f4a7c15)
+	for i := 0; i < r.n; i += 8 { // behind the last there are zeros
+		hi, lo := bits.Mul64(h^binary.NativeEndian.Uint64(r.bytes[i:]), 0xd6e8feb86659fd93)
+		h = hi ^ lo
+	}
+	return h
+}
+
+// read fills in r, which is zero, with the bytes of the arguments of a call by reflection or of a typed one, and reports
+// whether there was room. It does not retain pointer.
+func (h *hotPlan) read(r *raw, values []reflect.Value, pointer unsafe.Pointer) bool {
+	if pointer != nil {
+		return h.readStruct(r, pointer)
+	}
+	return h.readValues(r, values)
+}
+
+func (h *hotPlan) readStruct(r *raw, pointer unsafe.Pointer) bool {
+	ok := true
+	for i := range h.arguments {
+		arg := &h.arguments[i]
+		switch at := unsafe.Add(pointer, arg.offset); {
+		case arg.kind == reflect.String:
+			ok = r.string(*(*string)(at)) && ok
+		case arg.size == 8:
+			ok = r.number(*(*uint64)(at)) && ok
+		default:
+			var n uint64
+			copy(unsafe.Slice((*byte)(unsafe.Pointer(&n)), arg.size), unsafe.Slice((*byte)(at), arg.size))
+			ok = r.number(n) && ok
+		}
+	}
+	return ok
+}
+
+func (h *hotPlan) readValues(r *raw, values []reflect.Value) bool {
+	ok := true
+	for i := range h.arguments {
+		arg := &h.arguments[i]
+		switch v := values[arg.index]; arg.kind {
+		case reflect.String:
+			ok = r.string(v.String()) && ok
+		case reflect.Bool:
+			var bit uint64
+			if v.Bool() {
+				bit = 1
+			}
+			ok = r.number(bit) && ok
+		case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+			ok = r.number(uint64(v.Int())) && ok
+		case reflect.Float32, reflect.Float64:
+			ok = r.number(math.Float64bits(v.Float())) && ok
+		default:
+			ok = r.number(v.Uint()) && ok
+		}
+	}
+	return ok
+}
+
+func (r *raw) number(n uint64) bool {
+	if r.n+8 > maxRaw {
+		return false
+	}
+	binary.NativeEndian.PutUint64(r.bytes[r.n:], n)
+	r.n += 8
+	return true
+}
+
+func (r *raw) string(s string) bool {
+	if r.n+1+len(s) > maxRaw {
+		return false
+	}
+	r.bytes[r.n] = byte(len(s))
+	r.n += 1 + copy(r.bytes[r.n+1:], s)
+	return true
+}
