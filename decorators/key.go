@@ -35,16 +35,14 @@ type keyOptions struct {
 type keyPlan struct {
 	*function
 	prefix       string          // what stands before the arguments
-	contextIndex int             // of the first context.Context among the parameters, or -1
 	params       []param         // those that count, in their order
+	inPlace      bool            // of typed calls: making the key retains no pointer to the arguments
+	argsType     reflect.Type    // of typed calls: a struct of the parameters after the context; otherwise nil
+	contextIndex int             // of the first context.Context among the parameters, or -1
 	kwargsIndex  int             // of a cachekey.Kwargs that is the last parameter, or -1
 	kwargs       *keyenc.Encoder // of it
 	keyOf        reflect.Value   // invalid: the parameters make the key
 	keyParams    []param         // of what keyOf returns
-
-	// Of typed calls.
-	argsType reflect.Type // a struct of the parameters after the context; nil: calls are by reflection
-	inPlace  bool         // making the key retains no pointer to the arguments
 }
 
 // newKeyPlan panics if a parameter can't be in a key, or an option about keys doesn't fit the parameters.

@@ -22,14 +22,15 @@ type backendOptions struct {
 // A plan is what Cached finds out about a function once, so that a call only follows it. Each of its parts is
 // made, and read, by the file that declares it.
 type plan struct {
-	*function           // function.go: what Cached was given
-	keyPlan             // key.go: how arguments make a key
-	groupPlan           // groups.go: which groups results are in
-	copyPlan            // keep.go: which arguments are copied
-	hot        hotPlan  // hot.go: hits without a lookup
-	resultPlan          // results.go: what becomes of results
-	backend    *backend // backend.go
-	task       *store.Task
+	*function          // function.go: what Cached was given
+	backend   *backend // backend.go
+	task      *store.Task
+	hot       hotPlan // hot.go: hits without a lookup
+
+	keyPlan    // key.go: how arguments make a key
+	groupPlan  // groups.go: which groups results are in
+	resultPlan // results.go: what becomes of results
+	copyPlan   // keep.go: which arguments are copied
 }
 
 // newPlan panics when the function can't be decorated with its options. argsType is a struct of the arguments after
