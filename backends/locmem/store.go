@@ -31,8 +31,8 @@ func (r *record) hasExpired() bool { return now() >= r.until }
 // An entry is what otter holds under a key. It is never changed, only replaced.
 type entry struct {
 	record
-	weight uint32                // under the bounds that it was written with
-	ref   atomic.Pointer[ref] // nil: nobody refers to it
+	weight uint32              // under the bounds that it was written with
+	ref    atomic.Pointer[ref] // nil: nobody refers to it
 }
 
 // A store is a cache that the engines of one name share. Nothing comes in between an operation's
