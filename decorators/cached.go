@@ -135,7 +135,7 @@ func (p *plan) computation(values []reflect.Value, rekey func([]byte) ([]byte, e
 			arguments[p.contextIndex] = reflect.ValueOf(&ctx).Elem()
 		}
 		results := callWith(p.fn, arguments)
-		r := p.judge(p.box(results), p.failure(results))
+		r := p.judge(ctx, p.box(results), p.failure(results))
 		r.Rekey = rekey
 		return r
 	}
