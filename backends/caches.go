@@ -57,7 +57,7 @@ func New(config Config) (*Caches, error) { return openSet(config, scopes.Add(1))
 // names the backend and the setting. No server is contacted. It says nothing of decorated functions whose
 // backend isn't there: see [Check].
 //
-// The backends that were in use before are closed, and stay so: whoever has kept one of them gets errors
+// The backends that were in use before are closed, and stay so: one that was kept returns errors
 // that match cacheutils.ErrClosed. Configure doesn't wait for them. Computations under way with them are stored
 // where they began, and the last one that ends releases connections, goroutines and memory. What is in a
 // locmem store that the new set has, too, stays.
