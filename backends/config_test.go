@@ -408,8 +408,8 @@ func TestConfigureDuringCalls(t *testing.T) {
 }
 
 // Functions are decorated at package level, before there is a configuration. One that names
-// a backend which then isn't there, or which can't hold its results, is named by Configure.
-func TestConfigureNamesFunctions(t *testing.T) {
+// a backend which then isn't there, or which can't hold its results, is named by Check, and computes.
+func TestCheckNamesFunctions(t *testing.T) {
 	if !workers.Alone(t) {
 		return
 	}
@@ -420,34 +420,45 @@ func TestConfigureNamesFunctions(t *testing.T) {
 		t.Fatalf("got error %v, want ErrUnknownBackend", err)
 	}
 
-	logTo(t, false)
-	err := backends.Configure(backends.Config{"sessions": {Backend: "locmem"}})
+	log := logTo(t, false)
+	if err := backends.Configure(backends.Config{"sessions": {Backend: "locmem"}}); err != nil {
+		t.Fatal(err)
+	}
+	err := backends.Check()
 	if !errors.Is(err, cacheutils.ErrUnknownBackend) {
-		t.Fatalf("Configure: got error %v, want ErrUnknownBackend", err)
+		t.Fatalf("Check: got error %v, want ErrUnknownBackend", err)
 	}
 	for _, name := range []string{"geo.Lost", "config_test.go:", `"nowhere"`, `"default", "sessions"`} {
 		if !strings.Contains(err.Error(), name) {
-			t.Errorf("Configure: got error %q, want %q in it", err, name)
+			t.Errorf("Check: got error %q, want %q in it", err, name)
 		}
 	}
 	want(t, "names in force", backends.Names(), []string{"default", "sessions"})
-	if n, err := lost(ctx, 3); n != 9 || err != nil {
-		t.Errorf("the function without a backend: got %d, %v, want 9", n, err)
+	for range 3 {
+		if n, err := lost(ctx, 3); n != 9 || err != nil {
+			t.Errorf("the function without a backend: got %d, %v, want 9", n, err)
+		}
+	}
+	if events := log.logged(); len(events) != 1 || !strings.Contains(events[0], "geo.Lost") {
+		t.Errorf("got log %q, want one line about geo.Lost", events)
 	}
 
-	if err := backends.Configure(backends.Config{"nowhere": {Backend: "locmem"}}); err != nil {
-		t.Errorf("Configure with the backend that was missing: %v", err)
+	configure(t, backends.Config{"nowhere": {Backend: "locmem"}})
+	if err := backends.Check(); err != nil {
+		t.Errorf("Check with the backend that was missing: %v", err)
 	}
 	_, held := decorators.Cached(func(context.Context) (func(), error) { return nil, nil },
 		decorators.Backend("nowhere"), decorators.Key("geo.Held"), decorators.Shared())
 	if held.Name() != "geo.Held" {
 		t.Errorf("got name %s", held.Name())
 	}
-	err = backends.Configure(backends.Config{"nowhere": {Backend: "shelf"}})
+	configure(t, backends.Config{"nowhere": {Backend: "shelf"}})
+	err = backends.Check()
 	if !errors.Is(err, cacheutils.ErrUnsupportedValue) || errors.Is(err, cacheutils.ErrUnknownBackend) || !strings.Contains(err.Error(), "geo.Held") {
-		t.Errorf("Configure with an engine that can't hold results: got error %v, want ErrUnsupportedValue and geo.Held", err)
+		t.Errorf("Check with an engine that can't hold results: got error %v, want ErrUnsupportedValue and geo.Held", err)
 	}
-	if err := backends.Configure(backends.Config{"nowhere": {Backend: "locmem"}}); err != nil {
-		t.Errorf("Configure with all that is needed: %v", err)
+	configure(t, backends.Config{"nowhere": {Backend: "locmem"}})
+	if err := backends.Check(); err != nil {
+		t.Errorf("Check with all that is needed: %v", err)
 	}
 }

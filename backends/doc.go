@@ -1,4 +1,4 @@
-// Package backends has the caches of a program, by name, as Django's CACHES.
+// Package backends configures and provides a program's caches by name, as Django's CACHES.
 //
 //	err := backends.Configure(backends.Config{
 //		"default":  {Backend: "memcached", Location: []string{"10.0.0.1", "10.0.0.2"}, KeyPrefix: "shop"},
@@ -24,12 +24,15 @@
 //	                   has died; how long a computation goes on that all callers have left, since
 //	                   their deadlines had passed; and how long after that it is given up (5 seconds)
 //	store_later        whether a call that has computed returns before the result is stored (false);
-//	                   for programs that run on, and call Close before they end
+//	                   for long-running programs that call Close before they end
+//
+// [Configure] makes the program's set of backends. A library, a tenant or a test makes one of its own with [New], which
+// nothing else touches: see [Caches]. [Check] names the decorated functions that can't use their backend.
 //
 // A backend that was closed stays closed. [Configure] closes those that it replaces. Computations that
 // are under way then are stored where they began, and the last one of a backend releases its connections,
-// goroutines and memory. Decorated functions and package cache look their backend up again; whoever has
-// kept a [Cache] gets errors that match cacheutils.ErrClosed.
+// goroutines and memory. Decorated functions and package cache look their backend up again; a [Cache] that was
+// kept returns errors that match cacheutils.ErrClosed.
 //
 // # Values
 //
@@ -72,8 +75,6 @@
 // What a store has to do is in package engine, and package backendtest checks it. Everything
 // that users see is done here, above the engines: prefix and version, encoding, the
 // single computation of a missing value, groups, stale values, and that an invalidation is not
-// undone by a computation which began before it. A call goes from Fetch (fetch.go), which looks
-// for the entry and its groups (read.go, group.go), to the flights of this process (flight.go, wait.go),
-// the lease among all processes (lease.go) and the engine. docs/freshness.md has the algorithm
+// undone by a computation which began before it. docs/freshness.md has the algorithm
 // and why it is right.
 package backends

@@ -129,7 +129,7 @@ func translatedOptions(d engine.Driver, options map[string]any) map[string]any {
 }
 
 // openEngine opens the engine that s names, or returns what its Open does.
-func (s Settings) openEngine(options map[string]any, operationTimeout time.Duration) (engine.Engine, error) {
+func (s Settings) openEngine(given engine.Settings) (engine.Engine, error) {
 	open := s.Open
 	if open == nil {
 		name, _ := splitGroup(s.Backend)
@@ -142,7 +142,7 @@ func (s Settings) openEngine(options map[string]any, operationTimeout time.Durat
 	} else if s.Backend != "" && s.Backend != groupBackend {
 		return nil, fmt.Errorf("%w: both Backend, %q, and Open are set: leave one out", cacheutils.ErrConfig, s.Backend)
 	}
-	e, err := open(engine.Settings{Location: s.Location, Options: options, OperationTimeout: operationTimeout})
+	e, err := open(given)
 	if err == nil && e == nil {
 		err = fmt.Errorf("%w: neither an engine nor an error was returned by the function that opens it", cacheutils.ErrConfig)
 	}
@@ -157,16 +157,16 @@ func driverNames() []string {
 	return names
 }
 
-// openCache opens the backend of that name in a configuration.
-func openCache(name string, s Settings) (*Cache, error) {
-	c, err := s.open(name)
+// openCache opens the backend of that name in a set of that scope: see engine.Settings.
+func openCache(name string, s Settings, scope uint64) (*Cache, error) {
+	c, err := s.open(name, scope)
 	if err != nil {
 		return nil, errtext.Wrap(err, "backend %q", name)
 	}
 	return c, nil
 }
 
-func (s Settings) open(name string) (*Cache, error) {
+func (s Settings) open(name string, scope uint64) (*Cache, error) {
 	s = s.translated()
 	if s.Timeout == 0 {
 		s.Timeout = defaultTimeout
@@ -183,7 +183,9 @@ func (s Settings) open(name string) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.openEngine(own, common.operationTimeout)
+	e, err := s.openEngine(engine.Settings{
+		Location: s.Location, Options: own, OperationTimeout: common.operationTimeout, Scope: scope,
+	})
 	if err != nil {
 		return nil, err
 	}

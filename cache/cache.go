@@ -21,6 +21,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
@@ -34,12 +35,25 @@ type Option func(*call)
 
 type call struct {
 	backend string
+	caches  *backends.Caches // nil: the program's
+	err     error            // a wrong option
 	timeout time.Duration
 	groups  []string
 }
 
 // Backend names the backend to use. Without it that is "default".
 func Backend(name string) Option { return func(c *call) { c.backend = name } }
+
+// On names the set of backends in which the backend is looked up (see backends.New). Without it that is the
+// program's. A context of backends.With comes before both. A nil c is an error that matches
+// cacheutils.ErrArguments.
+func On(c *backends.Caches) Option {
+	return func(o *call) {
+		if o.caches = c; c == nil {
+			o.err = fmt.Errorf("%w: cache.On has a nil set of backends: make it with backends.New", cacheutils.ErrArguments)
+		}
+	}
+}
 
 // Timeout says how long the value is kept. Without it that is the backend's timeout. With
 // zero or less nothing is stored, and what was there before is gone; with
@@ -60,13 +74,13 @@ func Group(names ...string) Option {
 // there is none, or none of type T.
 func Get[T any](ctx context.Context, key any, opts ...Option) (T, error) {
 	var value T
-	err := at(key, opts, func(p place) error { return p.store.Get(ctx, p.key, &value) })
+	err := at(ctx, key, opts, func(p place) error { return p.store.Get(ctx, p.key, &value) })
 	return value, err
 }
 
 // Set stores value, nil too, under key.
 func Set(ctx context.Context, key, value any, opts ...Option) error {
-	return at(key, opts, func(p place) error { return p.store.Set(ctx, p.key, value, p.timeout) })
+	return at(ctx, key, opts, func(p place) error { return p.store.Set(ctx, p.key, value, p.timeout) })
 }
 
 // Delete removes what is under key, whatever its groups, and tells whether there was something.
@@ -75,7 +89,7 @@ func Set(ctx context.Context, key, value any, opts ...Option) error {
 // or its deadline has passed, within the backend's operation_timeout; a deadline that is ahead bounds it, too.
 func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
 	var had bool
-	err := at(key, opts, func(p place) (err error) {
+	err := at(ctx, key, opts, func(p place) (err error) {
 		had, err = p.store.Delete(ctx, p.key)
 		return err
 	})
@@ -91,8 +105,8 @@ func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
 // compute runs is not stored.
 func GetOrSet[T any](ctx context.Context, key any, compute func(context.Context) (T, error), opts ...Option) (T, error) {
 	var value T
-	err := at(key, opts, func(p place) error {
-		return p.store.GetOrSet(ctx, p.key, &value, func(ctx context.Context) (any, error) { return compute(ctx) }, p.timeout)
+	err := at(ctx, key, opts, func(p place) error {
+		return p.store.GetOrSet(store.Steered(ctx), p.key, &value, func(ctx context.Context) (any, error) { return compute(ctx) }, p.timeout)
 	})
 	return value, err
 }
@@ -100,7 +114,7 @@ func GetOrSet[T any](ctx context.Context, key any, compute func(context.Context)
 // InvalidateGroup drops every value that is in the group, in one round trip whatever their number.
 // Once it has returned nil, no call that starts later, in any process, gets one of them, nor
 // one of a computation that began before. On an error they may still be there. It is carried out though
-// ctx has ended, as Delete. Of the options only Backend counts.
+// ctx has ended, as Delete. Of the options only Backend and On count.
 func InvalidateGroup(ctx context.Context, group string, opts ...Option) error {
 	return InvalidateGroups(ctx, []string{group}, opts...)
 }
@@ -109,7 +123,7 @@ func InvalidateGroup(ctx context.Context, group string, opts ...Option) error {
 // all once more, since what is in one may have been computed in between from what was in another. It
 // tries all of them and returns the errors joined.
 func InvalidateGroups(ctx context.Context, groups []string, opts ...Option) error {
-	return on(collect(opts).backend, func(b *store.Store) error { return b.InvalidateGroup(ctx, groups...) })
+	return on(ctx, collect(opts), func(b *store.Store) error { return b.InvalidateGroup(ctx, groups...) })
 }
 
 // A place is where a call's key is.
@@ -128,28 +142,44 @@ func collect(opts []Option) call {
 }
 
 // at carries out an operation on what is under key.
-func at(key any, opts []Option, operation func(place) error) error {
+func at(ctx context.Context, key any, opts []Option, operation func(place) error) error {
 	c := collect(opts)
 	text, err := cachekey.Repr(key)
 	if err != nil {
 		return err
 	}
-	return on(c.backend, func(b *store.Store) error {
+	return on(ctx, c, func(b *store.Store) error {
 		return operation(place{b, b.Key(text, c.groups...), c.timeout})
 	})
 }
 
-// on carries out an operation on the backend of that name. One that is closed when it is used was
+// on carries out an operation on the backend that c and ctx say. One that is closed when it is used may have been
 // replaced since it was looked up, and is looked up again.
-func on(name string, operation func(*store.Store) error) error {
+func on(ctx context.Context, c call, operation func(*store.Store) error) error {
+	if c.err != nil {
+		return c.err
+	}
 	for {
-		caches := backends.Default()
-		b, err := caches.Store(name)
+		caches := c.set(ctx)
+		b, err := caches.Store(c.backend)
 		if err != nil {
 			return err
 		}
-		if err = operation(b); !errors.Is(err, cacheutils.ErrClosed) || backends.Default() == caches {
+		if err = operation(b); !errors.Is(err, cacheutils.ErrClosed) || c.set(ctx) == caches {
 			return err
 		}
 	}
+}
+
+// set returns the set of backends for a call under ctx.
+func (c *call) set(ctx context.Context) *backends.Caches {
+	if steering := store.Steering(ctx); steering != nil {
+		if caches, ok := steering.Caches.(*backends.Caches); ok {
+			return caches
+		}
+	}
+	if c.caches != nil {
+		return c.caches
+	}
+	return backends.Default()
 }

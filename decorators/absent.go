@@ -1,6 +1,9 @@
 package decorators
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Absent is for CachedMany: keys that the function leaves out of its results are remembered as absent
 // for that long, so that it isn't asked for them again. Without it, or with zero or less, it is
@@ -19,10 +22,10 @@ func (p *plan) checkAbsent() {
 	}
 }
 
-// absentTimeout returns how long it is to be remembered that there is nothing for a key.
-func (p *plan) absentTimeout() time.Duration {
+// absentTimeout returns how long a call under ctx, which may be nil, is to remember that there is nothing for a key.
+func (p *plan) absentTimeout(ctx context.Context) time.Duration {
 	if p.options.absent == nil {
 		return 0
 	}
-	return p.jittered(max(*p.options.absent, 0))
+	return p.jittered(ctx, max(*p.options.absent, 0))
 }

@@ -1,30 +1,56 @@
 package decorators
 
 import (
+	"context"
 	"sync/atomic"
 
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/steer"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
-// A backend is a backend by name that is looked up when it is used: it may be named before Configure is called,
-// and stays right after it.
+// A backend is a backend by name that is looked up when it is used: in the set that the context names (see
+// backends.With) or that On has named, otherwise in the program's. It may be named before Configure is called, and stays
+// right after it.
 type backend struct {
 	name string
+	set  *backends.Caches // On's; nil: the program's
 	last atomic.Pointer[resolved]
 }
 
-// A resolved is what was found in one set of backends.
+// A resolved is what was found in a set that no context has named.
 type resolved struct {
 	caches *backends.Caches
 	store  *store.Store
 	err    error
 }
 
-// store returns the backend's store, or an error that matches cacheutils.ErrUnknownBackend, or
-// cacheutils.ErrClosed if somebody has closed it. It may be closed by the time that it is used: then look it up again.
-func (b *backend) store() (*store.Store, error) {
-	caches := backends.Default()
+// own returns the set in which the backend is unless a context names another.
+func (b *backend) own() *backends.Caches {
+	if b.set != nil {
+		return b.set
+	}
+	return backends.Default()
+}
+
+// key tells the sets of functions apart: nil is the program's.
+func (b *backend) key() any {
+	if b.set == nil {
+		return nil
+	}
+	return b.set
+}
+
+// store returns the store for a call under ctx, which may be nil, or an error that matches
+// cacheutils.ErrUnknownBackend, or cacheutils.ErrClosed if somebody has closed it. It may be closed by the time
+// that it is used: then look it up again.
+func (b *backend) store(ctx context.Context) (*store.Store, error) {
+	if steer.Used() {
+		if caches := steeredSet(ctx); caches != nil {
+			return b.storeIn(caches)
+		}
+	}
+	caches := b.own()
 	last := b.last.Load()
 	if last == nil || last.caches != caches {
 		last = &resolved{caches: caches}
@@ -34,8 +60,42 @@ func (b *backend) store() (*store.Store, error) {
 	if last.err != nil {
 		return nil, last.err
 	}
-	if err := last.store.Closed(); err != nil && backends.Default() == caches {
+	if err := last.store.Closed(); err != nil && b.own() == caches {
 		return nil, err
 	}
 	return last.store, nil
+}
+
+// storeIn is store for a set that a context names. There may be many of them: nothing is kept for each.
+func (b *backend) storeIn(caches *backends.Caches) (*store.Store, error) {
+	s, err := caches.Store(b.name)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Closed()
+}
+
+// steeredSet returns the set that calls under ctx, which may be nil, use before all others, or nil.
+func steeredSet(ctx context.Context) *backends.Caches {
+	call := store.Steering(ctx)
+	if call == nil {
+		return nil
+	}
+	caches, _ := call.Caches.(*backends.Caches)
+	return caches
+}
+
+// steered returns ctx, or one that never ends if it is nil, for a call that may compute: what the function calls is
+// steered as the call is.
+func steered(ctx context.Context) context.Context {
+	if ctx == nil || steer.Used() {
+		return store.Steered(ctx)
+	}
+	return ctx
+}
+
+// isOwn reports whether s was found in a set that no context has named, lately.
+func (b *backend) isOwn(s *store.Store) bool {
+	last := b.last.Load()
+	return last != nil && last.store == s
 }

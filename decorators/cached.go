@@ -60,8 +60,8 @@ import (
 // background or when its callers have left; where an argument can't be copied and has changed meanwhile, the
 // results are not stored.
 //
-// Cached may be used at package level: the backend is looked up at the first call, and again after
-// a Configure. If it has been closed, calls run fn without the cache. Cached panics,
+// Cached may be used at package level: the backend is looked up at the first call, in the set that On or the
+// context names (see backends.With) or that backends.Configure has made, and again after a Configure. If it has been closed, calls run fn without the cache. Cached panics,
 // saying what to change, when fn is not a function or has no results, when its name can't be
 // known (see Key), when a parameter's type can't be in a key, when a result's type can't be
 // encoded exactly, or when an option doesn't fit.
@@ -135,7 +135,7 @@ func (p *plan) computation(values []reflect.Value, rekey func([]byte) ([]byte, e
 			arguments[p.contextIndex] = reflect.ValueOf(&ctx).Elem()
 		}
 		results := callWith(p.fn, arguments)
-		r := p.judge(p.box(results), p.failure(results))
+		r := p.judge(ctx, p.box(results), p.failure(results))
 		r.Rekey = rekey
 		return r
 	}

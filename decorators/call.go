@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
@@ -23,8 +24,8 @@ func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsaf
 	if !p.hot.usable {
 		return nil
 	}
-	cache, err := p.backend.store()
-	if err != nil {
+	cache, err := p.backend.store(ctx)
+	if err != nil || !p.backend.isOwn(cache) { // one of many sets, by a context: there is no table for each
 		return nil
 	}
 	return p.hot.get(orBackground(ctx), cache, p.task, values, pointer)
@@ -33,7 +34,7 @@ func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsaf
 // lookup returns the box of the results for the arguments, or the miss, or an error if the cache
 // can't be asked. Others may have the same box: copy what it points at, don't change it.
 func (p *plan) lookup(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
-	cache, err := p.backend.store()
+	cache, err := p.backend.store(ctx)
 	if err != nil {
 		return nil, nil, p.unavailable(err)
 	}
@@ -42,7 +43,7 @@ func (p *plan) lookup(ctx context.Context, values []reflect.Value, pointer unsaf
 	*buf, err = p.appendKey(cache.AppendHead((*buf)[:0]), a)
 	if err == nil {
 		groups := p.groupsFor(cache, a)
-		if box, miss = cache.Look(a.context(), *buf, groups, p.task); box != nil {
+		if box, miss = cache.Look(orBackground(ctx), *buf, groups, p.task); box != nil && p.backend.isOwn(cache) {
 			p.hot.put(cache, p.task, values, pointer, *buf, groups)
 		}
 	} else {
@@ -69,7 +70,7 @@ func (p *plan) force(a *arguments, compute func(context.Context) store.Result) (
 
 // locate returns the backend and the text of the key for the arguments.
 func (p *plan) locate(a *arguments) (cache *store.Store, text string, err error) {
-	if cache, err = p.backend.store(); err != nil {
+	if cache, err = p.backend.store(a.ctx); err != nil {
 		return nil, "", p.unavailable(err)
 	}
 	b, err := p.appendKey(cache.AppendHead(nil), a)
@@ -134,7 +135,7 @@ func (p *plan) cacheKey(a *arguments) (string, error) {
 
 // set is Handle.Set.
 func (p *plan) set(a *arguments, box any) error {
-	timeout := p.timeoutFor(box)
+	timeout := p.timeoutFor(a.ctx, box)
 	return p.explicitly(a, func(cache *store.Store, text string) error {
 		if err := cache.Put(a.context(), p.entry(cache, text, a), p.task, box, timeout); err != nil {
 			return errtext.Wrap(err, "set %s", p.name)
@@ -151,22 +152,26 @@ func (p *plan) explicitly(a *arguments, operation func(cache *store.Store, text 
 		if err != nil {
 			return err
 		}
-		if err = operation(cache, text); !errors.Is(err, cacheutils.ErrClosed) || !p.replaced(cache) {
+		if err = operation(cache, text); !errors.Is(err, cacheutils.ErrClosed) || !p.replaced(a.ctx, cache) {
 			return err
 		}
 	}
 }
 
-// replaced reports whether the backend is another one by now.
-func (p *plan) replaced(cache *store.Store) bool {
-	now, err := p.backend.store()
+// replaced reports whether the backend of a call under ctx is another one by now.
+func (p *plan) replaced(ctx context.Context, cache *store.Store) bool {
+	now, err := p.backend.store(ctx)
 	return err == nil && now != cache
 }
 
-// uncached notes that a call bypasses the cache, and why.
+// uncached notes that a call bypasses the cache, and why. That is logged once a second at most.
 func (p *plan) uncached(err error) {
 	p.task.Stats.Errors.Add(1)
 	p.task.Stats.Computations.Add(1)
+	last, now := p.complained.Load(), time.Now().UnixNano()
+	if last != 0 && now >= last && now < last+int64(time.Second) || !p.complained.CompareAndSwap(last, now) {
+		return
+	}
 	level := logging.LevelWarn
 	if errors.Is(err, cacheutils.ErrUnknownBackend) {
 		level = logging.LevelError

@@ -30,8 +30,8 @@ type groupOptions struct {
 
 // A groupPlan is which groups results are in.
 type groupPlan struct {
-	groupsOf   reflect.Value // invalid: none but those of Group
-	groupCache atomic.Pointer[groupCache]
+	groupsOf    reflect.Value // invalid: none but those of Group
+	groupCaches atomic.Pointer[groupCaches]
 }
 
 // A groupCache has the groups of all results as one store has them.
@@ -63,10 +63,37 @@ func (p *plan) groupsFor(cache *store.Store, a *arguments) *store.Groups {
 	if len(names) == 0 {
 		return nil
 	}
-	g := p.groupCache.Load()
-	if g == nil || g.cache != cache {
-		g = &groupCache{cache, cache.Groups(names...)}
-		p.groupCache.Store(g)
+	known := p.groupCaches.Load()
+	if known != nil {
+		for _, g := range known {
+			if g != nil && g.cache == cache {
+				return g.groups
+			}
+		}
 	}
+	g := &groupCache{cache, cache.Groups(names...)}
+	p.groupCaches.Store(known.with(g))
 	return g.groups
+}
+
+// maxGroupCaches is for how many stores the groups are kept. There are several where contexts name sets of backends.
+const maxGroupCaches = 8
+
+// groupCaches are those of the stores used lately, the latest first.
+type groupCaches [maxGroupCaches]*groupCache
+
+// with returns what is known and g, without what is known of stores that are closed, or the oldest.
+func (known *groupCaches) with(g *groupCache) *groupCaches {
+	next := &groupCaches{g}
+	if known == nil {
+		return next
+	}
+	n := 1
+	for _, old := range known {
+		if old != nil && n < maxGroupCaches && old.cache.Closed() == nil {
+			next[n] = old
+			n++
+		}
+	}
+	return next
 }

@@ -102,7 +102,7 @@ type arguments struct {
 }
 
 // context returns the context among the arguments, or one that never ends.
-func (a *arguments) context() context.Context { return orBackground(a.ctx) }
+func (a *arguments) context() context.Context { return steered(a.ctx) }
 
 func orBackground(ctx context.Context) context.Context {
 	if ctx == nil {

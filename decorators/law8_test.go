@@ -21,9 +21,12 @@ func TestLaw8_UnencodableResults(t *testing.T) {
 	if a, b := F(), F(); a != b {
 		t.Error("a shared value that can't be encoded is not kept by locmem")
 	}
-	err := backends.Configure(backends.Config{"default": {Backend: "memcached"}})
+	if err := backends.Configure(backends.Config{"default": {Backend: "memcached"}}); err != nil {
+		t.Fatal(err)
+	}
+	err := backends.Check()
 	if !errors.Is(err, cacheutils.ErrUnsupportedValue) || !strings.Contains(err.Error(), "law8") {
-		t.Errorf("Configure with memcached: got %v, want an error that names the function", err)
+		t.Errorf("Check with memcached: got %v, want an error that names the function", err)
 	}
 	if c := F(); c.fd == nil {
 		t.Error("no result")

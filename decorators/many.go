@@ -64,7 +64,7 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 			return found, nil
 		}
 		results := make([]store.Result, len(keys))
-		cache.FetchMisses(orBackground(ctx), misses, results, m.computation(ctx, m.keepKeys(keys)))
+		cache.FetchMisses(steered(ctx), misses, results, m.computation(ctx, m.keepKeys(keys)))
 		if !slices.ContainsFunc(results, func(r store.Result) bool { return r.Closed }) {
 			return found, m.collect(found, keys, results)
 		}
@@ -118,7 +118,7 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 		if err != nil {
 			return m.bypass(ctx, keys, err)
 		}
-		results := cache.ForceMany(orBackground(ctx), l.entries, m.task, m.computation(ctx, m.keepKeys(keys)))
+		results := cache.ForceMany(steered(ctx), l.entries, m.task, m.computation(ctx, m.keepKeys(keys)))
 		if !slices.ContainsFunc(results, func(r store.Result) bool { return r.Closed }) {
 			found := make(map[K]V, len(keys))
 			return found, m.collect(found, keys, results)
@@ -162,7 +162,7 @@ func (l *listing) free() {
 // locateAll returns the backend and fills in l, with the entries' groups if they are needed: to name or delete an entry
 // they are not.
 func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing, grouped bool) (*store.Store, error) {
-	cache, err := m.backend.store()
+	cache, err := m.backend.store(ctx)
 	if err != nil {
 		return nil, m.unavailable(err)
 	}
@@ -218,9 +218,9 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K) store.ComputeMan
 		results := make([]store.Result, len(missing))
 		for i, key := range asked {
 			if answer, ok := answers[key]; ok {
-				results[i] = m.judge(&answer, err)
+				results[i] = m.judge(working, &answer, err)
 			} else {
-				results[i] = store.Result{Err: err, Absent: err == nil, Timeout: m.absentTimeout()}
+				results[i] = store.Result{Err: err, Absent: err == nil, Timeout: m.absentTimeout(working)}
 			}
 		}
 		return results

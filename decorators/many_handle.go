@@ -57,7 +57,7 @@ func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error
 	keys = distinct(keys)
 	for {
 		cache, found, err := m.requireOnce(ctx, keys)
-		if !errors.Is(err, cacheutils.ErrClosed) || !m.replaced(cache) {
+		if !errors.Is(err, cacheutils.ErrClosed) || !m.replaced(ctx, cache) {
 			return found, err
 		}
 	}
@@ -113,7 +113,7 @@ func (m *many[K, V]) explicitly(ctx context.Context, keys []K, grouped bool, ope
 		if err != nil {
 			return err
 		}
-		if err = operation(cache, l.entries); !errors.Is(err, cacheutils.ErrClosed) || !m.replaced(cache) {
+		if err = operation(cache, l.entries); !errors.Is(err, cacheutils.ErrClosed) || !m.replaced(ctx, cache) {
 			return err
 		}
 	}
@@ -125,7 +125,7 @@ func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
 		keys, boxes = append(keys, key), append(boxes, &result)
 	}
 	return m.explicitly(ctx, keys, true, func(cache *store.Store, entries []store.Key) error {
-		err := cache.PutMany(orBackground(ctx), entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(boxes[i]) })
+		err := cache.PutMany(orBackground(ctx), entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(ctx, boxes[i]) })
 		if err != nil {
 			return errtext.Wrap(err, "set %s", m.name)
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/decorators"
-	"github.com/cacheutils/cacheutils/internal/decorated"
+	"github.com/cacheutils/cacheutils/internal/registered"
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 	"github.com/cacheutils/cacheutils/logging"
 )
@@ -205,15 +205,18 @@ func TestRegistration(t *testing.T) {
 	}
 }
 
-func TestConfigureNamesFunctions(t *testing.T) {
+func TestCheckNamesFunctions(t *testing.T) {
 	cachetest.Locmem(t)
 	decorators.Cached(func() int { return 1 }, decorators.Key("needs.elsewhere"), decorators.Backend("elsewhere"))
-	err := backends.Configure(nil)
+	if err := backends.Configure(nil); err != nil {
+		t.Errorf("Configure: got %v, want none: the settings are right", err)
+	}
+	err := backends.Check()
 	if !errors.Is(err, cacheutils.ErrUnknownBackend) || !strings.Contains(err.Error(), "needs.elsewhere") || !strings.Contains(err.Error(), "option_test.go:") {
 		t.Errorf("got %v, want an error that names the function and where it was decorated", err)
 	}
 	forgotten(t, "needs.elsewhere")
-	if err := backends.Configure(nil); err != nil {
+	if err := backends.Check(); err != nil {
 		t.Error(err)
 	}
 }
@@ -243,7 +246,7 @@ func forgotten(t *testing.T, prefix string) {
 
 // known reports whether a function is known whose name begins with prefix.
 func known(prefix string) bool {
-	return slices.ContainsFunc(decorated.Functions(), func(f decorated.Function) bool { return strings.HasPrefix(f.Name, prefix) })
+	return slices.ContainsFunc(registered.Functions(nil), func(f registered.Function) bool { return strings.HasPrefix(f.Name, prefix) })
 }
 
 // An entry follows the configuration that is in force when the call is made.

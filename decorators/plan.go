@@ -3,9 +3,11 @@ package decorators
 import (
 	"reflect"
 	"runtime"
+	"sync/atomic"
 
-	"github.com/cacheutils/cacheutils/internal/decorated"
+	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/internal/errtext"
+	"github.com/cacheutils/cacheutils/internal/registered"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -15,8 +17,17 @@ func Backend(name string) Option {
 	return func(o *options) { o.backend = &name }
 }
 
+// On names the set of backends in which the function's backend is looked up, for a library with a set of its own (see
+// backends.New): its users' Configure doesn't touch it. Without On that is the set that backends.Configure has
+// made. A context of backends.With comes before both.
+func On(c *backends.Caches) Option {
+	return func(o *options) { o.set, o.hasSet = c, true }
+}
+
 type backendOptions struct {
 	backend *string // nil: not given
+	set     *backends.Caches
+	hasSet  bool
 }
 
 // A plan is what Cached finds out about a function once, so that a call only follows it. Each of its parts is
@@ -31,6 +42,8 @@ type plan struct {
 	groupPlan  // groups.go: which groups results are in
 	resultPlan // results.go: what becomes of results
 	copyPlan   // keep.go: which arguments are copied
+
+	complained atomic.Int64 // when it was last logged that a call bypasses the cache; nanoseconds
 }
 
 // newPlan panics when the function can't be decorated with its options. argsType is a struct of the arguments after
@@ -50,8 +63,8 @@ func newPlan(f *function, argsType reflect.Type) *plan {
 	p.planHot()
 	p.task = newTask(p)
 	p.checkTask()
-	remove := decorated.Add(decorated.Function{
-		Name: f.name, Place: f.location, Backend: p.backend.name,
+	remove := registered.Add(registered.Function{
+		Name: f.name, Place: f.location, Set: p.backend.key(), Backend: p.backend.name,
 		Type: p.boxType, Shared: f.options.shared, Many: f.isMany(), Value: f.identity(),
 	})
 	runtime.AddCleanup(p, func(remove func()) { remove() }, remove)
@@ -66,7 +79,11 @@ func newBackend(f *function) *backend {
 	if name == "" {
 		panicf(`%s: Backend has an empty name; leave it out for the backend "default"`, f.displayName)
 	}
-	return &backend{name: name}
+	set := f.options.set
+	if f.options.hasSet && set == nil {
+		panicf("%s: On has a nil set of backends: make it with backends.New before the function is decorated", f.displayName)
+	}
+	return &backend{name: name, set: set}
 }
 
 // newTask returns what the store is told of the function's computations.
@@ -83,7 +100,7 @@ func newTask(p *plan) *store.Task {
 // checkTask panics if no backend can store the results or, where the backend is known already, if that one can't.
 func (p *plan) checkTask() {
 	err := p.task.Err()
-	if cache, unknown := p.backend.store(); err == nil && unknown == nil {
+	if cache, unknown := p.backend.store(nil); err == nil && unknown == nil {
 		err = cache.Holds(p.task)
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package decorators
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 
@@ -173,7 +174,7 @@ func (r *resultPlan) failure(results []reflect.Value) error {
 }
 
 // judge says what is to be done with a box that was computed, or with the error.
-func (p *plan) judge(box any, err error) store.Result {
+func (p *plan) judge(ctx context.Context, box any, err error) store.Result {
 	r := store.Result{Value: box, Err: err}
 	if err != nil {
 		return r
@@ -181,7 +182,7 @@ func (p *plan) judge(box any, err error) store.Result {
 	r.Discard = p.nilIsNone && reflect.ValueOf(box).Elem().IsNil() ||
 		p.unless.IsValid() && p.callResultFunc(p.unless, box).Bool()
 	if !r.Discard {
-		r.Timeout = p.timeoutFor(box)
+		r.Timeout = p.timeoutFor(ctx, box)
 	}
 	return r
 }

@@ -1,6 +1,7 @@
 package decorators
 
 import (
+	"context"
 	"math/rand/v2"
 	"reflect"
 	"time"
@@ -50,8 +51,8 @@ func (r *resultPlan) checkedTimeoutOf() reflect.Value {
 	return timeoutOf
 }
 
-// timeoutFor returns how long a box is to be stored.
-func (p *plan) timeoutFor(box any) time.Duration {
+// timeoutFor returns how long a box is to be stored by a call under ctx, which may be nil.
+func (p *plan) timeoutFor(ctx context.Context, box any) time.Duration {
 	d := store.DefaultTimeout
 	switch {
 	case p.timeoutOf.IsValid():
@@ -59,17 +60,17 @@ func (p *plan) timeoutFor(box any) time.Duration {
 	case p.options.timeout != nil:
 		d = *p.options.timeout
 	}
-	return p.jittered(d)
+	return p.jittered(ctx, d)
 }
 
 // jittered returns d, or less, as Jitter says.
-func (p *plan) jittered(d time.Duration) time.Duration {
+func (p *plan) jittered(ctx context.Context, d time.Duration) time.Duration {
 	jitter := p.options.jitter
 	if jitter == 0 || d == cacheutils.Forever {
 		return d
 	}
 	if d == store.DefaultTimeout {
-		cache, err := p.backend.store()
+		cache, err := p.backend.store(ctx)
 		if err != nil {
 			return d
 		}

@@ -108,7 +108,7 @@ func (t *typed[A, R]) computation(ctx context.Context, args *A, rekey func([]byt
 			working = nil
 		}
 		r, err := t.run(working, *args)
-		result := t.judge(&r, err)
+		result := t.judge(working, &r, err)
 		result.Rekey = rekey
 		return result
 	}

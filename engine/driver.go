@@ -22,6 +22,11 @@ type Settings struct {
 	// which all backends have: package backends sets it, whatever it was, and leaves the option out of
 	// Options. An engine may ignore it, unless it has the trait KeepsTime.
 	OperationTimeout time.Duration
+
+	// Scope is the number of the set of backends that the engine is for. Engines in this process's memory that have
+	// no Location share a store only if they have the same scope. That of the program's set is always 0, so that
+	// what is stored outlasts a Configure.
+	Scope uint64
 }
 
 // A Driver is a kind of engine, by name. Neither Open nor the engine that it returns may connect to

@@ -1,7 +1,8 @@
 // Package locmem is a cache in the memory of this process.
 //
-// A location names a store; engines opened with equal names share one, and without a
-// location the name is "". A store lives as long as an engine of its name is open.
+// A location names a store; engines opened with equal names share one. Those without a
+// location share one with the others of their set of backends (see backends.Caches). A store lives as
+// long as an engine of its name is open.
 //
 // A store is bounded in two ways at once, by the options
 //
@@ -71,6 +72,10 @@ func Open(s engine.Settings) (engine.Engine, error) {
 	if len(s.Location) == 1 {
 		name = s.Location[0]
 	}
+	scope := s.Scope
+	if name != "" {
+		scope = 0 // a name says to share
+	}
 	r := engine.ReadOptions("locmem", s.Options)
 	w := wanted{
 		entries: r.PositiveInt("max_entries", 0),
@@ -80,7 +85,7 @@ func Open(s engine.Settings) (engine.Engine, error) {
 		return nil, err
 	}
 	m := &memory{}
-	m.opened.Store(acquire(name, w))
+	m.opened.Store(acquire(storeName{name, scope}, w))
 	return m, nil
 }
 

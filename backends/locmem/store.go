@@ -38,7 +38,7 @@ type entry struct {
 // A store is a cache that the engines of one name share. Nothing comes in between an operation's
 // look at a key and its write, see marks.go; an entry that has expired is absent for all of them.
 type store struct {
-	name       string
+	name       storeName
 	references int // guarded by stores
 
 	started atomic.Pointer[cache] // nil until the store is used
@@ -58,7 +58,7 @@ type store struct {
 
 type cache = otter.Cache[string, *entry]
 
-func newStore(name string) *store {
+func newStore(name storeName) *store {
 	s := &store{name: name, seed: maphash.MakeSeed()}
 	b := newBounds(defaultMaxEntries, defaultMaxCost)
 	s.bounds.Store(&b)

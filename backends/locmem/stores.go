@@ -6,12 +6,18 @@ import "sync"
 // and starts when it is first used, so that opening an engine starts nothing.
 var stores = struct {
 	sync.Mutex
-	named map[string]*store
-}{named: map[string]*store{}}
+	named map[storeName]*store
+}{named: map[storeName]*store{}}
+
+// A storeName is what engines have in common that share a store.
+type storeName struct {
+	location string
+	scope    uint64 // of engines without a location: see engine.Settings
+}
 
 // acquire returns the store of that name with one more reference, and the bounds that are
 // wanted.
-func acquire(name string, w wanted) *store {
+func acquire(name storeName, w wanted) *store {
 	stores.Lock()
 	defer stores.Unlock()
 	s := stores.named[name]

@@ -9,8 +9,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// Configure sets the backends until the end of the test. That functions which other tests
-// decorated miss their backend doesn't concern this test.
+// Configure sets the backends until the end of the test.
 func Configure(t testing.TB, config backends.Config) {
 	t.Helper()
 	configure(t, config)
@@ -19,11 +18,8 @@ func Configure(t testing.TB, config backends.Config) {
 
 func configure(t testing.TB, config backends.Config) {
 	t.Helper()
-	err := backends.Configure(config)
-	for name := range config {
-		if _, missing := backends.Get(name); missing != nil {
-			t.Fatal(err)
-		}
+	if err := backends.Configure(config); err != nil {
+		t.Fatal(err)
 	}
 }
 

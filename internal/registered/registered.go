@@ -1,7 +1,6 @@
-// Package decorated keeps the list of decorated functions, which package decorators fills
-// and package backends reads when its configuration changes. A function is on it as long as
-// somebody can call it.
-package decorated
+// Package registered keeps the list of decorated functions, which package decorators fills
+// and package backends reads. A function is on it as long as somebody can call it.
+package registered
 
 import (
 	"fmt"
@@ -17,6 +16,7 @@ import (
 type Function struct {
 	Name    string       // its identity: the part of its keys before the arguments
 	Place   string       // file:line where it was decorated
+	Set     any          // of backends, in which its own is looked up; nil: the program's
 	Backend string       // name of its backend
 	Type    reflect.Type // of its results
 	Shared  bool         // its callers may all have the same value
@@ -24,11 +24,17 @@ type Function struct {
 	Value   uintptr      // tells func values apart; it keeps nothing alive
 }
 
-// key is what at most one function has. A function of many keys may have the name of one of one key,
+// A key is what at most one function has. A function of many keys may have the name of one of one key,
 // to share its entries.
-func (f Function) key() string { return fmt.Sprintf("%s\x00%s\x00%t", f.Backend, f.Name, f.Many) }
+type key struct {
+	set           any
+	backend, name string
+	many          bool
+}
 
-// shares tells whether f is meant to have the entries of other, which has the same name. What one that is
+func (f Function) key() key { return key{f.Set, f.Backend, f.Name, f.Many} }
+
+// shares reports whether f is meant to have the entries of other, which has the same name. What one that is
 // Shared has stored isn't for callers of the other to change.
 func (f Function) shares(other Function) bool {
 	return f.Shared == other.Shared && (f.Value == other.Value || f.Many != other.Many && f.Type == other.Type)
@@ -36,8 +42,8 @@ func (f Function) shares(other Function) bool {
 
 var functions = struct {
 	sync.Mutex
-	byName map[string]*entry
-}{byName: make(map[string]*entry)}
+	byKey map[key]*entry
+}{byKey: make(map[key]*entry)}
 
 type entry struct {
 	Function
@@ -46,22 +52,22 @@ type entry struct {
 }
 
 // Add notes f and returns what takes it off the list again. If another func value was
-// decorated under the same name for the same backend, that is logged, once for each name:
+// decorated under the same name for the same backend of the same set, that is logged, once for each name:
 // the two share their entries. One of them may be of many keys, if their types agree and both or
 // none are Shared.
 func Add(f Function) (remove func()) {
 	key := f.key()
 	functions.Lock()
 	defer functions.Unlock()
-	e, ok := functions.byName[key]
+	e, ok := functions.byKey[key]
 	if !ok {
 		e = &entry{Function: f}
-		functions.byName[key] = e
+		functions.byKey[key] = e
 	}
 	e.added++
 	twin := f
 	twin.Many = !f.Many
-	for _, other := range []*entry{e, functions.byName[twin.key()]} {
+	for _, other := range []*entry{e, functions.byKey[twin.key()]} {
 		if other != nil && !f.shares(other.Function) && !other.warned {
 			other.warned = true
 			warn(other.Function, f)
@@ -71,7 +77,7 @@ func Add(f Function) (remove func()) {
 		functions.Lock()
 		defer functions.Unlock()
 		if e.added--; e.added == 0 {
-			delete(functions.byName, key)
+			delete(functions.byKey, key)
 		}
 	}
 }
@@ -85,13 +91,15 @@ func warn(first, second Function) {
 	})
 }
 
-// Functions returns what was added, by name.
-func Functions() []Function {
+// Functions returns what was added for a set of backends, by name; nil is the program's.
+func Functions(set any) []Function {
 	functions.Lock()
 	defer functions.Unlock()
-	list := make([]Function, 0, len(functions.byName))
-	for _, e := range functions.byName {
-		list = append(list, e.Function)
+	list := make([]Function, 0, len(functions.byKey))
+	for _, e := range functions.byKey {
+		if e.Set == set {
+			list = append(list, e.Function)
+		}
 	}
 	slices.SortFunc(list, func(a, b Function) int { return strings.Compare(a.Name, b.Name) })
 	return list

@@ -1,0 +1,225 @@
+package backends
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cacheutils/cacheutils"
+	_ "github.com/cacheutils/cacheutils/backends/dummy"     // is registered
+	_ "github.com/cacheutils/cacheutils/backends/locmem"    // is registered
+	_ "github.com/cacheutils/cacheutils/backends/memcached" // is registered
+	"github.com/cacheutils/cacheutils/internal/errtext"
+	"github.com/cacheutils/cacheutils/internal/registered"
+	"github.com/cacheutils/cacheutils/internal/steer"
+	"github.com/cacheutils/cacheutils/internal/store"
+)
+
+// Config has the settings of each backend by its name, as Django's CACHES. The name
+// "default" is the one that is used where none is given.
+type Config map[string]Settings
+
+// Caches are a set of backends by name. The program has one, which Configure makes; [New] makes others: for a
+// library, a tenant, a test. Two sets share nothing that they weren't told to share: decorated functions of
+// one name in two sets are two functions, and locmem without a Location is a store of each set's own. What sets
+// may share is a server, with the same KeyPrefix and Version, and a store of locmem that both name by a
+// Location.
+//
+// A set never changes, but can be closed. The zero value has no backends. Its methods may be called by many
+// goroutines at once.
+type Caches struct {
+	byName  map[string]*Cache
+	program bool // it is the program's, or was
+}
+
+// The program's set.
+var (
+	configuring sync.Mutex // one Configure at a time
+	configured  atomic.Pointer[Caches]
+)
+
+// scopes numbers the sets that are not the program's.
+var scopes atomic.Uint64
+
+// New makes a set of one's own. Without a "default" in config, that is an embedded locmem. An error names the
+// backend and the setting, as that of Configure. No server is contacted.
+//
+// A library uses its set with decorators.On and cache.On, and the user's Configure doesn't touch it. [With] has calls use
+// it whatever they say.
+func New(config Config) (*Caches, error) { return openSet(config, scopes.Add(1)) }
+
+// Configure replaces the program's set of backends. Without a "default" in config, that is an
+// embedded locmem. When anything is wrong with any of them, nothing changes and the error
+// names the backend and the setting. No server is contacted. It says nothing of decorated functions whose
+// backend isn't there: see [Check].
+//
+// The backends that were in use before are closed, and stay so: one that was kept returns errors
+// that match cacheutils.ErrClosed. Configure doesn't wait for them. Computations under way with them are stored
+// where they began, and the last one that ends releases connections, goroutines and memory. What is in a
+// locmem store that the new set has, too, stays.
+func Configure(config Config) error {
+	configuring.Lock()
+	defer configuring.Unlock()
+	next, err := openSet(config, 0)
+	if err != nil {
+		return err
+	}
+	next.program = true
+	configured.Swap(next).retire()
+	return nil
+}
+
+func openSet(config Config, scope uint64) (*Caches, error) {
+	s := &Caches{byName: make(map[string]*Cache)}
+	all := Config{defaultName: {Backend: "locmem"}}
+	maps.Copy(all, config)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		c, err := openCache(name, all[name], scope)
+		if err != nil {
+			s.retire()
+			return nil, err
+		}
+		s.byName[name] = c
+	}
+	return s, nil
+}
+
+// retire closes the caches of s, which may be nil, and waits for nothing. Nobody can be told that it
+// failed: what they held is given up.
+func (s *Caches) retire() {
+	if s == nil {
+		return
+	}
+	for _, c := range s.byName {
+		c.store.Retire()
+	}
+}
+
+// Get returns the backend of that name, or an error that matches cacheutils.ErrUnknownBackend and lists the names
+// there are. It is the same *Cache each time, also when it is closed.
+func (s *Caches) Get(name string) (*Cache, error) {
+	if s == nil || s.byName == nil {
+		return nil, fmt.Errorf("%w %q: the set has no backends, since it was not made with backends.New", cacheutils.ErrUnknownBackend, name)
+	}
+	if c, ok := s.byName[name]; ok {
+		return c, nil
+	}
+	return nil, fmt.Errorf("%w %q: configured are %s", cacheutils.ErrUnknownBackend, name,
+		quoted(slices.Sorted(maps.Keys(s.byName))))
+}
+
+// Store is for the packages of this module: it returns what the backend of that name is made of, or the error of
+// Get.
+func (s *Caches) Store(name string) (*store.Store, error) {
+	c, err := s.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	return c.store, nil
+}
+
+// Names returns the names of the backends, sorted.
+func (s *Caches) Names() []string {
+	if s == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(s.byName))
+}
+
+// Check returns an error that names each decorated function of the set that can't use its backend: which isn't in the
+// set (cacheutils.ErrUnknownBackend), or can't hold its results (cacheutils.ErrUnsupportedValue). Such functions
+// compute at each call. The functions of the set are those with decorators.On, and for the program's set all that have
+// no On. Call it when all functions are decorated: at the start of main, or in a test.
+func (s *Caches) Check() error {
+	if s == nil {
+		return nil
+	}
+	functions := registered.Functions(s)
+	if s.program {
+		functions = append(functions, registered.Functions(nil)...)
+	}
+	var errs []error
+	for _, f := range functions {
+		if err := s.holds(f); err != nil {
+			errs = append(errs, errtext.Wrap(err, "%s, decorated at %s", f.Name, f.Place))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Caches) holds(f registered.Function) error {
+	c, err := s.Get(f.Backend)
+	if err != nil {
+		return err
+	}
+	return c.store.Holds(store.NewTask(f.Name, f.Type, f.Shared))
+}
+
+// Close closes all backends of the set at once. They begin nothing from then on: their operations return errors that
+// match cacheutils.ErrClosed, and decorated functions run without the cache. It waits until no result is being
+// stored, as long as an operation may take at most (the option operation_timeout), and not for computations that
+// are under way: these are stored where they began, and the last one releases connections, goroutines and memory. A
+// locmem store that another set has, too, stays. Close may be called again.
+func (s *Caches) Close() error {
+	if s == nil {
+		return nil
+	}
+	errs := make([]error, len(s.byName))
+	var all sync.WaitGroup
+	for i, name := range s.Names() {
+		all.Go(func() { errs[i] = s.byName[name].Close() })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// Default returns the program's set. The first call without a Configure before makes an embedded locmem.
+func Default() *Caches {
+	if s := configured.Load(); s != nil {
+		return s
+	}
+	configuring.Lock()
+	defer configuring.Unlock()
+	if s := configured.Load(); s != nil {
+		return s
+	}
+	s, err := openSet(nil, 0)
+	if err != nil {
+		panic("cacheutils: the embedded default can't be opened: " + err.Error())
+	}
+	s.program = true
+	configured.Store(s)
+	return s
+}
+
+// Get returns the backend of that name in the program's set, or an error that matches cacheutils.ErrUnknownBackend and
+// lists the names there are. Until the next Configure it is the same *Cache each time; after that
+// the one got before is closed and Get has to be called again.
+func Get(name string) (*Cache, error) { return Default().Get(name) }
+
+// Names returns the names of the backends of the program's set, sorted.
+func Names() []string { return Default().Names() }
+
+// Check is Caches.Check of the program's set: an error names the decorated functions whose backend isn't there, or
+// can't hold their results.
+func Check() error { return Default().Check() }
+
+// Close is Caches.Close of the program's set, for its end. Until the next Configure, decorated functions run without
+// the cache.
+func Close() error { return Default().Close() }
+
+// With returns a context under which cached functions and package cache use the set c, whatever set they would use
+// otherwise: a tenant's, or a test's beside others that run at the same time. It is found by the names of backends in
+// c. Functions that are called in a computation use the set that the call uses which computes, also where they
+// are not given its context, as long as they run on its goroutine; and so do refreshes in the background. Operations of a
+// Cache at hand, and the functions of this package, don't ask for it. With panics if c is nil.
+func With(ctx context.Context, c *Caches) context.Context {
+	if c == nil {
+		panic("cacheutils: backends.With has a nil set: make one with backends.New, or use backends.Default()")
+	}
+	return steer.With(ctx, func(call *steer.Call) { call.Caches = c })
+}
