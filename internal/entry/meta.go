@@ -112,22 +112,6 @@ func (m *Meta) StateAt(now time.Time) State {
 	}
 }
 
-// Stamp notes on e when it ends, counted from now: fresh for timeout, then stale for as long.
-// It returns how long the engine is to keep it.
-func (e *Entry) Stamp(now time.Time, timeout, stale time.Duration) time.Duration {
-	e.FreshUntil, e.ExpiresAt = 0, 0
-	if timeout == cacheutils.Forever || timeout > cacheutils.Forever-stale {
-		return cacheutils.Forever
-	}
-	if stale > 0 {
-		e.FreshUntil = now.Add(timeout).UnixMilli()
-	}
-	if !e.IsPlainNumber() {
-		e.ExpiresAt = now.Add(timeout + stale).UnixMilli()
-	}
-	return timeout + stale
-}
-
 // Left returns how long the engine is to keep the entry from now on, so that it ends as was stamped.
 func (m *Meta) Left(now time.Time) time.Duration {
 	if m.ExpiresAt == 0 {

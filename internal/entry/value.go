@@ -3,6 +3,8 @@ package entry
 import (
 	"fmt"
 	"reflect"
+	"strconv"
+	"strings"
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils/internal/codec"
@@ -136,3 +138,45 @@ func assign(v, from reflect.Value) error {
 	v.Set(from)
 	return nil
 }
+
+// openNumber reads decimal text, which was stored as a number of the given type, into a variable
+// of any integer type that can hold it, or into an interface. memcached pads the text with
+// spaces after a decrement that made it shorter.
+func openNumber(text []byte, stored reflect.Type, v reflect.Value) error {
+	s := strings.TrimRight(string(text), " ")
+	if v.Kind() == reflect.Interface {
+		n := reflect.New(stored).Elem()
+		if err := openNumber(text, stored, n); err != nil {
+			return err
+		}
+		return assign(v, n)
+	}
+	switch {
+	case v.CanInt():
+		n, err := strconv.ParseInt(s, 10, v.Type().Bits())
+		if err != nil {
+			return Undecodable("%q is not a %s", s, v.Type())
+		}
+		v.SetInt(n)
+	case v.CanUint() && integers[v.Kind()] != nil:
+		n, err := strconv.ParseUint(s, 10, v.Type().Bits())
+		if err != nil {
+			return Undecodable("%q is not a %s", s, v.Type())
+		}
+		v.SetUint(n)
+	default:
+		return Undecodable("it is a number, not a %s", v.Type())
+	}
+	return nil
+}
+
+// integers are the predeclared integer types by their kind.
+var integers = map[reflect.Kind]reflect.Type{
+	reflect.Int: reflect.TypeFor[int](), reflect.Int8: reflect.TypeFor[int8](), reflect.Int16: reflect.TypeFor[int16](),
+	reflect.Int32: reflect.TypeFor[int32](), reflect.Int64: reflect.TypeFor[int64](),
+	reflect.Uint: reflect.TypeFor[uint](), reflect.Uint8: reflect.TypeFor[uint8](), reflect.Uint16: reflect.TypeFor[uint16](),
+	reflect.Uint32: reflect.TypeFor[uint32](), reflect.Uint64: reflect.TypeFor[uint64](),
+}
+
+// areIntegers reports whether both types are predeclared integer types.
+func areIntegers(a, b reflect.Type) bool { return integers[a.Kind()] == a && integers[b.Kind()] == b }

@@ -2,15 +2,12 @@ package store
 
 import (
 	"context"
-	"errors"
 	"time"
-
-	"github.com/cacheutils/cacheutils/internal/flight"
 )
 
 // Each request to the store is bounded by the operation timeout, also where a caller's context has no end: an
 // operation of a caller's by enter or outlast, a lookup of a decorated call by hurry, and what a computation does with the
-// store by step or glance. A timed engine bounds its requests itself.
+// store by its step or glance, see computation.go. A timed engine bounds its requests itself.
 
 // enter begins an operation of a caller's, which ends when done is called: it returns the context for
 // it, or an error if the Store is closed.
@@ -76,8 +73,6 @@ func (c *Store) answers(err error) {
 	}
 }
 
-var epoch = time.Now().Add(-1) // so that it's over
-
 // silence is how long a store that has answered nobody for that long seems to hang.
 const silence = 50 * time.Millisecond
 
@@ -90,49 +85,4 @@ func (c *Store) tires(deadline time.Time, task *Task) bool {
 	}
 	now := time.Since(epoch)
 	return now-time.Duration(c.answered.Load()) >= silence && task.probes(now)
-}
-
-// step returns a context for one step of what the computation does with the store, under ctx. done ends it, and is
-// told how it has ended. After a step of one of several that took too long, those of the others take no time.
-func (m *computation) step(ctx context.Context) (step context.Context, done func(error)) {
-	return m.bounded(ctx, m.store.OperationTimeout)
-}
-
-// glance is step for no more than a lookup, which a timed engine bounds itself.
-func (m *computation) glance(ctx context.Context) (step context.Context, done func(error)) {
-	if m.store.timed {
-		return m.bounded(ctx, 0)
-	}
-	return m.bounded(ctx, m.store.OperationTimeout)
-}
-
-// bounded returns a context for a step of at most that long, or of any time for 0.
-func (m *computation) bounded(ctx context.Context, most time.Duration) (step context.Context, done func(error)) {
-	c := m.store
-	ctx = flight.Steps(ctx)
-	if !c.flights.Remote {
-		return ctx, func(error) {}
-	}
-	answered := m.Asks()
-	step, cancel := ctx, context.CancelFunc(func() {})
-	switch {
-	case m.late != nil && m.late.Load():
-		step, cancel = context.WithTimeout(ctx, 0)
-	case most > 0:
-		step, cancel = context.WithTimeout(ctx, most)
-	}
-	return step, func(err error) {
-		c.answers(err)
-		if m.late != nil && isTimeout(err) && ctx.Err() == nil {
-			m.late.Store(true)
-		}
-		cancel()
-		answered()
-	}
-}
-
-// isTimeout reports whether err says that the store has not answered in time.
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
 }

@@ -45,17 +45,6 @@ func (c *Store) Retire() {
 	}
 }
 
-// shut closes the engine.
-func (c *Store) shut() error {
-	c.shutting.Do(func() {
-		c.background.close()
-		if err := c.Engine.Close(); err != nil {
-			c.shutErr = errtext.Wrap(err, "close %q", c.Name)
-		}
-	})
-	return c.shutErr
-}
-
 // Closed returns an error that matches cacheutils.ErrClosed if the Store is closed.
 func (c *Store) Closed() error { return c.open() }
 

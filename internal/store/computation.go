@@ -94,6 +94,12 @@ func (m *computation) Tires(deadline time.Time) bool { return m.store.tires(dead
 // failed reports whether the function has returned no result.
 func (m *computation) failed() bool { return m.result.Err != nil || m.Ending != flight.Ending{} }
 
+// isPrivate reports whether the outcome is for nobody who has joined: what it is may be so since its context had ended,
+// which is nothing to a caller who has time, or it is for other arguments.
+func (m *computation) isPrivate() bool {
+	return m.changed || m.cut && (m.failed() || m.task.Doubted)
+}
+
 // why returns an error that says why there is no result to be stored.
 func (m *computation) why() error {
 	switch {
@@ -169,4 +175,49 @@ func (c *Store) makes(rekey func([]byte) ([]byte, error), key *Key) (same bool) 
 		same = err == nil && c.KeyOf(string(text), nil).stored == key.stored
 	})
 	return same
+}
+
+// step returns a context for one step of what the computation does with the store, under ctx. done ends it, and is
+// told how it has ended. After a step of one of several that took too long, those of the others take no time.
+func (m *computation) step(ctx context.Context) (step context.Context, done func(error)) {
+	return m.bounded(ctx, m.store.OperationTimeout)
+}
+
+// glance is step for no more than a lookup, which a timed engine bounds itself.
+func (m *computation) glance(ctx context.Context) (step context.Context, done func(error)) {
+	if m.store.timed {
+		return m.bounded(ctx, 0)
+	}
+	return m.bounded(ctx, m.store.OperationTimeout)
+}
+
+// bounded returns a context for a step of at most that long, or of any time for 0.
+func (m *computation) bounded(ctx context.Context, most time.Duration) (step context.Context, done func(error)) {
+	c := m.store
+	ctx = flight.Steps(ctx)
+	if !c.flights.Remote {
+		return ctx, func(error) {}
+	}
+	answered := m.Asks()
+	step, cancel := ctx, context.CancelFunc(func() {})
+	switch {
+	case m.late != nil && m.late.Load():
+		step, cancel = context.WithTimeout(ctx, 0)
+	case most > 0:
+		step, cancel = context.WithTimeout(ctx, most)
+	}
+	return step, func(err error) {
+		c.answers(err)
+		if m.late != nil && isTimeout(err) && ctx.Err() == nil {
+			m.late.Store(true)
+		}
+		cancel()
+		answered()
+	}
+}
+
+// isTimeout reports whether err says that the store has not answered in time.
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }

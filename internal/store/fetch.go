@@ -170,12 +170,6 @@ func (m *Miss) begin(ctx context.Context) attempt {
 	return m.attempt(f)
 }
 
-// taskFault counts and logs a fault that the task's caller doesn't see.
-func (c *Store) taskFault(task *Task, doing string, err error) {
-	task.Stats.Errors.Add(1)
-	c.fault(doing+task.name, err)
-}
-
 // unanswered returns what a caller goes on with whose look has failed: nothing, so that it does without
 // the store, or what has it look again.
 func (m *Miss) unanswered(ctx context.Context) *found {

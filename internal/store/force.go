@@ -60,7 +60,7 @@ func (m *computation) steal(ctx context.Context, patience time.Duration) *lease 
 		if err == nil {
 			var l *lease
 			var ok bool
-			if l, ok, err = c.take(step, m, f, true); ok {
+			if l, ok, err = c.take(step, m.key, f, true); ok {
 				return l
 			}
 		}

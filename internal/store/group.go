@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/errtext"
@@ -21,15 +20,6 @@ import (
 // while the groups still have them. So to invalidate a group is to give it another
 // generation, whatever it holds, and a group key that was lost invalidates, too. The text of
 // group keys is that of django-cache-utils, so that both can share the groups of a server.
-
-// groupKey returns the key that holds the group's generation.
-func (c *Store) groupKey(group string) string {
-	return cachekey.Sanitize(c.GroupVersion+groupMark+group, maxKey)
-}
-
-// groupMark stands before a group's name in its key. No key of an entry has it at that place,
-// since no KeyPrefix may have it.
-const groupMark = "_group::"
 
 // InvalidateGroup invalidates every entry of the groups: those that are stored, and those that
 // are being computed from what was read before. Once it has returned nil, no call that starts
@@ -80,28 +70,6 @@ func (c *Store) renewGroup(ctx context.Context, group string) error {
 
 func generationItem(id string) engine.Item {
 	return engine.Item{Value: []byte(id), Flags: entry.FlagsText, Cost: len(id)}
-}
-
-// generations reads what the groups hold now, in one multi-get.
-func (c *Store) generations(ctx context.Context, groups []string) ([]entry.Generation, error) {
-	if len(groups) == 0 {
-		return nil, nil
-	}
-	q := newQuery()
-	defer q.free()
-	for _, group := range groups {
-		q.addGroup(c.groupKey(group))
-	}
-	err := q.run(ctx, c)
-	generations := make([]entry.Generation, len(groups))
-	for i, group := range groups {
-		got := &q.got[q.groups[c.groupKey(group)]]
-		if !got.there && err != nil {
-			return nil, errtext.Wrap(err, "read the generation of group %q", group)
-		}
-		generations[i] = entry.Generation{Group: group, ID: string(got.item.Value)}
-	}
-	return generations, nil
 }
 
 // begun returns what the groups hold now; those that held nothing are given a generation.
@@ -170,12 +138,4 @@ func setGeneration(list []entry.Generation, g entry.Generation) {
 			list[i] = g
 		}
 	}
-}
-
-// unique returns names sorted, each once.
-func unique(names []string) []string {
-	if len(names) < 2 {
-		return names
-	}
-	return slices.Compact(slices.Sorted(slices.Values(names)))
 }

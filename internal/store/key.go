@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/logging"
 )
 
 // maxKey is the length in bytes of the longest key that memcached takes. It holds for all
@@ -20,6 +22,10 @@ const maxHead = 150
 
 // leastKey is the length of a key that is nothing but a hash.
 const leastKey = 32
+
+// groupMark stands before a group's name in its key. No key of an entry has it at that place,
+// since no KeyPrefix may have it.
+const groupMark = "_group::"
 
 // A Key addresses an entry of the Cache that made it.
 type Key struct {
@@ -70,6 +76,19 @@ func (g *Groups) keysOrNone() []string {
 		return nil
 	}
 	return g.keys
+}
+
+// groupKey returns the key that holds the group's generation.
+func (c *Store) groupKey(group string) string {
+	return cachekey.Sanitize(c.GroupVersion+groupMark+group, maxKey)
+}
+
+// unique returns names sorted, each once.
+func unique(names []string) []string {
+	if len(names) < 2 {
+		return names
+	}
+	return slices.Compact(slices.Sorted(slices.Values(names)))
 }
 
 // AppendHead appends what stands before the text of every key, for KeyOf and Look.
@@ -149,6 +168,12 @@ func (c *Store) PlainKey(text, version string, groups []string) (Key, error) {
 	return k, nil
 }
 
+func (c *Store) notice(text string) {
+	if c.notices.allow(time.Now()) {
+		logging.Log(logging.LevelWarn, logging.Event{Action: logging.Notice, Backend: c.Name, Text: text})
+	}
+}
+
 func (c *Store) compose(key, version string) string {
 	if c.KeyFunction != nil {
 		return c.KeyFunction(key, c.KeyPrefix, version)
@@ -158,9 +183,6 @@ func (c *Store) compose(key, version string) string {
 	}
 	return head(c.KeyPrefix, version) + key
 }
-
-// head is what Django puts before a key.
-func head(prefix, version string) string { return prefix + ":" + version + ":" }
 
 func notPortable(key string) string {
 	if len(key) > maxKey {

@@ -52,13 +52,12 @@ const (
 	tombstone = time.Second
 )
 
-// take tries to get the lease on the computation's key, of which f was found. ok is false when somebody was
+// take tries to get the lease on key, of which f was found. ok is false when somebody was
 // faster. With steal it is taken from whoever has it.
-func (c *Store) take(ctx context.Context, m *computation, f found, steal bool) (l *lease, ok bool, err error) {
+func (c *Store) take(ctx context.Context, key *Key, f found, steal bool) (l *lease, ok bool, err error) {
 	if f.state == entry.Leased && !steal {
 		return nil, false, nil
 	}
-	key := m.key
 	l = &lease{store: c, key: key, token: entry.NewToken()}
 	if l.groups, err = c.complete(ctx, f.generations); err != nil {
 		return nil, false, err
@@ -168,6 +167,18 @@ func (l *lease) renew() {
 	if err != nil {
 		c.fault("renew the lease on "+l.key.text, err)
 	}
+}
+
+// An ending is what a lease ends with. The zero ending gives it back.
+type ending struct {
+	stores bool          // the entry, otherwise the lease is given back
+	entry  entry.Entry   // has all that it needs of the result
+	keep   time.Duration // how long the engine is to keep it
+	tick   uint64        // after the computation: if the lease is held now, the result is for those who started before
+
+	// What is to become of the value that the lease lies on, if no other takes its place.
+	drops bool // it is out of date
+	fails bool // it could not be recomputed
 }
 
 // finish ends the lease as e says. held is true if the token was still there, and if an entry is stored, the groups

@@ -2,7 +2,6 @@ package store
 
 import (
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cacheutils/cacheutils/logging"
@@ -23,24 +22,8 @@ func (c *Store) fault(doing string, err error) {
 	}
 }
 
-func (c *Store) notice(text string) {
-	if c.notices.allow(time.Now()) {
-		logging.Log(logging.LevelWarn, logging.Event{Action: logging.Notice, Backend: c.Name, Text: text})
-	}
-}
-
-// A limiter lets one event a second through.
-type limiter struct {
-	mu   sync.Mutex
-	next time.Time
-}
-
-func (l *limiter) allow(now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now.Before(l.next) {
-		return false
-	}
-	l.next = now.Add(time.Second)
-	return true
+// taskFault counts and logs a fault that the task's caller doesn't see.
+func (c *Store) taskFault(task *Task, doing string, err error) {
+	task.Stats.Errors.Add(1)
+	c.fault(doing+task.name, err)
 }

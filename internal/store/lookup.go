@@ -226,3 +226,25 @@ func (q *query) evaluate(ctx context.Context, c *Store, f *found, key *Key, i in
 	}
 	return c.evaluate(ctx, f, key, got.item, got.there, ids)
 }
+
+// generations reads what the groups hold now, in one multi-get.
+func (c *Store) generations(ctx context.Context, groups []string) ([]entry.Generation, error) {
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	q := newQuery()
+	defer q.free()
+	for _, group := range groups {
+		q.addGroup(c.groupKey(group))
+	}
+	err := q.run(ctx, c)
+	generations := make([]entry.Generation, len(groups))
+	for i, group := range groups {
+		got := &q.got[q.groups[c.groupKey(group)]]
+		if !got.there && err != nil {
+			return nil, errtext.Wrap(err, "read the generation of group %q", group)
+		}
+		generations[i] = entry.Generation{Group: group, ID: string(got.item.Value)}
+	}
+	return generations, nil
+}

@@ -8,9 +8,6 @@ import (
 	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
-// Absent is the value of a key of which a computation has found that there is nothing.
-var Absent any = new(struct{ absent byte })
-
 // LookMany is Look for several keys, which differ: it looks for all of them in one round trip to
 // each server. Each key's fresh value, or Absent, is handed to hit, in the order of keys; the misses are
 // returned by index, or nil if there are none. A value that has to be decoded is decoded into

@@ -29,7 +29,7 @@ func leasing(t *testing.T) *Store {
 func mustTake(t *testing.T, c *Store, key string) *lease {
 	t.Helper()
 	k := c.Key(key)
-	l, ok, err := c.take(context.Background(), c.computationFor(&k, nil, nil), found{}, false)
+	l, ok, err := c.take(context.Background(), &k, found{}, false)
 	if !ok || err != nil {
 		t.Fatalf("take %s: %v, %v", key, ok, err)
 	}

@@ -14,18 +14,6 @@ import (
 // A lease ends in one way: decide says what with, settle carries it out and notes what has become of it, by
 // lease.finish, which is the only one to write.
 
-// An ending is what a lease ends with. The zero ending gives it back.
-type ending struct {
-	stores bool          // the entry, otherwise the lease is given back
-	entry  entry.Entry   // has all that it needs of the result
-	keep   time.Duration // how long the engine is to keep it
-	tick   uint64        // after the computation: if the lease is held now, the result is for those who started before
-
-	// What is to become of the value that the lease lies on, if no other takes its place.
-	drops bool // it is out of date
-	fails bool // it could not be recomputed
-}
-
 // decide says what the lease is to end with after the computation's result.
 func (m *computation) decide(l *lease) (e ending) {
 	c, r := m.store, &m.result

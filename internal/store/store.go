@@ -13,6 +13,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/flight"
 )
 
@@ -62,6 +63,12 @@ type Store struct {
 	faults     limiter
 	notices    limiter
 }
+
+// maxLater bounds how many results of a Store wait to be stored after they were handed out. Callers
+// whose results would be more wait as well.
+const maxLater = 256
+
+var epoch = time.Now().Add(-1) // so that it's over
 
 // New returns a Store. Its prefix and version are those of which CheckHead has returned nil.
 func New(config Config) *Store {
@@ -120,3 +127,17 @@ func (c *Store) replayDelete(stored string, err error) error {
 	}
 	return err
 }
+
+// shut closes the engine.
+func (c *Store) shut() error {
+	c.shutting.Do(func() {
+		c.background.close()
+		if err := c.Engine.Close(); err != nil {
+			c.shutErr = errtext.Wrap(err, "close %q", c.Name)
+		}
+	})
+	return c.shutErr
+}
+
+// head is what Django puts before a key.
+func head(prefix, version string) string { return prefix + ":" + version + ":" }

@@ -129,3 +129,6 @@ type Result struct {
 	Timeout time.Duration // how long to store it; not positive: not at all; or DefaultTimeout
 	Closed  bool          // the Cache is closed, and nothing was computed: get the backend again
 }
+
+// Absent is the value of a key of which a computation has found that there is nothing.
+var Absent any = new(struct{ absent byte })

@@ -57,7 +57,7 @@ func (f *found) needsLease() bool {
 // takeLease is take as a step of the computation's.
 func (m *computation) takeLease(ctx context.Context, f found, steal bool) (l *lease, ok bool, err error) {
 	step, done := m.step(ctx)
-	l, ok, err = m.store.take(step, m, f, steal)
+	l, ok, err = m.store.take(step, m.key, f, steal)
 	done(err)
 	return l, ok, err
 }
@@ -167,12 +167,6 @@ func (m *computation) returned(l *lease) (e ending) {
 	return m.decide(l)
 }
 
-// isPrivate reports whether the outcome is for nobody who has joined: what it is may be so since its context had ended,
-// which is nothing to a caller who has time, or it is for other arguments.
-func (m *computation) isPrivate() bool {
-	return m.changed || m.cut && (m.failed() || m.task.Doubted)
-}
-
 // handOut lets those have the result who don't wait for it to be stored. It reports whether it is stored later, while
 // nobody waits for that.
 func (m *computation) handOut(e *ending) (later bool) {
@@ -187,10 +181,6 @@ func (m *computation) settleLater(ctx context.Context, l *lease, e ending) {
 	m.settle(ctx, l, &e)
 	m.Finish()
 }
-
-// maxLater bounds how many results of a Store wait to be stored after they were handed out. Callers
-// whose results would be more wait as well.
-const maxLater = 256
 
 // acquireStoreSlot reports whether one more result may be stored later, which releaseStoreSlot ends.
 func (c *Store) acquireStoreSlot() bool {

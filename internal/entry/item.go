@@ -1,0 +1,107 @@
+package entry
+
+import (
+	"reflect"
+
+	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/codec"
+)
+
+// Item returns what the engine is given for the entry.
+func (e *Entry) Item() engine.Item {
+	item := engine.Item{Live: e.live, Flags: e.flags, Brief: e.Empty && !e.Negative, Cost: e.Cost, CAS: e.CAS}
+	switch {
+	case e.live != nil:
+		item.Live = e.wrapped()
+	case e.flags == flagsFrame:
+		item.Value = e.frame()
+		item.Cost = len(item.Value)
+	default:
+		item.Value, item.Cost = e.body, len(e.body)
+	}
+	e.Cost = item.Cost
+	return item
+}
+
+// A withMeta is a live value with metadata.
+type withMeta struct {
+	Meta
+	value any
+}
+
+// A withExpiry is a live value whose metadata is only its ExpiresAt: most are.
+type withExpiry struct {
+	expiresAt int64
+	value     any
+}
+
+// wrapped returns the live value with its metadata.
+func (e *Entry) wrapped() any {
+	_, mark := e.live.(Mark)
+	switch {
+	case mark:
+		return e.live
+	case !e.onlyExpires():
+		return &withMeta{e.Meta, e.live}
+	case e.ExpiresAt != 0:
+		return &withExpiry{e.ExpiresAt, e.live}
+	default:
+		return e.live
+	}
+}
+
+// Unwrap returns the value of a live item if that is a *T for the type T of t, and counts whatever the time and
+// the groups are: if it has no metadata, or only what the engine keeps to.
+func Unwrap(live any, t *codec.Type) any {
+	if e, ok := live.(*withExpiry); ok {
+		live = e.value
+	}
+	if reflect.TypeOf(live) == t.Pointer() {
+		return live
+	}
+	return nil
+}
+
+// Referred returns the metadata of a live item, and whether its value is a *T for the type T of t and is an answer for
+// a reader as long as it is stored, and fresh: a Ref may be made to it.
+func Referred(live any, t *codec.Type) (meta Meta, ok bool) {
+	var e Entry
+	if live == nil || e.Parse(engine.Item{Live: live}) != nil {
+		return Meta{}, false
+	}
+	return e.Meta, reflect.TypeOf(e.live) == t.Pointer() && e.Check == Check{} && e.Holder == Token{} && !e.Empty
+}
+
+// LiveValue returns the value of a live item that Referred has found to be one.
+func LiveValue(live any) any {
+	switch l := live.(type) {
+	case *withExpiry:
+		return l.value
+	case *withMeta:
+		return l.value
+	default:
+		return live
+	}
+}
+
+// Parse fills in e, which is zero, from item. A frame that is damaged is an error that matches
+// ErrUndecodable; the entry then still has what it takes to replace it.
+func (e *Entry) Parse(item engine.Item) error {
+	e.flags, e.live, e.Cost, e.CAS = item.Flags, item.Live, item.Cost, item.CAS
+	if item.Live != nil {
+		switch l := item.Live.(type) {
+		case *withMeta:
+			e.Meta, e.live = l.Meta, l.value
+		case *withExpiry:
+			e.ExpiresAt, e.live = l.expiresAt, l.value
+		case Mark:
+			e.Meta = l.Meta()
+		}
+		return nil
+	}
+	if item.Flags != flagsFrame {
+		e.body = item.Value
+		return nil
+	}
+	return e.parseFrame(item.Value)
+}

@@ -1,0 +1,78 @@
+package entry
+
+import (
+	"reflect"
+	"strconv"
+
+	"github.com/cacheutils/cacheutils/internal/codec"
+)
+
+// A Sealer makes entries for one store.
+type Sealer struct {
+	Live          bool // the engine holds live values
+	CompressAbove int  // bytes above which encoded values are compressed; negative: never
+}
+
+// HoldsLive reports whether values of t are kept as they are. shared says that nobody changes them.
+func (s Sealer) HoldsLive(t *codec.Type, shared bool) bool {
+	return s.Live && (shared || t.Shareable())
+}
+
+// Seal makes the entry that holds the value that p, a pointer to a t, points at. A live value
+// keeps p. payload is the encoded value, or nil when that isn't known yet.
+func (s Sealer) Seal(check Check, t *codec.Type, p any, shared bool, payload []byte) (Entry, error) {
+	e := Entry{Meta: Meta{Check: check}}
+	if s.HoldsLive(t, shared) {
+		e.live, e.Cost = p, t.Size(pointer(p))
+		return e, nil
+	}
+	if payload == nil {
+		var err error
+		if payload, err = Encode(nil, t, p); err != nil {
+			return e, err
+		}
+	}
+	e.flags, e.fingerprint, e.body = flagsFrame, t.Fingerprint(), payload
+	if s.CompressAbove >= 0 && len(payload) > s.CompressAbove {
+		if small := compress(payload); len(small) < len(payload) {
+			e.body, e.compressed = small, true
+		}
+	}
+	return e, nil
+}
+
+// SealPlain is Seal for the values of the low-level API: whole numbers stay text, unless the
+// key was shortened or is in a group, of which text could say nothing.
+func (s Sealer) SealPlain(check Check, grouped bool, t *codec.Type, p any) (Entry, error) {
+	kind := t.Type().Kind()
+	if integers[kind] != t.Type() || check != (Check{}) || grouped {
+		return s.Seal(check, t, p, false, nil)
+	}
+	v := reflect.ValueOf(p).Elem()
+	e := Entry{flags: flagsNumber}
+	if v.CanInt() {
+		e.body = strconv.AppendInt(nil, v.Int(), 10)
+	} else {
+		e.body = strconv.AppendUint(nil, v.Uint(), 10)
+	}
+	if kind != reflect.Int {
+		e.flags |= uint32(kind) << kindShift
+	}
+	return e, nil
+}
+
+// Tombstone returns an entry that counts for nobody.
+func (s Sealer) Tombstone(check Check) Entry {
+	e := Entry{flags: flagsFrame, Meta: Meta{Check: check, Empty: true}}
+	if s.Live {
+		e.live = noValue{} // it needs no frame
+	}
+	return e
+}
+
+// Negative returns the entry that says that there is nothing for a key.
+func (s Sealer) Negative(check Check) Entry {
+	e := s.Tombstone(check)
+	e.Meta.Negative = true
+	return e
+}
