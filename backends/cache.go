@@ -54,6 +54,15 @@ func (c *Cache) at(text string, opts []Option, do func(store.Key, operation) err
 	return do(key, o)
 }
 
+// collect returns what opts add up to.
+func (c *Cache) collect(opts []Option) operation {
+	o := operation{timeout: c.store.Timeout, version: c.store.Version}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
+
 // Get reads the value under key into the variable that into points at.
 func (c *Cache) Get(ctx context.Context, key string, into any, opts ...Option) error {
 	return c.at(key, opts, func(k store.Key, o operation) error { return c.store.Get(ctx, k, into) })

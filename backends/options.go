@@ -39,12 +39,3 @@ func Version(v string) Option {
 func Group(names ...string) Option {
 	return func(o *operation) { o.groups = append(o.groups, names...) }
 }
-
-// collect returns what opts add up to.
-func (c *Cache) collect(opts []Option) operation {
-	o := operation{timeout: c.store.Timeout, version: c.store.Version}
-	for _, opt := range opts {
-		opt(&o)
-	}
-	return o
-}

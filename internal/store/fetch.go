@@ -253,11 +253,3 @@ func (c *Store) Put(ctx context.Context, key Key, task *Task, value any, timeout
 	}
 	return c.store(ctx, key, &e, timeout, c.staleOf(task))
 }
-
-// staleOf returns how long the task's values may be served past their timeout.
-func (c *Store) staleOf(task *Task) time.Duration {
-	if task.Stale == DefaultStale {
-		return c.Stale
-	}
-	return max(task.Stale, 0)
-}

@@ -122,17 +122,6 @@ func (c *Store) Set(ctx context.Context, key Key, value any, timeout time.Durati
 	return c.setIn(ctx, key, value, timeout, groups)
 }
 
-// DefaultTimeout stands for the store's own timeout.
-const DefaultTimeout time.Duration = -1 << 63
-
-// timeoutOf returns timeout, or what it stands for.
-func (c *Store) timeoutOf(timeout time.Duration) time.Duration {
-	if timeout == DefaultTimeout {
-		return c.Timeout
-	}
-	return timeout
-}
-
 // setIn is Set for groups that have these generations.
 func (c *Store) setIn(ctx context.Context, key Key, value any, timeout time.Duration, groups []entry.Generation) error {
 	t, p := entry.Box(value)

@@ -103,6 +103,22 @@ func (c *Store) Holds(t *Task) error {
 	return t.typ.Err()
 }
 
+// timeoutOf returns timeout, or what it stands for.
+func (c *Store) timeoutOf(timeout time.Duration) time.Duration {
+	if timeout == DefaultTimeout {
+		return c.Timeout
+	}
+	return timeout
+}
+
+// staleOf returns how long the task's values may be served past their timeout.
+func (c *Store) staleOf(task *Task) time.Duration {
+	if task.Stale == DefaultStale {
+		return c.Stale
+	}
+	return max(task.Stale, 0)
+}
+
 // Servers returns what is known of each server of the engine, without asking it; nil if it has none.
 func (c *Store) Servers() []engine.Server {
 	if e, ok := engine.As[engine.ServerEngine](c.Engine); ok {

@@ -39,6 +39,9 @@ type Task struct {
 	probed atomic.Int64 // when it was run to find that out, in nanoseconds since epoch; 0: never
 }
 
+// DefaultTimeout stands for the store's own timeout.
+const DefaultTimeout time.Duration = -1 << 63
+
 // DefaultStale stands for the backend's own time that values may be served past their timeout.
 const DefaultStale time.Duration = -1 << 63
 
