@@ -94,7 +94,7 @@ func (c *Store) computeAll(ctx context.Context, members []*member, results []Res
 			if e.m != nil {
 				r, ok = c.ledTo(ctx, w)
 			} else {
-				r, ok = c.joinedTo(ctx, w, &e.attempt, nil)
+				r, ok = c.joinedTo(ctx, w, &e.attempt)
 			}
 			if ok {
 				results[e.index] = r

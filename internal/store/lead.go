@@ -63,7 +63,8 @@ func (c *Store) compute(ctx context.Context, a attempt, compute func(context.Con
 		} else {
 			a.task.Stats.Joins.Add(1)
 			w = flight.NewWait(f, a.started, a.key.groups)
-			r, ok = c.joinedTo(ctx, &w, &a, w.Wait(ctx))
+			_ = w.Wait(ctx) // Arrival says it, too
+			r, ok = c.joinedTo(ctx, &w, &a)
 		}
 		if ok {
 			return r
@@ -92,16 +93,16 @@ func (c *Store) ledTo(ctx context.Context, w *flight.Wait) (r Result, ok bool) {
 	}
 }
 
-// joinedTo returns the result of a flight to a caller who has joined it and whose wait has ended with err. ok is false
+// joinedTo returns the result of a flight to a caller who has joined it and whose wait has ended. ok is false
 // when it is not for that, or of no use to it: then it starts again.
-func (c *Store) joinedTo(ctx context.Context, w *flight.Wait, a *attempt, err error) (r Result, ok bool) {
+func (c *Store) joinedTo(ctx context.Context, w *flight.Wait, a *attempt) (r Result, ok bool) {
 	m := of(w.Flight)
 	if w.Arrival == flight.Early {
 		w.Rethrow()
 		if r, ok = m.share(a.task, true); ok {
 			return r, true
 		}
-		err = w.UntilStored(ctx)
+		_ = w.UntilStored(ctx)
 	}
 	switch w.Arrival {
 	case flight.Circle:
