@@ -72,9 +72,9 @@
 //
 // # Engines
 //
-// What a store has to do is in package engine, and package backendtest checks it. Everything
-// that users see is done here, above the engines: prefix and version, encoding, the
-// single computation of a missing value, groups, stale values, and that an invalidation is not
-// undone by a computation which began before it. docs/freshness.md has the algorithm
-// and why it is right.
+// What an engine has to do is in package engine, and package backendtest checks it: it stores bytes, or values in
+// this process's memory, under keys. Everything besides that is done above the engines, the same for
+// all of them: prefix and version, encoding, the single computation of a missing value, groups, stale values,
+// and that an invalidation is not undone by a computation which began before it. docs/freshness.md has the
+// algorithm and why it is right, docs/architecture.md where its parts are.
 package backends

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// A background runs what goes on after the call that began it has returned, until the Cache is
+// A background runs what goes on after the call that began it has returned, until the Store is
 // closed. The zero value runs nothing yet.
 type background struct {
 	mu     sync.Mutex
@@ -15,7 +15,7 @@ type background struct {
 	runs   sync.WaitGroup
 }
 
-// run runs f on a goroutine of its own, with a context that ends when the Cache is closed. Once it
+// run runs f on a goroutine of its own, with a context that ends when the Store is closed. Once it
 // is closed, nothing is run any more.
 func (b *background) run(f func(ctx context.Context)) {
 	b.mu.Lock()

@@ -7,11 +7,11 @@ import (
 	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
-// A Cache is open until it is closed, or replaced by Configure. From then on it begins nothing, and
+// A Store is open until it is closed, or replaced by Configure. From then on it begins nothing, and
 // cacheutils.ErrClosed comes out of whatever it is asked. Computations that are under way end as
 // they would otherwise, and are stored; the last one that ends closes the engine, once.
 
-// Close lets the Cache begin nothing any more, and waits until no result is being stored, as long as an
+// Close lets the Store begin nothing any more, and waits until no result is being stored, as long as an
 // operation may take at most. Computations that are under way are not waited for: the last one that ends
 // releases connections, goroutines and memory; if there are none, Close does. It may be called again.
 func (c *Store) Close() error {
@@ -31,7 +31,7 @@ func (c *Store) Close() error {
 	return nil
 }
 
-// close lets the Cache begin nothing any more, and tells whether nothing is under way.
+// close lets the Store begin nothing any more, and reports whether nothing is under way.
 func (c *Store) close() (ended bool) {
 	c.closed.Store(true)
 	return c.flights.Close()
@@ -48,7 +48,7 @@ func (c *Store) Retire() {
 // Closed returns an error that matches cacheutils.ErrClosed if the Store is closed.
 func (c *Store) Closed() error { return c.open() }
 
-// open returns an error if the Cache is closed.
+// open returns an error if the Store is closed.
 func (c *Store) open() error {
 	if c.closed.Load() {
 		return errtext.Wrap(cacheutils.ErrClosed, "%q", c.Name)

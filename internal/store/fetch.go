@@ -135,7 +135,7 @@ type Miss struct {
 	asked, refreshes bool // see Refreshes, which decides once
 }
 
-// Fetch is the rest of Cache.Fetch.
+// Fetch is the rest of Store.Fetch.
 func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) Result {
 	c := m.cache
 	if c.closed.Load() {

@@ -27,7 +27,7 @@ const leastKey = 32
 // since no KeyPrefix may have it.
 const groupMark = "_group::"
 
-// A Key addresses an entry of the Cache that made it.
+// A Key addresses an entry of the Store that made it.
 type Key struct {
 	text   string // before prefix and version
 	stored string // as the engine knows it
@@ -52,7 +52,7 @@ func (c *Store) groupKeys(key *Key) []string {
 	return c.Groups(key.groups...).keys
 }
 
-// Groups are the groups that entries of one Cache are in. Make them once for many keys.
+// Groups are the groups that entries of one Store are in. Make them once for many keys.
 type Groups struct{ names, keys []string }
 
 // Groups returns the groups of those names.

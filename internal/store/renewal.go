@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Renewals are the leases of one Cache that are held, in the order in which they are to be renewed:
+// Renewals are the leases of one Store that are held, in the order in which they are to be renewed:
 // each a third of its life after it was taken or renewed last. One timer does for all of them. Most
 // computations end before that, so a lease comes and goes without touching the timer, which then
 // finds nothing to do when it goes off.

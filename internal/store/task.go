@@ -130,7 +130,7 @@ type Result struct {
 	Absent  bool          // there is nothing for the key: Value is nil, and that may be stored
 	Discard bool          // not to be stored, though there is no error
 	Timeout time.Duration // how long to store it; not positive: not at all; or DefaultTimeout
-	Closed  bool          // the Cache is closed, and nothing was computed: get the backend again
+	Closed  bool          // the Store is closed, and nothing was computed: get the backend again
 }
 
 // Absent is the value of a key of which a computation has found that there is nothing.
