@@ -252,8 +252,9 @@ func (b *batch) resolve(ctx context.Context, members []*member, n int) {
 	ended = true
 }
 
-// abort ends flights that can't be brought to their end otherwise.
+// abort ends flights that can't be brought to their end otherwise, and gives their leases back.
 func (b *batch) abort(ctx context.Context, members []*member, v any) {
+	var open []*member
 	for _, e := range members {
 		if e.over {
 			continue
@@ -263,8 +264,16 @@ func (b *batch) abort(ctx context.Context, members []*member, v any) {
 		} else {
 			e.m.leaveEmpty(ctx)
 		}
-		e.finish()
+		open = append(open, e)
 	}
+	forEach(b.store, len(open), func(i int) {
+		e := open[i]
+		defer e.finish()
+		if e.lease != nil {
+			var ends flight.Endings // an engine that has panicked may do so again
+			ends.Catch(func() { e.m.settle(unending(ctx), e.lease, &ending{}) })
+		}
+	})
 }
 
 // finish ends the member's flight.
@@ -461,13 +470,15 @@ func (b *batch) returned(ctx context.Context, members []*member, how flight.Endi
 		e.m.Ending, e.m.cut = how, cut
 		e.ending = e.m.returned(e.lease)
 		if e.m.handOut(&e.ending) {
-			e.over = true
 			later = append(later, e)
 		} else {
 			now = append(now, e)
 		}
 	}
 	if len(later) > 0 {
+		for _, e := range later {
+			e.over = true
+		}
 		go forEach(b.store, len(later), func(i int) {
 			later[i].m.settleLater(unending(ctx), later[i].lease, later[i].ending)
 		})
