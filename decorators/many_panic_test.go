@@ -64,3 +64,17 @@ func TestLaw5_CachedManyWhenTheEnginePanics(t *testing.T) {
 		}
 	}
 }
+
+// A run that panics is a computation of each of its keys.
+func TestCachedMany_PanicsAreCounted(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
+		F, h := decorators.CachedMany(func(context.Context, []int) (map[int]int, error) { panic("boom") }, decorators.Key("panics.counted"))
+		func() {
+			defer func() { recover() }()
+			F(context.Background(), upTo(3))
+		}()
+		if n := h.Stats().Computations; n != 3 {
+			t.Errorf("%d computations, want 3", n)
+		}
+	})
+}

@@ -131,6 +131,13 @@ func (r *Run) Begin(f *Flight, leaseless bool) bool {
 	return true
 }
 
+// Drop ends a run of which no flight has begun, so that the function doesn't run.
+func (r *Run) Drop() {
+	if r.w != nil {
+		r.w.end(nil)
+	}
+}
+
 // Do runs the function, once, for the flights that have begun. The computations of the others wait for that of the first
 // of them, which is noted: one that asks for any of them waits for itself.
 func (r *Run) Do(function func(context.Context)) {

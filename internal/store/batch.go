@@ -438,6 +438,13 @@ func (b *batch) run(ctx context.Context, members []*member) {
 		}
 	}
 	b.settle(ctx, left)
+	if len(wanted) == 0 {
+		run.Drop()
+		return
+	}
+	for _, e := range wanted {
+		e.m.task.Stats.Computations.Add(1)
+	}
 	began, cut, done := time.Now(), false, false
 	defer func() { // also when the function panics, or ends the goroutine
 		var how flight.Ending
@@ -449,7 +456,6 @@ func (b *batch) run(ctx context.Context, members []*member) {
 	run.Do(func(ctx context.Context) {
 		defer func() { cut = ctx.Err() != nil }()
 		for i, result := range b.compute(ctx, indices) {
-			wanted[i].m.task.Stats.Computations.Add(1)
 			wanted[i].m.result = result
 		}
 	})
@@ -458,9 +464,6 @@ func (b *batch) run(ctx context.Context, members []*member) {
 
 // returned hands out the results of a run of the function, and stores them.
 func (b *batch) returned(ctx context.Context, members []*member, how flight.Ending, took time.Duration, cut bool) {
-	if len(members) == 0 {
-		return
-	}
 	first := members[0].m
 	if b.store.flights.Remote && (cut || first.result.Err == nil && how == flight.Ending{}) {
 		first.task.learns(took, cut)
