@@ -42,7 +42,7 @@ type batch struct {
 	compute  ComputeMany
 	forced   bool
 	patience time.Duration // of a forced one, for its leases
-	runs     atomic.Int32  // of the function, under way
+	runs     atomic.Int32  // of the function, under way while other keys are looked for
 }
 
 // FetchMisses is Miss.Fetch for those of misses that aren't nil, which LookMany has returned. It
@@ -222,7 +222,7 @@ func splitDuplicates(keys []Key, indices []int) (differ, others []int) {
 	return differ, others
 }
 
-// maxRuns is how many runs of the function of one batch may be under way at a time.
+// maxRuns is how many runs of the function of one batch may be under way while it looks for other keys.
 const maxRuns = 8
 
 // resolve brings the flights of members to their end. n counts the lookups before.
@@ -235,24 +235,46 @@ func (b *batch) resolve(ctx context.Context, members []*member, n int) {
 	}()
 	for ; len(members) > 0; n++ {
 		members = b.dropLeft(ctx, members)
+		owned = members
 		ready, waiting, again := b.takeLeases(ctx, members)
-		if len(ready) > 0 && len(waiting) > 0 && b.runs.Add(1) <= maxRuns {
-			go b.resolve(ctx, waiting, n)
-			owned, waiting = ready, nil
-		}
-		if len(ready) > 0 {
+		switch {
+		case len(ready) == 0:
+		case len(waiting) == 0:
 			b.run(ctx, ready)
+			ready = nil
+		case b.startsRun():
+			go b.resolve(ctx, waiting, n)
+			owned = ready
+			b.runMeanwhile(ctx, ready)
+			ready, waiting = nil, nil
 		}
-		if owned = waiting; len(waiting) > 0 && n > 0 && !again && !b.sleep(ctx, waiting, n) {
+		if len(waiting) > 0 && n > 0 && !again && !b.sleep(ctx, waiting, n) {
+			b.abort(ctx, owned, nil)
 			break
 		}
-		members = b.lookAgain(ctx, waiting)
+		members = append(ready, b.lookAgain(ctx, waiting)...)
 		owned = members
 	}
 	ended = true
 }
 
-// abort ends flights that can't be brought to their end otherwise, and gives their leases back.
+// runMeanwhile is run after startsRun has returned true.
+func (b *batch) runMeanwhile(ctx context.Context, members []*member) {
+	defer b.runs.Add(-1)
+	b.run(ctx, members)
+}
+
+// startsRun reports whether one more run of the function may begin while the batch looks for other keys. Those that
+// could compute otherwise wait until then: the lookups for the others go on.
+func (b *batch) startsRun() bool {
+	if b.runs.Add(1) <= maxRuns {
+		return true
+	}
+	b.runs.Add(-1)
+	return false
+}
+
+// abort ends flights that can't be brought to their end otherwise.
 func (b *batch) abort(ctx context.Context, members []*member, v any) {
 	var open []*member
 	for _, e := range members {
@@ -264,13 +286,20 @@ func (b *batch) abort(ctx context.Context, members []*member, v any) {
 		} else {
 			e.m.leaveEmpty(ctx)
 		}
+		e.over = true
 		open = append(open, e)
 	}
-	forEach(b.store, len(open), func(i int) {
-		e := open[i]
-		defer e.finish()
+	b.giveBack(ctx, open)
+}
+
+// giveBack ends flights that have no result to be stored, and their leases. It doesn't panic: an engine that has done so
+// may do it again.
+func (b *batch) giveBack(ctx context.Context, members []*member) {
+	forEach(b.store, len(members), func(i int) {
+		e := members[i]
+		defer e.m.Finish()
 		if e.lease != nil {
-			var ends flight.Endings // an engine that has panicked may do so again
+			var ends flight.Endings
 			ends.Catch(func() { e.m.settle(unending(ctx), e.lease, &ending{}) })
 		}
 	})
@@ -284,14 +313,15 @@ func (e *member) finish() {
 
 // dropLeft ends the flights that nobody waits for, and returns the others.
 func (b *batch) dropLeft(ctx context.Context, members []*member) (stay []*member) {
+	var left []*member
 	for _, e := range members {
 		if e.m.IsLeft() {
-			e.m.leaveEmpty(ctx)
-			e.finish()
-			continue
+			left = append(left, e)
+		} else {
+			stay = append(stay, e)
 		}
-		stay = append(stay, e)
 	}
+	b.abort(ctx, left, nil)
 	return stay
 }
 
@@ -317,6 +347,8 @@ func (b *batch) takeLeases(ctx context.Context, members []*member) (ready, waiti
 func (b *batch) takeLease(ctx context.Context, e *member) (tried bool) {
 	c, m := b.store, e.m
 	switch {
+	case e.ready:
+		return false
 	case e.found == nil || c.discards:
 		e.ready = true
 		return false
@@ -359,16 +391,12 @@ func (b *batch) unreachable(ctx context.Context, e *member, doing string, err er
 	e.found = nil
 }
 
-// sleep waits before the next lookup. It returns false, and ends the flights, if all have been left.
+// sleep waits before the next lookup for members. It returns false if all of the batch have been left.
 func (b *batch) sleep(ctx context.Context, members []*member, n int) bool {
 	for _, e := range members {
 		e.task.Stats.Waits.Add(1)
 	}
-	if sleep(ctx, pollDelay(n-1)) == nil {
-		return true
-	}
-	b.abort(ctx, members, nil)
-	return false
+	return sleep(ctx, pollDelay(n-1)) == nil
 }
 
 // lookAgain looks for the values of members that others compute, and returns those for which there is none yet.
@@ -433,14 +461,20 @@ func (b *batch) run(ctx context.Context, members []*member) {
 		if run.Begin(&e.m.Flight, e.lease == nil && !c.discards) {
 			wanted, indices = append(wanted, e), append(indices, e.index)
 		} else {
-			e.m.leaveEmpty(ctx)
 			left = append(left, e)
 		}
 	}
-	b.settle(ctx, left)
 	if len(wanted) == 0 {
 		run.Drop()
+		b.abort(ctx, left, nil)
 		return
+	}
+	if len(left) > 0 { // which the others don't wait for
+		for _, e := range left {
+			e.m.leaveEmpty(ctx)
+			e.over = true
+		}
+		go b.giveBack(ctx, left)
 	}
 	for _, e := range wanted {
 		e.m.task.Stats.Computations.Add(1)
