@@ -123,9 +123,10 @@ func (r *Run) Begin(f *Flight, leaseless bool) bool {
 	f.begin(leaseless)
 	if r.w != nil {
 		r.shared.users.Add(1)
-		steps := f.cancel
-		f.cancel = r.shared.leave
-		defer steps(nil)
+		if !f.cancelled {
+			defer f.cancel(nil)
+		}
+		f.cancel, f.cancelled = r.shared.leave, false
 	}
 	r.begun = append(r.begun, f)
 	return true
