@@ -53,7 +53,8 @@ type Flight struct {
 	early    outcome
 
 	// Guarded by group.mu.
-	cancel        context.CancelCauseFunc // ends the computation's context; nil: it is the caller's own, which has no end
+	cancel        context.CancelCauseFunc // ends the computation's context, or the flight's part in it; nil: it is the caller's own, which has no end
+	cancelled     bool                    // cancel has been called
 	callers       int                     // who still wait for the outcome
 	leader        context.Context         // of the first caller
 	joiner        context.Context         // of the caller who joined last
@@ -159,7 +160,9 @@ func (g *Group) end(f *Flight, cause error) {
 			f.ends = now
 		}
 		g.watch(f)
-		cancel = f.cancel
+		if !f.cancelled { // a caller may have joined since, and left again
+			cancel, f.cancelled = f.cancel, true
+		}
 	}
 	g.mu.Unlock()
 	if cancel != nil {
@@ -241,6 +244,10 @@ func (f *Flight) Finish() {
 	}
 	g := f.group
 	g.mu.Lock()
+	var cancel context.CancelCauseFunc
+	if f.phase == before && !f.cancelled { // it has no part in the context any more
+		cancel, f.cancelled = f.cancel, true
+	}
 	last := false
 	if !f.over {
 		last = g.remove(f)
@@ -256,6 +263,9 @@ func (f *Flight) Finish() {
 		close(f.done)
 	}
 	g.mu.Unlock()
+	if cancel != nil {
+		cancel(nil)
+	}
 	if last {
 		g.Idle()
 	}

@@ -123,12 +123,20 @@ func (r *Run) Begin(f *Flight, leaseless bool) bool {
 	f.begin(leaseless)
 	if r.w != nil {
 		r.shared.users.Add(1)
-		steps := f.cancel
-		f.cancel = r.shared.leave
-		defer steps(nil)
+		if !f.cancelled {
+			defer f.cancel(nil)
+		}
+		f.cancel, f.cancelled = r.shared.leave, false
 	}
 	r.begun = append(r.begun, f)
 	return true
+}
+
+// Drop ends a run of which no flight has begun, so that the function doesn't run.
+func (r *Run) Drop() {
+	if r.w != nil {
+		r.w.end(nil)
+	}
 }
 
 // Do runs the function, once, for the flights that have begun. The computations of the others wait for that of the first

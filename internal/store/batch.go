@@ -42,7 +42,7 @@ type batch struct {
 	compute  ComputeMany
 	forced   bool
 	patience time.Duration // of a forced one, for its leases
-	runs     atomic.Int32  // of the function, under way
+	runs     atomic.Int32  // of the function, under way while other keys are looked for
 }
 
 // FetchMisses is Miss.Fetch for those of misses that aren't nil, which LookMany has returned. It
@@ -222,7 +222,7 @@ func splitDuplicates(keys []Key, indices []int) (differ, others []int) {
 	return differ, others
 }
 
-// maxRuns is how many runs of the function of one batch may be under way at a time.
+// maxRuns is how many runs of the function of one batch may be under way while it looks for other keys.
 const maxRuns = 8
 
 // resolve brings the flights of members to their end. n counts the lookups before.
@@ -235,25 +235,48 @@ func (b *batch) resolve(ctx context.Context, members []*member, n int) {
 	}()
 	for ; len(members) > 0; n++ {
 		members = b.dropLeft(ctx, members)
+		owned = members
 		ready, waiting, again := b.takeLeases(ctx, members)
-		if len(ready) > 0 && len(waiting) > 0 && b.runs.Add(1) <= maxRuns {
-			go b.resolve(ctx, waiting, n)
-			owned, waiting = ready, nil
-		}
-		if len(ready) > 0 {
+		switch {
+		case len(ready) == 0:
+		case len(waiting) == 0:
 			b.run(ctx, ready)
+			ready = nil
+		case b.startsRun():
+			go b.resolve(ctx, waiting, n)
+			owned = ready
+			b.runMeanwhile(ctx, ready)
+			ready, waiting = nil, nil
 		}
-		if owned = waiting; len(waiting) > 0 && n > 0 && !again && !b.sleep(ctx, waiting, n) {
+		if len(waiting) > 0 && n > 0 && !again && !b.sleep(ctx, waiting, n) {
+			b.abort(ctx, owned, nil)
 			break
 		}
-		members = b.lookAgain(ctx, waiting)
+		members = append(ready, b.lookAgain(ctx, waiting)...)
 		owned = members
 	}
 	ended = true
 }
 
+// runMeanwhile is run after startsRun has returned true.
+func (b *batch) runMeanwhile(ctx context.Context, members []*member) {
+	defer b.runs.Add(-1)
+	b.run(ctx, members)
+}
+
+// startsRun reports whether one more run of the function may begin while the batch looks for other keys. Those that
+// could compute otherwise wait until then: the lookups for the others go on.
+func (b *batch) startsRun() bool {
+	if b.runs.Add(1) <= maxRuns {
+		return true
+	}
+	b.runs.Add(-1)
+	return false
+}
+
 // abort ends flights that can't be brought to their end otherwise.
 func (b *batch) abort(ctx context.Context, members []*member, v any) {
+	var open []*member
 	for _, e := range members {
 		if e.over {
 			continue
@@ -263,8 +286,23 @@ func (b *batch) abort(ctx context.Context, members []*member, v any) {
 		} else {
 			e.m.leaveEmpty(ctx)
 		}
-		e.finish()
+		e.over = true
+		open = append(open, e)
 	}
+	b.giveBack(ctx, open)
+}
+
+// giveBack ends flights that have no result to be stored, and their leases. It doesn't panic: an engine that has done so
+// may do it again.
+func (b *batch) giveBack(ctx context.Context, members []*member) {
+	forEach(b.store, len(members), func(i int) {
+		e := members[i]
+		defer e.m.Finish()
+		if e.lease != nil {
+			var ends flight.Endings
+			ends.Catch(func() { e.m.settle(unending(ctx), e.lease, &ending{}) })
+		}
+	})
 }
 
 // finish ends the member's flight.
@@ -275,14 +313,15 @@ func (e *member) finish() {
 
 // dropLeft ends the flights that nobody waits for, and returns the others.
 func (b *batch) dropLeft(ctx context.Context, members []*member) (stay []*member) {
+	var left []*member
 	for _, e := range members {
 		if e.m.IsLeft() {
-			e.m.leaveEmpty(ctx)
-			e.finish()
-			continue
+			left = append(left, e)
+		} else {
+			stay = append(stay, e)
 		}
-		stay = append(stay, e)
 	}
+	b.abort(ctx, left, nil)
 	return stay
 }
 
@@ -308,6 +347,8 @@ func (b *batch) takeLeases(ctx context.Context, members []*member) (ready, waiti
 func (b *batch) takeLease(ctx context.Context, e *member) (tried bool) {
 	c, m := b.store, e.m
 	switch {
+	case e.ready:
+		return false
 	case e.found == nil || c.discards:
 		e.ready = true
 		return false
@@ -350,16 +391,12 @@ func (b *batch) unreachable(ctx context.Context, e *member, doing string, err er
 	e.found = nil
 }
 
-// sleep waits before the next lookup. It returns false, and ends the flights, if all have been left.
+// sleep waits before the next lookup for members. It returns false if all of the batch have been left.
 func (b *batch) sleep(ctx context.Context, members []*member, n int) bool {
 	for _, e := range members {
 		e.task.Stats.Waits.Add(1)
 	}
-	if sleep(ctx, pollDelay(n-1)) == nil {
-		return true
-	}
-	b.abort(ctx, members, nil)
-	return false
+	return sleep(ctx, pollDelay(n-1)) == nil
 }
 
 // lookAgain looks for the values of members that others compute, and returns those for which there is none yet.
@@ -424,11 +461,24 @@ func (b *batch) run(ctx context.Context, members []*member) {
 		if run.Begin(&e.m.Flight, e.lease == nil && !c.discards) {
 			wanted, indices = append(wanted, e), append(indices, e.index)
 		} else {
-			e.m.leaveEmpty(ctx)
 			left = append(left, e)
 		}
 	}
-	b.settle(ctx, left)
+	if len(wanted) == 0 {
+		run.Drop()
+		b.abort(ctx, left, nil)
+		return
+	}
+	if len(left) > 0 { // which the others don't wait for
+		for _, e := range left {
+			e.m.leaveEmpty(ctx)
+			e.over = true
+		}
+		go b.giveBack(ctx, left)
+	}
+	for _, e := range wanted {
+		e.m.task.Stats.Computations.Add(1)
+	}
 	began, cut, done := time.Now(), false, false
 	defer func() { // also when the function panics, or ends the goroutine
 		var how flight.Ending
@@ -440,7 +490,6 @@ func (b *batch) run(ctx context.Context, members []*member) {
 	run.Do(func(ctx context.Context) {
 		defer func() { cut = ctx.Err() != nil }()
 		for i, result := range b.compute(ctx, indices) {
-			wanted[i].m.task.Stats.Computations.Add(1)
 			wanted[i].m.result = result
 		}
 	})
@@ -449,9 +498,6 @@ func (b *batch) run(ctx context.Context, members []*member) {
 
 // returned hands out the results of a run of the function, and stores them.
 func (b *batch) returned(ctx context.Context, members []*member, how flight.Ending, took time.Duration, cut bool) {
-	if len(members) == 0 {
-		return
-	}
 	first := members[0].m
 	if b.store.flights.Remote && (cut || first.result.Err == nil && how == flight.Ending{}) {
 		first.task.learns(took, cut)
@@ -461,13 +507,15 @@ func (b *batch) returned(ctx context.Context, members []*member, how flight.Endi
 		e.m.Ending, e.m.cut = how, cut
 		e.ending = e.m.returned(e.lease)
 		if e.m.handOut(&e.ending) {
-			e.over = true
 			later = append(later, e)
 		} else {
 			now = append(now, e)
 		}
 	}
 	if len(later) > 0 {
+		for _, e := range later {
+			e.over = true
+		}
 		go forEach(b.store, len(later), func(i int) {
 			later[i].m.settleLater(unending(ctx), later[i].lease, later[i].ending)
 		})
