@@ -157,6 +157,10 @@ func (g *Group) end(f *Flight, cause error) {
 	if f.callers == 0 && f.phase != returned {
 		if now := time.Now(); f.ends.IsZero() || now.Before(f.ends) {
 			f.ends = now
+			if f.hangs != nil { // set for a later end
+				f.hangs.Stop()
+				f.hangs = nil
+			}
 		}
 		g.watch(f)
 		cancel = f.cancel

@@ -164,3 +164,32 @@ func TestHang_Not(t *testing.T) {
 		}
 	})
 }
+
+// A function that hangs after its callers have left is given up a lease after that, though its deadline would have been
+// much later and another caller had joined before.
+func TestHang_Left(t *testing.T) {
+	for name, joins := range map[string]bool{"alone": false, "joined before": true} {
+		synctest.Test(t, func(t *testing.T) {
+			g, c := newGroup(), new(computation)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			gate := make(chan struct{})
+			defer close(gate)
+			g.lead(t, ctx, "k", c)
+			var lead flight.Wait
+			startLead(ctx, c, &lead, until(gate, 1))
+			synctest.Wait()
+			if joins {
+				await(ctx, g.join(t, ctx, "k"))
+			}
+			cancel()
+			synctest.Wait()
+			left := time.Now()
+			w := g.join(t, t.Context(), "k")
+			w.Wait(t.Context())
+			if took := time.Since(left); took != lease || !c.IsGivenUp() {
+				t.Errorf("%s: those who came later waited for %v, want %v; given up %v", name, took, lease, c.IsGivenUp())
+			}
+		})
+	}
+}
