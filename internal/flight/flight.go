@@ -114,6 +114,9 @@ func (g *Group) under(f *Flight, cancel context.CancelCauseFunc, deadline time.T
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f.cancel, f.ends = cancel, deadline
+	if f.callers > 1 { // they have joined before that was known
+		g.watch(f)
+	}
 }
 
 // waiting returns the context of the first caller or of the one who joined last, if that has not ended, otherwise nil.

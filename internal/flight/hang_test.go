@@ -193,3 +193,23 @@ func TestHang_Left(t *testing.T) {
 		})
 	}
 }
+
+// A caller who has joined before the first one led the flight doesn't wait forever for a function that hangs.
+func TestHang_JoinedBeforeLead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := newGroup(), new(computation)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		gate := make(chan struct{})
+		defer close(gate)
+		g.lead(t, ctx, "k", c)
+		w := g.join(t, t.Context(), "k")
+		waited := await(t.Context(), w)
+		var lead flight.Wait
+		startLead(ctx, c, &lead, until(gate, 1))
+		time.Sleep(time.Minute + lease)
+		if !waited.over() || !c.IsGivenUp() {
+			t.Errorf("it waits on: given up %v", c.IsGivenUp())
+		}
+	})
+}
