@@ -250,3 +250,27 @@ func TestRecursion_LeftBehind(t *testing.T) {
 		}
 	})
 }
+
+// A computation that asks for its own result with the context of another one, which has ended, is refused as well.
+func TestRecursion_EndedContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for can, ctx := range contexts(t) {
+			g := newGroup()
+			var inner error
+			got, err := g.get(ctx, "outer", func(ctx context.Context) int {
+				var ended context.Context
+				g.get(ctx, "inner", func(ctx context.Context) int {
+					ended = ctx
+					return 1
+				})
+				short, cancel := context.WithTimeout(ended, time.Second)
+				defer cancel()
+				_, inner = g.get(short, "outer", returns(-1))
+				return 2
+			})
+			if got != 2 || err != nil || !isRecursion(inner) {
+				t.Errorf("%s: the caller got %d, %v, the computation %v", can, got, err, inner)
+			}
+		}
+	})
+}
