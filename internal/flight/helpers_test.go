@@ -73,15 +73,15 @@ func (c *computation) runs(ctx context.Context, function func(context.Context) i
 		if !done {
 			c.Catch(recover())
 		}
-		c.returned(ctx)
+		c.returned(ctx.Err())
 	}()
 	c.result = function(ctx)
 	done = true
 }
 
-// returned is for when the function has returned.
-func (c *computation) returned(ctx context.Context) {
-	c.context = ctx.Err()
+// returned is for when the function has returned, whose context has ended with err, if it has.
+func (c *computation) returned(err error) {
+	c.context = err
 	c.led = c.Return()
 	switch c.Valid = c.Began(); {
 	case c.Doubted, c.context != nil:
