@@ -1,0 +1,165 @@
+package flight_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cacheutils/cacheutils/internal/flight"
+)
+
+// When the caller of a batch leaves, the function goes on while another caller waits for one of its keys, and for the
+// linger after that.
+func TestRun_Left(t *testing.T) {
+	for _, linger := range []time.Duration{0, 3 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGroup()
+			ctx, cancel := context.WithCancel(t.Context())
+			b := g.batch(t, ctx, linger, "a", "b", "c")
+			a, c := of(b.waits[0].Flight), of(b.waits[2].Flight)
+			other, cancelOther := context.WithCancelCause(t.Context())
+			joined := g.join(t, other, "b")
+			called, waited := b.wait(obedient), await(other, joined)
+			synctest.Wait()
+			cancel()
+			if !called.over() || !a.IsLeft() || !c.IsLeft() || joined.Flight.IsLeft() {
+				t.Fatalf("the batch's caller has left: %v; a is left %v, b %v, c %v",
+					called.over(), a.IsLeft(), joined.Flight.IsLeft(), c.IsLeft())
+			}
+			b.wantArrivals(t, "the batch", flight.Left)
+			time.Sleep(lease - 1)
+			if waited.over() || b.runs != 1 || b.cause != nil {
+				t.Fatal("the function has ended, though somebody waits for b")
+			}
+			finished, left := joined.Flight.Done(), time.Now()
+			cancelOther(errGone)
+			<-finished
+			if waited.over(); b.cause == nil {
+				t.Error("b has finished before the function")
+			}
+			if took := time.Since(left); took != linger || b.cause != errGone {
+				t.Errorf("its context ended after %v, want %v, because of %v", took, linger, b.cause)
+			}
+			wantArrival(t, "who waited for b", joined, flight.Left)
+			synctest.Wait()
+		})
+	}
+}
+
+// A batch that is left before the function begins runs it for the keys that others wait for, and what it does with the
+// store goes on for those.
+func TestRun_LeftBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		b := g.batch(t, ctx, time.Minute, "a", "b")
+		a := of(b.waits[0].Flight)
+		joined := g.join(t, t.Context(), "b")
+		b.steps = func(steps context.Context) {
+			cancel(errGone)
+			time.Sleep(time.Second)
+			if steps.Err() != nil {
+				t.Errorf("what it does with the store has ended: %v", steps.Err())
+			}
+		}
+		called := b.wait(returns(4))
+		joined.Wait(t.Context())
+		if <-called.done; a.ran.Load() != 0 || of(joined.Flight).result != 4 || !joined.IsForCaller() {
+			t.Errorf("run for a: %d; b: %d, for who joined: %v", a.ran.Load(), of(joined.Flight).result, joined.IsForCaller())
+		}
+	})
+}
+
+// When all have left before the function begins, what it does with the store ends, and the function doesn't run.
+func TestRun_AllLeftBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		b := g.batch(t, ctx, time.Minute, "a", "b")
+		var cause error
+		b.steps = func(steps context.Context) {
+			<-steps.Done()
+			cause = context.Cause(steps)
+		}
+		called := b.wait(returns(4))
+		synctest.Wait()
+		began := time.Now()
+		cancel(errGone)
+		<-called.done
+		if synctest.Wait(); cause != errGone || b.runs != 0 || time.Since(began) != 0 {
+			t.Errorf("because of %v, after %v; the function was run %d times", cause, time.Since(began), b.runs)
+		}
+		g.nobody(t, "a")
+		g.nobody(t, "b")
+	})
+}
+
+// A run's context has the latest deadline of its flights, and none if one of them has none.
+func TestRun_Deadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		deadline, _ := ctx.Deadline()
+		b := g.batch(t, ctx, time.Second, "a", "b", "c")
+		b.all[1].LingerFor = time.Hour
+		<-b.wait(func(ctx context.Context) int {
+			if got, ok := ctx.Deadline(); !ok || !got.Equal(deadline.Add(time.Hour)) {
+				t.Errorf("the deadline is %v %v, want %v", got, ok, deadline.Add(time.Hour))
+			}
+			return 1
+		}).done
+		for _, refreshFirst := range []bool{true, false} {
+			g := newGroup()
+			b := g.batch(t, ctx, 0, "a")
+			c := new(computation)
+			b.all = append(b.all, c)
+			g.Refresh(ctx, "b", c.maker())
+			if refreshFirst {
+				b.all[0], b.all[1] = b.all[1], b.all[0]
+			}
+			g.GoAll(ctx, b.flights(), func(context.Context) {
+				b.run(func(ctx context.Context) int {
+					if got, ok := ctx.Deadline(); ok {
+						t.Errorf("one is a refresh, but the deadline is %v", got)
+					}
+					return 1
+				})
+			})
+		}
+	})
+}
+
+// Several refreshes are one run, whose context ends when all of them have been left.
+func TestGoAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup()
+		b := &batch{group: g, ctx: context.Background()}
+		began := time.Now()
+		for i, key := range []string{"a", "b"} {
+			c := new(computation)
+			b.all = append(b.all, c)
+			g.Refresh(b.ctx, key, c.maker()).LeaveAfter(time.Duration(i+1) * time.Second)
+		}
+		var steps context.Context
+		g.GoAll(b.ctx, b.flights(), func(ctx context.Context) {
+			steps = ctx
+			b.run(func(ctx context.Context) int {
+				<-ctx.Done()
+				return 1
+			})
+		})
+		if took := time.Since(began); took != 2*time.Second || b.runs != 1 || b.cause != context.Canceled {
+			t.Errorf("its context ended after %v, because of %v; it was run %d times", took, b.cause, b.runs)
+		}
+		if steps.Err() == nil {
+			t.Error("the context of what it did with the store has not ended when the function began")
+		}
+		for _, c := range b.all {
+			if c.led {
+				t.Error("nobody leads a refresh, but led is true")
+			}
+		}
+	})
+}
