@@ -163,3 +163,22 @@ func TestGoAll(t *testing.T) {
 		}
 	})
 }
+
+// A run without a flight that has begun does nothing.
+func TestRun_Nobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for can, ctx := range contexts(t) {
+			g := newGroup()
+			b := g.batch(t, ctx, 0, "a")
+			run := flight.NewRun(ctx, b.flights())
+			c := start(func() (int, error) {
+				run.Do(func(context.Context) { t.Errorf("%s: the function was run", can) })
+				return 0, nil
+			})
+			if <-c.done; c.panic != nil {
+				t.Errorf("%s: it panicked: %v", can, c.panic)
+			}
+			b.all[0].Finish()
+		}
+	})
+}

@@ -131,9 +131,15 @@ func (r *Run) Begin(f *Flight, leaseless bool) bool {
 	return true
 }
 
-// Do runs the function, once, for the flights that have begun. The computations of the others wait for that of the first
+// Do runs the function, once, for the flights that have begun; if none has, it doesn't. The computations of the others wait for that of the first
 // of them, which is noted: one that asks for any of them waits for itself.
 func (r *Run) Do(function func(context.Context)) {
+	if len(r.begun) == 0 {
+		if r.w != nil {
+			r.w.end(nil)
+		}
+		return
+	}
 	leader := r.begun[0]
 	for _, f := range r.begun[1:] {
 		if waits.enter(f, leader) {
