@@ -64,6 +64,7 @@ type Flight struct {
 	led           bool                    // the first caller waits, or waited until the function had returned
 	givenUp       bool                    // the outcome is for nobody
 	ends          time.Time               // when the context ends or has ended; zero: that isn't known
+	ended         bool                    // its context, or its part of one that it shares: all had left
 	over          bool                    // it counts as ended
 	done          chan struct{}           // closed when the flight finishes or is given up; nil: nobody waits for that
 	invalidatedAt uint64                  // not 0: the tick at which one of its groups was invalidated in this process
@@ -153,11 +154,12 @@ func (g *Group) leave(f *Flight, leads bool, linger time.Duration, cause error) 
 	g.end(f, cause)
 }
 
-// end ends the flight's context unless somebody has joined it.
+// end ends the flight's context, or its part of a context that it shares, unless somebody has joined it.
 func (g *Group) end(f *Flight, cause error) {
 	g.mu.Lock()
 	var cancel context.CancelCauseFunc
-	if f.callers == 0 && f.phase != returned {
+	if f.callers == 0 && f.phase != returned && !f.ended {
+		f.ended = true
 		if now := time.Now(); f.ends.IsZero() || now.Before(f.ends) {
 			f.ends = now
 			if f.hangs != nil { // set for a later end

@@ -182,3 +182,71 @@ func TestRun_Nobody(t *testing.T) {
 		}
 	})
 }
+
+// A key that is joined and left again, after all had left it, doesn't end the run for those who wait for another key.
+func TestRun_LeftTwice(t *testing.T) {
+	for how, early := range map[string]bool{"before the function": true, "while it runs": false} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGroup()
+			ctx, cancel := context.WithCancel(t.Context())
+			b := g.batch(t, ctx, 0, "a", "b", "c")
+			joined := g.join(t, t.Context(), "b")
+			leave := func() {
+				cancel()
+				synctest.Wait() // now the batch has left them all
+				for range 2 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+					if w := g.join(t, ctx, "a"); w.Wait(ctx) != nil || w.Arrival != flight.Left {
+						t.Errorf("%s: it arrived %s", how, name(w.Arrival))
+					}
+				}
+				time.Sleep(time.Second)
+			}
+			if early {
+				b.steps = func(steps context.Context) {
+					if leave(); steps.Err() != nil {
+						t.Errorf("what it does with the store has ended: %v", steps.Err())
+					}
+				}
+			}
+			b.wait(func(ctx context.Context) int {
+				if !early {
+					<-start(func() (int, error) { leave(); return 0, nil }).done
+				}
+				if ctx.Err() != nil {
+					t.Errorf("%s: somebody waits for b, but the context has ended: %v", how, ctx.Err())
+				}
+				return 1
+			})
+			joined.Wait(t.Context())
+		})
+	}
+}
+
+// A key that all had left before the function began is not computed, though somebody has joined it since: what was done
+// for it with the store has ended.
+func TestRun_JoinedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup()
+		ctx, cancel := context.WithCancel(t.Context())
+		b := g.batch(t, ctx, 0, "a", "b")
+		a := of(b.waits[0].Flight)
+		b.waits[1].Flight.Computation.(*computation).LingerFor = 0
+		joined := g.join(t, t.Context(), "b")
+		var again *flight.Wait
+		b.steps = func(steps context.Context) {
+			cancel()
+			synctest.Wait()
+			again = g.join(t, t.Context(), "a")
+		}
+		called := b.wait(returns(1))
+		<-called.done
+		joined.Wait(t.Context())
+		again.Wait(t.Context())
+		if a.ran.Load() != 0 || again.IsForCaller() || !joined.IsForCaller() {
+			t.Errorf("a was computed %d times; for who joined it again: %v, for who joined b: %v",
+				a.ran.Load(), again.IsForCaller(), joined.IsForCaller())
+		}
+	})
+}

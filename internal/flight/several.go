@@ -117,7 +117,7 @@ func NewRun(ctx context.Context, all []*Flight) *Run {
 func (r *Run) Begin(f *Flight, leaseless bool) bool {
 	f.group.mu.Lock()
 	defer f.group.mu.Unlock()
-	if f.callers == 0 || f.over {
+	if f.callers == 0 || f.over || f.ended {
 		return false
 	}
 	f.begin(leaseless)
