@@ -260,11 +260,18 @@ func (f *Flight) Finish() {
 		}
 	}
 	f.stopTimers()
+	var leave context.CancelCauseFunc
+	if f.phase == before && !f.ended { // others may go on with the store, in a context that it shares
+		f.ended, leave = true, f.cancel
+	}
 	f.finished.Store(true)
 	if f.done != nil && !f.givenUp {
 		close(f.done)
 	}
 	g.mu.Unlock()
+	if leave != nil {
+		leave(nil)
+	}
 	if last {
 		g.Idle()
 	}

@@ -250,3 +250,31 @@ func TestRun_JoinedAgain(t *testing.T) {
 		}
 	})
 }
+
+// A key that has finished before the others doesn't keep what is done for those with the store from ending.
+func TestRun_FinishedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup()
+		ctx, cancel := context.WithCancel(t.Context())
+		b := g.batch(t, ctx, 0, "a", "b")
+		ended := false
+		b.steps = func(steps context.Context) {
+			b.all[0].result = 1
+			b.all[0].Finish()
+			select {
+			case <-steps.Done():
+				ended = true
+			case <-time.After(time.Hour):
+			}
+		}
+		called := b.wait(returns(1))
+		synctest.Wait()
+		cancel()
+		<-called.done
+		if time.Sleep(time.Hour); !ended {
+			t.Error("all have left, but what is done with the store goes on")
+		}
+		wantArrival(t, "a", &b.waits[0], flight.Done)
+		wantArrival(t, "b", &b.waits[1], flight.Left)
+	})
+}
