@@ -278,3 +278,27 @@ func TestRun_FinishedBefore(t *testing.T) {
 		wantArrival(t, "b", &b.waits[1], flight.Left)
 	})
 }
+
+// When the caller's time is up, the keys that have finished are there.
+func TestWaitAll_SomeFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup()
+		ctx, cancel := context.WithCancel(t.Context())
+		a, b := new(computation), new(computation)
+		g.lead(t, t.Context(), "a", a)
+		g.lead(t, t.Context(), "b", b)
+		all := g.batch(t, ctx, 0, "a", "b")
+		called := all.wait(nil)
+		synctest.Wait()
+		b.Valid = flight.Always
+		b.Finish()
+		synctest.Wait()
+		cancel()
+		<-called.done
+		wantArrival(t, "a", &all.waits[0], flight.Left)
+		if wantArrival(t, "b", &all.waits[1], flight.Done); !all.waits[1].IsForCaller() {
+			t.Error("b is not for the caller")
+		}
+		a.Finish()
+	})
+}
