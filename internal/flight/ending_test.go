@@ -22,7 +22,7 @@ func contexts(t *testing.T) map[string]context.Context {
 // All callers of a function that panics panic with the same error, which has the panic's value and stack.
 func TestPanic(t *testing.T) {
 	for name, value := range map[string]any{"text": "oops", "error": errGone, "nil": nil} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, name, func(t *testing.T) {
 			for can, ctx := range contexts(t) {
 				g, gate := newGroup(), make(chan struct{})
 				g.stored = g.Tick
@@ -43,23 +43,23 @@ func TestPanic(t *testing.T) {
 					<-c.done
 					err, ok := c.panic.(*cacheutils.PanicError)
 					if !ok {
-						t.Fatalf("%s, %s: caller %d got %d, %v, panicked with %v", name, can, i, c.result, c.err, c.panic)
+						t.Fatalf("%s: caller %d got %d, %v, panicked with %v", can, i, c.result, c.err, c.panic)
 					}
 					if first == nil {
 						first = err
 					}
 					if err != first {
-						t.Errorf("%s, %s: caller %d panicked with another error", name, can, i)
+						t.Errorf("%s: caller %d panicked with another error", can, i)
 					}
 				}
 				var wasNil *runtime.PanicNilError
 				switch isError, _ := value.(error); {
 				case value == nil && !errors.As(first, &wasNil), value != nil && first.Value != value:
-					t.Errorf("%s, %s: the value is %v", name, can, first.Value)
+					t.Errorf("%s: the value is %v", can, first.Value)
 				case isError != nil && !errors.Is(first, isError):
-					t.Errorf("%s, %s: %v doesn't match the panic's error", name, can, first)
+					t.Errorf("%s: %v doesn't match the panic's error", can, first)
 				case !bytes.Contains(first.Stack, []byte("panicsHere")):
-					t.Errorf("%s, %s: the stack doesn't say where it panicked:\n%s", name, can, first.Stack)
+					t.Errorf("%s: the stack doesn't say where it panicked:\n%s", can, first.Stack)
 				}
 				g.nobody(t, "k")
 			}

@@ -56,7 +56,7 @@ func TestHandOut_TimeIsUp(t *testing.T) {
 // if it turns out to have been valid for them.
 func TestHandOut_Later(t *testing.T) {
 	for name, valid := range map[string]bool{"valid": true, "not valid": false} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, name, func(t *testing.T) {
 			g, gate := remote(), make(chan struct{})
 			c := &computation{Hands: true, Later: true}
 			ctx := t.Context()
@@ -69,7 +69,7 @@ func TestHandOut_Later(t *testing.T) {
 			earlier, later := await(ctx, early), await(ctx, late)
 			close(gate)
 			if !led.over() || !earlier.over() || later.over() {
-				t.Fatalf("%s: the first has returned: %v, the early one: %v, the late one: %v", name, led.over(), earlier.over(), later.over())
+				t.Fatalf("the first has returned: %v, the early one: %v, the late one: %v", led.over(), earlier.over(), later.over())
 			}
 			wantArrival(t, "the first", &lead, flight.Early)
 			wantArrival(t, "the early one", early, flight.Early)
@@ -85,11 +85,11 @@ func TestHandOut_Later(t *testing.T) {
 			}
 			c.Finish()
 			if !later.over() || late.IsForCaller() != valid {
-				t.Errorf("%s: the late one has returned: %v, for it: %v", name, later.over(), late.IsForCaller())
+				t.Errorf("the late one has returned: %v, for it: %v", later.over(), late.IsForCaller())
 			}
 			wantArrival(t, "the late one", late, flight.Done)
 			if !stored.over() || stored.err != nil || !early.IsForCaller() {
-				t.Errorf("%s: UntilStored: over %v, %v", name, stored.over(), stored.err)
+				t.Errorf("UntilStored: over %v, %v", stored.over(), stored.err)
 			}
 			wantArrival(t, "who waited until it was stored", early, flight.Done)
 		})
@@ -179,7 +179,7 @@ func TestImpatient(t *testing.T) {
 		{name: "forced", remote: true, deadline: true, forced: true, joiner: patience},
 		{name: "they don't tire", remote: true, deadline: true, tireless: true},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, test.name, func(t *testing.T) {
 			g, c := newGroup(), &computation{Tireless: test.tireless}
 			g.Remote = test.remote
 			ctx, cancel := context.WithCancel(t.Context())
@@ -230,13 +230,13 @@ func TestImpatient(t *testing.T) {
 				if who.want == 0 {
 					want = flight.Done
 				}
-				wantArrival(t, test.name+": "+who.name, who.w, want)
+				wantArrival(t, who.name, who.w, want)
 				if who.want > 0 && who.got != who.want {
-					t.Errorf("%s: %s left after %v, want %v", test.name, who.name, who.got, who.want)
+					t.Errorf("%s left after %v, want %v", who.name, who.got, who.want)
 				}
 			}
 			if synctest.Wait(); (c.ran.Load() > 0) != (test.want == 0) {
-				t.Errorf("%s: the function was run %d times", test.name, c.ran.Load())
+				t.Errorf("the function was run %d times", c.ran.Load())
 			}
 		})
 	}

@@ -169,7 +169,7 @@ func TestHang_Not(t *testing.T) {
 // much later and another caller had joined before.
 func TestHang_Left(t *testing.T) {
 	for name, joins := range map[string]bool{"alone": false, "joined before": true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, name, func(t *testing.T) {
 			g, c := newGroup(), new(computation)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 			defer cancel()
@@ -188,7 +188,7 @@ func TestHang_Left(t *testing.T) {
 			w := g.join(t, t.Context(), "k")
 			w.Wait(t.Context())
 			if took := time.Since(left); took != lease || !c.IsGivenUp() {
-				t.Errorf("%s: those who came later waited for %v, want %v; given up %v", name, took, lease, c.IsGivenUp())
+				t.Errorf("those who came later waited for %v, want %v; given up %v", took, lease, c.IsGivenUp())
 			}
 		})
 	}

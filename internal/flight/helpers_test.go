@@ -185,6 +185,11 @@ func (g *group) get(ctx context.Context, key string, compute func(context.Contex
 	}
 }
 
+// bubble runs a test of that name in a bubble of testing/synctest.
+func bubble(t *testing.T, name string, f func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
+}
+
 // A call is what a function called by start has come to.
 type call struct {
 	done   chan struct{}

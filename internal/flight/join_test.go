@@ -117,7 +117,7 @@ func TestValid(t *testing.T) {
 		"everybody's":                 {began + 100, flight.Always, true},
 		"everybody's, an early start": {0, flight.Always, true},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, name, func(t *testing.T) {
 			g, c := newGroup(), new(computation)
 			for range began - 1 {
 				g.Tick()
@@ -126,16 +126,16 @@ func TestValid(t *testing.T) {
 			f, _ := g.Join(t.Context(), flight.Start{Key: "k", Tick: test.tick, New: new(computation).maker()})
 			w := flight.NewWait(f, test.tick, nil)
 			if !c.Begin(t.Context(), false) || c.Began() != began {
-				t.Fatalf("%s: it began at %d", name, c.Began())
+				t.Fatalf("it began at %d", c.Began())
 			}
 			c.Return()
 			c.Valid = test.valid
 			c.Finish()
 			if err := w.Wait(t.Context()); err != nil || w.Arrival != flight.Done {
-				t.Errorf("%s: %v, arrival %v", name, err, w.Arrival)
+				t.Errorf("%v, arrival %v", err, w.Arrival)
 			}
 			if got := w.IsForCaller(); got != test.want {
-				t.Errorf("%s: a caller who started at %d, an outcome valid until %d: it is for it: %v", name, test.tick, test.valid, got)
+				t.Errorf("a caller who started at %d, an outcome valid until %d: it is for it: %v", test.tick, test.valid, got)
 			}
 		})
 	}

@@ -12,7 +12,7 @@ import (
 // A caller who leaves gets no outcome; those who stay do.
 func TestLeave(t *testing.T) {
 	for who, leader := range map[string]bool{"the first": true, "the second": false} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, who, func(t *testing.T) {
 			g, c := newGroup(), new(computation)
 			leaving, cancel := context.WithCancelCause(t.Context())
 			leads, joins := leaving, t.Context()
@@ -90,7 +90,7 @@ func TestLinger(t *testing.T) {
 		{"no time to linger", 0, false, 5 * time.Second, 0, true},
 		{"its result won't be stored", 3 * time.Second, true, 2 * time.Second, 0, true},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, test.name, func(t *testing.T) {
 			g, c := newGroup(), &computation{LingerFor: test.linger, Leaseless: test.leaseless}
 			ctx, cancel := context.WithCancelCause(t.Context())
 			g.lead(t, ctx, "k", c)
@@ -106,17 +106,17 @@ func TestLinger(t *testing.T) {
 			began := time.Now()
 			cancel(errGone)
 			if !first.over() || !second.over() {
-				t.Fatalf("%s: the callers wait for the function to end", test.name)
+				t.Fatal("the callers wait for the function to end")
 			}
 			<-finished
 			if took := time.Since(began); took != test.want || (c.context != nil) != test.cut {
-				t.Errorf("%s: it went on for %v, want %v; its context: %v", test.name, took, test.want, c.context)
+				t.Errorf("it went on for %v, want %v; its context: %v", took, test.want, c.context)
 			}
 			if test.cut && cause != errGone {
-				t.Errorf("%s: its context ended because of %v", test.name, cause)
+				t.Errorf("its context ended because of %v", cause)
 			}
 			if c.led {
-				t.Errorf("%s: the first caller counts as waiting", test.name)
+				t.Error("the first caller counts as waiting")
 			}
 		})
 	}
@@ -173,7 +173,7 @@ func TestLinger_Again(t *testing.T) {
 // The context of the function has the first caller's deadline and the time to linger, and callers who join don't move it.
 func TestDeadline(t *testing.T) {
 	for name, second := range map[string]time.Duration{"later": time.Hour, "none": 0, "earlier": time.Second} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, name, func(t *testing.T) {
 			g, c := newGroup(), &computation{LingerFor: 5 * time.Second}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -189,25 +189,25 @@ func TestDeadline(t *testing.T) {
 			led := startLead(ctx, c, &lead, func(ctx context.Context) int {
 				synctest.Wait() // until the second has joined
 				if got, ok := ctx.Deadline(); !ok || !got.Equal(want) {
-					t.Errorf("%s: the deadline is %v %v, want %v", name, got, ok, want)
+					t.Errorf("the deadline is %v %v, want %v", got, ok, want)
 				}
 				<-ctx.Done()
 				if cause := context.Cause(ctx); cause != context.DeadlineExceeded {
-					t.Errorf("%s: it has ended because of %v", name, cause)
+					t.Errorf("it has ended because of %v", cause)
 				}
 				return 1
 			})
 			w := g.join(t, joins, "k")
 			waited := await(joins, w)
 			if <-led.done; lead.Arrival != flight.Left {
-				t.Errorf("%s: the first caller arrived %v", name, lead.Arrival)
+				t.Errorf("the first caller arrived %v", lead.Arrival)
 			}
 			<-c.Done()
 			if <-waited.done; !time.Now().Equal(want) {
-				t.Errorf("%s: its context ended %v late", name, time.Since(want))
+				t.Errorf("its context ended %v late", time.Since(want))
 			}
 			if second != time.Second && (w.Arrival != flight.Done || w.IsForCaller()) {
-				t.Errorf("%s: the second arrived %v, for it: %v; want to start again", name, w.Arrival, w.IsForCaller())
+				t.Errorf("the second arrived %v, for it: %v; want to start again", w.Arrival, w.IsForCaller())
 			}
 		})
 	}

@@ -18,7 +18,7 @@ func TestRecursion(t *testing.T) {
 		"by its goroutine":              func(context.Context) context.Context { return context.Background() },
 		"by another caller's goroutine": flight.InComputation,
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, how, func(t *testing.T) {
 			for can, ctx := range contexts(t) {
 				g := newGroup()
 				var inner error
@@ -27,7 +27,7 @@ func TestRecursion(t *testing.T) {
 					return 2
 				})
 				if got != 2 || err != nil || !isRecursion(inner) {
-					t.Errorf("%s, %s: the caller got %d, %v, the computation %v", how, can, got, err, inner)
+					t.Errorf("%s: the caller got %d, %v, the computation %v", can, got, err, inner)
 				}
 			}
 		})
@@ -61,7 +61,7 @@ func TestRecursion_Circle(t *testing.T) {
 		"by context":   func(ctx context.Context) context.Context { return ctx },
 		"by goroutine": func(context.Context) context.Context { return context.Background() },
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, how, func(t *testing.T) {
 			for can, ctx := range contexts(t) {
 				for length := 2; length <= 4; length++ {
 					for _, groups := range [][]*group{{newGroup()}, {newGroup(), newGroup()}} {
@@ -74,14 +74,14 @@ func TestRecursion_Circle(t *testing.T) {
 								if i == length-1 {
 									last = err
 								} else if err != nil {
-									t.Errorf("%s, %s: computation %d got %v", how, can, i, err)
+									t.Errorf("%s: computation %d got %v", can, i, err)
 								}
 								return got + 1
 							})
 						}
 						if got, err := ask(ctx, 0); got != length || err != nil || !isRecursion(last) {
-							t.Errorf("%s, %s, length %d in %d groups: the caller got %d, %v, the last computation %v",
-								how, can, length, len(groups), got, err, last)
+							t.Errorf("%s, length %d in %d groups: the caller got %d, %v, the last computation %v",
+								can, length, len(groups), got, err, last)
 						}
 					}
 				}

@@ -13,7 +13,7 @@ import (
 // linger after that.
 func TestRun_Left(t *testing.T) {
 	for _, linger := range []time.Duration{0, 3 * time.Second} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, linger.String(), func(t *testing.T) {
 			g := newGroup()
 			ctx, cancel := context.WithCancel(t.Context())
 			b := g.batch(t, ctx, linger, "a", "b", "c")
@@ -186,7 +186,7 @@ func TestRun_Nobody(t *testing.T) {
 // A key that is joined and left again, after all had left it, doesn't end the run for those who wait for another key.
 func TestRun_LeftTwice(t *testing.T) {
 	for how, early := range map[string]bool{"before the function": true, "while it runs": false} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, how, func(t *testing.T) {
 			g := newGroup()
 			ctx, cancel := context.WithCancel(t.Context())
 			b := g.batch(t, ctx, 0, "a", "b", "c")
@@ -198,7 +198,7 @@ func TestRun_LeftTwice(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 					defer cancel()
 					if w := g.join(t, ctx, "a"); w.Wait(ctx) != nil || w.Arrival != flight.Left {
-						t.Errorf("%s: it arrived %s", how, name(w.Arrival))
+						t.Errorf("it arrived %s", name(w.Arrival))
 					}
 				}
 				time.Sleep(time.Second)
@@ -215,7 +215,7 @@ func TestRun_LeftTwice(t *testing.T) {
 					<-start(func() (int, error) { leave(); return 0, nil }).done
 				}
 				if ctx.Err() != nil {
-					t.Errorf("%s: somebody waits for b, but the context has ended: %v", how, ctx.Err())
+					t.Errorf("somebody waits for b, but the context has ended: %v", ctx.Err())
 				}
 				return 1
 			})

@@ -131,8 +131,8 @@ func (r *Run) Begin(f *Flight, leaseless bool) bool {
 	return true
 }
 
-// Do runs the function, once, for the flights that have begun; if none has, it doesn't. The computations of the others wait for that of the first
-// of them, which is noted: one that asks for any of them waits for itself.
+// Do runs the function, once, for the flights that have begun; if none has, it doesn't. The computations of the others
+// wait for that of the first of them, which is noted: one that asks for any of them waits for itself.
 func (r *Run) Do(function func(context.Context)) {
 	if len(r.begun) == 0 {
 		if r.w != nil {

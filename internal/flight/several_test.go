@@ -209,7 +209,7 @@ func TestWaitAll_Recursion(t *testing.T) {
 		"by context":   func(ctx context.Context) context.Context { return ctx },
 		"by goroutine": func(context.Context) context.Context { return context.Background() },
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, how, func(t *testing.T) {
 			for can, ctx := range contexts(t) {
 				g := newGroup()
 				b := g.batch(t, ctx, 0, "a", "b", "c")
@@ -217,20 +217,20 @@ func TestWaitAll_Recursion(t *testing.T) {
 					ctx = pass(ctx)
 					for _, key := range []string{"a", "b", "c"} {
 						if _, err := g.get(ctx, key, returns(-1)); !isRecursion(err) {
-							t.Errorf("%s, %s: %s: %v", how, can, key, err)
+							t.Errorf("%s: %s: %v", can, key, err)
 						}
 					}
 					inner := g.batch(t, flight.InComputation(ctx), 0, "x", "b", "y")
 					<-inner.wait(returns(4)).done
 					for i, want := range []flight.Arrival{flight.Done, flight.Circle, flight.Done} {
-						wantArrival(t, how+", "+can, &inner.waits[i], want)
+						wantArrival(t, can, &inner.waits[i], want)
 					}
 					return 5
 				})
 				if <-called.done; b.runs != 1 {
-					t.Errorf("%s, %s: the function was run %d times", how, can, b.runs)
+					t.Errorf("%s: the function was run %d times", can, b.runs)
 				}
-				b.wantArrivals(t, how+", "+can, flight.Done)
+				b.wantArrivals(t, can, flight.Done)
 			}
 		})
 	}

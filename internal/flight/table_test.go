@@ -16,7 +16,7 @@ func TestForget(t *testing.T) {
 		"Forget":    func(g *group) { g.Forget("k") },
 		"ForgetAll": func(g *group) { g.ForgetAll() },
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, name, func(t *testing.T) {
 			g := newGroup()
 			ctx := t.Context()
 			old, bare, fresh, other := new(computation), new(computation), new(computation), new(computation)
@@ -28,7 +28,7 @@ func TestForget(t *testing.T) {
 			g.lead(t, ctx, "k", fresh)
 			f, leads := g.Join(ctx, flight.Start{Key: "k", Bare: true, New: new(computation).maker()})
 			if f == &bare.Flight || !leads {
-				t.Errorf("%s: the bare flight is on the table still", name)
+				t.Error("the bare flight is on the table still")
 			}
 			f.Finish()
 			bare.Finish()
@@ -37,10 +37,10 @@ func TestForget(t *testing.T) {
 			renewed := startLead(ctx, fresh, &again, until(gate, 2))
 			<-startLead(ctx, old, &lead, returns(1)).done
 			if err := w.Wait(ctx); err != nil || !w.IsForCaller() || of(w.Flight).result != 1 {
-				t.Errorf("%s: %v, for the caller %v, result %d", name, err, w.IsForCaller(), of(w.Flight).result)
+				t.Errorf("%v, for the caller %v, result %d", err, w.IsForCaller(), of(w.Flight).result)
 			}
 			if joined := g.join(t, ctx, "k"); joined.Flight != &fresh.Flight {
-				t.Errorf("%s: the old flight's end has taken the new one off the table", name)
+				t.Error("the old flight's end has taken the new one off the table")
 			}
 			close(gate)
 			<-renewed.done
