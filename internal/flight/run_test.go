@@ -257,21 +257,22 @@ func TestRun_FinishedBefore(t *testing.T) {
 		g := newGroup()
 		ctx, cancel := context.WithCancel(t.Context())
 		b := g.batch(t, ctx, 0, "a", "b")
-		ended := false
+		ended := make(chan bool, 1)
 		b.steps = func(steps context.Context) {
 			b.all[0].result = 1
 			b.all[0].Finish()
 			select {
 			case <-steps.Done():
-				ended = true
+				ended <- true
 			case <-time.After(time.Hour):
+				ended <- false
 			}
 		}
 		called := b.wait(returns(1))
 		synctest.Wait()
 		cancel()
 		<-called.done
-		if time.Sleep(time.Hour); !ended {
+		if !<-ended {
 			t.Error("all have left, but what is done with the store goes on")
 		}
 		wantArrival(t, "a", &b.waits[0], flight.Done)
