@@ -55,7 +55,7 @@ type Flight struct {
 	// Guarded by group.mu.
 	cancel        context.CancelCauseFunc // ends the computation's context; nil: it is the caller's own, which has no end
 	callers       int                     // who still wait for the outcome
-	leader        context.Context         // of the first caller
+	leader        context.Context         // of the first caller; nil: it's a refresh, for which nobody waits
 	joiner        context.Context         // of the caller who joined last
 	phase         phase                   // of the function
 	joined        bool                    // others than the first caller may have the outcome

@@ -155,7 +155,7 @@ func (r *Run) Do(function func(context.Context)) {
 	r.shared.leave(nil)
 	defer func() {
 		caller := r.caller
-		if caller.Err() != nil {
+		if caller.Err() != nil || leader.refresh {
 			caller = leader.group.waiting(leader)
 		}
 		r.w.end(caller)

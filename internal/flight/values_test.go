@@ -206,3 +206,44 @@ func TestSteps(t *testing.T) {
 		}
 	})
 }
+
+// Nobody waits for a refresh: its context ends with the function, unless somebody has joined it.
+func TestContext_OfARefresh(t *testing.T) {
+	for how, look := range map[string]func(context.Context){"ignored": ignore, "listened to": listen} {
+		bubble(t, how, func(t *testing.T) {
+			g := newGroup()
+			var one, joined, several context.Context
+			note := func(to *context.Context) func(context.Context) int {
+				return func(ctx context.Context) int {
+					synctest.Wait() // until somebody has joined
+					look(ctx)
+					*to = ctx
+					return 1
+				}
+			}
+			c := new(computation)
+			g.Refresh(context.Background(), "one", c.maker()).Go(context.Background(), func(ctx context.Context) {
+				c.compute(ctx, note(&one))
+			})
+			d := new(computation)
+			f := g.Refresh(context.Background(), "joined", d.maker())
+			second, cancel := context.WithCancelCause(t.Context())
+			w := g.join(t, second, "joined")
+			go f.Go(context.Background(), func(ctx context.Context) { d.compute(ctx, note(&joined)) })
+			w.Wait(second)
+			b := &batch{group: g, ctx: context.Background(), all: []*computation{{}, {}}}
+			for i, c := range b.all {
+				g.Refresh(b.ctx, string(rune('a'+i)), c.maker())
+			}
+			g.GoAll(b.ctx, b.flights(), func(context.Context) { b.run(note(&several)) })
+			synctest.Wait()
+			if one.Err() != context.Canceled || several.Err() != context.Canceled || joined.Err() != nil {
+				t.Errorf("one %v, several %v, joined %v", one.Err(), several.Err(), joined.Err())
+			}
+			cancel(errGone)
+			if joined.Err() != context.Canceled || context.Cause(joined) != errGone {
+				t.Errorf("the one who joined has gone, but it: %v, because of %v", joined.Err(), context.Cause(joined))
+			}
+		})
+	}
+}
