@@ -156,8 +156,8 @@ func TestLinger_Again(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		for range 5 {
-			time.Sleep(2 * time.Second)
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			time.Sleep(time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			if w := g.join(t, ctx, "k"); w.Wait(ctx) != nil || w.Arrival != flight.Left {
 				t.Errorf("a caller arrived %s", name(w.Arrival))
 			}
@@ -258,6 +258,28 @@ func TestLeave_Cause(t *testing.T) {
 		<-finished
 		if waited.over(); cause != errGone {
 			t.Errorf("the function's context ended because of %v, want the second's cause", cause)
+		}
+	})
+}
+
+// A caller who joins when the context has ended before the function could begin starts again: that one doesn't run.
+func TestLeave_JoinedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := newGroup(), new(computation)
+		ctx, cancel := context.WithCancel(t.Context())
+		g.lead(t, ctx, "k", c)
+		gate := make(chan struct{})
+		go c.Lead(ctx, func(ctx context.Context) {
+			<-gate
+			c.compute(ctx, returns(1))
+		})
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		w := g.join(t, t.Context(), "k")
+		close(gate)
+		if err := w.Wait(t.Context()); err != nil || w.Arrival != flight.Done || w.IsForCaller() || c.ran.Load() != 0 {
+			t.Errorf("%v, arrived %s, for the caller %v; the function was run %d times", err, name(w.Arrival), w.IsForCaller(), c.ran.Load())
 		}
 	})
 }
