@@ -54,9 +54,8 @@ type Flight struct {
 
 	// Guarded by group.mu.
 	cancel        context.CancelCauseFunc // ends the computation's context, or the flight's part in it; nil: it is the caller's own, which has no end
-	cancelled     bool                    // cancel has been called
 	callers       int                     // who still wait for the outcome
-	leader        context.Context         // of the first caller
+	leader        context.Context         // of the first caller; nil: it's a refresh, for which nobody waits
 	joiner        context.Context         // of the caller who joined last
 	phase         phase                   // of the function
 	joined        bool                    // others than the first caller may have the outcome
@@ -65,6 +64,7 @@ type Flight struct {
 	led           bool                    // the first caller waits, or waited until the function had returned
 	givenUp       bool                    // the outcome is for nobody
 	ends          time.Time               // when the context ends or has ended; zero: that isn't known
+	ended         bool                    // its context, or its part of one that it shares: all had left
 	over          bool                    // it counts as ended
 	done          chan struct{}           // closed when the flight finishes or is given up; nil: nobody waits for that
 	invalidatedAt uint64                  // not 0: the tick at which one of its groups was invalidated in this process
@@ -115,6 +115,9 @@ func (g *Group) under(f *Flight, cancel context.CancelCauseFunc, deadline time.T
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f.cancel, f.ends = cancel, deadline
+	if f.callers > 1 { // they have joined before that was known
+		g.watch(f)
+	}
 }
 
 // waiting returns the context of the first caller or of the one who joined last, if that has not ended, otherwise nil.
@@ -151,18 +154,21 @@ func (g *Group) leave(f *Flight, leads bool, linger time.Duration, cause error) 
 	g.end(f, cause)
 }
 
-// end ends the flight's context unless somebody has joined it.
+// end ends the flight's context, or its part of a context that it shares, unless somebody has joined it.
 func (g *Group) end(f *Flight, cause error) {
 	g.mu.Lock()
 	var cancel context.CancelCauseFunc
-	if f.callers == 0 && f.phase != returned {
+	if f.callers == 0 && f.phase != returned && !f.ended {
+		f.ended = true
 		if now := time.Now(); f.ends.IsZero() || now.Before(f.ends) {
 			f.ends = now
+			if f.hangs != nil { // set for a later end
+				f.hangs.Stop()
+				f.hangs = nil
+			}
 		}
 		g.watch(f)
-		if !f.cancelled { // a caller may have joined since, and left again
-			cancel, f.cancelled = f.cancel, true
-		}
+		cancel = f.cancel
 	}
 	g.mu.Unlock()
 	if cancel != nil {
@@ -244,10 +250,6 @@ func (f *Flight) Finish() {
 	}
 	g := f.group
 	g.mu.Lock()
-	var cancel context.CancelCauseFunc
-	if f.phase == before && !f.cancelled { // it has no part in the context any more
-		cancel, f.cancelled = f.cancel, true
-	}
 	last := false
 	if !f.over {
 		last = g.remove(f)
@@ -258,13 +260,17 @@ func (f *Flight) Finish() {
 		}
 	}
 	f.stopTimers()
+	var leave context.CancelCauseFunc
+	if f.phase == before && !f.ended { // others may go on with the store, in a context that it shares
+		f.ended, leave = true, f.cancel
+	}
 	f.finished.Store(true)
 	if f.done != nil && !f.givenUp {
 		close(f.done)
 	}
 	g.mu.Unlock()
-	if cancel != nil {
-		cancel(nil)
+	if leave != nil {
+		leave(nil)
 	}
 	if last {
 		g.Idle()

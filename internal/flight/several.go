@@ -117,31 +117,28 @@ func NewRun(ctx context.Context, all []*Flight) *Run {
 func (r *Run) Begin(f *Flight, leaseless bool) bool {
 	f.group.mu.Lock()
 	defer f.group.mu.Unlock()
-	if f.callers == 0 || f.over {
+	if f.callers == 0 || f.over || f.ended {
 		return false
 	}
 	f.begin(leaseless)
 	if r.w != nil {
 		r.shared.users.Add(1)
-		if !f.cancelled {
-			defer f.cancel(nil)
-		}
-		f.cancel, f.cancelled = r.shared.leave, false
+		defer f.cancel(nil)
+		f.cancel = r.shared.leave
 	}
 	r.begun = append(r.begun, f)
 	return true
 }
 
-// Drop ends a run of which no flight has begun, so that the function doesn't run.
-func (r *Run) Drop() {
-	if r.w != nil {
-		r.w.end(nil)
-	}
-}
-
-// Do runs the function, once, for the flights that have begun. The computations of the others wait for that of the first
-// of them, which is noted: one that asks for any of them waits for itself.
+// Do runs the function, once, for the flights that have begun; if none has, it doesn't. The computations of the others
+// wait for that of the first of them, which is noted: one that asks for any of them waits for itself.
 func (r *Run) Do(function func(context.Context)) {
+	if len(r.begun) == 0 {
+		if r.w != nil {
+			r.w.end(nil)
+		}
+		return
+	}
 	leader := r.begun[0]
 	for _, f := range r.begun[1:] {
 		if waits.enter(f, leader) {
@@ -157,7 +154,7 @@ func (r *Run) Do(function func(context.Context)) {
 	r.shared.leave(nil)
 	defer func() {
 		caller := r.caller
-		if caller.Err() != nil {
+		if caller.Err() != nil || leader.refresh {
 			caller = leader.group.waiting(leader)
 		}
 		r.w.end(caller)

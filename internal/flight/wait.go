@@ -199,11 +199,13 @@ func (w *Wait) tire(deadline time.Time) {
 	}
 }
 
-// leave leaves the flight, since the caller's context has ended, unless the result is known.
+// leave leaves the flight, since the caller's context has ended, unless it has finished or the result is known.
 func (w *Wait) leave(ctx context.Context) {
 	f := w.Flight
 	switch {
 	case w.Arrival != waiting:
+	case f.finished.Load():
+		w.Arrival = Done
 	case w.knows():
 		w.Arrival = Early
 	default:

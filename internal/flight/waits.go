@@ -71,18 +71,21 @@ func (g *waitGraph) reaches(from, to *Flight, seen map[*Flight]bool) bool {
 	return false
 }
 
-// callersFlight returns the flight in whose computation the caller runs, or nil. A flight
-// that has computed or finished waits for nobody, whatever goroutines its computation left behind.
+// callersFlight returns the flight in whose computation the caller runs, or nil. Where the context is of one that
+// waits for nobody any more, the goroutine says whether the caller runs in another.
 func callersFlight(ctx context.Context) *Flight {
-	f, _ := ctx.Value(flightKey{}).(*Flight)
-	if f == nil {
-		f = running.current()
+	if f, _ := ctx.Value(flightKey{}).(*Flight); f.mayWait() {
+		return f
 	}
-	if f == nil || f.IsComputed() || f.finished.Load() {
-		return nil
+	if f := running.current(); f.mayWait() {
+		return f
 	}
-	return f
+	return nil
 }
+
+// mayWait reports whether there is a flight, and its computation may wait for others. One that has computed or
+// finished waits for nobody, whatever goroutines its computation left behind.
+func (f *Flight) mayWait() bool { return f != nil && !f.IsComputed() && !f.finished.Load() }
 
 // InComputation returns ctx with the caller's flight, if it runs in a computation that only its goroutine tells of, for
 // goroutines that it starts.

@@ -465,7 +465,7 @@ func (b *batch) run(ctx context.Context, members []*member) {
 		}
 	}
 	if len(wanted) == 0 {
-		run.Drop()
+		run.Do(nil) // nothing but ends its context
 		b.abort(ctx, left, nil)
 		return
 	}
