@@ -222,7 +222,7 @@ func (s *server) announce(since time.Time) {
 }
 
 func (s *server) notice(level logging.Level, text string, why *fault) {
-	e := logging.Event{Action: logging.Notice, Text: "memcached: " + s.address.String() + " " + text}
+	e := logging.Event{Action: logging.ActionNotice, Text: "memcached: " + s.address.String() + " " + text}
 	if why != nil {
 		e.Err = why
 	}
