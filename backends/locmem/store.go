@@ -15,6 +15,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // A record is what is under a key.
@@ -127,7 +128,7 @@ func (s *store) put(sh *shard, free bool, key string, item engine.Item, until ti
 	switch {
 	case !b.fits(c, weight):
 		s.remove(sh, key)
-		return fmt.Errorf("locmem: set %q of %d bytes, max_cost is %d: %w", strings.Clone(key), c, b.cost, cacheutils.ErrTooLarge)
+		return errtext.Wrap(cacheutils.ErrTooLarge, "set %q of %d bytes in locmem, whose max_cost is %d", key, c, b.cost)
 	case !item.Brief:
 		e := &entry{record: record{key, item, until}, weight: weight}
 		s.newest.drop(key)
@@ -231,7 +232,7 @@ func (s *store) incr(key string, delta int64) (int64, error) {
 	}
 	sum, err := plus(old.item, delta)
 	if err != nil {
-		return 0, fmt.Errorf("locmem: incr %q: %w", strings.Clone(key), err)
+		return 0, errtext.Wrap(err, "incr %q in locmem", key)
 	}
 	item := old.item
 	item.Cost -= len(item.Value)
