@@ -120,7 +120,7 @@ func (s *Settings) unmarshalTimeout(value json.RawMessage) {
 	}
 	logging.Log(logging.LevelWarn, logging.Event{
 		Action: logging.ActionNotice,
-		Text:   fmt.Sprintf("cacheutils: TIMEOUT %s is no number of seconds: the default of 300 is used", value),
+		Text:   fmt.Sprintf("cacheutils: TIMEOUT %s is not a number of seconds: the default of 300 is used", value),
 	})
 }
 

@@ -24,9 +24,9 @@ type Item struct {
 	// Flags travel with the value, as in memcached's protocol.
 	Flags uint32
 
-	// Brief says that the item is for seconds: it marks that a value is being computed. An engine
+	// Ephemeral says that the item is for seconds: it marks that a value is being computed. An engine
 	// that bounds its memory need not count it, or make room for it.
-	Brief bool
+	Ephemeral bool
 
 	// Cost is the size of the item in bytes, its key not included, for engines that bound
 	// their memory.

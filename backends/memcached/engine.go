@@ -151,8 +151,8 @@ func readLimits(r *engine.OptionReader, operation time.Duration) limits {
 func (m *memcached) Traits() engine.Traits { return engine.Traits{KeepsTime: true, ClearsAll: true} }
 
 // Close closes the connections: idle ones now, those in use when their operations end. Probes
-// end, and invalidations that wait for a server are forgotten. Who waits for a connection gets
-// cacheutils.ErrClosed, and so does who would have to dial. Nothing else is left of the engine; its
+// end, and invalidations that wait for a server are forgotten. A caller that waits for a connection gets
+// cacheutils.ErrClosed, and so does one that would have to dial. Nothing else is left of the engine; its
 // operations run on the goroutines of their callers.
 func (m *memcached) Close() error {
 	m.closing.Do(func() {

@@ -15,7 +15,7 @@ const (
 )
 
 // An address says where a server is, as it was configured: a name stays a name, and each
-// dial resolves it anew.
+// dial resolves it again.
 type address struct{ network, address string }
 
 // Network and String make an address a net.Addr.

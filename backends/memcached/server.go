@@ -14,8 +14,8 @@ import (
 )
 
 // A server has the connections to one memcached: at most maxConns at a time, which are
-// dialled when they are needed, and of which maxIdle stay open when nobody needs them. Who
-// finds all of them busy waits for one; that counts against the operation's timeout.
+// dialled when they are needed, and of which maxIdle stay open when nobody needs them. A
+// caller that finds all of them busy waits for one; that counts against the operation's timeout.
 type server struct {
 	address address
 	label   string // what of the server counts in the score of a key
@@ -36,7 +36,7 @@ type server struct {
 	afterFault     atomic.Bool // the last that the breaker was told by an operation is a fault
 	reportingFatal atomic.Bool // what it is being told is a hard one
 
-	// closed is over before the server's own close locks mu. So who holds mu while it isn't leaves
+	// closed is over before the server's own close locks mu. So an operation that holds mu while it isn't leaves
 	// nothing that close doesn't find.
 	closed lifetime
 
