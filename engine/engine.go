@@ -1,6 +1,6 @@
 // Package engine says what a store has to do to be a cache backend. It is for those who write one.
 //
-// Implement [Engine], hand a function that opens it to [Register], and it can be
+// Implement [Engine], register a [Driver] that opens it, and it can be
 // named in a backends.Config like the built-in ones. Run backendtest.Run against it to
 // see that it keeps its promises. Keys, codecs, compression, versions and prefixes,
 // single computation and everything else that a user sees are done above an engine.
