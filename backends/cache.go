@@ -137,8 +137,8 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 	return failed, errors.Join(errs...)
 }
 
-// Add stores value under key unless there is one, and tells whether it did. With a timeout
-// that is over already it tells whether there was none.
+// Add stores value under key unless there is one, and reports whether it did. With a timeout
+// that is over already it reports whether there was none.
 func (c *Cache) Add(ctx context.Context, key string, value any, opts ...Option) (bool, error) {
 	var added bool
 	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
@@ -148,7 +148,7 @@ func (c *Cache) Add(ctx context.Context, key string, value any, opts ...Option) 
 	return added, err
 }
 
-// Touch gives the entry under key a new timeout, counted from now, and tells whether there
+// Touch gives the entry under key a new timeout, counted from now, and reports whether there
 // is one. A timeout that is over already deletes it, though ctx has ended, as Delete.
 func (c *Cache) Touch(ctx context.Context, key string, opts ...Option) (bool, error) {
 	var had bool
@@ -159,7 +159,7 @@ func (c *Cache) Touch(ctx context.Context, key string, opts ...Option) (bool, er
 	return had, err
 }
 
-// Delete removes the entry under key, whatever its groups, and tells whether there was one: a
+// Delete removes the entry under key, whatever its groups, and reports whether there was one: a
 // stale one counts, and so does what stands there while a value is computed. Once it has returned
 // without an error, no call that starts later, in any process, gets a value whose computation
 // began before: computations of this key that are under way are not stored. On an error it may
@@ -186,7 +186,7 @@ func (c *Cache) DeleteMany(ctx context.Context, keys []string, opts ...Option) e
 	return c.store.DeleteMany(ctx, ks)
 }
 
-// Has tells whether there is an entry under key, whatever its value.
+// Has reports whether there is an entry under key, whatever its value.
 func (c *Cache) Has(ctx context.Context, key string, opts ...Option) (bool, error) {
 	var had bool
 	err := c.at(key, opts, func(k store.Key, o operation) (err error) {

@@ -57,7 +57,7 @@ func ExampleCache_Set() {
 		return
 	}
 	rome := City{"Rome", 2_800_000}
-	// For the backend's own timeout, for an hour, for ever; and not at all, which also
+	// For the backend's own timeout, for an hour, forever; and not at all, which also
 	// removes what was there.
 	fmt.Println(c.Set(ctx, "a", rome))
 	fmt.Println(c.Set(ctx, "b", rome, backends.Timeout(time.Hour)))
@@ -286,7 +286,7 @@ func TestCallsOfTheEngine(t *testing.T) {
 		want []string
 	}{
 		{"Set", func() error { return c.Set(ctx, "k", 1) }, []string{"Set p:2:k 5m0s"}},
-		{"Set for ever", func() error { return c.Set(ctx, "k", 1, backends.Timeout(cacheutils.Forever)) },
+		{"Set forever", func() error { return c.Set(ctx, "k", 1, backends.Timeout(cacheutils.Forever)) },
 			[]string{"Set p:2:k " + cacheutils.Forever.String()}},
 		{"Set with the default timeout", func() error { return c.Set(ctx, "k", 1, backends.Timeout(backends.DefaultTimeout)) },
 			[]string{"Set p:2:k 5m0s"}},

@@ -213,7 +213,7 @@ func Check() error { return Default().Check() }
 func Close() error { return Default().Close() }
 
 // With returns a context under which cached functions and package cache use the set c, whatever set they would use
-// otherwise: a tenant's, or a test's beside others that run at the same time. It is found by the names of backends in
+// otherwise: a tenant's, or that of a test while others run. It is found by the names of backends in
 // c. Functions that are called in a computation use the set that the call uses which computes, also where they
 // are not given its context, as long as they run on its goroutine; and so do refreshes in the background. Operations of a
 // Cache at hand, and the functions of this package, don't ask for it. With panics if c is nil.

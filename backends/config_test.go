@@ -132,7 +132,7 @@ func TestDefaultWithoutConfiguration(t *testing.T) {
 	}
 }
 
-// A configured default takes the place of the embedded one; other names are beside it.
+// A configured default takes the place of the embedded one; other names are added to it.
 func TestDefaultIsAlwaysThere(t *testing.T) {
 	configure(t, backends.Config{"other": {Backend: "dummy", Timeout: cacheutils.Forever}})
 	want(t, "names", backends.Names(), []string{"default", "other"})
@@ -201,7 +201,7 @@ func TestConfigure_JSON(t *testing.T) {
 func TestConfigure_JSONErrors(t *testing.T) {
 	for _, test := range []struct {
 		name, settings string
-		names          string // what the error has to name beside the backend
+		names          string // what the error has to name besides the backend
 	}{
 		{"no object", `"locmem"`, "object"},
 		{"unknown setting", `{"BACKEND": "locmem", "TIME_OUT": 1}`, "TIME_OUT"},

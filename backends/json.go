@@ -119,8 +119,8 @@ func (s *Settings) unmarshalTimeout(value json.RawMessage) {
 		return
 	}
 	logging.Log(logging.LevelWarn, logging.Event{
-		Action: logging.Notice,
-		Text:   fmt.Sprintf("cacheutils: TIMEOUT %s is no number of seconds: the default of 300 is used", value),
+		Action: logging.ActionNotice,
+		Text:   fmt.Sprintf("cacheutils: TIMEOUT %s is not a number of seconds: the default of 300 is used", value),
 	})
 }
 

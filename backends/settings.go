@@ -121,7 +121,7 @@ func translatedOptions(d engine.Driver, options map[string]any) map[string]any {
 	mapped, leftOut := d.Django(options)
 	if len(leftOut) > 0 {
 		logging.Log(logging.LevelWarn, logging.Event{
-			Action: logging.Notice,
+			Action: logging.ActionNotice,
 			Text:   fmt.Sprintf("cacheutils: OPTIONS of Django that mean nothing to %s are left out: %s", d.Name(), strings.Join(leftOut, ", ")),
 		})
 	}

@@ -83,7 +83,7 @@ func Set(ctx context.Context, key, value any, opts ...Option) error {
 	return at(ctx, key, opts, func(p place) error { return p.store.Set(ctx, p.key, value, p.timeout) })
 }
 
-// Delete removes what is under key, whatever its groups, and tells whether there was something.
+// Delete removes what is under key, whatever its groups, and reports whether there was something.
 // Once it has returned without an error, no call that starts later, in any process, gets the old
 // value, nor one of a GetOrSet that began to compute before. It is carried out though ctx has been cancelled
 // or its deadline has passed, within the backend's operation_timeout; a deadline that is ahead bounds it, too.

@@ -303,12 +303,12 @@ func TestLog(t *testing.T) {
 
 	const rendered = `('a\x20b',1)`
 	want := []logging.Event{
-		{Action: logging.Miss, Backend: "default", Key: rendered},
-		{Action: logging.Set, Backend: "default", Key: rendered, Size: 5},
-		{Action: logging.Hit, Backend: "default", Key: rendered},
-		{Action: logging.Delete, Backend: "default", Key: rendered},
-		{Action: logging.Miss, Backend: "other", Key: "7"},
-		{Action: logging.Set, Backend: "other", Key: "7", Size: 2},
+		{Action: logging.ActionMiss, Backend: "default", Key: rendered},
+		{Action: logging.ActionSet, Backend: "default", Key: rendered, Size: 5},
+		{Action: logging.ActionHit, Backend: "default", Key: rendered},
+		{Action: logging.ActionDelete, Backend: "default", Key: rendered},
+		{Action: logging.ActionMiss, Backend: "other", Key: "7"},
+		{Action: logging.ActionSet, Backend: "other", Key: "7", Size: 2},
 	}
 	log.mu.Lock()
 	defer log.mu.Unlock()

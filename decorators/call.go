@@ -176,5 +176,5 @@ func (p *plan) uncached(err error) {
 	if errors.Is(err, cacheutils.ErrUnknownBackend) {
 		level = logging.LevelError
 	}
-	logging.Log(level, logging.Event{Action: logging.Fault, Text: fmt.Sprintf("call %s without the cache", p.name), Err: err})
+	logging.Log(level, logging.Event{Action: logging.ActionFault, Text: fmt.Sprintf("call %s without the cache", p.name), Err: err})
 }

@@ -316,7 +316,7 @@ func TestHotTable_CountsAndLogs(t *testing.T) {
 			t.Errorf("%s: %d of 100 hits were logged", kind, len(log.events))
 		}
 		for _, e := range log.events {
-			if e.Action != logging.Hit || e.Key != "[cached]"+f.plan.name+"((1,'it'))" {
+			if e.Action != logging.ActionHit || e.Key != "[cached]"+f.plan.name+"((1,'it'))" {
 				t.Errorf("%s: %+v", kind, e)
 				break
 			}

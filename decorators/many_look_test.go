@@ -79,7 +79,7 @@ func TestCachedMany_Mixed(t *testing.T) {
 			}
 			logged := map[string]int{}
 			for _, e := range sink.events() {
-				if e.Action == logging.Hit {
+				if e.Action == logging.ActionHit {
 					logged[e.Key]++
 				}
 			}

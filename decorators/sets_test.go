@@ -349,7 +349,7 @@ func TestSets_ShareNothing(t *testing.T) {
 		return F
 	}
 	notices := func() []logging.Event {
-		return slices.DeleteFunc(slices.Clone(sink.events()), func(e logging.Event) bool { return e.Action != logging.Notice })
+		return slices.DeleteFunc(slices.Clone(sink.events()), func(e logging.Event) bool { return e.Action != logging.ActionNotice })
 	}
 	inA, inB, program := same("a", a), same("b", b), same("program", nil)
 	for range 2 {

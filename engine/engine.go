@@ -1,6 +1,6 @@
 // Package engine says what a store has to do to be a cache backend. It is for those who write one.
 //
-// Implement [Engine], hand a function that opens it to [Register], and it can be
+// Implement [Engine], register a [Driver] that opens it, and it can be
 // named in a backends.Config like the built-in ones. Run backendtest.Run against it to
 // see that it keeps its promises. Keys, codecs, compression, versions and prefixes,
 // single computation and everything else that a user sees are done above an engine.
@@ -24,9 +24,9 @@ type Item struct {
 	// Flags travel with the value, as in memcached's protocol.
 	Flags uint32
 
-	// Brief says that the item is for seconds: it marks that a value is being computed. An engine
+	// Ephemeral says that the item is for seconds: it marks that a value is being computed. An engine
 	// that bounds its memory need not count it, or make room for it.
-	Brief bool
+	Ephemeral bool
 
 	// Cost is the size of the item in bytes, its key not included, for engines that bound
 	// their memory.

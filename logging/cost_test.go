@@ -59,7 +59,7 @@ func TestCost_event(t *testing.T) {
 	restore(t)
 	logging.Logger().SetOutput(io.Discard)
 	log := func() {
-		logging.Log(logging.LevelDebug, logging.Event{Action: logging.Set, Backend: "default", Key: "[cached]f((1,))", Size: 12})
+		logging.Log(logging.LevelDebug, logging.Event{Action: logging.ActionSet, Backend: "default", Key: "[cached]f((1,))", Size: 12})
 	}
 	if got := allocated(log); got != 0 {
 		t.Errorf("it allocates %d bytes, want 0", got)

@@ -43,7 +43,7 @@ func ExampleSlog() {
 	logging.SetSink(logging.Slog(slog.New(handler)))
 	defer logging.SetSink(nil)
 
-	logging.Log(logging.LevelDebug, logging.Event{Action: logging.Hit, Backend: "default", Key: "k"})
+	logging.Log(logging.LevelDebug, logging.Event{Action: logging.ActionHit, Backend: "default", Key: "k"})
 	// Output:
 	// level=DEBUG msg="Cache HIT: k" logger=cache_utils action=HIT backend=default key=k
 }

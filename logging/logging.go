@@ -5,8 +5,8 @@
 //	logging.Logger().SetLevel(logrus.DebugLevel)
 //
 // It is a logrus logger that writes warnings and errors to standard error until then. Give
-// it other outputs, formats and hooks as any logrus logger, or put a [Sink] of your own in
-// its place: [SetSink] takes [Slog] or [Logrus] around a logger that you have. At a level
+// it other outputs, formats and hooks as any logrus logger, or replace it by a [Sink] of your
+// own: [SetSink] takes [Slog] or [Logrus] around a logger that you have. At a level
 // that the sink doesn't want, nothing is formatted or allocated.
 package logging
 
@@ -25,23 +25,22 @@ type Level int8
 const (
 	LevelDebug Level = iota // what each operation found and did
 	LevelWarn               // faults that the caller of a decorated function doesn't see
-	LevelError              // what somebody has to mend: a backend that isn't configured, say
+	LevelError              // what needs operator action: a backend that isn't configured, say
 )
 
 // An Action is what happened.
 type Action string
 
 const (
-	Hit    Action = "HIT"
-	Miss   Action = "MISS"
-	Stale  Action = "STALE" // found, but past its timeout
-	Set    Action = "SET"
-	Delete Action = "DELETE"
-	Clear  Action = "CLEAR"
-	Fault  Action = "FAULT" // a cache fault that was kept from the caller
-	Notice Action = "NOTICE"
-
-	Invalidate Action = "INVALIDATE" // a group; Key is its name
+	ActionHit        Action = "HIT"
+	ActionMiss       Action = "MISS"
+	ActionStale      Action = "STALE" // found, but past its timeout
+	ActionSet        Action = "SET"
+	ActionDelete     Action = "DELETE"
+	ActionClear      Action = "CLEAR"
+	ActionInvalidate Action = "INVALIDATE" // a group; Key is its name
+	ActionFault      Action = "FAULT"      // a cache fault that was kept from the caller
+	ActionNotice     Action = "NOTICE"     // something to be known; Text says what
 )
 
 // An Event is one line of the log. Fields that don't apply are zero.
@@ -58,11 +57,11 @@ type Event struct {
 // "Cache SET: key - Size: 120".
 func (e Event) Message() string {
 	switch e.Action {
-	case Set:
+	case ActionSet:
 		return fmt.Sprintf("Cache SET: %s - Size: %d", e.Key, e.Size)
-	case Fault:
+	case ActionFault:
 		return "Cache FAULT: " + e.Text
-	case Notice:
+	case ActionNotice:
 		return e.Text
 	default:
 		return fmt.Sprintf("Cache %s: %s", e.Action, e.Key)
@@ -99,7 +98,7 @@ func SetSink(s Sink) {
 	current.Store(&s)
 }
 
-// Enabled tells whether events of that level are logged.
+// Enabled reports whether events of that level are logged.
 func Enabled(level Level) bool { return (*current.Load()).Enabled(level) }
 
 // Log logs an event. Callers on a hot path ask Enabled before they make one.
@@ -169,7 +168,7 @@ func (e Event) each(field func(name string, value any)) {
 	if e.Key != "" {
 		field("key", e.Key)
 	}
-	if e.Action == Set {
+	if e.Action == ActionSet {
 		field("size", e.Size)
 	}
 	if e.Err != nil {

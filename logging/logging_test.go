@@ -54,14 +54,14 @@ func TestMessage(t *testing.T) {
 		event logging.Event
 		want  string
 	}{
-		{logging.Event{Action: logging.Hit, Key: "k"}, "Cache HIT: k"},
-		{logging.Event{Action: logging.Miss, Key: "k"}, "Cache MISS: k"},
-		{logging.Event{Action: logging.Set, Key: "k", Size: 120}, "Cache SET: k - Size: 120"},
-		{logging.Event{Action: logging.Set, Key: "k"}, "Cache SET: k - Size: 0"},
-		{logging.Event{Action: logging.Delete, Key: "k"}, "Cache DELETE: k"},
-		{logging.Event{Action: logging.Fault, Text: "look for k", Err: errors.New("refused")}, "Cache FAULT: look for k"},
-		{logging.Event{Action: logging.Notice, Text: "two functions"}, "two functions"},
-		{logging.Event{Action: logging.Hit, Key: "100%s"}, "Cache HIT: 100%s"},
+		{logging.Event{Action: logging.ActionHit, Key: "k"}, "Cache HIT: k"},
+		{logging.Event{Action: logging.ActionMiss, Key: "k"}, "Cache MISS: k"},
+		{logging.Event{Action: logging.ActionSet, Key: "k", Size: 120}, "Cache SET: k - Size: 120"},
+		{logging.Event{Action: logging.ActionSet, Key: "k"}, "Cache SET: k - Size: 0"},
+		{logging.Event{Action: logging.ActionDelete, Key: "k"}, "Cache DELETE: k"},
+		{logging.Event{Action: logging.ActionFault, Text: "look for k", Err: errors.New("refused")}, "Cache FAULT: look for k"},
+		{logging.Event{Action: logging.ActionNotice, Text: "two functions"}, "two functions"},
+		{logging.Event{Action: logging.ActionHit, Key: "100%s"}, "Cache HIT: 100%s"},
 	}
 	for _, tt := range tests {
 		if got := tt.event.Message(); got != tt.want {
@@ -129,7 +129,7 @@ func TestLevels(t *testing.T) {
 			logging.SetSink(sink)
 			for j, e := range levels {
 				out.Reset()
-				logging.Log(e.level, logging.Event{Action: logging.Notice, Text: "hello"})
+				logging.Log(e.level, logging.Event{Action: logging.ActionNotice, Text: "hello"})
 				wanted := j >= i
 				if got := logging.Enabled(e.level); got != wanted {
 					t.Errorf("%s with %s, event with %s: enabled is %v, want %v", name, at.text, e.text, got, wanted)
@@ -151,25 +151,25 @@ func TestFields(t *testing.T) {
 		want  map[string]any
 	}{
 		{
-			logging.LevelDebug, logging.Event{Action: logging.Hit, Backend: "default", Key: "k"},
+			logging.LevelDebug, logging.Event{Action: logging.ActionHit, Backend: "default", Key: "k"},
 			map[string]any{"level": "debug", "msg": "Cache HIT: k", "logger": "cache_utils", "action": "HIT", "backend": "default", "key": "k"},
 		},
 		{
-			logging.LevelDebug, logging.Event{Action: logging.Set, Backend: "b", Key: "k", Size: 7},
+			logging.LevelDebug, logging.Event{Action: logging.ActionSet, Backend: "b", Key: "k", Size: 7},
 			map[string]any{
 				"level": "debug", "msg": "Cache SET: k - Size: 7", "logger": "cache_utils",
 				"action": "SET", "backend": "b", "key": "k", "size": 7.0,
 			},
 		},
 		{
-			logging.LevelWarn, logging.Event{Action: logging.Fault, Backend: "b", Text: "look for k", Err: errors.New("refused")},
+			logging.LevelWarn, logging.Event{Action: logging.ActionFault, Backend: "b", Text: "look for k", Err: errors.New("refused")},
 			map[string]any{
 				"level": "warn", "msg": "Cache FAULT: look for k", "logger": "cache_utils",
 				"action": "FAULT", "backend": "b", "error": "refused",
 			},
 		},
 		{
-			logging.LevelError, logging.Event{Action: logging.Notice, Text: "hello"},
+			logging.LevelError, logging.Event{Action: logging.ActionNotice, Text: "hello"},
 			map[string]any{"level": "error", "msg": "hello", "logger": "cache_utils", "action": "NOTICE"},
 		},
 	}
@@ -217,10 +217,10 @@ func TestSetSink(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []logging.Event{
-		{Action: logging.Miss, Backend: "default", Key: "[cached]sink-double((1,))"},
-		{Action: logging.Set, Backend: "default", Key: "[cached]sink-double((1,))", Size: 8},
-		{Action: logging.Hit, Backend: "default", Key: "[cached]sink-double((1,))"},
-		{Action: logging.Delete, Backend: "default", Key: "[cached]sink-double((1,))"},
+		{Action: logging.ActionMiss, Backend: "default", Key: "[cached]sink-double((1,))"},
+		{Action: logging.ActionSet, Backend: "default", Key: "[cached]sink-double((1,))", Size: 8},
+		{Action: logging.ActionHit, Backend: "default", Key: "[cached]sink-double((1,))"},
+		{Action: logging.ActionDelete, Backend: "default", Key: "[cached]sink-double((1,))"},
 	}
 	if diff := cmp.Diff(want, r.events); diff != "" {
 		t.Error("the events differ (-want +got):\n", diff)
@@ -262,7 +262,7 @@ func TestFault(t *testing.T) {
 	}
 	faults := 0
 	for i, e := range r.events {
-		if e.Action != logging.Fault {
+		if e.Action != logging.ActionFault {
 			continue
 		}
 		faults++
@@ -284,7 +284,7 @@ func TestSetSink_concurrently(t *testing.T) {
 		group.Go(func() {
 			for range 200 {
 				logging.SetSink(new(recorder))
-				logging.Log(logging.LevelDebug, logging.Event{Action: logging.Hit, Key: "k"})
+				logging.Log(logging.LevelDebug, logging.Event{Action: logging.ActionHit, Key: "k"})
 				logging.SetSink(nil)
 				logging.Enabled(logging.LevelWarn)
 			}

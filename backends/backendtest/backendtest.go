@@ -36,7 +36,7 @@ var runs atomic.Int64
 // items. What is stored there is lost. Options that open finds are to be passed on.
 //
 // Run takes over the configuration of package backends and the sink of package logging. It
-// leaves the embedded default and the cache_utils logger, so that it can't run beside
+// leaves the embedded default and the cache_utils logger, so that it can't run at the same time as
 // other tests that use them.
 func Run(t *testing.T, open func(engine.Settings) (engine.Engine, error)) {
 	t.Helper()

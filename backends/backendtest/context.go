@@ -35,68 +35,74 @@ func (s *suite) testContext(t *testing.T) {
 		}
 		c.holds("key", "old")
 	})
-	t.Run("InvalidationOutlastsItsContext", func(t *testing.T) {
-		c := s.only(t)
-		cancelled, cancel := context.WithCancel(ctx)
-		cancel()
-		late, cancel := context.WithDeadline(ctx, time.Now().Add(-time.Second))
-		defer cancel()
-		for name, over := range map[string]context.Context{"cancelled": cancelled, "its deadline has passed": late} {
-			for _, m := range methods {
-				if !invalidates[m.name] {
-					continue
-				}
-				c.set("key", "old", backends.Group("group"))
-				if err := m.call(over, c, "key"); err != nil {
-					t.Errorf("%s, %s: got %v, want it carried out", m.name, name, err)
-				}
-				c.misses("key")
+	t.Run("InvalidationOutlastsItsContext", s.invalidationOutlastsItsContext)
+	t.Run("ComputationIsLeft", s.computationIsLeft)
+	t.Run("ComputationIsUsed", s.computationIsUsed)
+	t.Run("CancelledOnTheWay", s.cancelledOnTheWay)
+}
+
+func (s *suite) invalidationOutlastsItsContext(t *testing.T) {
+	c := s.only(t)
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	late, cancel := context.WithDeadline(ctx, time.Now().Add(-time.Second))
+	defer cancel()
+	for name, over := range map[string]context.Context{"cancelled": cancelled, "its deadline has passed": late} {
+		for _, m := range methods {
+			if !invalidates[m.name] {
+				continue
 			}
 			c.set("key", "old", backends.Group("group"))
-			c.ok(c.InvalidateGroup(over, "group"))
-			c.misses("key")
-			c.set("key", "old")
-			c.ok(c.Clear(over))
+			if err := m.call(over, c, "key"); err != nil {
+				t.Errorf("%s, %s: got %v, want it carried out", m.name, name, err)
+			}
 			c.misses("key")
 		}
-	})
-	t.Run("ComputationIsLeft", func(t *testing.T) {
-		c := s.only(t)
-		left, cancel := context.WithCancel(ctx)
-		told := make(chan struct{})
-		err := c.GetOrSet(left, "key", new(string), func(ctx context.Context) (any, error) {
-			cancel()
-			<-ctx.Done()
-			close(told)
-			return "", ctx.Err()
-		})
-		c.fails(err, context.Canceled)
-		select {
-		case <-told:
-		case <-time.After(promptly):
-			t.Error("the computation was not told that its caller was cancelled")
-		}
+		c.set("key", "old", backends.Group("group"))
+		c.ok(c.InvalidateGroup(over, "group"))
 		c.misses("key")
+		c.set("key", "old")
+		c.ok(c.Clear(over))
+		c.misses("key")
+	}
+}
+
+func (s *suite) computationIsLeft(t *testing.T) {
+	c := s.only(t)
+	left, cancel := context.WithCancel(ctx)
+	told := make(chan struct{})
+	err := c.GetOrSet(left, "key", new(string), func(ctx context.Context) (any, error) {
+		cancel()
+		<-ctx.Done()
+		close(told)
+		return "", ctx.Err()
 	})
-	t.Run("ComputationIsUsed", func(t *testing.T) {
-		c := s.only(t)
-		late, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
-		defer cancel()
-		start := time.Now()
-		err := c.GetOrSet(late, "key", new(string), func(ctx context.Context) (any, error) {
-			<-late.Done()
-			time.Sleep(10 * time.Millisecond)
-			return "late", ctx.Err()
-		})
-		c.fails(err, context.DeadlineExceeded)
-		if d := time.Since(start); d > promptly {
-			t.Errorf("returned after %v, want soon after 20ms", d)
-		}
-		got := ""
-		c.ok(c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) { return "once more", nil }))
-		c.same("what was computed for a caller who had left", "late", got)
+	c.fails(err, context.Canceled)
+	select {
+	case <-told:
+	case <-time.After(promptly):
+		t.Error("the computation was not told that its caller was cancelled")
+	}
+	c.misses("key")
+}
+
+func (s *suite) computationIsUsed(t *testing.T) {
+	c := s.only(t)
+	late, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	err := c.GetOrSet(late, "key", new(string), func(ctx context.Context) (any, error) {
+		<-late.Done()
+		time.Sleep(10 * time.Millisecond)
+		return "late", ctx.Err()
 	})
-	t.Run("CancelledOnTheWay", s.cancelledOnTheWay)
+	c.fails(err, context.DeadlineExceeded)
+	if d := time.Since(start); d > promptly {
+		t.Errorf("returned after %v, want soon after 20ms", d)
+	}
+	got := ""
+	c.ok(c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) { return "once more", nil }))
+	c.same("what was computed for a caller who had left", "late", got)
 }
 
 // cancelledOnTheWay cancels operations at any moment. What comes out is the right value or

@@ -288,7 +288,7 @@ func clearPrefix(t *testing.T, e engine.Engine) {
 	gone, others = append(gone, numbered("p:1:many", 100)...), append(others, numbered("q:1:many", 100)...)
 	for i, key := range append(slices.Clone(gone), others...) {
 		item := text(key)
-		item.Brief = i%3 == 0
+		item.Ephemeral = i%3 == 0
 		must(t, e.Set(ctx, key, item, time.Hour))
 	}
 	must(t, e.Clear(ctx, "nothing begins like this"))

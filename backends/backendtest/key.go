@@ -110,7 +110,7 @@ func (s *suite) oddKeys(t *testing.T) {
 		}
 		c := s.only(t)
 		c.set(key, 1)
-		warnings := s.log.logged(logging.Notice)
+		warnings := s.log.logged(logging.ActionNotice)
 		switch {
 		case checks && len(warnings) > 0:
 			t.Errorf("%.20q: got warnings %q on an engine that checks its keys, want none", key, warnings)

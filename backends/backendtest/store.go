@@ -14,98 +14,116 @@ import (
 
 // testStore is about one key: what is there, and who puts it there.
 func (s *suite) testStore(t *testing.T) {
-	t.Run("SetThenGet", func(t *testing.T) {
-		c := s.only(t)
-		c.set("key", "value")
-		c.holds("key", "value")
-		c.set("key", []string{"another", "type"})
-		c.holds("key", []string{"another", "type"})
-	})
-	t.Run("MissLeavesVariable", func(t *testing.T) {
-		c := s.only(t)
-		c.misses("nothing")
-		type tuple struct{ A, B string }
-		name, number, pair, list := "default", 42, tuple{"a", "b"}, []int{1}
-		for _, into := range []any{&name, &number, &pair, &list} {
-			c.fails(c.Get(ctx, "nothing", into), cacheutils.ErrCacheMiss)
-		}
-		c.same("variables after misses", []any{"default", 42, tuple{"a", "b"}, []int{1}}, []any{name, number, pair, list})
-	})
-	t.Run("NilIsAHit", func(t *testing.T) {
-		c := s.only(t)
-		c.set("nil", nil)
-		c.yes(c.Has(ctx, "nil"))
-		var anything any = "default"
-		list, pointer := []string{"default"}, new(int)
-		c.ok(c.Get(ctx, "nil", &anything))
-		c.ok(c.Get(ctx, "nil", &list))
-		c.ok(c.Get(ctx, "nil", &pointer))
-		c.same("nil in an any, a slice and a pointer", []any{nil, []string(nil), (*int)(nil)}, []any{anything, list, pointer})
-		c.no(c.Add(ctx, "nil", "value"))
-
-		c.set("typednil", []string(nil))
-		list = []string{"default"}
-		c.ok(c.Get(ctx, "typednil", &list))
-		c.same("a nil slice", []string(nil), list)
-	})
-	t.Run("AddLeavesWhatIsThere", func(t *testing.T) {
-		c := s.only(t)
-		c.yes(c.Add(ctx, "key", "first"))
-		c.no(c.Add(ctx, "key", "second"))
-		c.holds("key", "first")
-		c.yes(c.Delete(ctx, "key"))
-		c.yes(c.Add(ctx, "key", "second"))
-		c.holds("key", "second")
-	})
-	t.Run("DeleteTellsWhatWasThere", func(t *testing.T) {
-		c := s.only(t)
-		c.set("one", "spam")
-		c.set("two", "eggs")
-		c.yes(c.Delete(ctx, "one"))
-		c.misses("one")
-		c.holds("two", "eggs")
-		c.no(c.Delete(ctx, "one"))
-	})
-	t.Run("Has", func(t *testing.T) {
-		c := s.only(t)
-		c.set("value", "goodbye")
-		c.set("forever", "goodbye", backends.Timeout(cacheutils.Forever))
-		c.set("zero", 0)
-		c.set("empty", "")
-		for _, key := range []string{"value", "forever", "zero", "empty"} {
-			c.yes(c.Has(ctx, key))
-		}
-		c.no(c.Has(ctx, "nothing"))
-	})
+	t.Run("SetThenGet", s.setThenGet)
+	t.Run("MissLeavesVariable", s.missLeavesVariable)
+	t.Run("NilIsAHit", s.nilIsAHit)
+	t.Run("AddLeavesWhatIsThere", s.addLeavesWhatIsThere)
+	t.Run("DeleteTellsWhatWasThere", s.deleteTellsWhatWasThere)
+	t.Run("Has", s.has)
 	t.Run("GetOrSetComputesOnce", s.getOrSetComputesOnce)
-	t.Run("GetOrSetErrorIsNotStored", func(t *testing.T) {
-		c := s.only(t)
-		broken := errors.New("broken")
-		got := "default"
-		err := c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) { return "half", broken })
-		c.fails(err, broken)
-		c.same("variable after an error", "default", got)
-		c.misses("key")
-	})
+	t.Run("GetOrSetErrorIsNotStored", s.getOrSetErrorIsNotStored)
 	t.Run("GetOrSetOfMany", s.getOrSetOfMany)
-	t.Run("GetOrSetKeepsAnothersValue", func(t *testing.T) {
-		s.configure(t, backends.Config{"another": {}})
-		c, another := s.cache(t, "default"), s.cache(t, "another")
-		got := 0
-		c.ok(c.GetOrSet(ctx, "key", &got, func(ctx context.Context) (any, error) {
-			return 1, another.Set(ctx, "key", 7)
-		}))
-		c.same("the value handed out", 7, got)
-		c.holds("key", 7)
-	})
+	t.Run("GetOrSetKeepsAnothersValue", s.getOrSetKeepsAnothersValue)
 	t.Run("Cache_LeaseIsNoValue", s.leaseIsNoValue)
-	t.Run("GetOrSetOfAVersion", func(t *testing.T) {
-		c := s.only(t)
-		got := ""
-		c.ok(c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) { return "two", nil }, backends.Version("2")))
-		c.misses("key")
-		c.holds("key", "two", backends.Version("2"))
-	})
+	t.Run("GetOrSetOfAVersion", s.getOrSetOfAVersion)
+}
+
+func (s *suite) setThenGet(t *testing.T) {
+	c := s.only(t)
+	c.set("key", "value")
+	c.holds("key", "value")
+	c.set("key", []string{"another", "type"})
+	c.holds("key", []string{"another", "type"})
+}
+
+func (s *suite) missLeavesVariable(t *testing.T) {
+	c := s.only(t)
+	c.misses("nothing")
+	type tuple struct{ A, B string }
+	name, number, pair, list := "default", 42, tuple{"a", "b"}, []int{1}
+	for _, into := range []any{&name, &number, &pair, &list} {
+		c.fails(c.Get(ctx, "nothing", into), cacheutils.ErrCacheMiss)
+	}
+	c.same("variables after misses", []any{"default", 42, tuple{"a", "b"}, []int{1}}, []any{name, number, pair, list})
+}
+
+func (s *suite) nilIsAHit(t *testing.T) {
+	c := s.only(t)
+	c.set("nil", nil)
+	c.yes(c.Has(ctx, "nil"))
+	var anything any = "default"
+	list, pointer := []string{"default"}, new(int)
+	c.ok(c.Get(ctx, "nil", &anything))
+	c.ok(c.Get(ctx, "nil", &list))
+	c.ok(c.Get(ctx, "nil", &pointer))
+	c.same("nil in an any, a slice and a pointer", []any{nil, []string(nil), (*int)(nil)}, []any{anything, list, pointer})
+	c.no(c.Add(ctx, "nil", "value"))
+
+	c.set("typednil", []string(nil))
+	list = []string{"default"}
+	c.ok(c.Get(ctx, "typednil", &list))
+	c.same("a nil slice", []string(nil), list)
+}
+
+func (s *suite) addLeavesWhatIsThere(t *testing.T) {
+	c := s.only(t)
+	c.yes(c.Add(ctx, "key", "first"))
+	c.no(c.Add(ctx, "key", "second"))
+	c.holds("key", "first")
+	c.yes(c.Delete(ctx, "key"))
+	c.yes(c.Add(ctx, "key", "second"))
+	c.holds("key", "second")
+}
+
+func (s *suite) deleteTellsWhatWasThere(t *testing.T) {
+	c := s.only(t)
+	c.set("one", "spam")
+	c.set("two", "eggs")
+	c.yes(c.Delete(ctx, "one"))
+	c.misses("one")
+	c.holds("two", "eggs")
+	c.no(c.Delete(ctx, "one"))
+}
+
+func (s *suite) has(t *testing.T) {
+	c := s.only(t)
+	c.set("value", "goodbye")
+	c.set("forever", "goodbye", backends.Timeout(cacheutils.Forever))
+	c.set("zero", 0)
+	c.set("empty", "")
+	for _, key := range []string{"value", "forever", "zero", "empty"} {
+		c.yes(c.Has(ctx, key))
+	}
+	c.no(c.Has(ctx, "nothing"))
+}
+
+func (s *suite) getOrSetErrorIsNotStored(t *testing.T) {
+	c := s.only(t)
+	broken := errors.New("broken")
+	got := "default"
+	err := c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) { return "half", broken })
+	c.fails(err, broken)
+	c.same("variable after an error", "default", got)
+	c.misses("key")
+}
+
+func (s *suite) getOrSetKeepsAnothersValue(t *testing.T) {
+	s.configure(t, backends.Config{"another": {}})
+	c, another := s.cache(t, "default"), s.cache(t, "another")
+	got := 0
+	c.ok(c.GetOrSet(ctx, "key", &got, func(ctx context.Context) (any, error) {
+		return 1, another.Set(ctx, "key", 7)
+	}))
+	c.same("the value handed out", 7, got)
+	c.holds("key", 7)
+}
+
+func (s *suite) getOrSetOfAVersion(t *testing.T) {
+	c := s.only(t)
+	got := ""
+	c.ok(c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) { return "two", nil }, backends.Version("2")))
+	c.misses("key")
+	c.holds("key", "two", backends.Version("2"))
 }
 
 func (s *suite) getOrSetComputesOnce(t *testing.T) {

@@ -334,7 +334,7 @@ func (s *suite) undecodable(t *testing.T) {
 		}
 		c.same(name+": computations of a decorated function", 1, computations)
 	}
-	if faults := s.log.logged(logging.Fault); len(faults) == 0 {
+	if faults := s.log.logged(logging.ActionFault); len(faults) == 0 {
 		t.Error("got no FAULT in the log, want one")
 	}
 }

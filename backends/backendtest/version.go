@@ -31,17 +31,7 @@ func (s *suite) testVersions(t *testing.T) {
 			}
 		}
 	})
-	t.Run("PrefixesAreApart", func(t *testing.T) {
-		s.configure(t, backends.Config{"other": {KeyPrefix: "other"}})
-		c, other := s.cache(t, "default"), s.cache(t, "other")
-		c.set("key", "c")
-		other.misses("key")
-		other.yes(other.Add(ctx, "key", "other"))
-		c.holds("key", "c")
-		other.holds("key", "other")
-		c.yes(c.Delete(ctx, "key"))
-		other.holds("key", "other")
-	})
+	t.Run("PrefixesAreApart", s.prefixesAreApart)
 	t.Run("VersionOfTheCall", s.versionOfTheCall)
 	s.inNoGroup(t, "VersionOfTheCache", func(t *testing.T) {
 		s.configure(t, backends.Config{"two": {Version: "2"}})
@@ -57,29 +47,45 @@ func (s *suite) testVersions(t *testing.T) {
 		two.yes(two.Delete(ctx, "key", backends.Version("1")))
 		c.misses("key")
 	})
-	t.Run("KeyFunctions", func(t *testing.T) {
-		custom := func(key, prefix, version string) string { return "custom" + prefix + version + key }
-		s.configure(t, backends.Config{
-			"custom": {KeyFunction: custom},
-			"same":   {KeyFunction: custom, Timeout: time.Hour},
-		})
-		c, a, b := s.cache(t, "default"), s.cache(t, "custom"), s.cache(t, "same")
-		c.set("key", "default")
-		a.misses("key")
-		a.set("key", "custom")
-		b.holds("key", "custom")
-		c.holds("key", "default")
-		a.holds("key", "custom", backends.Version("1"))
-		a.misses("key", backends.Version("2"))
+	t.Run("KeyFunctions", s.keyFunctions)
+	t.Run("ResultsHaveCallersKeys", s.resultsHaveCallersKeys)
+}
+
+func (s *suite) prefixesAreApart(t *testing.T) {
+	s.configure(t, backends.Config{"other": {KeyPrefix: "other"}})
+	c, other := s.cache(t, "default"), s.cache(t, "other")
+	c.set("key", "c")
+	other.misses("key")
+	other.yes(other.Add(ctx, "key", "other"))
+	c.holds("key", "c")
+	other.holds("key", "other")
+	c.yes(c.Delete(ctx, "key"))
+	other.holds("key", "other")
+}
+
+func (s *suite) keyFunctions(t *testing.T) {
+	custom := func(key, prefix, version string) string { return "custom" + prefix + version + key }
+	s.configure(t, backends.Config{
+		"custom": {KeyFunction: custom},
+		"same":   {KeyFunction: custom, Timeout: time.Hour},
 	})
-	t.Run("ResultsHaveCallersKeys", func(t *testing.T) {
-		s.configure(t, backends.Config{"custom": {KeyFunction: func(key, _, _ string) string { return "custom/" + key }}})
-		c := s.cache(t, "custom")
-		c.setMany(map[string]string{"a": "x", "b": "y"})
-		got := map[string]string{}
-		c.ok(c.GetMany(ctx, []string{"a", "b", "c"}, got))
-		c.same("GetMany", map[string]string{"a": "x", "b": "y"}, got)
-	})
+	c, a, b := s.cache(t, "default"), s.cache(t, "custom"), s.cache(t, "same")
+	c.set("key", "default")
+	a.misses("key")
+	a.set("key", "custom")
+	b.holds("key", "custom")
+	c.holds("key", "default")
+	a.holds("key", "custom", backends.Version("1"))
+	a.misses("key", backends.Version("2"))
+}
+
+func (s *suite) resultsHaveCallersKeys(t *testing.T) {
+	s.configure(t, backends.Config{"custom": {KeyFunction: func(key, _, _ string) string { return "custom/" + key }}})
+	c := s.cache(t, "custom")
+	c.setMany(map[string]string{"a": "x", "b": "y"})
+	got := map[string]string{}
+	c.ok(c.GetMany(ctx, []string{"a", "b", "c"}, got))
+	c.same("GetMany", map[string]string{"a": "x", "b": "y"}, got)
 }
 
 // versionOfTheCall has each method work on version 2 and leave version 1 alone.

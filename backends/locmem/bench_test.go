@@ -49,7 +49,7 @@ func BenchmarkSet(b *testing.B) {
 	}
 }
 
-// What a miss costs, beside one of an otter cache of the same size: a look, the mark, a look at that
+// What a miss costs, beside one of an otter cache of the same size: a look, the marker, a look at that
 // and the value in its place.
 func BenchmarkMiss(b *testing.B) {
 	keys := make([]string, 1<<20)
@@ -58,12 +58,12 @@ func BenchmarkMiss(b *testing.B) {
 	}
 	b.Run("locmem", func(b *testing.B) {
 		e := open(b, nil)
-		value, mark := engine.Item{Live: new(int), Cost: 8}, engine.Item{Live: new(int), Brief: true}
+		value, marker := engine.Item{Live: new(int), Cost: 8}, engine.Item{Live: new(int), Ephemeral: true}
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
 			key := keys[i%len(keys)]
 			e.Get(ctx, key)
-			e.Add(ctx, key, mark, time.Minute)
+			e.Add(ctx, key, marker, time.Minute)
 			held, _ := e.Get(ctx, key)
 			value.CAS = held.CAS
 			e.CompareAndSwap(ctx, key, value, time.Hour)

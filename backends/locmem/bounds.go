@@ -15,7 +15,7 @@ import (
 // Weights are 32 bits wide, so that for a max_cost of 4 GiB and more they count units of
 // several bytes.
 
-// overhead is what an entry costs beside its key and its value: the entry and the key's
+// overhead is what an entry costs besides its key and its value: the entry and the key's
 // string header, the node and the slot in the hash table that hold it.
 const overhead = 256
 
@@ -24,19 +24,19 @@ type bounds struct {
 
 	unit         uint64 // how many bytes a weight of 1 stands for
 	least        uint64 // what an entry weighs at least
-	newest       uint64 // how many of the entries written last are kept beside the others
-	newestWeight uint64 // how much each of them may weigh at most
-	rest         uint64 // the bound on the sum of weights of all others
+	recent       uint64 // how many of the entries written last are kept besides the others
+	recentWeight uint64 // how much each of them may weigh at most
+	mainBudget   uint64 // the bound on the sum of weights of all others
 }
 
 func newBounds(entries, cost int) bounds {
 	b := bounds{entries: entries, cost: cost}
 	b.unit = uint64(cost)/math.MaxUint32 + 1
 	b.least = max(uint64(cost)/b.unit/uint64(entries), 1)
-	b.newest = min(max(uint64(entries)/8, 1), maxNewest)
-	b.newestWeight = max(b.least, b.maximum()/128)
+	b.recent = min(max(uint64(entries)/8, 1), maxRecent)
+	b.recentWeight = max(b.least, b.maximum()/128)
 	// There is something left but for a max_entries of 1, where otter still wants a maximum.
-	b.rest = max(b.maximum()-min(b.newest*b.newestWeight, b.maximum()), 1)
+	b.mainBudget = max(b.maximum()-min(b.recent*b.recentWeight, b.maximum()), 1)
 	return b
 }
 
@@ -55,16 +55,16 @@ func (b *bounds) weight(cost int) uint32 {
 	return uint32(min(weight, math.MaxUint32))
 }
 
-// fits tells whether an entry of that cost and weight can be stored at all.
+// fits reports whether an entry of that cost and weight can be stored at all.
 func (b *bounds) fits(cost int, weight uint32) bool {
-	return cost <= b.cost && uint64(weight) <= max(b.rest, b.newestWeight)
+	return cost <= b.cost && uint64(weight) <= max(b.mainBudget, b.recentWeight)
 }
 
 // wanted are the bounds that an engine was opened with; 0 where it was opened without.
 type wanted struct{ entries, cost int }
 
-// over returns b with what is wanted in place.
-func (w wanted) over(b *bounds) bounds {
+// applyTo returns b with what is wanted in place.
+func (w wanted) applyTo(b *bounds) bounds {
 	entries, cost := b.entries, b.cost
 	if w.entries > 0 {
 		entries = w.entries

@@ -31,15 +31,15 @@ func openBounded(tb testing.TB, entries, cost int) *memory {
 	return e.(*memory)
 }
 
-// held returns how many entries the store holds and what they cost, after its upkeep.
+// held returns how many entries the store holds and what they cost, after its maintenance.
 func held(s *store) (entries, total int) {
 	s.cache().CleanUp()
 	held := map[string]int{}
 	for key, e := range s.cache().All() {
 		held[key] = e.cost()
 	}
-	for i := range s.newest.entries {
-		if e := s.newest.entries[i].Load(); e != nil {
+	for i := range s.recent.entries {
+		if e := s.recent.entries[i].Load(); e != nil {
 			held[e.key] = e.cost()
 		}
 	}
@@ -93,10 +93,10 @@ func TestWeights(t *testing.T) {
 		if weight == 0 {
 			t.Fatal("an entry weighs nothing")
 		}
-		if most := b.rest/weight + b.newest; most > uint64(b.entries) {
+		if most := b.mainBudget/weight + b.recent; most > uint64(b.entries) {
 			t.Fatalf("%d entries fit", most)
 		}
-		if b.rest+b.newest*b.newestWeight > b.maximum()+1 {
+		if b.mainBudget+b.recent*b.recentWeight > b.maximum()+1 {
 			t.Fatalf("more than the maximum is given out")
 		}
 		if weight*b.unit < uint64(cost) {

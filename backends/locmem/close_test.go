@@ -24,8 +24,8 @@ var operations = map[string]func(context.Context, *memory) error{
 		return err
 	},
 	"Set": func(ctx context.Context, m *memory) error { return m.Set(ctx, "k", live(2), time.Hour) },
-	"Set a mark": func(ctx context.Context, m *memory) error {
-		return m.Set(ctx, "k", mark, time.Hour)
+	"Set a marker": func(ctx context.Context, m *memory) error {
+		return m.Set(ctx, "k", marker, time.Hour)
 	},
 	"Set too much": func(ctx context.Context, m *memory) error {
 		return m.Set(ctx, "k", engine.Item{Live: 1, Cost: math.MaxInt}, time.Hour)
@@ -116,7 +116,7 @@ func TestClose_UnderWay(t *testing.T) {
 			s := m.opened.Load()
 			if used {
 				m.Set(ctx, "k", live(1), time.Hour)
-				m.Add(ctx, "mark", mark, time.Hour)
+				m.Add(ctx, "marker", marker, time.Hour)
 			}
 			m.Close()
 			late := &memory{}
@@ -181,8 +181,8 @@ func TestClose_Together(t *testing.T) {
 // leavesNothing fails if there is anything in a store that was torn down.
 func leavesNothing(t *testing.T, s *store) {
 	t.Helper()
-	if entries, _ := held(s); entries != 0 || marks(s) != 0 {
-		t.Fatalf("%d entries and %d marks are in the store", entries, marks(s))
+	if entries, _ := held(s); entries != 0 || markers(s) != 0 {
+		t.Fatalf("%d entries and %d markers are in the store", entries, markers(s))
 	}
 	stores.Lock()
 	defer stores.Unlock()

@@ -17,7 +17,7 @@
 // (W-TinyLFU). The few that were written last stay in any case, unless they take more than a
 // hundredth of max_cost; such a large one may have to be set several times before it stays
 // in a full store. To have a place for them, a store may be full a few entries below its
-// bounds. Marks of computations under way don't count.
+// bounds. Markers of computations under way don't count.
 package locmem
 
 import (
@@ -119,7 +119,7 @@ func (m *memory) Get(ctx context.Context, key string) (engine.Item, error) {
 	return r.item, err
 }
 
-// Ref returns a reference to the item under key, or nil if that isn't there, is brief, or is only
+// Ref returns a reference to the item under key, or nil if that isn't there, is ephemeral, or is only
 // there because it was written lately. It does not retain key.
 func (m *memory) Ref(key string) engine.Ref {
 	s := m.opened.Load()

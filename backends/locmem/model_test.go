@@ -27,7 +27,7 @@ type model struct {
 	cas   map[uint64]bool // all that were ever seen
 
 	bounded bool
-	newest  []string // the keys last written, whose entries a bounded store has to have, oldest first
+	recent  []string // the keys last written, whose entries a bounded store has to have, oldest first
 	drops   *int
 }
 
@@ -36,7 +36,7 @@ type modelItem struct {
 	until time.Time // zero for never
 }
 
-const newest = 4
+const recent = 4
 
 // Check compares what is under all keys.
 func (m *model) Check(*rapid.T) {
@@ -64,11 +64,11 @@ func (m *model) remove(key string) {
 	m.forget(key)
 }
 
-// forget is for a key whose entry counts no longer as one of the newest; its place is not given to others.
+// forget is for a key whose entry counts no longer as one of the recent writes; its place is not given to others.
 func (m *model) forget(key string) {
-	for i, k := range m.newest {
+	for i, k := range m.recent {
 		if k == key {
-			m.newest[i] = ""
+			m.recent[i] = ""
 		}
 	}
 }
@@ -76,7 +76,7 @@ func (m *model) forget(key string) {
 // there reports whether the store has the key, which the model has, or has dropped it.
 func (m *model) there(key string) bool {
 	item, there := m.items[key]
-	if !there || !m.bounded || item.Brief || slices.Contains(m.newest, key) {
+	if !there || !m.bounded || item.Ephemeral || slices.Contains(m.recent, key) {
 		return there
 	}
 	if _, err := m.e.Get(ctx, key); err != nil {
@@ -89,10 +89,10 @@ func (m *model) there(key string) bool {
 
 // wrote is for a write that has succeeded.
 func (m *model) wrote(key string, item engine.Item, until time.Time) {
-	if m.items[key] = (modelItem{item, until}); item.Brief {
+	if m.items[key] = (modelItem{item, until}); item.Ephemeral {
 		m.forget(key)
-	} else if m.newest = append(m.newest, key); len(m.newest) > newest {
-		m.newest = m.newest[1:]
+	} else if m.recent = append(m.recent, key); len(m.recent) > recent {
+		m.recent = m.recent[1:]
 	}
 	synctest.Wait() // until what is too much has been dropped
 	got, err := m.e.Get(ctx, key)
@@ -111,7 +111,7 @@ func (m *model) wrote(key string, item engine.Item, until time.Time) {
 func (m *model) compare(key string, got engine.Item) {
 	want := m.items[key].Item
 	if string(got.Value) != string(want.Value) || got.Live != want.Live || got.Flags != want.Flags ||
-		got.Brief != want.Brief || got.Cost != want.Cost || got.CAS != want.CAS {
+		got.Ephemeral != want.Ephemeral || got.Cost != want.Cost || got.CAS != want.CAS {
 		m.Fatalf("%s is %+v, want %+v", key, got, want)
 	}
 }
@@ -125,13 +125,13 @@ func (m *model) check(doing, key string, got, want bool, err error) {
 func (m *model) key() string { return fmt.Sprint("k", rapid.IntRange(0, 5).Draw(m.T, "key")) }
 
 func (m *model) item() engine.Item {
-	brief := rapid.Bool().Draw(m.T, "brief")
+	ephemeral := rapid.Bool().Draw(m.T, "ephemeral")
 	n := rapid.IntRange(0, 99).Draw(m.T, "value")
 	if rapid.Bool().Draw(m.T, "live") {
-		return engine.Item{Live: n, Cost: 8, Brief: brief}
+		return engine.Item{Live: n, Cost: 8, Ephemeral: ephemeral}
 	}
 	text := strconv.Itoa(n)
-	return engine.Item{Value: []byte(text), Cost: len(text), Flags: uint32(n), Brief: brief}
+	return engine.Item{Value: []byte(text), Cost: len(text), Flags: uint32(n), Ephemeral: ephemeral}
 }
 
 func (m *model) timeout() (time.Duration, time.Time) {
@@ -198,7 +198,7 @@ func (m *model) SetMany(*rapid.T) {
 		m.e.Get(ctx, key)
 		m.e.Get(ctx, key)
 	}
-	m.newest = nil
+	m.recent = nil
 	synctest.Wait()
 }
 
@@ -289,7 +289,7 @@ func (m *model) Incr(*rapid.T) {
 func (m *model) Clear(*rapid.T) {
 	m.check("clear", "", true, true, m.e.Clear(ctx, ""))
 	clear(m.items)
-	m.newest = nil
+	m.recent = nil
 }
 
 func (m *model) ClearPrefix(*rapid.T) {
@@ -312,7 +312,7 @@ func (m *model) Wait(*rapid.T) {
 // A bubble is a test in a bubble of testing/synctest, where rapid may not ask for the deadline.
 type bubble struct{ *testing.T }
 
-// A store does what a map does, with marks and with timeouts, whether it drops entries or not.
+// A store does what a map does, with markers and with timeouts, whether it drops entries or not.
 func TestModel(t *testing.T) {
 	for _, entries := range []int{0, 100, 32} {
 		t.Run(fmt.Sprint("max_entries=", entries), func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // A record is what is under a key.
@@ -36,7 +37,7 @@ type entry struct {
 }
 
 // A store is a cache that the engines of one name share. Nothing comes in between an operation's
-// look at a key and its write, see marks.go; an entry that has expired is absent for all of them.
+// look at a key and its write, see markers.go; an entry that has expired is absent for all of them.
 type store struct {
 	name       storeName
 	references int // guarded by stores
@@ -46,14 +47,14 @@ type store struct {
 	seed    maphash.Seed
 	shards  [shards]shard
 
-	newest  newest
+	recent  recentWrites
 	writes  atomic.Uint64 // the number of writes so far, each of which takes one as its CAS
-	written atomic.Uint64 // the weight that was written since the last upkeep
+	written atomic.Uint64 // the weight that was written since the last maintenance
 
-	// over says that the store was torn down. It changes while all shards and mu are locked. Who
-	// has locked one of them can rely on it: what is written would be in nobody's store.
-	over bool
-	mu   sync.Mutex // held by whoever changes over, started, or the bounds; locked last
+	// closed says that the store was torn down. It changes while all shards and mu are locked. An
+	// operation that has locked one of them can rely on it: what is written would be in nobody's store.
+	closed bool
+	mu     sync.Mutex // held to change closed, started, or the bounds; locked last
 }
 
 type cache = otter.Cache[string, *entry]
@@ -62,7 +63,7 @@ func newStore(name storeName) *store {
 	s := &store{name: name, seed: maphash.MakeSeed()}
 	b := newBounds(defaultMaxEntries, defaultMaxCost)
 	s.bounds.Store(&b)
-	s.forgetMarks()
+	s.forgetMarkers()
 	return s
 }
 
@@ -77,11 +78,11 @@ func (s *store) cache() *cache {
 	if c := s.started.Load(); c != nil {
 		return c
 	}
-	if s.over {
+	if s.closed {
 		return otter.Must(&otter.Options[string, *entry]{})
 	}
 	c := otter.Must(&otter.Options[string, *entry]{
-		MaximumWeight: s.bounds.Load().rest,
+		MaximumWeight: s.bounds.Load().mainBudget,
 		Weigher:       func(key string, e *entry) uint32 { return e.weight },
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *entry]) time.Duration {
 			return left(e.Value.until, time.Duration(e.SnapshotAtNano))
@@ -93,8 +94,8 @@ func (s *store) cache() *cache {
 	return c
 }
 
-// look returns what is under key where GetIfPresent has found nothing, see marks.go, or ErrCacheMiss.
-// It allocates nothing and keeps nothing of key.
+// look returns what is under key where GetIfPresent has found nothing, see markers.go, or ErrCacheMiss.
+// It allocates nothing and does not retain key.
 func (s *store) look(key string) (record, error) {
 	sh, err := s.lock(key)
 	if err != nil {
@@ -110,31 +111,31 @@ func (s *store) look(key string) (record, error) {
 
 // find returns what is under key, whose shard is locked. To find an entry is not to use it.
 func (s *store) find(sh *shard, key string) (r record, there bool) {
-	if m, there := sh.mark(key); there {
+	if m, there := sh.marker(key); there {
 		return m, true
 	}
 	if e, there := s.cache().GetEntryQuietly(key); there {
 		return e.Value.record, true
 	}
-	return s.newest.find(key)
+	return s.recent.find(key)
 }
 
 // put writes item under key, whose shard is locked. An item that is too large leaves nothing there.
-// free says that there is nothing, or a mark; for an item that isn't brief it may be false all the same.
+// free says that there is nothing, or a marker; for an item that isn't ephemeral it may be false all the same.
 func (s *store) put(sh *shard, free bool, key string, item engine.Item, until time.Duration) error {
 	b, c := s.bounds.Load(), cost(key, item)
 	weight := b.weight(c)
 	switch {
 	case !b.fits(c, weight):
 		s.remove(sh, key)
-		return fmt.Errorf("locmem: set %q of %d bytes, max_cost is %d: %w", strings.Clone(key), c, b.cost, cacheutils.ErrTooLarge)
-	case !item.Brief:
+		return errtext.Wrap(cacheutils.ErrTooLarge, "set %q of %d bytes in locmem, whose max_cost is %d", key, c, b.cost)
+	case !item.Ephemeral:
 		e := &entry{record: record{key, item, until}, weight: weight}
-		s.newest.drop(key)
+		s.recent.drop(key)
 		s.cache().Set(key, e)
-		s.newest.note(e, b)
-		delete(sh.marks, key)
-		s.upkeep(b, e)
+		s.recent.note(e, b)
+		delete(sh.markers, key)
+		s.maintain(b, e)
 	default:
 		if !free {
 			s.remove(sh, key)
@@ -144,23 +145,23 @@ func (s *store) put(sh *shard, free bool, key string, item engine.Item, until ti
 	return nil
 }
 
-// upkeep is for after a write. otter drops in the background what is too much, up to some hundred
-// writes late. For a small store or large entries that is too late, so whoever has filled another
-// eighth of the store sees to it.
-func (s *store) upkeep(b *bounds, e *entry) {
-	if s.written.Add(uint64(e.weight)) > b.rest/8 {
+// maintain is for after a write. otter drops in the background what is too much, up to some hundred
+// writes late. For a small store or large entries that is too late, so the writer that has filled another
+// eighth of the store does it.
+func (s *store) maintain(b *bounds, e *entry) {
+	if s.written.Add(uint64(e.weight)) > b.mainBudget/8 {
 		s.written.Store(0)
 		s.cache().CleanUp()
 	}
 }
 
-// remove removes what is under key, whose shard is locked, and tells whether there was anything.
+// remove removes what is under key, whose shard is locked, and reports whether there was anything.
 func (s *store) remove(sh *shard, key string) bool {
-	if _, there := sh.mark(key); there {
-		delete(sh.marks, key)
+	if _, there := sh.marker(key); there {
+		delete(sh.markers, key)
 		return true
 	}
-	isNew := s.newest.drop(key)
+	isNew := s.recent.drop(key)
 	_, there := s.cache().Invalidate(key)
 	return there || isNew
 }
@@ -205,7 +206,7 @@ func (s *store) swap(key string, old any, item engine.Item, timeout time.Duratio
 		return false, nil
 	}
 	item.CAS = s.writes.Add(1)
-	err = s.put(sh, is.item.Brief, key, item, deadline(timeout))
+	err = s.put(sh, is.item.Ephemeral, key, item, deadline(timeout))
 	return err == nil, err
 }
 
@@ -231,14 +232,14 @@ func (s *store) incr(key string, delta int64) (int64, error) {
 	}
 	sum, err := plus(old.item, delta)
 	if err != nil {
-		return 0, fmt.Errorf("locmem: incr %q: %w", strings.Clone(key), err)
+		return 0, errtext.Wrap(err, "incr %q in locmem", key)
 	}
 	item := old.item
 	item.Cost -= len(item.Value)
 	item.Value = strconv.AppendInt(nil, sum, 10)
 	item.Cost += len(item.Value)
 	item.CAS = s.writes.Add(1)
-	if err := s.put(sh, item.Brief, old.key, item, old.until); err != nil {
+	if err := s.put(sh, item.Ephemeral, old.key, item, old.until); err != nil {
 		return 0, err
 	}
 	return sum, nil
@@ -264,7 +265,7 @@ func plus(item engine.Item, delta int64) (int64, error) {
 func (s *store) clear(prefix string) error {
 	s.lockAll()
 	defer s.unlockAll()
-	if s.over {
+	if s.closed {
 		return cacheutils.ErrClosed
 	}
 	if prefix == "" {
@@ -278,9 +279,9 @@ func (s *store) clear(prefix string) error {
 // removeAll removes what begins with prefix. All shards are locked, so that nothing is written meanwhile.
 func (s *store) removeAll(prefix string) {
 	for i := range s.shards {
-		maps.DeleteFunc(s.shards[i].marks, func(key string, _ record) bool { return strings.HasPrefix(key, prefix) })
+		maps.DeleteFunc(s.shards[i].markers, func(key string, _ record) bool { return strings.HasPrefix(key, prefix) })
 	}
-	s.newest.dropAll(prefix)
+	s.recent.dropAll(prefix)
 	c := s.started.Load()
 	if c == nil {
 		return
@@ -294,8 +295,8 @@ func (s *store) removeAll(prefix string) {
 
 // empty removes all that is in the store, whose shards are locked.
 func (s *store) empty() {
-	s.forgetMarks()
-	s.newest.forget()
+	s.forgetMarkers()
+	s.recent.forget()
 	if c := s.started.Load(); c != nil {
 		c.InvalidateAll()
 	}
@@ -303,22 +304,22 @@ func (s *store) empty() {
 
 // resize gives the store the bounds that are wanted. The least weight depends on them, so
 // every entry is weighed again; a lower maximum is set after that and a higher one before,
-// so that no entry leaves that fits the new bounds. Who writes meanwhile knows the new ones.
+// so that no entry leaves that fits the new bounds. Writers meanwhile use the new ones.
 func (s *store) resize(w wanted) {
 	s.lockAll()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.bounds.Load()
-	b := w.over(old)
+	b := w.applyTo(old)
 	s.bounds.Store(&b)
-	s.newest.fit(&b)
+	s.recent.fit(&b)
 	s.unlockAll()
 	c := s.started.Load()
 	if c == nil || b == *old {
 		return
 	}
-	if b.rest > old.rest {
-		c.SetMaximum(b.rest)
+	if b.mainBudget > old.mainBudget {
+		c.SetMaximum(b.mainBudget)
 	}
 	for key := range c.Keys() {
 		c.ComputeIfPresent(key, func(e *entry) (*entry, otter.ComputeOp) {
@@ -330,7 +331,7 @@ func (s *store) resize(w wanted) {
 			return &entry{record: e.record, weight: weight}, otter.WriteOp
 		})
 	}
-	c.SetMaximum(b.rest)
+	c.SetMaximum(b.mainBudget)
 }
 
 // tearDown empties the store for good. Operations that are under way find nothing from then on, and
@@ -338,7 +339,7 @@ func (s *store) resize(w wanted) {
 func (s *store) tearDown() {
 	s.lockAll()
 	s.mu.Lock()
-	s.over = true
+	s.closed = true
 	s.mu.Unlock()
 	s.empty()
 	s.unlockAll()

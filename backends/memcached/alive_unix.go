@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// alive tells whether an idle connection can still be used: the server hasn't closed it and
+// alive reports whether an idle connection can still be used: the server hasn't closed it and
 // sent nothing that nobody asked for. It doesn't wait and costs one system call.
 func alive(nc net.Conn) bool {
 	sc, ok := nc.(syscall.Conn)
@@ -24,7 +24,7 @@ func alive(nc net.Conn) bool {
 		for {
 			_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 			if err != syscall.EINTR {
-				// Anything but "nothing there yet" is an end, a fault or a stray reply.
+				// Anything but "nothing there yet" is an end, a fault or an extra reply.
 				idle = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
 				return
 			}

@@ -62,19 +62,19 @@ func TestBreaker_CannotDial(t *testing.T) {
 	}
 }
 
-// A hard fault is told from those that are reported at the same time: the server is down at once,
+// A fatal fault is told from those that are reported at the same time: the server is down at once,
 // and isn't for the others.
 func TestBreaker_HardAmongOthers(t *testing.T) {
 	for range 200 {
 		s := newServer(address{"tcp", "127.0.0.1:1"}, limits{failures: 1000, probe: time.Hour}, make(lifetime))
-		report := func(hard bool) {
-			s.report(&fault{kind: connect, hard: hard, began: time.Now(), err: errors.New("it fails")})
+		report := func(fatal bool) {
+			s.report(&fault{kind: connect, fatal: fatal, began: time.Now(), err: errors.New("it fails")})
 		}
 		for range 10 {
 			report(false)
 		}
 		if s.describe().Down {
-			t.Fatal("down after faults that are not hard")
+			t.Fatal("down after faults that are not fatal")
 		}
 		var all sync.WaitGroup
 		for g := range 8 {
@@ -86,7 +86,7 @@ func TestBreaker_HardAmongOthers(t *testing.T) {
 		}
 		all.Wait()
 		if !s.describe().Down {
-			t.Fatal("a hard fault was lost among others")
+			t.Fatal("a fatal fault was lost among others")
 		}
 		s.unwatch()
 	}

@@ -175,7 +175,7 @@ func TestClose_WhileItFails(t *testing.T) {
 	}
 }
 
-// Who waits for a connection isn't kept, and who has one keeps it until the server answers.
+// A caller that waits for a connection isn't kept waiting, and one that has a connection keeps it until the server answers.
 func TestClose_WhileTheyWait(t *testing.T) {
 	server := memcachedtest.Start(t)
 	before := runtime.NumGoroutine()

@@ -16,19 +16,19 @@ import (
 
 // gomemcache takes no contexts, gives a server that trickles its reply as long as it likes,
 // and hands out connections that died while they were idle. So each connection here has a
-// client of its own, which keeps that one connection and no other, and whoever runs an
+// client of its own, which keeps that one connection and no other, and the caller of an
 // operation owns both until it ends:
 //
 //	begin  checks that the idle connection is still alive, or drops it;
 //	run    the client dials if there is no connection, writes and reads;
-//	end    leaves the connection for the next operation, or closes it.
+//	end    keeps the connection for the next operation, or closes it.
 //
 // The operation's deadline is ours: the client's own calls to SetDeadline do nothing. A server that
 // is silent for the read timeout misses it as well. When the context ends, abort moves the deadline into the past, the client's read fails, and
 // the client closes the connection, since it doesn't know what is still on its way. So no
 // operation ever reads a reply to another one.
 
-// A conn is one connection to a server. Whoever took it from its server's pool owns it.
+// A conn is one connection to a server. The operation that took it from its server's pool owns it.
 type conn struct {
 	server     *server
 	client     *memcache.Client
@@ -74,11 +74,11 @@ func (c *conn) run(ctx context.Context, op operation, now, deadline time.Time, f
 		// The client closes the connection after most of the errors that make the next reply
 		// uncertain, but not after a panic, when the reply was for another key, or when more
 		// came than one reply.
-		if err != nil && !answer(err) || c.reply.stray || c.wire != nil && c.wire.hasMore() {
+		if err != nil && !answer(err) || c.reply.extra || c.wire != nil && c.wire.hasMore() {
 			c.close()
 		}
 	}()
-	if err = f(c.client); err == nil && c.reply.odd {
+	if err = f(c.client); err == nil && c.reply.unexpected {
 		return fmt.Errorf("unreadable reply: not %q", c.reply.last)
 	}
 	return err
@@ -94,7 +94,7 @@ func (c *conn) begin(ctx context.Context, op operation, now, deadline time.Time)
 	operation, w := c.operation, c.wire
 	c.mu.Unlock()
 
-	if w != nil && (!op.idempotent || now.Sub(c.ended) > restless) && !alive(w.socket) {
+	if w != nil && (!op.idempotent || now.Sub(c.ended) > trustedIdle) && !alive(w.socket) {
 		c.close()
 		w = nil
 	}
@@ -109,10 +109,10 @@ func (c *conn) begin(ctx context.Context, op operation, now, deadline time.Time)
 	return context.AfterFunc(ctx, func() { c.abort(operation) })
 }
 
-// restless is how soon after an operation an idempotent one may begin without a look at the
-// connection: it will be tried again if that has died, and there was hardly time for a stray
+// trustedIdle is how soon after an operation an idempotent one may begin without checking the
+// connection: it will be tried again if that has died, and there was hardly time for an extra
 // reply.
-const restless = time.Millisecond
+const trustedIdle = time.Millisecond
 
 // abort makes the operation fail, if it is still the one under way.
 func (c *conn) abort(operation uint64) {
@@ -132,7 +132,7 @@ var past = time.Unix(1, 0)
 // dial connects for the client, under the operation's own context and deadline, unless the engine is
 // closed. What is dialled while it closes is closed when the operation ends.
 func (c *conn) dial(_ context.Context, network, addr string) (net.Conn, error) {
-	if c.server.closed.over() {
+	if c.server.closed.isClosed() {
 		return nil, cacheutils.ErrClosed
 	}
 	c.mu.Lock()
@@ -213,7 +213,7 @@ func (w *wire) receive(p []byte) (int, error) {
 	return n, err
 }
 
-// hasMore tells whether TLS has a record that it has received and not handed out, which no look at the
+// hasMore reports whether TLS has a record that it has received and not handed out, which no look at the
 // socket shows.
 func (w *wire) hasMore() bool {
 	if w.Conn == w.socket {
@@ -245,7 +245,7 @@ func (c *conn) arm(w *wire, now time.Time, more int) {
 // SetDeadline does nothing: the operation has one deadline, whatever the client thinks.
 func (w *wire) SetDeadline(time.Time) error { return nil }
 
-// Close doesn't take leave under TLS: a server that hangs has no room for that, and crypto/tls gives it 5 s.
+// Close skips TLS's close_notify: a server that hangs has no room for that, and crypto/tls gives it 5 s.
 func (w *wire) Close() error {
 	c := w.owner
 	c.mu.Lock()
@@ -257,8 +257,8 @@ func (w *wire) Close() error {
 	return w.socket.Close()
 }
 
-// stale tells whether the operation failed with err because the connection had died while it
+// diedIdle reports whether the operation failed with err because the connection had died while it
 // was idle: it had been used before, and the server closed it without a byte of a reply.
-func (c *conn) stale(err error) bool {
+func (c *conn) diedIdle(err error) bool {
 	return c.reused && c.received == 0 && closedByServer(err)
 }

@@ -109,6 +109,6 @@ func TestTLS_AnswersTwice(t *testing.T) {
 		} else if err != nil {
 			t.Error(err)
 		}
-		time.Sleep(2 * restless)
+		time.Sleep(2 * trustedIdle)
 	}
 }

@@ -16,7 +16,7 @@
 // The options are
 //
 //	operation_timeout    how long an operation may take in all, waiting for a connection and dialling
-//	                     included; 250ms unless given. A reply gets it once more for every 256 KiB
+//	                     included; 250ms unless given. A reply gets it once more forevery 256 KiB
 //	                     that have arrived. All backends have this option: see package backends.
 //	connect_timeout      how long dialling may take, TLS included; three fifths of operation_timeout
 //	                     unless given
@@ -83,8 +83,8 @@ type memcached struct {
 // A lifetime is a channel that is closed when the engine is. The engine and its servers share it.
 type lifetime chan struct{}
 
-// over tells whether the engine was closed.
-func (l lifetime) over() bool {
+// isClosed reports whether the engine was closed.
+func (l lifetime) isClosed() bool {
 	select {
 	case <-l:
 		return true
@@ -151,8 +151,8 @@ func readLimits(r *engine.OptionReader, operation time.Duration) limits {
 func (m *memcached) Traits() engine.Traits { return engine.Traits{KeepsTime: true, ClearsAll: true} }
 
 // Close closes the connections: idle ones now, those in use when their operations end. Probes
-// end, and invalidations that wait for a server are forgotten. Who waits for a connection gets
-// cacheutils.ErrClosed, and so does who would have to dial. Nothing else is left of the engine; its
+// end, and invalidations that wait for a server are forgotten. A caller that waits for a connection gets
+// cacheutils.ErrClosed, and so does one that would have to dial. Nothing else is left of the engine; its
 // operations run on the goroutines of their callers.
 func (m *memcached) Close() error {
 	m.closing.Do(func() {
@@ -166,7 +166,7 @@ func (m *memcached) Close() error {
 
 // server returns the server of key, unless the engine is closed or memcached can't take the key.
 func (m *memcached) server(key string) (*server, error) {
-	if m.closed.over() {
+	if m.closed.isClosed() {
 		return nil, cacheutils.ErrClosed
 	}
 	if err := checkKey(key); err != nil {
@@ -198,7 +198,7 @@ func onEach[K any](work map[*server]K, f func(*server, K) error) error {
 // Clear empties the servers, other prefixes' and other programs' entries included: memcached can't
 // list its keys.
 func (m *memcached) Clear(ctx context.Context, prefix string) error {
-	if m.closed.over() {
+	if m.closed.isClosed() {
 		return cacheutils.ErrClosed
 	}
 	work := make(map[*server]struct{}, len(m.servers))

@@ -22,6 +22,6 @@ func ExampleOpen() {
 
 	ctx := context.Background()
 	if err := e.Set(ctx, "city", engine.Item{Value: []byte("Roma")}, time.Hour); err != nil {
-		fmt.Println(err) // memcached: set on cache1.example.com:11211: ...
+		fmt.Println(err) // cacheutils: set on memcached cache1.example.com:11211: ...
 	}
 }

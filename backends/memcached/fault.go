@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
+
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // A fault is an operation that failed, for another reason than what the server holds.
@@ -18,14 +20,15 @@ type fault struct {
 	what   string // the operation
 	server string
 	kind   kind
-	hard   bool      // there is no use in trying again soon
+	fatal  bool      // there is no use in trying again soon
 	began  time.Time // when the operation did
 	err    error
 }
 
 func (f *fault) Error() string {
-	return "memcached: " + f.what + " on " + f.server + ": " + f.err.Error()
+	return "cacheutils: " + f.what + " on memcached " + f.server + ": " + errtext.Bare(f.err).Error()
 }
+
 func (f *fault) Unwrap() error { return f.err }
 
 // A kind of fault. The first three say nothing about the server, the last one that it is there.
@@ -45,7 +48,7 @@ const (
 
 var kindNames = [kinds]string{"down", "busy", "cancelled", "connect", "timeout", "closed", "garbage", "refused"}
 
-// answer tells whether an error is only what the server answered.
+// answer reports whether an error is only what the server answered.
 func answer(err error) bool {
 	return err == memcache.ErrCacheMiss || err == memcache.ErrCASConflict || err == memcache.ErrNotStored
 }
@@ -66,19 +69,19 @@ func kindOf(err error) kind {
 	}
 }
 
-// closedByServer tells whether an error is what a connection gives that the other side closed.
+// closedByServer reports whether an error is what a connection gives that the other side closed.
 func closedByServer(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isAny(err, closedErrnos)
 }
 
-// timedOut tells whether a dial took too long, rather than being refused.
+// timedOut reports whether a dial took too long, rather than being refused.
 func timedOut(err error) bool {
 	var connecting *memcache.ConnectTimeoutError
 	var network net.Error
 	return errors.As(err, &connecting) || errors.As(err, &network) && network.Timeout()
 }
 
-// ours tells whether a dial failed for what this process, or its machine, lacks.
+// ours reports whether a dial failed for what this process, or its machine, lacks.
 func ours(err error) bool {
 	return isAny(err, lackingErrnos)
 }

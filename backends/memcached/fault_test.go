@@ -65,7 +65,7 @@ func TestDown(t *testing.T) {
 			t.Fatalf("get: %v", err)
 		}
 		for _, address := range []string{server.Addr(), "no-such-host.invalid:11211"} {
-			if strings.HasPrefix(err.Error(), "memcached: get on "+address+": ") {
+			if strings.HasPrefix(err.Error(), "cacheutils: get on memcached "+address+": ") {
 				seen[address] = true
 			}
 		}

@@ -15,7 +15,7 @@ const (
 )
 
 // An address says where a server is, as it was configured: a name stays a name, and each
-// dial resolves it anew.
+// dial resolves it again.
 type address struct{ network, address string }
 
 // Network and String make an address a net.Addr.
@@ -34,19 +34,19 @@ func (a address) label() string {
 // parseLocation reads the address of a server: a host with or without a port, an IPv6
 // address with or without brackets, or the path of a unix socket, alone or after "unix:".
 func parseLocation(location string) (address, error) {
-	refuse := func(reason string) (address, error) {
+	invalid := func(reason string) (address, error) {
 		return address{}, fmt.Errorf("%w: memcached location %q %s; write host, host:port, [ipv6]:port or unix:/path",
 			cacheutils.ErrConfig, location, reason)
 	}
 	path, isUnix := strings.CutPrefix(location, "unix:")
 	if isUnix || strings.HasPrefix(location, "/") {
 		if path == "" {
-			return refuse("has no path")
+			return invalid("has no path")
 		}
 		return address{"unix", path}, nil
 	}
 	if location == "" {
-		return refuse("is empty")
+		return invalid("is empty")
 	}
 	host, port := location, defaultPort
 	switch {
@@ -57,21 +57,21 @@ func parseLocation(location string) (address, error) {
 	case strings.Contains(location, ":"):
 		var err error
 		if host, port, err = net.SplitHostPort(location); err != nil {
-			return refuse("has colons that no port follows")
+			return invalid("has colons that no port follows")
 		}
 	}
 	if host == "" {
-		return refuse("has no host")
+		return invalid("has no host")
 	}
 	bracketed := strings.HasPrefix(location, "[")
 	if ip, _, _ := strings.Cut(host, "%"); bracketed && (net.ParseIP(ip) == nil || !strings.Contains(ip, ":")) {
-		return refuse("has no IPv6 address between its brackets")
+		return invalid("has no IPv6 address between its brackets")
 	}
 	if !bracketed && net.ParseIP(host) == nil && strings.ContainsFunc(host, notInHost) {
-		return refuse("has a character that no host name has")
+		return invalid("has a character that no host name has")
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return refuse("has no port from 1 to 65535")
+		return invalid("has no port from 1 to 65535")
 	}
 	return address{"tcp", net.JoinHostPort(host, port)}, nil
 }

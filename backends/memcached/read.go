@@ -71,7 +71,7 @@ func once(keys []string) []string {
 
 // GetEach asks every server at once, for 1000 keys at a time.
 func (m *memcached) GetEach(ctx context.Context, keys []string, each func(i int, item engine.Item)) error {
-	if m.closed.over() {
+	if m.closed.isClosed() {
 		return cacheutils.ErrClosed
 	}
 	for _, key := range keys {

@@ -22,7 +22,7 @@ func (m *memcached) ReplayDelete(key string) bool { return m.servers.of(key).enq
 func (s *server) enqueue(key string) bool {
 	s.mu.Lock()
 	_, known := s.queue[key]
-	if len(s.queue) >= s.maxQueued && !known || s.closed.over() {
+	if len(s.queue) >= s.maxQueued && !known || s.closed.isClosed() {
 		s.mu.Unlock()
 		return false
 	}
@@ -30,7 +30,7 @@ func (s *server) enqueue(key string) bool {
 		s.queue = make(queue)
 	}
 	s.queue[key] = &removal{key}
-	s.bar()
+	s.updateAvailability()
 	s.mu.Unlock()
 	s.watch(0)
 	return true
@@ -68,5 +68,5 @@ func (s *server) done(r *removal) {
 	if s.queue[r.key] == r {
 		delete(s.queue, r.key)
 	}
-	s.bar()
+	s.updateAvailability()
 }

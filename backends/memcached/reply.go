@@ -16,16 +16,16 @@ import (
 // The values of a multi-get it takes itself, where the client would make a map of them: the client
 // sees a reply without any.
 type reply struct {
-	values int    // how many there may be from here on
-	take   taker  // gets the values, unless it is nil
-	taken  taken  // the value under way
-	memory []byte // for values
-	line   []byte // the line so far
-	value  int    // how many bytes of the value are still to come
-	ended  bool
-	last   string // the last line has to be this for a success, unless it is empty
-	odd    bool   // it was another
-	stray  bool   // bytes came after the end
+	values     int    // how many there may be from here on
+	take       taker  // gets the values, unless it is nil
+	taken      taken  // the value under way
+	memory     []byte // for values
+	line       []byte // the line so far
+	value      int    // how many bytes of the value are still to come
+	ended      bool
+	last       string // the last line has to be this for a success, unless it is empty
+	unexpected bool   // it was another
+	extra      bool   // bytes came after the end
 }
 
 // A taker gets the values of a reply, in its order, each as soon as it has arrived.
@@ -53,7 +53,7 @@ func (r *reply) read(p []byte, max int) error {
 	for len(p) > 0 {
 		switch {
 		case r.ended:
-			r.stray = true
+			r.extra = true
 			return nil
 		case r.value > 0:
 			n := min(r.value, len(p))
@@ -93,8 +93,8 @@ func (r *reply) read(p []byte, max int) error {
 func (r *reply) endLine(line []byte, max int) error {
 	if !bytes.HasPrefix(line, valuePrefix) {
 		r.ended = true
-		r.odd = r.last != "" && string(line) != r.last
-		if r.odd && r.take != nil {
+		r.unexpected = r.last != "" && string(line) != r.last
+		if r.unexpected && r.take != nil {
 			return unreadable(line)
 		}
 		return nil

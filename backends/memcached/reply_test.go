@@ -34,7 +34,7 @@ func TestReply(t *testing.T) {
 		{name: "a value", text: "VALUE k 0 5 5\r\nEND\r\n\r\nEND\r\n", want: reply{ended: true}},
 		{name: "values", text: "VALUE k 0 0\r\n\r\nVALUE l 0 1\r\nx\r\nEND\r\n", want: reply{ended: true}},
 		{name: "more values than asked for", text: strings.Repeat("VALUE k 0 1\r\nx\r\n", 3), err: "more values"},
-		{name: "two replies", text: "STORED\r\nSTORED\r\n", want: reply{ended: true, stray: true}},
+		{name: "two replies", text: "STORED\r\nSTORED\r\n", want: reply{ended: true, extra: true}},
 		{name: "too large", text: "VALUE k 0 1500000000\r\n", err: "max_item_size"},
 		{name: "no size", text: "VALUE k 0\r\n", err: "unreadable"},
 		{name: "no number", text: "VALUE k 0 -5\r\n", err: "unreadable"},
@@ -75,7 +75,7 @@ func TestReply_Take(t *testing.T) {
 	tests := []struct {
 		name, text string
 		want       []value
-		stray      bool
+		extra      bool
 		err        string
 	}{
 		{name: "nothing found", text: "END\r\n"},
@@ -83,7 +83,7 @@ func TestReply_Take(t *testing.T) {
 			want: []value{{"k", "END\r\n", 7, math.MaxUint64}, {"l", "", math.MaxUint32, 2}}},
 		{name: "without cas", text: "VALUE k 0 1\r\nx\r\nEND\r\n", want: []value{{"k", "x", 0, 0}}},
 		{name: "small and large", text: "VALUE k 0 1 1\r\nx\r\nVALUE l 0 900 1\r\n" + long + "\r\nEND\r\n", want: []value{{"k", "x", 0, 1}, {"l", long, 0, 1}}},
-		{name: "two replies", text: "END\r\nEND\r\n", stray: true},
+		{name: "two replies", text: "END\r\nEND\r\n", extra: true},
 		{name: "one value, and no end", text: "VALUE k 0 1 1\r\nx\r\nSERVER_ERROR out of memory\r\n", want: []value{{"k", "x", 0, 1}}, err: `"SERVER_ERROR out of memory`},
 		{name: "half an end", text: "END\n", err: "unreadable"},
 		{name: "a value that is too long", text: "VALUE k 0 1 1\r\nxyEND\r\n", err: "unreadable"},
@@ -115,8 +115,8 @@ func TestReply_Take(t *testing.T) {
 				if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
 					t.Errorf("got error %v, want %q", err, test.err)
 				}
-				if err == nil && (!r.ended || r.stray != test.stray) {
-					t.Errorf("ended: %t, stray: %t, want true, %t", r.ended, r.stray, test.stray)
+				if err == nil && (!r.ended || r.extra != test.extra) {
+					t.Errorf("ended: %t, extra: %t, want true, %t", r.ended, r.extra, test.extra)
 				}
 			})
 		}

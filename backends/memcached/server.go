@@ -14,8 +14,8 @@ import (
 )
 
 // A server has the connections to one memcached: at most maxConns at a time, which are
-// dialled when they are needed, and of which maxIdle stay open when nobody needs them. Who
-// finds all of them busy waits for one; that counts against the operation's timeout.
+// dialled when they are needed, and of which maxIdle stay open when nobody needs them. A
+// caller that finds all of them busy waits for one; that counts against the operation's timeout.
 type server struct {
 	address address
 	label   string // what of the server counts in the score of a key
@@ -29,14 +29,14 @@ type server struct {
 	waiting atomic.Int64  // callers that wait for one
 	counters
 
-	// barred is true while nothing but probes is to be sent: see health.go.
-	barred  atomic.Bool
-	breaker *gobreaker.CircuitBreaker[struct{}]
-	telling sync.Mutex  // held by an operation that tells the breaker how it ended
-	shaky   atomic.Bool // the last that the breaker was told by an operation is a fault
-	hard    atomic.Bool // what it is being told is a hard one
+	// unavailable is true while nothing but probes is to be sent: see breaker.go.
+	unavailable    atomic.Bool
+	breaker        *gobreaker.CircuitBreaker[struct{}]
+	reporting      sync.Mutex  // held by an operation that tells the breaker how it ended
+	afterFault     atomic.Bool // the last that the breaker was told by an operation is a fault
+	reportingFatal atomic.Bool // what it is being told is a hard one
 
-	// closed is over before the server's own close locks mu. So who holds mu while it isn't leaves
+	// closed is over before the server's own close locks mu. So an operation that holds mu while it isn't leaves
 	// nothing that close doesn't find.
 	closed lifetime
 
@@ -87,11 +87,11 @@ func (s *server) do(ctx context.Context, op operation, f func(*client) error) er
 	if err := ctx.Err(); err != nil {
 		return s.fault(op, cancelled, err)
 	}
-	if s.barred.Load() {
-		return s.refuse(op)
+	if s.unavailable.Load() {
+		return s.unavailableFault(op)
 	}
 	err := s.try(ctx, op, f)
-	if err != nil || s.shaky.Load() {
+	if err != nil || s.afterFault.Load() {
 		s.report(err)
 	}
 	return err
@@ -102,13 +102,13 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 	deadline := began.Add(s.operation)
 	c, taken, err := s.take(ctx, began, deadline)
 	if err == cacheutils.ErrClosed {
-		return s.over(op)
+		return s.closedFault(op)
 	}
 	if err != nil {
 		return s.fault(op, takeKind(err), err)
 	}
 	err = c.run(ctx, op, taken, deadline, f)
-	if err != nil && op.idempotent && c.stale(err) && ended(ctx) == nil {
+	if err != nil && op.idempotent && c.diedIdle(err) && ended(ctx) == nil {
 		s.retries.Add(1)
 		err = c.run(ctx, op, time.Now(), deadline, f)
 	}
@@ -118,7 +118,7 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 		return err
 	}
 	if errors.Is(err, cacheutils.ErrClosed) {
-		return s.over(op)
+		return s.closedFault(op)
 	}
 	var bad *fault
 	switch cause := ended(ctx); {
@@ -128,7 +128,7 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 		bad = s.fault(op, busy, fmt.Errorf("%w, after %v of waiting for a connection", err, taken.Sub(began)))
 	case unconnected:
 		bad = s.fault(op, connect, err)
-		bad.hard = !timedOut(err) && !ours(err)
+		bad.fatal = !timedOut(err) && !ours(err)
 	default:
 		bad = s.fault(op, kindOf(err), err)
 	}
@@ -157,9 +157,9 @@ func (s *server) fault(op operation, k kind, err error) *fault {
 	return f
 }
 
-// over is for an operation that the end of the engine has kept from the server. It isn't counted: it
+// closedFault is for an operation that was not sent since the engine is closed. It isn't counted: it
 // says nothing about the server.
-func (s *server) over(op operation) *fault {
+func (s *server) closedFault(op operation) *fault {
 	return &fault{what: op.name, server: s.address.String(), kind: down, err: cacheutils.ErrClosed}
 }
 
@@ -196,7 +196,7 @@ func (s *server) take(ctx context.Context, began, deadline time.Time) (c *conn, 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed.over() {
+	if s.closed.isClosed() {
 		<-s.slots
 		return nil, taken, cacheutils.ErrClosed
 	}

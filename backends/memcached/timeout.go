@@ -17,7 +17,7 @@ const (
 )
 
 // expiration turns a timeout into memcached's seconds, rounded up: a fraction of a second
-// must not become 0, which is for ever. The times past January 2038 that memcached's protocol
+// must not become 0, which is forever. The times past January 2038 that memcached's protocol
 // can't say become the last one that it can.
 func expiration(timeout time.Duration, now time.Time) int32 {
 	switch {

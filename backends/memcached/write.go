@@ -12,6 +12,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // A verb is a way to store an item. None is idempotent. Had a lost reply to an add or a
@@ -38,7 +39,7 @@ var (
 func (m *memcached) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
 	stored, err := m.store(ctx, set, key, item, timeout)
 	if err == nil && !stored {
-		return m.servers.of(key).wrong(set.operation, errors.New("the server says that it wasn't stored"))
+		return m.servers.of(key).operationError(set.operation, errors.New("the server says that it wasn't stored"))
 	}
 	return err
 }
@@ -61,12 +62,12 @@ func (m *memcached) store(ctx context.Context, v verb, key string, item engine.I
 	}
 	size := int64(itemSize(key, item.Value))
 	if size >= s.tooLarge.Load() {
-		return s.leaveOut(ctx, v, key, item.CAS, size)
+		return s.storeTooLarge(ctx, v, key, item.CAS, size)
 	}
 	stored, err := s.send(ctx, v, itemFor(key, item, expiration(timeout, time.Now())))
 	if refusedAsTooLarge(err) {
-		s.remember(size)
-		return s.leaveOut(ctx, v, key, item.CAS, size)
+		s.lowerTooLarge(size)
+		return s.storeTooLarge(ctx, v, key, item.CAS, size)
 	}
 	return stored, err
 }
@@ -84,11 +85,11 @@ func (s *server) send(ctx context.Context, v verb, it *memcache.Item) (bool, err
 	return err == nil, err
 }
 
-// leaveOut does what the verb would do with an item too large to store, and returns
+// storeTooLarge does what the verb would do with an item too large to store, and returns
 // cacheutils.ErrTooLarge when the verb's condition was met: whatever it would have replaced
 // is gone then. An add and a compare-and-swap store an item that has already expired, so that
 // the server decides about their condition as ever.
-func (s *server) leaveOut(ctx context.Context, v verb, key string, casID uint64, size int64) (bool, error) {
+func (s *server) storeTooLarge(ctx context.Context, v verb, key string, casID uint64, size int64) (bool, error) {
 	met := true
 	var err error
 	if v.name == set.name {
@@ -98,17 +99,16 @@ func (s *server) leaveOut(ctx context.Context, v verb, key string, casID uint64,
 	}
 	switch {
 	case err != nil:
-		return false, fmt.Errorf("memcached: %s of %d bytes, too large for %s, without removing the old value: %w",
-			v.name, size, s.address, err)
+		return false, errtext.Wrap(err, "%s of %d bytes, too large for memcached %s, without removing the old value", v.name, size, s.address)
 	case !met:
 		return false, nil
 	default:
-		return false, fmt.Errorf("memcached: %s of %d bytes on %s: %w", v.name, size, s.address, cacheutils.ErrTooLarge)
+		return false, errtext.Wrap(cacheutils.ErrTooLarge, "%s of %d bytes on memcached %s", v.name, size, s.address)
 	}
 }
 
-// remember lowers the size from which items are not sent.
-func (s *server) remember(size int64) {
+// lowerTooLarge lowers the size from which items are not sent.
+func (s *server) lowerTooLarge(size int64) {
 	for {
 		known := s.tooLarge.Load()
 		if size >= known || s.tooLarge.CompareAndSwap(known, size) {
@@ -161,19 +161,19 @@ func (m *memcached) Incr(ctx context.Context, key string, delta int64) (int64, e
 	})
 	switch {
 	case err == nil && sum > math.MaxInt64:
-		return 0, s.wrong(incr, fmt.Errorf("%w: it is now %d, more than an int64 holds", cacheutils.ErrNotNumber, sum))
+		return 0, s.operationError(incr, fmt.Errorf("%w: it is now %d, more than an int64 holds", cacheutils.ErrNotNumber, sum))
 	case err == nil:
 		return int64(sum), nil
 	case errors.Is(err, memcache.ErrCacheMiss):
 		return 0, cacheutils.ErrCacheMiss
 	case strings.Contains(err.Error(), "non-numeric"):
-		return 0, s.wrong(incr, cacheutils.ErrNotNumber)
+		return 0, s.operationError(incr, cacheutils.ErrNotNumber)
 	default:
 		return 0, err
 	}
 }
 
-// wrong is an error that says nothing about the server's health.
-func (s *server) wrong(op operation, err error) error {
-	return fmt.Errorf("memcached: %s on %s: %w", op.name, s.address, err)
+// operationError is an error that says nothing about the server's health.
+func (s *server) operationError(op operation, err error) error {
+	return errtext.Wrap(err, "%s on memcached %s", op.name, s.address)
 }

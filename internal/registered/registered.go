@@ -84,7 +84,7 @@ func Add(f Function) (remove func()) {
 
 func warn(first, second Function) {
 	logging.Log(logging.LevelWarn, logging.Event{
-		Action:  logging.Notice,
+		Action:  logging.ActionNotice,
 		Backend: first.Backend,
 		Text: fmt.Sprintf("cacheutils: two functions are cached under the name %s and share their entries: decorated at %s and at %s; "+
 			"give them names of their own with decorators.Key", first.Name, first.Place, second.Place),

@@ -71,7 +71,7 @@ func (c *Store) Look(ctx context.Context, text []byte, groups *Groups, task *Tas
 
 func (c *Store) logHit(text []byte) {
 	key := c.borrowedKey(text, nil)
-	c.debug(logging.Hit, &key, 0)
+	c.debug(logging.ActionHit, &key, 0)
 }
 
 // look is Look for a key.
@@ -97,12 +97,12 @@ func (c *Store) found(f *found, err error, key *Key, task *Task, started uint64)
 func (c *Store) hit(f *found, err error, key *Key, task *Task, box any) any {
 	if err == nil && f.state == entry.Fresh {
 		if value, err := f.entry.ValueIn(box, task.typ); err == nil {
-			c.debug(logging.Hit, key, 0)
+			c.debug(logging.ActionHit, key, 0)
 			return value
 		}
 	}
 	if f.negative && task.Many {
-		c.debug(logging.Hit, key, 0)
+		c.debug(logging.ActionHit, key, 0)
 		return Absent
 	}
 	return nil
@@ -163,7 +163,7 @@ func (m *Miss) begin(ctx context.Context) attempt {
 		}
 		return m.attempt(m.unanswered(ctx))
 	}
-	c.debug(logging.Miss, &m.key, 0)
+	c.debug(logging.ActionMiss, &m.key, 0)
 	if f.err != nil {
 		c.taskFault(m.task, "look for a result of ", f.err)
 	}
@@ -194,7 +194,7 @@ func (m *Miss) Refreshes() bool {
 // stale returns the value past its timeout, and whether it is to be computed anew.
 func (m *Miss) stale() (r Result, refresh bool) {
 	m.task.Stats.Stale.Add(1)
-	m.cache.debug(logging.Stale, &m.key, 0)
+	m.cache.debug(logging.ActionStale, &m.key, 0)
 	return Result{Value: m.old}, m.Refreshes()
 }
 

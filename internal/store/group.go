@@ -63,7 +63,7 @@ func (c *Store) renewGroup(ctx context.Context, group string) error {
 		return errtext.Wrap(err, "invalidate group %q", group)
 	}
 	if logging.Enabled(logging.LevelDebug) {
-		logging.Log(logging.LevelDebug, logging.Event{Action: logging.Invalidate, Backend: c.Name, Key: group})
+		logging.Log(logging.LevelDebug, logging.Event{Action: logging.ActionInvalidate, Backend: c.Name, Key: group})
 	}
 	return nil
 }

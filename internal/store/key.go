@@ -170,7 +170,7 @@ func (c *Store) PlainKey(text, version string, groups []string) (Key, error) {
 
 func (c *Store) notice(text string) {
 	if c.notices.allow(time.Now()) {
-		logging.Log(logging.LevelWarn, logging.Event{Action: logging.Notice, Backend: c.Name, Text: text})
+		logging.Log(logging.LevelWarn, logging.Event{Action: logging.ActionNotice, Backend: c.Name, Text: text})
 	}
 }
 

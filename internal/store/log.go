@@ -18,7 +18,7 @@ func (c *Store) debug(action logging.Action, key *Key, size int) {
 // second for each backend: a server that is down must not fill a disk.
 func (c *Store) fault(doing string, err error) {
 	if c.faults.allow(time.Now()) {
-		logging.Log(logging.LevelWarn, logging.Event{Action: logging.Fault, Backend: c.Name, Text: doing, Err: err})
+		logging.Log(logging.LevelWarn, logging.Event{Action: logging.ActionFault, Backend: c.Name, Text: doing, Err: err})
 	}
 }
 

@@ -42,7 +42,7 @@ func (c *Store) value(ctx context.Context, key Key, t *codec.Type, old bool) (an
 	if f.state == entry.Fresh || old && f.state == entry.Stale {
 		p, err := f.entry.Value(t)
 		if err == nil {
-			c.debug(logging.Hit, &key, 0)
+			c.debug(logging.ActionHit, &key, 0)
 			return p, nil
 		}
 		f.err = err
@@ -50,7 +50,7 @@ func (c *Store) value(ctx context.Context, key Key, t *codec.Type, old bool) (an
 	if f.err != nil {
 		return nil, errtext.Wrap(fmt.Errorf("%w: %w", cacheutils.ErrCacheMiss, f.err), "get %q", key.text)
 	}
-	c.debug(logging.Miss, &key, 0)
+	c.debug(logging.ActionMiss, &key, 0)
 	return nil, errtext.Wrap(cacheutils.ErrCacheMiss, "get %q", key.text)
 }
 
@@ -94,7 +94,7 @@ func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *cod
 	if failed == nil && f.state == entry.Fresh {
 		p, f.err = f.entry.Value(t)
 		if f.err == nil {
-			c.debug(logging.Hit, key, 0)
+			c.debug(logging.ActionHit, key, 0)
 			return p, true
 		}
 	}
@@ -105,7 +105,7 @@ func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *cod
 	case failed != nil:
 		c.fault("look for "+key.text, failed)
 	default:
-		c.debug(logging.Miss, key, 0)
+		c.debug(logging.ActionMiss, key, 0)
 	}
 	return nil, false
 }
@@ -154,7 +154,7 @@ func (c *Store) store(ctx context.Context, key Key, e *entry.Entry, timeout, sta
 	if err != nil {
 		return errtext.Wrap(err, "set %q", key.text)
 	}
-	c.debug(logging.Set, &key, e.Cost)
+	c.debug(logging.ActionSet, &key, e.Cost)
 	return nil
 }
 
@@ -198,7 +198,7 @@ func (c *Store) Add(ctx context.Context, key Key, value any, timeout time.Durati
 		return false, errtext.Wrap(err, "add %q", key.text)
 	}
 	if added {
-		c.debug(logging.Set, &key, e.Cost)
+		c.debug(logging.ActionSet, &key, e.Cost)
 	}
 	return added, nil
 }
@@ -288,7 +288,7 @@ func (c *Store) Delete(ctx context.Context, key Key) (bool, error) {
 		err = c.replayDelete(key.stored, err)
 		return false, errtext.Wrap(err, "delete %q", key.text)
 	}
-	c.debug(logging.Delete, &key, 0)
+	c.debug(logging.ActionDelete, &key, 0)
 	return had, nil
 }
 
@@ -323,7 +323,7 @@ func (c *Store) Clear(ctx context.Context) error {
 		return errtext.Wrap(err, "clear %q", c.Name)
 	}
 	if logging.Enabled(logging.LevelDebug) {
-		logging.Log(logging.LevelDebug, logging.Event{Action: logging.Clear, Backend: c.Name})
+		logging.Log(logging.LevelDebug, logging.Event{Action: logging.ActionClear, Backend: c.Name})
 	}
 	return nil
 }

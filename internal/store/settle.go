@@ -82,7 +82,7 @@ func (m *computation) settle(ctx context.Context, l *lease, e *ending) {
 	case held:
 		m.stored = true
 		m.task.Stats.Stores.Add(1)
-		c.debug(logging.Set, m.key, e.entry.Cost)
+		c.debug(logging.ActionSet, m.key, e.entry.Cost)
 	default:
 		m.task.Stats.Refusals.Add(1)
 		if m.task.plain {

@@ -92,7 +92,7 @@ func TestFault_Spread(t *testing.T) {
 
 func spreadKey(n int) string { return fmt.Sprint("user:", n) }
 
-var inError = regexp.MustCompile(`memcached: get on (\S+): `)
+var inError = regexp.MustCompile(`get on memcached (\S+): `)
 
 // places returns the server of each key.
 func places(t *testing.T, addrs []string) []string {

@@ -59,8 +59,8 @@ func swapSame(m *memory, key string, timeout time.Duration) bool {
 	return swapped
 }
 
-// setNewest stores what otter drops, and returns it as it is read.
-func setNewest(t *testing.T, m *memory, key string) engine.Item {
+// setRecent stores what otter drops, and returns it as it is read.
+func setRecent(t *testing.T, m *memory, key string) engine.Item {
 	t.Helper()
 	m.Set(ctx, key, engine.Item{Value: []byte("5"), Cost: 1}, time.Minute)
 	m.opened.Load().cache().CleanUp()
@@ -74,9 +74,9 @@ func setNewest(t *testing.T, m *memory, key string) engine.Item {
 	return item
 }
 
-// An entry that otter has dropped is there for every operation while it is one of the newest, and
+// An entry that otter has dropped is there for every operation while it is one of the recent writes, and
 // for none afterwards, also not when the key is written again.
-func TestNewest(t *testing.T) {
+func TestRecentWrites(t *testing.T) {
 	get := func(m *memory) string {
 		item, err := m.Get(ctx, "k")
 		if err != nil {
@@ -95,8 +95,8 @@ func TestNewest(t *testing.T) {
 			return len(got) == 1 && string(got["k"].Value) == "5"
 		}, "5"},
 		{"Set", func(m *memory, _ engine.Item) bool { return m.Set(ctx, "k", text("6", 0), time.Minute) == nil }, "6"},
-		{"Set a mark", func(m *memory, _ engine.Item) bool {
-			return m.Set(ctx, "k", engine.Item{Value: []byte("m"), Brief: true}, time.Minute) == nil
+		{"Set a marker", func(m *memory, _ engine.Item) bool {
+			return m.Set(ctx, "k", engine.Item{Value: []byte("m"), Ephemeral: true}, time.Minute) == nil
 		}, "m"},
 		{"Set too much", func(m *memory, _ engine.Item) bool {
 			return m.Set(ctx, "k", engine.Item{Live: 1, Cost: math.MaxInt}, time.Minute) != nil
@@ -106,8 +106,8 @@ func TestNewest(t *testing.T) {
 			ok, _ := m.CompareAndSwap(ctx, "k", text("6", item.CAS), time.Minute)
 			return ok
 		}, "6"},
-		{"CompareAndSwap with a mark", func(m *memory, item engine.Item) bool {
-			ok, _ := m.CompareAndSwap(ctx, "k", engine.Item{Value: []byte("m"), Brief: true, CAS: item.CAS}, time.Minute)
+		{"CompareAndSwap with a marker", func(m *memory, item engine.Item) bool {
+			ok, _ := m.CompareAndSwap(ctx, "k", engine.Item{Value: []byte("m"), Ephemeral: true, CAS: item.CAS}, time.Minute)
 			return ok
 		}, "m"},
 		{"late CompareAndSwap", func(m *memory, item engine.Item) bool {
@@ -123,7 +123,7 @@ func TestNewest(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			m := openDropping(t, t.Name())
-			if !test.do(m, setNewest(t, m, "k")) {
+			if !test.do(m, setRecent(t, m, "k")) {
 				t.Error("it did something else")
 			}
 			m.opened.Load().cache().CleanUp()
@@ -141,8 +141,8 @@ func TestNewest(t *testing.T) {
 	}
 }
 
-// The newest expire as the others do, and exactly so.
-func TestNewest_Expires(t *testing.T) {
+// Recent writes expire as the others do, and exactly so.
+func TestRecentWrites_Expires(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		before func(m *memory)
@@ -154,8 +154,8 @@ func TestNewest_Expires(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := openDropping(t, "the newest that expire")
-				setNewest(t, m, "k")
+				m := openDropping(t, "recent writes that expire")
+				setRecent(t, m, "k")
 				test.before(m)
 				synctest.Wait()
 				time.Sleep(test.ends - 1)
@@ -175,21 +175,21 @@ func TestNewest_Expires(t *testing.T) {
 }
 
 // As many entries as are kept are there, and no more.
-func TestNewest_HowMany(t *testing.T) {
+func TestRecentWrites_HowMany(t *testing.T) {
 	m := openDropping(t, t.Name())
 	there := 0
 	for i := range 20 {
-		setNewest(t, m, fmt.Sprint("k", i))
+		setRecent(t, m, fmt.Sprint("k", i))
 	}
 	for i := range 20 {
 		if _, err := m.Get(ctx, fmt.Sprint("k", i)); err == nil {
-			if there++; i < 20-maxNewest {
+			if there++; i < 20-maxRecent {
 				t.Errorf("k%d is still there", i)
 			}
 		}
 	}
-	if there != maxNewest {
-		t.Errorf("%d of the newest are there", there)
+	if there != maxRecent {
+		t.Errorf("%d of the recent writes are there", there)
 	}
 	m.Set(ctx, "large", engine.Item{Live: 1, Cost: 1<<30/100 + 1}, time.Minute)
 	m.opened.Load().cache().CleanUp()
@@ -219,7 +219,7 @@ func TestBounds_Meanwhile(t *testing.T) {
 
 // A reader that has seen an item sees none that is older, in a store that drops entries as soon as they
 // are written.
-func TestNewest_NeverGoesBack(t *testing.T) {
+func TestRecentWrites_NeverGoesBack(t *testing.T) {
 	m := openFull(t, t.Name(), 40)
 	const keys, last = 3, 20_000
 	var done [keys]atomic.Bool
@@ -244,7 +244,7 @@ func TestNewest_NeverGoesBack(t *testing.T) {
 					m.Set(ctx, key, item, time.Minute)
 				case 3:
 					old, err := m.Get(ctx, key)
-					item.CAS, item.Brief = old.CAS, true
+					item.CAS, item.Ephemeral = old.CAS, true
 					if ok, _ := m.CompareAndSwap(ctx, key, item, time.Minute); !ok && err == nil {
 						m.Set(ctx, key, item, time.Minute) // it was dropped meanwhile
 					}

@@ -24,42 +24,42 @@ func openNamed(tb testing.TB, name string) *memory {
 	return e.(*memory)
 }
 
-var mark = engine.Item{Live: "mark", Brief: true}
+var marker = engine.Item{Live: "marker", Ephemeral: true}
 
 func live(v any) engine.Item { return engine.Item{Live: v, Cost: 8} }
 
-func marks(s *store) (n int) {
+func markers(s *store) (n int) {
 	for i := range s.shards {
 		s.shards[i].Lock()
-		n += len(s.shards[i].marks)
+		n += len(s.shards[i].markers)
 		s.shards[i].Unlock()
 	}
 	return n
 }
 
-// putMark puts a mark under key and returns it as it is read.
-func putMark(t *testing.T, m *memory, key string) engine.Item {
+// putMarker puts a marker under key and returns it as it is read.
+func putMarker(t *testing.T, m *memory, key string) engine.Item {
 	t.Helper()
-	if ok, err := m.Add(ctx, key, mark, time.Minute); !ok || err != nil {
-		t.Fatalf("add a mark: %v, %v", ok, err)
+	if ok, err := m.Add(ctx, key, marker, time.Minute); !ok || err != nil {
+		t.Fatalf("add a marker: %v, %v", ok, err)
 	}
 	item, err := m.Get(ctx, key)
-	if err != nil || item.Live != "mark" || !item.Brief {
-		t.Fatalf("get the mark: %+v, %v", item, err)
+	if err != nil || item.Live != "marker" || !item.Ephemeral {
+		t.Fatalf("get the marker: %+v, %v", item, err)
 	}
 	return item
 }
 
-// commit puts the value in the place of what has the mark's CAS.
-func commit(m *memory, key string, mark engine.Item, value any) bool {
+// commit puts the value in the place of what has the marker's CAS.
+func commit(m *memory, key string, marker engine.Item, value any) bool {
 	item := live(value)
-	item.CAS = mark.CAS
+	item.CAS = marker.CAS
 	ok, _ := m.CompareAndSwap(ctx, key, item, time.Minute)
 	return ok
 }
 
-// A mark gives way to one value at most, and to none after anything else has happened to its key.
-func TestMark_OneCommits(t *testing.T) {
+// A marker gives way to one value at most, and to none after anything else has happened to its key.
+func TestMarker_OneCommits(t *testing.T) {
 	const rounds = 3000
 	tests := []struct {
 		name   string
@@ -71,12 +71,12 @@ func TestMark_OneCommits(t *testing.T) {
 		{"clear", func(m *memory, key string) bool { return m.Clear(ctx, "") == nil }, nil, true},
 		{"clear a prefix", func(m *memory, key string) bool { return m.Clear(ctx, "k") == nil }, nil, true},
 		{"set", func(m *memory, key string) bool { return m.Set(ctx, key, live("set"), time.Minute) == nil }, "set", true},
-		{"set a mark", func(m *memory, key string) bool { return m.Set(ctx, key, mark, time.Minute) == nil }, "mark", true},
+		{"set a marker", func(m *memory, key string) bool { return m.Set(ctx, key, marker, time.Minute) == nil }, "marker", true},
 		{"set too much", func(m *memory, key string) bool {
 			return m.Set(ctx, key, engine.Item{Live: 1, Cost: math.MaxInt}, time.Minute) != nil
 		}, nil, true},
 		{"add", func(m *memory, key string) bool { ok, _ := m.Add(ctx, key, live("add"), time.Minute); return !ok }, "value", false},
-		{"add a mark", func(m *memory, key string) bool { ok, _ := m.Add(ctx, key, mark, time.Minute); return !ok }, "value", false},
+		{"add a marker", func(m *memory, key string) bool { ok, _ := m.Add(ctx, key, marker, time.Minute); return !ok }, "value", false},
 		{"incr", func(m *memory, key string) bool { _, err := m.Incr(ctx, key, 1); return err != nil }, "value", false},
 		{"delete and add", func(m *memory, key string) bool {
 			deleted, _ := m.Delete(ctx, key)
@@ -89,7 +89,7 @@ func TestMark_OneCommits(t *testing.T) {
 			m := openNamed(t, t.Name())
 			for round := range rounds {
 				key := fmt.Sprint("k", round%3)
-				held := putMark(t, m, key)
+				held := putMarker(t, m, key)
 				var committed atomic.Int32
 				var did bool
 				var all sync.WaitGroup
@@ -123,23 +123,23 @@ func TestMark_OneCommits(t *testing.T) {
 				}
 				m.Delete(ctx, key)
 			}
-			if n := marks(m.opened.Load()); n != 0 {
-				t.Errorf("%d marks are left", n)
+			if n := markers(m.opened.Load()); n != 0 {
+				t.Errorf("%d markers are left", n)
 			}
 		})
 	}
 }
 
-// One of those who add a mark at once does.
-func TestMark_OneAdds(t *testing.T) {
+// One of those who add a marker at once does.
+func TestMarker_OneAdds(t *testing.T) {
 	m := openNamed(t, t.Name())
 	for round := range 2000 {
 		var added atomic.Int32
 		var all sync.WaitGroup
 		for g := range 4 {
 			all.Go(func() {
-				item := mark
-				item.Brief = g%2 == 0
+				item := marker
+				item.Ephemeral = g%2 == 0
 				if ok, _ := m.Add(ctx, "k", item, time.Minute); ok {
 					added.Add(1)
 				}
@@ -153,13 +153,13 @@ func TestMark_OneAdds(t *testing.T) {
 	}
 }
 
-// A key that always has a mark or a value is never seen without, and nobody sees an older one
+// A key that always has a marker or a value is never seen without, and nobody sees an older one
 // after a newer.
-func TestMark_ReadersSeeNoGap(t *testing.T) {
+func TestMarker_ReadersSeeNoGap(t *testing.T) {
 	m := openNamed(t, t.Name())
 	const last = 40_000
-	numbered := func(n int, brief bool, cas uint64) engine.Item { // so large that it isn't kept as one of the newest
-		return engine.Item{Live: n, Brief: brief, Cost: defaultMaxCost / 100, CAS: cas}
+	numbered := func(n int, ephemeral bool, cas uint64) engine.Item { // so large that it isn't kept as a recent write
+		return engine.Item{Live: n, Ephemeral: ephemeral, Cost: defaultMaxCost / 100, CAS: cas}
 	}
 	m.Set(ctx, "k", numbered(0, false, 0), time.Minute)
 	var all sync.WaitGroup
@@ -200,17 +200,17 @@ func TestMark_ReadersSeeNoGap(t *testing.T) {
 }
 
 // Nothing is put back by a writer that comes upon a clear.
-func TestMark_ClearDuringWrites(t *testing.T) {
+func TestMarker_ClearDuringWrites(t *testing.T) {
 	m := openNamed(t, t.Name())
 	for round := range 300 {
 		var held []engine.Item
 		for i := range 64 {
-			held = append(held, putMark(t, m, fmt.Sprint("k", i)))
+			held = append(held, putMarker(t, m, fmt.Sprint("k", i)))
 		}
 		var all sync.WaitGroup
 		all.Go(func() {
-			for i, mark := range held {
-				commit(m, fmt.Sprint("k", i), mark, i)
+			for i, marker := range held {
+				commit(m, fmt.Sprint("k", i), marker, i)
 			}
 		})
 		all.Go(func() {
@@ -228,8 +228,8 @@ func TestMark_ClearDuringWrites(t *testing.T) {
 	}
 }
 
-// A mark ends exactly with its timeout, for all operations.
-func TestMark_Expires(t *testing.T) {
+// A marker ends exactly with its timeout, for all operations.
+func TestMarker_Expires(t *testing.T) {
 	operations := map[string]func(m *memory) bool{
 		"Get":     func(m *memory) bool { _, err := m.Get(ctx, "k"); return err == nil },
 		"GetMany": func(m *memory) bool { got, _ := m.GetMany(ctx, []string{"k"}); return len(got) == 1 },
@@ -245,8 +245,8 @@ func TestMark_Expires(t *testing.T) {
 		for _, after := range []time.Duration{time.Second - 1, time.Second} {
 			t.Run(fmt.Sprint(name, "/", after), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					m := openNamed(t, "marks that expire")
-					m.Add(ctx, "k", engine.Item{Value: []byte("1"), Brief: true}, time.Second)
+					m := openNamed(t, "markers that expire")
+					m.Add(ctx, "k", engine.Item{Value: []byte("1"), Ephemeral: true}, time.Second)
 					time.Sleep(after)
 					if there := isThere(m); there != (after < time.Second) {
 						t.Errorf("there after %v: %v", after, there)
@@ -257,8 +257,8 @@ func TestMark_Expires(t *testing.T) {
 	}
 	t.Run("Forever", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m := openNamed(t, "marks that expire")
-			m.Add(ctx, "k", mark, cacheutils.Forever)
+			m := openNamed(t, "markers that expire")
+			m.Add(ctx, "k", marker, cacheutils.Forever)
 			time.Sleep(time.Hour)
 			if _, err := m.Get(ctx, "k"); err != nil {
 				t.Error(err)
@@ -267,39 +267,39 @@ func TestMark_Expires(t *testing.T) {
 	})
 }
 
-// Marks that nobody takes down don't pile up, and those that live stay.
-func TestMark_Unsettled(t *testing.T) {
+// Markers that nobody takes down don't pile up, and those that live stay.
+func TestMarker_Unsettled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := openNamed(t, "unsettled marks")
-		const lasting, most = 500, 2*500 + shards*(fewMarks+1)
+		m := openNamed(t, "unsettled markers")
+		const lasting, most = 500, 2*500 + shards*(fewMarkers+1)
 		for i := range lasting {
-			m.Add(ctx, fmt.Sprint("lasting", i), mark, cacheutils.Forever)
+			m.Add(ctx, fmt.Sprint("lasting", i), marker, cacheutils.Forever)
 		}
 		for i := range 100_000 {
-			m.Add(ctx, fmt.Sprint("k", i), mark, time.Second)
+			m.Add(ctx, fmt.Sprint("k", i), marker, time.Second)
 			if i%100 == 0 {
 				time.Sleep(time.Second)
-				if n := marks(m.opened.Load()); n > most {
-					t.Fatalf("there are %d marks", n)
+				if n := markers(m.opened.Load()); n > most {
+					t.Fatalf("there are %d markers", n)
 				}
 			}
 		}
 		for i := range lasting {
 			if ok, _ := m.Delete(ctx, fmt.Sprint("lasting", i)); !ok {
-				t.Fatalf("mark %d is gone", i)
+				t.Fatalf("marker %d is gone", i)
 			}
 		}
 	})
 }
 
-// Marks make no room in the store for themselves.
-func TestMark_CountsForNothing(t *testing.T) {
+// Markers make no room in the store for themselves.
+func TestMarker_CountsForNothing(t *testing.T) {
 	m := openBounded(t, 100, 1<<20)
 	for i := range 90 {
 		m.Set(ctx, fmt.Sprint("k", i), live(i), time.Hour)
 	}
 	for i := range 10_000 {
-		m.Add(ctx, fmt.Sprint("mark", i), mark, time.Hour)
+		m.Add(ctx, fmt.Sprint("marker", i), marker, time.Hour)
 	}
 	m.opened.Load().cache().CleanUp()
 	for i := range 90 {
@@ -307,18 +307,18 @@ func TestMark_CountsForNothing(t *testing.T) {
 			t.Fatalf("entry %d had to make room", i)
 		}
 	}
-	if n := marks(m.opened.Load()); n != 10_000 {
-		t.Errorf("%d marks are left", n)
+	if n := markers(m.opened.Load()); n != 10_000 {
+		t.Errorf("%d markers are left", n)
 	}
 	s := m.opened.Load()
 	m.Close()
-	if n := marks(s); n != 0 {
-		t.Errorf("%d marks are there after Close", n)
+	if n := markers(s); n != 0 {
+		t.Errorf("%d markers are there after Close", n)
 	}
 }
 
-// A mark in the place of an entry ends the ref to that.
-func TestMark_EndsTheRef(t *testing.T) {
+// A marker in the place of an entry ends the ref to that.
+func TestMarker_EndsTheRef(t *testing.T) {
 	m := openNamed(t, t.Name())
 	for name, put := range map[string]func(item engine.Item){
 		"set":  func(item engine.Item) { m.Set(ctx, "k", item, time.Hour) },
@@ -327,36 +327,36 @@ func TestMark_EndsTheRef(t *testing.T) {
 		m.Set(ctx, "k", live(1), time.Hour)
 		ref := m.Ref("k")
 		item, _ := m.Get(ctx, "k")
-		put(engine.Item{Live: "mark", Brief: true, CAS: item.CAS})
+		put(engine.Item{Live: "marker", Ephemeral: true, CAS: item.CAS})
 		if ref.Item() != nil {
 			t.Errorf("%s: the ref still has the entry", name)
 		}
-		if item, _ := m.Get(ctx, "k"); item.Live != "mark" {
-			t.Errorf("%s: no mark but %v", name, item.Live)
+		if item, _ := m.Get(ctx, "k"); item.Live != "marker" {
+			t.Errorf("%s: no marker but %v", name, item.Live)
 		}
 	}
 }
 
-func TestMark_GetAllocatesNothing(t *testing.T) {
+func TestMarker_GetAllocatesNothing(t *testing.T) {
 	m := openNamed(t, t.Name())
-	putMark(t, m, "k")
+	putMarker(t, m, "k")
 	if n := testing.AllocsPerRun(1000, func() { m.Get(ctx, "k") }); n != 0 {
 		t.Errorf("it allocates %v times", n)
 	}
 }
 
 // The caller's key may be overwritten when a call has returned.
-func TestMark_KeysAreNotKept(t *testing.T) {
+func TestMarker_KeysAreNotKept(t *testing.T) {
 	m := openNamed(t, t.Name())
 	buffer := []byte("k")
 	borrowed := unsafe.String(&buffer[0], len(buffer))
-	m.Add(ctx, "k", engine.Item{Value: []byte("1"), Brief: true}, time.Minute)
+	m.Add(ctx, "k", engine.Item{Value: []byte("1"), Ephemeral: true}, time.Minute)
 	if n, _ := m.Incr(ctx, borrowed, 1); n != 2 {
 		t.Errorf("incr: %d", n)
 	}
 	got, _ := m.GetMany(ctx, []string{borrowed})
 	buffer[0] = 'x'
-	if item := got["k"]; string(item.Value) != "2" || !item.Brief {
+	if item := got["k"]; string(item.Value) != "2" || !item.Ephemeral {
 		t.Errorf("GetMany: %v", got)
 	}
 	if item, _ := m.Get(ctx, "k"); string(item.Value) != "2" {
@@ -372,11 +372,11 @@ func TestShortestTimeout(t *testing.T) {
 		m.Set(ctx, key, live(i), 1)
 		m.Set(ctx, key+" swapped", live(i), time.Hour)
 		swapSame(m, key+" swapped", 1)
-		m.Add(ctx, key+" mark", mark, 1)
+		m.Add(ctx, key+" marker", marker, 1)
 	}
 	time.Sleep(time.Millisecond)
 	for i := range 1000 {
-		for _, kind := range []string{"", " swapped", " mark"} {
+		for _, kind := range []string{"", " swapped", " marker"} {
 			if _, err := m.Get(ctx, fmt.Sprint("k", i, kind)); err == nil {
 				t.Fatalf("k%d%s is still there", i, kind)
 			}

@@ -7,17 +7,17 @@ import (
 	"github.com/cacheutils/cacheutils"
 )
 
-// A brief item marks that a value is being computed: a miss puts it up, and takes it down when it
-// has the value. In otter it would cost as much as the value does, and make the miss dear. So
-// marks have a table of their own, in shards that each have a lock.
+// An ephemeral item marks that a value is being computed: a miss puts it up, and takes it down when it
+// has the value. In otter it would cost as much as the value does, and make the miss expensive. So
+// markers have a table of their own, in shards that each have a lock.
 //
-// What is under a key is in otter, or in the table, or nowhere (but see newest.go). Whoever writes
+// What is under a key is in otter, or in the table, or nowhere (but see recent.go). A writer
 // holds the lock of the key's shard from its look at what is there to its last change, so that
-// writers of a key come one after the other. Whoever reads looks into otter first, without a lock.
+// writers of a key come one after the other. A reader looks into otter first, without a lock.
 // An entry in otter is what is under the key at that moment, since a writer changes it in one
-// step. Where there is none, the reader takes the lock and looks at both places: a mark may have
+// step. Where there is none, the reader takes the lock and looks in both places: a marker may have
 // given way to its value after the first look. So it never finds nothing under a key that has
-// always had something, and never a mark after its value.
+// always had something, and never a marker after its value.
 //
 // otter drops entries without the lock. A writer may have found one that is dropped before it
 // is replaced. That is as if it had been dropped right before its successor could be seen: nobody
@@ -30,33 +30,33 @@ type shard struct {
 	_ [64 - 8 - 8 - 8]byte // what others write is in other cache lines
 
 	sync.Mutex
-	marks map[string]record // by their key
+	markers map[string]record // by their key
 
-	// room is how many marks may be put here until those that have expired are swept out, which
-	// nothing else does to marks that were never taken down. It is then as many as are left, or
+	// room is how many markers may be put here until those that have expired are swept out, which
+	// nothing else does to markers that were never taken down. It is then as many as are left, or
 	// a few. So a sweep looks at twice as many as were put since the last one, at most, and there
 	// are never more than twice as many as lived then, and those few.
 	room int
 }
 
-const fewMarks = 32
+const fewMarkers = 32
 
 // lock locks the shard of the key and returns it, or ErrClosed if the store was torn down.
 func (s *store) lock(key string) (*shard, error) {
 	sh := &s.shards[maphash.String(s.seed, key)%shards]
 	sh.Lock()
-	if s.over {
+	if s.closed {
 		sh.Unlock()
 		return nil, cacheutils.ErrClosed
 	}
 	return sh, nil
 }
 
-// mark returns the mark under key.
-func (sh *shard) mark(key string) (m record, there bool) {
-	m, there = sh.marks[key]
+// marker returns the marker under key.
+func (sh *shard) marker(key string) (m record, there bool) {
+	m, there = sh.markers[key]
 	if there && m.hasExpired() {
-		delete(sh.marks, key)
+		delete(sh.markers, key)
 		return record{}, false
 	}
 	return m, there
@@ -67,28 +67,28 @@ func (sh *shard) put(m record) {
 		sh.sweep()
 	}
 	sh.room--
-	sh.marks[m.key] = m
+	sh.markers[m.key] = m
 }
 
-// sweep removes the marks that have expired. A map never shrinks, so the others get a new one.
+// sweep removes the markers that have expired. A map never shrinks, so the others get a new one.
 func (sh *shard) sweep() {
 	left := map[string]record{}
-	for key, m := range sh.marks {
+	for key, m := range sh.markers {
 		if !m.hasExpired() {
 			left[key] = m
 		}
 	}
-	sh.marks, sh.room = left, max(len(left), fewMarks)
+	sh.markers, sh.room = left, max(len(left), fewMarkers)
 }
 
-// forgetMarks removes all marks. All shards are locked, or nobody knows the store.
-func (s *store) forgetMarks() {
+// forgetMarkers removes all markers. All shards are locked, or nobody knows the store.
+func (s *store) forgetMarkers() {
 	for i := range s.shards {
-		s.shards[i].marks, s.shards[i].room = map[string]record{}, fewMarks
+		s.shards[i].markers, s.shards[i].room = map[string]record{}, fewMarkers
 	}
 }
 
-// lockAll locks all shards, so that nobody reads a mark or writes.
+// lockAll locks all shards, so that nobody reads a marker or writes.
 func (s *store) lockAll() {
 	for i := range s.shards {
 		s.shards[i].Lock()

@@ -1,0 +1,116 @@
+package memcached
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// A watcher is a goroutine that sends probes to a server that is down.
+type watcher struct {
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// watch starts a watcher, which sends its first probe after that time, unless there is one, or the
+// engine is closed: what was under way then may still fail. So a server that is unavailable has a watcher
+// for as long as the engine is open.
+func (s *server) watch(first time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.watcher != nil || !s.unavailable.Load() || s.closed.isClosed() {
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w := &watcher{stop, make(chan struct{})}
+	s.watcher = w
+	go func() {
+		defer close(w.done)
+		s.probeUntilUp(ctx, first)
+	}()
+}
+
+// probeUntilUp sends probes until the server is up, or ctx ends.
+func (s *server) probeUntilUp(ctx context.Context, wait time.Duration) {
+	began := time.Now()
+	s.announceDown()
+	for pause(ctx, wait) {
+		_, err := s.breaker.Execute(func() (struct{}, error) { return struct{}{}, s.probeOnce(ctx) })
+		if err == nil && s.endWatch() {
+			s.announceUp(began)
+			return
+		}
+		wait = s.untilProbe()
+	}
+}
+
+// untilProbe is how long to wait for the next probe, a little less than probe_interval, so that processes
+// don't probe at the same moment.
+func (s *server) untilProbe() time.Duration { return s.probe - rand.N(s.probe/4+1) }
+
+// probeOnce sends a probe, and then what waits for the server.
+func (s *server) probeOnce(ctx context.Context) error {
+	if err := s.try(ctx, operation{name: "probe", idempotent: true}, (*client).Ping); err != nil {
+		return err
+	}
+	return s.replay(ctx)
+}
+
+// endWatch ends the watcher, unless there is something to do for it again.
+func (s *server) endWatch() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unavailable.Load() {
+		return false
+	}
+	s.watcher = nil
+	return true
+}
+
+// unwatch ends the watcher, if there is one, and forgets what waits for the server. The engine is
+// closed, so that there is no other one later.
+func (s *server) unwatch() {
+	s.mu.Lock()
+	w := s.watcher
+	s.watcher, s.queue = nil, nil
+	s.updateAvailability()
+	s.mu.Unlock()
+	if w != nil {
+		w.stop()
+		<-w.done
+	}
+}
+
+func (s *server) announceDown() {
+	s.mu.Lock()
+	why := s.health.lastErr
+	s.mu.Unlock()
+	s.notice("counts as down", why)
+}
+
+func (s *server) announceUp(since time.Time) {
+	s.notice("is up again after "+time.Since(since).Round(time.Millisecond).String(), nil)
+}
+
+// notice logs what has become of the server.
+func (s *server) notice(text string, why *fault) {
+	e := logging.Event{Action: logging.ActionNotice, Text: "cacheutils: memcached " + s.address.String() + " " + text}
+	if why != nil {
+		e.Err = why
+	}
+	logging.Log(logging.LevelWarn, e)
+}
+
+// pause returns true after d, and false when ctx ends before.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
