@@ -166,7 +166,7 @@ func TestFault_ConfigureWhileDown(t *testing.T) {
 	}
 	probes := func() bool {
 		stacks := make([]byte, 1<<20)
-		return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), ".attend(")
+		return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), ".probeUntilUp(")
 	}
 	eventually(t, "the server is probed", probes)
 	done.Store(true)
