@@ -276,7 +276,7 @@ func TestArchitecture_wrong(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
 		{"a function that is not there", "call.go:plan.lookup`", "call.go:plan.find`", "there is no decorators/call.go:plan.find"},
 		{"one of another file", "call.go:plan.lookup`", "cached.go:plan.lookup`", "there is no decorators/cached.go:plan.lookup"},
-		{"one of another receiver", "Store.Look`", "Miss.Look`", "there is no internal/store/fetch.go:Miss.Look"},
+		{"one of another receiver", "Store.Lookup`", "Miss.Look`", "there is no internal/store/fetch.go:Miss.Look"},
 		{"a type that is not there", "task.go:Stats`", "task.go:Counts`", "there is no internal/store/task.go:Counts"},
 		{"a call that is not made", "typed.go:typed.pointer`", "typed.go:typed.setFor`", "doesn't call decorators/typed.go:typed.setFor"},
 		{"a method that no interface has", "engine.go:memory.Add`", "store.go:store.add`", "lease.go:Store.take doesn't call backends/locmem/store.go:store.add"},

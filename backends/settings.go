@@ -175,7 +175,7 @@ func (s Settings) open(name string, scope uint64) (*Cache, error) {
 	if s.Version == "" {
 		s.Version = defaultVersion
 	}
-	if err := store.CheckHead(s.KeyPrefix, s.Version); err != nil {
+	if err := store.CheckPrefix(s.KeyPrefix, s.Version); err != nil {
 		return nil, err
 	}
 	_, grouped := splitGroup(s.Backend)

@@ -18,32 +18,34 @@ import (
 // aren't there, goes on with the miss and a computation (cached.go, typed.go). Results are passed on as a box, see
 // results.go.
 
-// hotHit returns the box of the results for the arguments if they are in the hot table, otherwise nil. It does not retain
-// pointer.
-func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any) {
+// hotHit returns the box of the results for the arguments if they are in the hot table, otherwise nil and the store for
+// lookup, if it has found that. It does not retain pointer.
+func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, cache *store.Store) {
 	if !p.hot.usable {
-		return nil
+		return nil, nil
 	}
 	cache, err := p.backend.store(ctx)
 	if err != nil || !p.backend.isOwn(cache) { // one of many sets, by a context: there is no table for each
-		return nil
+		return nil, cache
 	}
-	return p.hot.get(orBackground(ctx), cache, p.task, values, pointer)
+	return p.hot.get(orBackground(ctx), cache, p.task, values, pointer), cache
 }
 
 // lookup returns the box of the results for the arguments, or the miss, or an error if the cache
-// can't be asked. Others may have the same box: copy what it points at, don't change it.
-func (p *plan) lookup(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
-	cache, err := p.backend.store(ctx)
-	if err != nil {
-		return nil, nil, p.unavailable(err)
+// can't be asked. cache is the store, if that is known. Others may have the same box: copy what it points at, don't
+// change it.
+func (p *plan) lookup(ctx context.Context, cache *store.Store, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
+	if cache == nil {
+		if cache, err = p.backend.store(ctx); err != nil {
+			return nil, nil, p.unavailable(err)
+		}
 	}
 	a := &arguments{ctx, values, pointer}
 	buf := buffers.Get().(*[]byte)
-	*buf, err = p.appendKey(cache.AppendHead((*buf)[:0]), a)
+	*buf, err = p.appendKey(cache.AppendPrefix((*buf)[:0]), a)
 	if err == nil {
 		groups := p.groupsFor(cache, a)
-		if box, miss = cache.Look(orBackground(ctx), *buf, groups, p.task); box != nil && p.backend.isOwn(cache) {
+		if box, miss = cache.Lookup(orBackground(ctx), *buf, groups, p.task); box != nil && p.backend.isOwn(cache) {
 			p.hot.put(cache, p.task, values, pointer, *buf, groups)
 		}
 	} else {
@@ -73,7 +75,7 @@ func (p *plan) locate(a *arguments) (cache *store.Store, text string, err error)
 	if cache, err = p.backend.store(a.ctx); err != nil {
 		return nil, "", p.unavailable(err)
 	}
-	b, err := p.appendKey(cache.AppendHead(nil), a)
+	b, err := p.appendKey(cache.AppendPrefix(nil), a)
 	if err != nil {
 		return nil, "", p.noKey(err)
 	}

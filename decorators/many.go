@@ -99,8 +99,8 @@ func (m *many[K, V]) lookAll(ctx context.Context, keys []K) (cache *store.Store,
 		}
 		return &boxes[i]
 	}
-	misses = cache.LookMany(orBackground(ctx), l.entries, m.task, box, func(i int, value any) {
-		if value != store.Absent {
+	misses = cache.LookupMany(orBackground(ctx), l.entries, m.task, box, func(i int, value any) {
+		if value != store.Negative {
 			found[keys[i]] = *value.(*V)
 		}
 	})
@@ -173,7 +173,7 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing, groupe
 	var a arguments
 	for _, key := range keys {
 		m.argument(&a, ctx, key)
-		if l.texts, err = m.appendKey(cache.AppendHead(l.texts), &a); err != nil {
+		if l.texts, err = m.appendKey(cache.AppendPrefix(l.texts), &a); err != nil {
 			return nil, m.noKey(err)
 		}
 		l.ends = append(l.ends, len(l.texts))
@@ -220,7 +220,7 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K) store.ComputeMan
 			if answer, ok := answers[key]; ok {
 				results[i] = m.judge(working, &answer, err)
 			} else {
-				results[i] = store.Result{Err: err, Absent: err == nil, Timeout: m.absentTimeout(working)}
+				results[i] = store.Result{Err: err, Negative: err == nil, Timeout: m.absentTimeout(working)}
 			}
 		}
 		return results

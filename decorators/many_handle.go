@@ -77,7 +77,7 @@ func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, m
 		switch value {
 		case nil:
 			missing++
-		case store.Absent:
+		case store.Negative:
 		default:
 			found[keys[i]] = *value.(*V)
 		}

@@ -91,7 +91,7 @@ func newTask(p *plan) *store.Task {
 	task := store.NewTask(p.name, p.boxType, p.options.shared)
 	task.Stale = p.options.staleFor()
 	task.Linger = p.options.lingerFor()
-	task.Doubted = p.errorType == nil && p.contextIndex >= 0
+	task.DropIfEnded = p.errorType == nil && p.contextIndex >= 0
 	task.Many = p.isMany()
 	p.checkAbsent()
 	return task

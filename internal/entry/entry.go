@@ -44,7 +44,7 @@ const FlagsText = 16
 // A noValue takes the place of the live value in an entry without one.
 type noValue struct{}
 
-// A Mark is a lease that lies on no value, in this process's memory. It is a live value that is its own metadata.
+// A Mark is a lease that is on no value, in this process's memory. It is a live value that is its own metadata.
 type Mark interface{ Meta() Meta }
 
 // SetMark puts m in the place of an entry without a value.

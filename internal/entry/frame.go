@@ -86,7 +86,7 @@ func (e *Entry) parseFrame(frame []byte) error {
 	r := reader{rest: frame}
 	head := r.bytes(3)
 	if r.cut || head[0] != frameMagic || head[1] != frameFormat || head[2]&^allBits != 0 {
-		return Undecodable("it has no head of this library")
+		return Undecodable("it does not begin as an entry of this library does")
 	}
 	bits := head[2]
 	if b := r.bytes(8); !r.cut {

@@ -132,7 +132,7 @@ func TestSettled_Later(t *testing.T) {
 	})
 }
 
-// A function that returns after it was given up counts no more.
+// A function that returns after it was abandoned counts no more.
 func TestSettled_Hang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, gate, store := newGroup(), make(chan struct{}), make(chan struct{})
@@ -143,8 +143,8 @@ func TestSettled_Hang(t *testing.T) {
 		var lead flight.Wait
 		startLead(ctx, c, &lead, until(gate, 1))
 		time.Sleep(time.Second + lease + 1)
-		if !c.IsGivenUp() {
-			t.Fatal("it was not given up")
+		if !c.IsAbandoned() {
+			t.Fatal("it was not abandoned")
 		}
 		close(gate)
 		synctest.Wait()

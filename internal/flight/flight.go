@@ -13,7 +13,7 @@ type Computation interface {
 	// Prepare is called once before others than the first caller get the result: what the first one gets it may change.
 	Prepare()
 
-	// Abandon is called when the flight is given up while its function runs, which hangs.
+	// Abandon is called when the flight is abandoned while its function runs, which hangs.
 	Abandon()
 
 	// Linger returns how long the function may go on when its last caller has left, whose context ended with err.
@@ -60,13 +60,13 @@ type Flight struct {
 	phase         phase                   // of the function
 	joined        bool                    // others than the first caller may have the outcome
 	linger        *time.Timer             // ends the context; nil: somebody waits, or it goes on without
-	hangs         *time.Timer             // gives the flight up; nil: nobody knows when the context ends
+	hangs         *time.Timer             // abandons the flight; nil: nobody knows when the context ends
 	led           bool                    // the first caller waits, or waited until the function had returned
-	givenUp       bool                    // the outcome is for nobody
+	abandoned       bool                    // the outcome is for nobody
 	ends          time.Time               // when the context ends or has ended; zero: that isn't known
 	ended         bool                    // its context, or its part of one that it shares: all had left
-	over          bool                    // it counts as ended
-	done          chan struct{}           // closed when the flight finishes or is given up; nil: nobody waits for that
+	removed          bool                    // it no longer counts as under way
+	done          chan struct{}           // closed when the flight finishes or is abandoned; nil: nobody waits for that
 	invalidatedAt uint64                  // not 0: the tick at which one of its groups was invalidated in this process
 	leaseless     bool                    // its result won't be stored
 	next          *Flight                 // that those join for whom the outcome is not
@@ -92,8 +92,8 @@ const (
 	returned
 )
 
-// board adds a caller.
-func (g *Group) board(ctx context.Context, f *Flight) {
+// addCaller adds a caller.
+func (g *Group) addCaller(ctx context.Context, f *Flight) {
 	f.callers++
 	f.joined, f.joiner = true, ctx
 	if f.linger != nil {
@@ -103,10 +103,10 @@ func (g *Group) board(ctx context.Context, f *Flight) {
 	g.watch(f)
 }
 
-// watch has the flight given up a lease after its context has ended, if the function goes on until then.
+// watch has the flight abandoned a lease after its context has ended, if the function goes on until then.
 func (g *Group) watch(f *Flight) {
 	if f.hangs == nil && !f.ends.IsZero() && f.phase != returned {
-		f.hangs = time.AfterFunc(time.Until(f.ends)+g.Lease, func() { g.giveUp(f) })
+		f.hangs = time.AfterFunc(time.Until(f.ends)+g.Lease, func() { g.abandon(f) })
 	}
 }
 
@@ -190,7 +190,7 @@ func (f *Flight) Begin(ctx context.Context, leaseless bool) bool {
 	g := f.group
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if f.callers == 0 || f.over || ctx.Err() != nil {
+	if f.callers == 0 || f.removed || ctx.Err() != nil {
 		return false
 	}
 	f.begin(leaseless)
@@ -212,7 +212,7 @@ func (f *Flight) Return() (led bool) {
 	defer g.mu.Unlock()
 	f.phase = returned
 	f.stopTimers()
-	if !f.over {
+	if !f.removed {
 		g.storing++
 	}
 	return f.led
@@ -251,7 +251,7 @@ func (f *Flight) Finish() {
 	g := f.group
 	g.mu.Lock()
 	last := false
-	if !f.over {
+	if !f.removed {
 		last = g.remove(f)
 		if f.phase == returned {
 			if g.storing--; g.storing == 0 {
@@ -265,7 +265,7 @@ func (f *Flight) Finish() {
 		f.ended, leave = true, f.cancel
 	}
 	f.finished.Store(true)
-	if f.done != nil && !f.givenUp {
+	if f.done != nil && !f.abandoned {
 		close(f.done)
 	}
 	g.mu.Unlock()
@@ -277,14 +277,14 @@ func (f *Flight) Finish() {
 	}
 }
 
-// giveUp ends a flight whose function hangs: those who wait for it start again.
-func (g *Group) giveUp(f *Flight) {
+// abandon ends a flight whose function hangs: those who wait for it start again.
+func (g *Group) abandon(f *Flight) {
 	g.mu.Lock()
-	if f.over || f.phase == returned {
+	if f.removed || f.phase == returned {
 		g.mu.Unlock()
 		return
 	}
-	f.givenUp = true
+	f.abandoned = true
 	if f.done != nil {
 		close(f.done)
 	}
@@ -298,18 +298,18 @@ func (g *Group) giveUp(f *Flight) {
 	}
 }
 
-// IsGivenUp reports whether the flight's function hangs, so that the outcome is for nobody.
-func (f *Flight) IsGivenUp() bool {
+// IsAbandoned reports whether the flight's function hangs, so that the outcome is for nobody.
+func (f *Flight) IsAbandoned() bool {
 	f.group.mu.Lock()
 	defer f.group.mu.Unlock()
-	return f.givenUp
+	return f.abandoned
 }
 
 // IsLeft reports whether nobody waits for the flight.
 func (f *Flight) IsLeft() bool {
 	f.group.mu.Lock()
 	defer f.group.mu.Unlock()
-	return f.callers == 0 || f.over
+	return f.callers == 0 || f.removed
 }
 
 // IsJoined reports whether anybody but the first caller has the outcome, or may come to have it.
@@ -360,7 +360,7 @@ func (f *Flight) holdsUp(started uint64) bool {
 func (f *Flight) isFor(valid, started uint64, groups []string) bool {
 	f.group.mu.Lock()
 	defer f.group.mu.Unlock()
-	if f.givenUp || f.invalidatedAt != 0 && started >= f.invalidatedAt || started >= valid {
+	if f.abandoned || f.invalidatedAt != 0 && started >= f.invalidatedAt || started >= valid {
 		return false
 	}
 	return slices.Equal(f.Groups, groups) // an invalidation of other groups would not have shown

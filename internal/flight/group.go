@@ -88,7 +88,7 @@ func (g *Group) Join(ctx context.Context, s Start) (f *Flight, leads bool) {
 	if leads = f == nil; leads {
 		f = g.start(ctx, at, s.New)
 	} else {
-		g.board(ctx, f)
+		g.addCaller(ctx, f)
 	}
 	if s.After != nil && f != nil && f != s.After {
 		s.After.next, f.joined = f, true
@@ -216,7 +216,7 @@ func (g *Group) remove(f *Flight) (last bool) {
 	if g.table[f.place] == f {
 		delete(g.table, f.place)
 	}
-	f.over = true
+	f.removed = true
 	g.active--
 	return g.closed && g.active == 0
 }

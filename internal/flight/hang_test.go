@@ -27,11 +27,11 @@ func TestHang(t *testing.T) {
 			t.Errorf("%v, arrival %s, for the caller %v", err, name(w.Arrival), w.IsForCaller())
 		}
 		if got, want := time.Since(began), time.Minute+time.Second+lease; got != want {
-			t.Errorf("it was given up after %v, want %v", got, want)
+			t.Errorf("it was abandoned after %v, want %v", got, want)
 		}
 		synctest.Wait()
-		if !c.IsGivenUp() || !c.IsLeft() || c.abandoned.Load() != 1 {
-			t.Errorf("given up %v, left %v, abandoned %d times", c.IsGivenUp(), c.IsLeft(), c.abandoned.Load())
+		if !c.IsAbandoned() || !c.IsLeft() || c.abandoned.Load() != 1 {
+			t.Errorf("abandoned %v, left %v, abandoned %d times", c.IsAbandoned(), c.IsLeft(), c.abandoned.Load())
 		}
 		g.nobody(t, "k")
 		g.Close()
@@ -46,7 +46,7 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// The flight that is given up is the last one of a closed Group.
+// The flight that is abandoned is the last one of a closed Group.
 func TestHang_Idle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c := newGroup(), new(computation)
@@ -74,7 +74,7 @@ func TestHang_Idle(t *testing.T) {
 	})
 }
 
-// A flight that hangs before its function is given up too, but there is nothing to abandon, and the function doesn't run.
+// A flight that hangs before its function is abandoned too, but there is nothing to abandon, and the function doesn't run.
 func TestHang_BeforeTheFunction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c := newGroup(), new(computation)
@@ -89,8 +89,8 @@ func TestHang_BeforeTheFunction(t *testing.T) {
 		synctest.Wait()
 		w := g.join(t, t.Context(), "k")
 		w.Wait(t.Context())
-		if synctest.Wait(); !c.IsGivenUp() || c.abandoned.Load() != 0 {
-			t.Errorf("given up %v, abandoned %d times", c.IsGivenUp(), c.abandoned.Load())
+		if synctest.Wait(); !c.IsAbandoned() || c.abandoned.Load() != 0 {
+			t.Errorf("abandoned %v, abandoned %d times", c.IsAbandoned(), c.abandoned.Load())
 		}
 		close(gate)
 		if synctest.Wait(); c.ran.Load() != 0 {
@@ -159,13 +159,13 @@ func TestHang_Not(t *testing.T) {
 		})
 		w := g.join(t, t.Context(), "k")
 		w.Wait(t.Context())
-		if c.IsGivenUp() || c.abandoned.Load() != 0 {
-			t.Errorf("given up %v, abandoned %d times", c.IsGivenUp(), c.abandoned.Load())
+		if c.IsAbandoned() || c.abandoned.Load() != 0 {
+			t.Errorf("abandoned %v, abandoned %d times", c.IsAbandoned(), c.abandoned.Load())
 		}
 	})
 }
 
-// A function that hangs after its callers have left is given up a lease after that, though its deadline would have been
+// A function that hangs after its callers have left is abandoned a lease after that, though its deadline would have been
 // much later and another caller had joined before.
 func TestHang_Left(t *testing.T) {
 	for name, joins := range map[string]bool{"alone": false, "joined before": true} {
@@ -187,8 +187,8 @@ func TestHang_Left(t *testing.T) {
 			left := time.Now()
 			w := g.join(t, t.Context(), "k")
 			w.Wait(t.Context())
-			if took := time.Since(left); took != lease || !c.IsGivenUp() {
-				t.Errorf("those who came later waited for %v, want %v; given up %v", took, lease, c.IsGivenUp())
+			if took := time.Since(left); took != lease || !c.IsAbandoned() {
+				t.Errorf("those who came later waited for %v, want %v; abandoned %v", took, lease, c.IsAbandoned())
 			}
 		})
 	}
@@ -208,8 +208,8 @@ func TestHang_JoinedBeforeLead(t *testing.T) {
 		var lead flight.Wait
 		startLead(ctx, c, &lead, until(gate, 1))
 		time.Sleep(time.Minute + lease)
-		if !waited.over() || !c.IsGivenUp() {
-			t.Errorf("it waits on: given up %v", c.IsGivenUp())
+		if !waited.over() || !c.IsAbandoned() {
+			t.Errorf("it waits on: abandoned %v", c.IsAbandoned())
 		}
 	})
 }

@@ -26,7 +26,7 @@ type computation struct {
 	Leaseless bool          // its result isn't stored
 	Tireless  bool          // no caller goes on without the store
 	Discarded bool          // the outcome is for everybody
-	Doubted   bool          // the outcome is for the first caller only
+	DropIfEnded   bool          // the outcome is for the first caller only
 	Stored    func() uint64 // returns the tick until which the outcome was valid; nil: until the function began
 	Hands     bool          // the result is handed out before Settle
 	Later     bool          // and the computation finished by others
@@ -84,7 +84,7 @@ func (c *computation) returned(err error) {
 	c.context = err
 	c.led = c.Return()
 	switch c.Valid = c.Began(); {
-	case c.Doubted, c.context != nil:
+	case c.DropIfEnded, c.context != nil:
 		c.Valid = 0
 	case c.Discarded:
 		c.Valid = flight.Always
@@ -286,7 +286,7 @@ func name(a flight.Arrival) string {
 		return "Early"
 	case flight.Impatient:
 		return "Impatient"
-	case flight.Circle:
+	case flight.Recursion:
 		return "Circle"
 	}
 	return fmt.Sprintf("Arrival(%d)", a)

@@ -33,9 +33,9 @@ func TestLead(t *testing.T) {
 			if c.IsJoined() || c.prepared.Load() != 0 {
 				t.Errorf("%s: nobody joined, but IsJoined is %v, and Prepare was called %d times", name, c.IsJoined(), c.prepared.Load())
 			}
-			if c.IsGivenUp() || !c.IsLeft() || c.IsComputed() || c.IsForced() || c.IsRefresh() {
-				t.Errorf("%s: given up %v, left %v, computed %v, forced %v, refresh %v", name,
-					c.IsGivenUp(), c.IsLeft(), c.IsComputed(), c.IsForced(), c.IsRefresh())
+			if c.IsAbandoned() || !c.IsLeft() || c.IsComputed() || c.IsForced() || c.IsRefresh() {
+				t.Errorf("%s: abandoned %v, left %v, computed %v, forced %v, refresh %v", name,
+					c.IsAbandoned(), c.IsLeft(), c.IsComputed(), c.IsForced(), c.IsRefresh())
 			}
 			g.nobody(t, "k")
 		}

@@ -209,7 +209,7 @@ func (w *world) call(ctx context.Context, key string, p plan, c *modelCall, forc
 		case wait.Arrival == flight.Impatient:
 			bare = true
 		case wait.Arrival == flight.Early, leads, wait.IsForCaller():
-			if k.cut || k.IsGivenUp() {
+			if k.cut || k.IsAbandoned() {
 				return
 			}
 			w.mu.Lock()

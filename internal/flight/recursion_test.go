@@ -171,7 +171,7 @@ func TestRecursion_Leaves(t *testing.T) {
 			if err := w.Wait(ctx); !isRecursion(err) {
 				t.Errorf("it got %v", err)
 			}
-			wantArrival(t, "it", w, flight.Circle)
+			wantArrival(t, "it", w, flight.Recursion)
 			return obedient(ctx)
 		})
 		synctest.Wait()

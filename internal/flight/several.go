@@ -22,7 +22,7 @@ func (g *Group) WaitAll(ctx context.Context, all []Wait, work func(steps context
 			w := &all[i]
 			entered := waits.enter(parent, w.Flight)
 			if !entered && !w.leads {
-				w.Arrival = Circle
+				w.Arrival = Recursion
 				g.leave(w.Flight, w.leads, w.Flight.Computation.Linger(context.DeadlineExceeded), cacheutils.ErrRecursion)
 			}
 			if entered {
@@ -117,7 +117,7 @@ func NewRun(ctx context.Context, all []*Flight) *Run {
 func (r *Run) Begin(f *Flight, leaseless bool) bool {
 	f.group.mu.Lock()
 	defer f.group.mu.Unlock()
-	if f.callers == 0 || f.over || f.ended {
+	if f.callers == 0 || f.removed || f.ended {
 		return false
 	}
 	f.begin(leaseless)

@@ -222,7 +222,7 @@ func TestWaitAll_Recursion(t *testing.T) {
 					}
 					inner := g.batch(t, flight.InComputation(ctx), 0, "x", "b", "y")
 					<-inner.wait(returns(4)).done
-					for i, want := range []flight.Arrival{flight.Done, flight.Circle, flight.Done} {
+					for i, want := range []flight.Arrival{flight.Done, flight.Recursion, flight.Done} {
 						wantArrival(t, can, &inner.waits[i], want)
 					}
 					return 5
@@ -250,7 +250,7 @@ func TestWaitAll_Circle(t *testing.T) {
 			if got != 5 || err != nil {
 				t.Errorf("%s: the caller got %d, %v", can, got, err)
 			}
-			for i, want := range []flight.Arrival{flight.Done, flight.Circle, flight.Done} {
+			for i, want := range []flight.Arrival{flight.Done, flight.Recursion, flight.Done} {
 				wantArrival(t, can, &inner.waits[i], want)
 			}
 		}

@@ -14,10 +14,10 @@ type Arrival int
 const (
 	waiting   Arrival = iota
 	Left              // the caller's context has ended
-	Done              // the flight has finished, or is given up
+	Done              // the flight has finished, or is abandoned
 	Early             // its result is known, and for this caller, though it is not stored
 	Impatient         // the caller has no time to wait for the store, or for an outcome that isn't for it
-	Circle            // the flight waits for the caller
+	Recursion            // the flight waits for the caller
 )
 
 // A Wait is one caller's for one flight.
@@ -126,7 +126,7 @@ func (w *Wait) Wait(ctx context.Context) error {
 	f := w.Flight
 	if parent := callersFlight(ctx); parent != nil {
 		if !waits.enter(parent, f) {
-			w.Arrival = Circle
+			w.Arrival = Recursion
 			f.group.leave(f, false, f.Computation.Linger(context.DeadlineExceeded), cacheutils.ErrRecursion)
 			return fmt.Errorf("%w", cacheutils.ErrRecursion)
 		}
@@ -214,18 +214,18 @@ func (w *Wait) leave(ctx context.Context) {
 	}
 }
 
-// doneChan returns a channel that is closed when the flight finishes or is given up.
+// doneChan returns a channel that is closed when the flight finishes or is abandoned.
 func (g *Group) doneChan(f *Flight) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if f.done == nil {
 		f.done = make(chan struct{})
-		if f.finished.Load() || f.givenUp {
+		if f.finished.Load() || f.abandoned {
 			close(f.done)
 		}
 	}
 	return f.done
 }
 
-// Done returns a channel that is closed when the flight finishes or is given up.
+// Done returns a channel that is closed when the flight finishes or is abandoned.
 func (f *Flight) Done() <-chan struct{} { return f.group.doneChan(f) }

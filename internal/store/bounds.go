@@ -6,13 +6,13 @@ import (
 )
 
 // Each request to the store is bounded by the operation timeout, also where a caller's context has no end: an
-// operation of a caller's by enter or outlast, a lookup of a decorated call by hurry, and what a computation does with the
+// operation of a caller's by enter or outlast, a lookup of a decorated call by boundLookup, and what a computation does with the
 // store by its step or glance, see computation.go. A timed engine bounds its requests itself.
 
 // enter begins an operation of a caller's, which ends when done is called: it returns the context for
 // it, or an error if the Store is closed.
 func (c *Store) enter(ctx context.Context) (bounded context.Context, done context.CancelFunc, err error) {
-	if err := c.open(); err != nil {
+	if err := c.Closed(); err != nil {
 		return nil, nil, err
 	}
 	bounded, done = c.bound(ctx)
@@ -41,8 +41,8 @@ func (c *Store) outlast(ctx context.Context) (lasting context.Context, done cont
 	return lasting, done, err
 }
 
-// hurry returns a context for the lookup of a decorated call, and what ends it, which is told how the lookup ended.
-func (c *Store) hurry(ctx context.Context, task *Task) (looking context.Context, done func(error)) {
+// boundLookup returns a context for the lookup of a decorated call, and what ends it, which is told how the lookup ended.
+func (c *Store) boundLookup(ctx context.Context, task *Task) (looking context.Context, done func(error)) {
 	if !c.flights.Remote {
 		return ctx, func(error) {}
 	}

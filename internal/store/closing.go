@@ -45,11 +45,8 @@ func (c *Store) Retire() {
 	}
 }
 
-// Closed returns an error that matches cacheutils.ErrClosed if the Store is closed.
-func (c *Store) Closed() error { return c.open() }
-
-// open returns an error if the Store is closed.
-func (c *Store) open() error {
+// Closed returns an error that matches cacheutils.ErrClosed if the Store is closed, otherwise nil.
+func (c *Store) Closed() error {
 	if c.closed.Load() {
 		return errtext.Wrap(cacheutils.ErrClosed, "%q", c.Name)
 	}

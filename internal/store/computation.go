@@ -97,7 +97,7 @@ func (m *computation) failed() bool { return m.result.Err != nil || m.Ending != 
 // isPrivate reports whether the outcome is for nobody who has joined: what it is may be so since its context had ended,
 // which is nothing to a caller who has time, or it is for other arguments.
 func (m *computation) isPrivate() bool {
-	return m.changed || m.cut && (m.failed() || m.task.Doubted)
+	return m.changed || m.cut && (m.failed() || m.task.DropIfEnded)
 }
 
 // why returns an error that says why there is no result to be stored.
@@ -146,7 +146,7 @@ func (m *computation) outcome(early bool) Result {
 // function, under the same name, or when there is no way to copy it.
 func (m *computation) share(task *Task, early bool) (r Result, ok bool) {
 	r = m.outcome(early)
-	if m.task.typ != task.typ || r.Absent && !task.Many {
+	if m.task.typ != task.typ || r.Negative && !task.Many {
 		return Result{}, false
 	}
 	if !m.needsCopies() {
@@ -171,7 +171,7 @@ func (m *computation) share(task *Task, early bool) (r Result, ok bool) {
 func (c *Store) makes(rekey func([]byte) ([]byte, error), key *Key) (same bool) {
 	var ends flight.Endings
 	ends.Catch(func() {
-		text, err := rekey(c.AppendHead(nil))
+		text, err := rekey(c.AppendPrefix(nil))
 		same = err == nil && c.KeyOf(string(text), nil).stored == key.stored
 	})
 	return same
@@ -183,8 +183,8 @@ func (m *computation) step(ctx context.Context) (step context.Context, done func
 	return m.bounded(ctx, m.store.OperationTimeout)
 }
 
-// glance is step for no more than a lookup, which a timed engine bounds itself.
-func (m *computation) glance(ctx context.Context) (step context.Context, done func(error)) {
+// lookupStep is step for no more than a lookup, which a timed engine bounds itself.
+func (m *computation) lookupStep(ctx context.Context) (step context.Context, done func(error)) {
 	if m.store.timed {
 		return m.bounded(ctx, 0)
 	}

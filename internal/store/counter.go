@@ -20,8 +20,8 @@ type counterCell struct {
 
 const counterCells = 8
 
-// spread is called before the first Add.
-func (c *Counter) spread() { c.cells = new([counterCells]counterCell) }
+// shard is called before the first Add.
+func (c *Counter) shard() { c.cells = new([counterCells]counterCell) }
 
 // Add adds n.
 func (c *Counter) Add(n uint64) {

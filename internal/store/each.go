@@ -11,8 +11,8 @@ import (
 // list doesn't have to wait for connections beyond its timeout.
 const maxAtOnce = 32
 
-// each runs f for 0 to n-1, maxAtOnce at a time. It panics, or ends its goroutine, as one of them did.
-func each(n int, f func(i int)) {
+// parallel runs f for 0 to n-1, maxAtOnce at a time. It panics, or ends its goroutine, as one of them did.
+func parallel(n int, f func(i int)) {
 	if n == 1 {
 		f(0)
 		return

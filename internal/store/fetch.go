@@ -21,7 +21,7 @@ import (
 // the cache changes what comes out.
 //
 // A value past its timeout is returned for the time that the task's Stale says, while one
-// process among all computes it anew in the background.
+// process among all recomputes it in the background.
 //
 // compute runs under a context with the values of ctx which ends when every caller who
 // waits for it has left, and the task's Linger is over. Its deadline is that of ctx plus the Linger. Where ctx
@@ -32,21 +32,21 @@ import (
 // runtime.Goexit ends them all. Err is ErrRecursion when the caller is itself part of the
 // computation that it asks for.
 func (c *Store) Fetch(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
-	value, miss := c.look(ctx, &key, task, c.flights.Now())
+	value, miss := c.lookupKey(ctx, &key, task, c.flights.Now())
 	if miss == nil {
 		return Result{Value: value}
 	}
 	return miss.Fetch(ctx, compute)
 }
 
-// Look is the first step of Fetch: it returns the fresh value under the key that KeyOf makes of text and
-// groups, or a Miss, with which to go on. It keeps nothing of text, and a hit on a live value
+// Lookup is the first step of Fetch: it returns the fresh value under the key that KeyOf makes of text and
+// groups, or a Miss, with which to go on. It does not retain text, and a hit on a live value
 // allocates nothing.
-func (c *Store) Look(ctx context.Context, text []byte, groups *Groups, task *Task) (value any, miss *Miss) {
+func (c *Store) Lookup(ctx context.Context, text []byte, groups *Groups, task *Task) (value any, miss *Miss) {
 	started := c.flights.Now()
-	if groups != nil || !c.fits(borrowed(text)) {
+	if groups != nil || !c.isStorable(borrowed(text)) {
 		key := c.borrowedKey(text, groups)
-		return c.look(ctx, &key, task, started)
+		return c.lookupKey(ctx, &key, task, started)
 	}
 	if c.live && ctx.Err() == nil {
 		item, err := c.Engine.Get(ctx, borrowed(text))
@@ -59,14 +59,14 @@ func (c *Store) Look(ctx context.Context, text []byte, groups *Groups, task *Tas
 		}
 		key := c.borrowedKey(text, nil)
 		if err == cacheutils.ErrCacheMiss {
-			return nil, &Miss{cache: c, key: key.clone(), task: task, started: started, finding: &nothingThere}
+			return nil, &Miss{store: c, key: key.clone(), task: task, started: started, found: &nothingFound}
 		}
 		var f found
 		err = c.evaluateItem(ctx, &f, &key, item, err)
-		return c.found(&f, err, &key, task, started)
+		return c.hitOrMiss(&f, err, &key, task, started)
 	}
 	key := c.borrowedKey(text, nil)
-	return c.look(ctx, &key, task, started)
+	return c.lookupKey(ctx, &key, task, started)
 }
 
 func (c *Store) logHit(text []byte) {
@@ -74,26 +74,26 @@ func (c *Store) logHit(text []byte) {
 	c.debug(logging.ActionHit, &key, 0)
 }
 
-// look is Look for a key.
-func (c *Store) look(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
+// lookupKey is Lookup for a key.
+func (c *Store) lookupKey(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
 	var f found
-	looking, done := c.hurry(ctx, task)
+	looking, done := c.boundLookup(ctx, task)
 	err := c.lookup(looking, &f, key)
 	done(err)
-	return c.found(&f, err, key, task, started)
+	return c.hitOrMiss(&f, err, key, task, started)
 }
 
-// found returns what Look does for a finding, or for the error of a read.
-func (c *Store) found(f *found, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
+// hitOrMiss returns what Lookup does for what was found, or for the error of a lookup.
+func (c *Store) hitOrMiss(f *found, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
 	if value := c.hit(f, err, key, task, nil); value != nil {
 		task.Stats.Hits.Add(1)
 		return value, nil
 	}
-	return nil, c.missed(*f, err, key, task, started)
+	return nil, c.newMiss(*f, err, key, task, started)
 }
 
-// hit returns the value of a finding that is fresh, which is decoded into box unless that is nil, or nil.
-// Who calls it counts.
+// hit returns the value of what was found if it is fresh, decoded into box unless that is nil; otherwise nil. The caller
+// updates the counters.
 func (c *Store) hit(f *found, err error, key *Key, task *Task, box any) any {
 	if err == nil && f.state == entry.Fresh {
 		if value, err := f.entry.ValueIn(box, task.typ); err == nil {
@@ -103,14 +103,14 @@ func (c *Store) hit(f *found, err error, key *Key, task *Task, box any) any {
 	}
 	if f.negative && task.Many {
 		c.debug(logging.ActionHit, key, 0)
-		return Absent
+		return Negative
 	}
 	return nil
 }
 
-// missed returns the miss for a finding, or for the error of a read.
-func (c *Store) missed(f found, err error, key *Key, task *Task, started uint64) *Miss {
-	m := &Miss{cache: c, key: key.clone(), task: task, started: started, finding: &f, err: err}
+// newMiss returns the miss for what was found, or for the error of a lookup.
+func (c *Store) newMiss(f found, err error, key *Key, task *Task, started uint64) *Miss {
+	m := &Miss{store: c, key: key.clone(), task: task, started: started, found: &f, err: err}
 	if err == nil && (f.state == entry.Fresh || f.state == entry.Stale) {
 		if m.old, f.err = f.entry.Value(task.typ); f.err != nil {
 			f.state = entry.Dead
@@ -119,25 +119,25 @@ func (c *Store) missed(f found, err error, key *Key, task *Task, started uint64)
 	return m
 }
 
-// nothingThere is what is found where there is nothing, and nobody changes.
-var nothingThere found
+// nothingFound is what is found where there is nothing. It is never changed.
+var nothingFound found
 
-// A Miss is a look that found no fresh value.
+// A Miss is a lookup that found no fresh value.
 type Miss struct {
-	cache   *Store
+	store   *Store
 	key     Key
 	task    *Task
-	started uint64 // the tick of the look
-	finding *found
-	err     error // could not look
-	old     any   // of a stale finding
+	started uint64 // the tick of the lookup
+	found   *found
+	err     error // of the lookup
+	old     any   // the stale value that was found
 
 	asked, refreshes bool // see Refreshes, which decides once
 }
 
 // Fetch is the rest of Store.Fetch.
 func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) Result {
-	c := m.cache
+	c := m.store
 	if c.closed.Load() {
 		return Result{Closed: true}
 	}
@@ -155,46 +155,46 @@ func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) 
 
 // begin counts the miss, and returns the first attempt of its caller to get a value.
 func (m *Miss) begin(ctx context.Context) attempt {
-	c, f := m.cache, m.finding
+	c, f := m.store, m.found
 	m.task.Stats.Misses.Add(1)
 	if m.err != nil {
 		if ctx.Err() == nil {
-			c.taskFault(m.task, "look for a result of ", m.err)
+			c.taskFault(m.task, "look up a result of ", m.err)
 		}
 		return m.attempt(m.unanswered(ctx))
 	}
 	c.debug(logging.ActionMiss, &m.key, 0)
 	if f.err != nil {
-		c.taskFault(m.task, "look for a result of ", f.err)
+		c.taskFault(m.task, "look up a result of ", f.err)
 	}
 	return m.attempt(f)
 }
 
-// unanswered returns what a caller goes on with whose look has failed: nothing, so that it does without
-// the store, or what has it look again.
+// unanswered returns what a caller goes on with whose lookup has failed: nothing, so that it does without
+// the store, or what has it look up the key again.
 func (m *Miss) unanswered(ctx context.Context) *found {
 	deadline, ok := ctx.Deadline()
-	if !ok || !errors.Is(m.err, context.DeadlineExceeded) || m.cache.tires(deadline, m.task) {
+	if !ok || !errors.Is(m.err, context.DeadlineExceeded) || m.store.tires(deadline, m.task) {
 		return nil
 	}
 	return &found{state: entry.Leased}
 }
 
 // isStale reports whether the miss is a value past its timeout, which its caller has.
-func (m *Miss) isStale() bool { return m.err == nil && m.finding.state == entry.Stale && !m.task.plain }
+func (m *Miss) isStale() bool { return m.err == nil && m.found.state == entry.Stale && !m.task.plain }
 
 // Refreshes reports whether Fetch may run its computation in the background, after it has returned.
 func (m *Miss) Refreshes() bool {
 	if !m.asked {
-		m.asked, m.refreshes = true, m.isStale() && !m.finding.entry.IsRefreshed(time.Now())
+		m.asked, m.refreshes = true, m.isStale() && !m.found.entry.IsRefreshed(time.Now())
 	}
 	return m.refreshes
 }
 
-// stale returns the value past its timeout, and whether it is to be computed anew.
+// stale returns the value past its timeout, and whether it is to be recomputed.
 func (m *Miss) stale() (r Result, refresh bool) {
 	m.task.Stats.Stale.Add(1)
-	m.cache.debug(logging.ActionStale, &m.key, 0)
+	m.store.debug(logging.ActionStale, &m.key, 0)
 	return Result{Value: m.old}, m.Refreshes()
 }
 
@@ -205,21 +205,21 @@ func (m *Miss) attempt(f *found) attempt {
 
 // newRefresh returns what makes a flight that recomputes the miss's value.
 func (m *Miss) newRefresh(late *atomic.Bool) func() *flight.Flight {
-	return func() *flight.Flight { return &m.cache.computationFor(&m.key, m.task, late).Flight }
+	return func() *flight.Flight { return &m.store.computationFor(&m.key, m.task, late).Flight }
 }
 
 // refresh recomputes a value past its timeout, unless somebody does that already. Its callers have
 // the value; the computation counts as waited for until that is gone, when callers wait for it indeed. An error or a
 // panic puts the next try off.
 func (m *Miss) refresh(ctx context.Context, f *flight.Flight, compute func(context.Context) Result) {
-	defer f.LeaveAfter(m.finding.entry.Left(time.Now()))()
+	defer f.LeaveAfter(m.found.entry.Left(time.Now()))()
 	f.Go(ctx, func(ctx context.Context) {
-		l, ok, err := of(f).takeLease(ctx, *m.finding, false)
+		l, ok, err := of(f).takeLease(ctx, *m.found, false)
 		if err != nil {
-			m.cache.taskFault(m.task, "take the lease for ", err)
+			m.store.taskFault(m.task, "take the lease for ", err)
 		}
 		if ok { // otherwise the outcome is for nobody
-			m.cache.runWithLease(ctx, of(f), compute, l)
+			m.store.runWithLease(ctx, of(f), compute, l)
 		}
 	})
 }
@@ -247,9 +247,9 @@ func (c *Store) Put(ctx context.Context, key Key, task *Task, value any, timeout
 		return errtext.Wrap(err, "set %q", key.text)
 	}
 	if timeout > 0 {
-		if e.Groups, err = c.begunBounded(ctx, key.groups); err != nil {
+		if e.Groups, err = c.ensureGenerationsBounded(ctx, key.groups); err != nil {
 			return errtext.Wrap(err, "set %q", key.text)
 		}
 	}
-	return c.store(ctx, key, &e, timeout, c.staleOf(task))
+	return c.store(ctx, key, &e, timeout, c.staleFor(task))
 }

@@ -19,7 +19,7 @@ func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(co
 	if err != nil {
 		return err
 	}
-	if err := c.open(); err != nil {
+	if err := c.Closed(); err != nil {
 		return err
 	}
 	t := codec.Of(v.Type())
@@ -44,7 +44,7 @@ func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(co
 		return Result{Value: p.Interface(), Timeout: timeout}
 	})
 	if r.Closed {
-		return c.open()
+		return c.Closed()
 	}
 	if r.Err != nil {
 		return r.Err

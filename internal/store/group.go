@@ -27,22 +27,22 @@ import (
 // one round trip, and several take two; the errors of those that failed are joined, and their groups may still be
 // what they were. It is carried out though ctx has been cancelled, as Delete.
 func (c *Store) InvalidateGroup(ctx context.Context, groups ...string) error {
-	if err := c.open(); err != nil {
+	if err := c.Closed(); err != nil {
 		return err
 	}
 	groups = unique(groups)
 	c.flights.Invalidate(groups)
-	return all(len(groups), func(i int) error { return c.renewGroup(ctx, groups[i]) })
+	return invalidateAll(len(groups), func(i int) error { return c.newGeneration(ctx, groups[i]) })
 }
 
-// all carries out n invalidations of one call, many at a time, and returns their errors joined. Several are
-// carried out twice: an entry of one target may be computed anew, with what is found in another target,
+// invalidateAll carries out n invalidations of one call, many at a time, and returns their errors joined. Several are
+// carried out twice: an entry of one target may be recomputed, with what is found in another target,
 // between the first writes to the two, so that it is as old as that. At the second writes nothing
 // is left from before the first.
-func all(n int, invalidate func(i int) error) error {
+func invalidateAll(n int, invalidate func(i int) error) error {
 	errs := make([]error, n)
 	pass := func() error {
-		each(n, func(i int) { errs[i] = invalidate(i) })
+		parallel(n, func(i int) { errs[i] = invalidate(i) })
 		return errors.Join(errs...)
 	}
 	if err := pass(); err != nil || n < 2 {
@@ -51,7 +51,7 @@ func all(n int, invalidate func(i int) error) error {
 	return pass()
 }
 
-func (c *Store) renewGroup(ctx context.Context, group string) error {
+func (c *Store) newGeneration(ctx context.Context, group string) error {
 	ctx, done, err := c.outlast(ctx)
 	if err != nil {
 		return err
@@ -72,32 +72,32 @@ func generationItem(id string) engine.Item {
 	return engine.Item{Value: []byte(id), Flags: entry.FlagsText, Cost: len(id)}
 }
 
-// begun returns what the groups hold now; those that held nothing are given a generation.
-func (c *Store) begun(ctx context.Context, groups []string) ([]entry.Generation, error) {
+// ensureGenerations returns what the groups hold now; those that held nothing are given a generation.
+func (c *Store) ensureGenerations(ctx context.Context, groups []string) ([]entry.Generation, error) {
 	found, err := c.generations(ctx, groups)
 	if err != nil {
 		return nil, err
 	}
-	return c.complete(ctx, found)
+	return c.createMissing(ctx, found)
 }
 
-// begunBounded is begun as an operation of its own.
-func (c *Store) begunBounded(ctx context.Context, groups []string) ([]entry.Generation, error) {
+// ensureGenerationsBounded is ensureGenerations as an operation of its own.
+func (c *Store) ensureGenerationsBounded(ctx context.Context, groups []string) ([]entry.Generation, error) {
 	ctx, done, err := c.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	return c.begun(ctx, groups)
+	return c.ensureGenerations(ctx, groups)
 }
 
-// complete gives those of the groups a generation that have none. Processes that do so at the
+// createMissing gives those of the groups a generation that have none. Processes that do so at the
 // same time agree: add lets one of them through, and the others read what that one wrote.
-func (c *Store) complete(ctx context.Context, found []entry.Generation) ([]entry.Generation, error) {
+func (c *Store) createMissing(ctx context.Context, found []entry.Generation) ([]entry.Generation, error) {
 	if len(found) > entry.MaxGroups {
 		return nil, fmt.Errorf("%w: an entry in %d groups, which can be in %d at most", cacheutils.ErrArguments, len(found), entry.MaxGroups)
 	}
-	for range 3 { // a new generation may be lost again, but not for ever
+	for range 3 { // a new generation may be lost again, but not forever
 		var missing []string
 		for _, g := range found {
 			if g.ID == "" {

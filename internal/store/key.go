@@ -18,7 +18,7 @@ import (
 const maxKey = 250
 
 // maxHead leaves room after prefix and version for a readable head and a hash.
-const maxHead = 150
+const maxPrefix = 150
 
 // leastKey is the length of a key that is nothing but a hash.
 const leastKey = 32
@@ -36,8 +36,8 @@ type Key struct {
 	check  entry.Check
 }
 
-// also returns the key for an entry in the groups, too.
-func (k Key) also(groups []string) Key {
+// withGroups returns the key for an entry in the groups, too.
+func (k Key) withGroups(groups []string) Key {
 	if len(groups) > 0 {
 		k.groups, k.in = unique(append(slices.Clip(k.groups), groups...)), nil
 	}
@@ -91,15 +91,15 @@ func unique(names []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(names)))
 }
 
-// AppendHead appends what stands before the text of every key, for KeyOf and Look.
-func (c *Store) AppendHead(b []byte) []byte { return append(b, c.head...) }
+// AppendPrefix appends what stands before the text of every key, for KeyOf and Lookup.
+func (c *Store) AppendPrefix(b []byte) []byte { return append(b, c.prefix...) }
 
 // KeyOf is Key for a text that was appended to AppendHead: a name and arguments as package cachekey
 // renders them, which have no characters that memcached refuses and don't end like a shortened
 // key. groups may be nil.
 func (c *Store) KeyOf(text string, groups *Groups) Key {
-	k := Key{text: text[len(c.head):], stored: text}
-	if !c.fits(text) {
+	k := Key{text: text[len(c.prefix):], stored: text}
+	if !c.isStorable(text) {
 		k = c.Key(strings.Clone(k.text))
 	}
 	if groups != nil {
@@ -115,8 +115,8 @@ func (c *Store) borrowedKey(text []byte, groups *Groups) Key { return c.KeyOf(bo
 // borrowed returns text as a string that shares its memory.
 func borrowed(text []byte) string { return unsafe.String(unsafe.SliceData(text), len(text)) }
 
-// fits tells whether text is a key as it is stored.
-func (c *Store) fits(text string) bool { return len(text) <= maxKey && c.KeyFunction == nil }
+// isStorable reports whether text is a key as it is stored.
+func (c *Store) isStorable(text string) bool { return len(text) <= maxKey && c.KeyFunction == nil }
 
 // clone returns the key with memory of its own.
 func (k Key) clone() Key {
@@ -137,7 +137,7 @@ func (k Key) String() string { return k.text }
 // memcached refuses, is shortened as cachekey.Sanitize does, so that with prefix and version
 // it has at most 250 bytes. An entry under it is in the groups.
 func (c *Store) Key(text string, groups ...string) Key {
-	short := cachekey.Sanitize(text, maxKey-len(c.head))
+	short := cachekey.Sanitize(text, maxKey-len(c.prefix))
 	k := Key{text: short, stored: c.compose(short, c.Version)}
 	if over := len(k.stored) - maxKey; over > 0 { // what the key function adds
 		short = cachekey.Sanitize(text, max(len(short)-over, leastKey))
@@ -146,7 +146,7 @@ func (c *Store) Key(text string, groups ...string) Key {
 	if short != text {
 		k.check = entry.CheckOf(text)
 	}
-	return k.also(groups)
+	return k.withGroups(groups)
 }
 
 // PlainKey returns the key for text as it is, in that version, or an error if the engine can't take it. Where
@@ -179,9 +179,9 @@ func (c *Store) compose(key, version string) string {
 		return c.KeyFunction(key, c.KeyPrefix, version)
 	}
 	if version == c.Version {
-		return c.head + key
+		return c.prefix + key
 	}
-	return head(c.KeyPrefix, version) + key
+	return composePrefix(c.KeyPrefix, version) + key
 }
 
 func notPortable(key string) string {
@@ -194,18 +194,18 @@ func notPortable(key string) string {
 	return ""
 }
 
-// CheckHead returns an error that matches cacheutils.ErrConfig if keys can't begin with prefix and version.
-func CheckHead(prefix, version string) error {
-	h := head(prefix, version)
+// CheckPrefix returns an error that matches cacheutils.ErrConfig if keys can't begin with prefix and version.
+func CheckPrefix(prefix, version string) error {
+	h := composePrefix(prefix, version)
 	if why := notPortable(h); why != "" {
 		return fmt.Errorf("%w: KeyPrefix %q with Version %q %s", cacheutils.ErrConfig, prefix, version, why)
 	}
 	if strings.Contains(h, groupMark) {
 		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %q, which the keys of groups begin with", cacheutils.ErrConfig, prefix, version, groupMark)
 	}
-	if len(h) > maxHead {
+	if len(h) > maxPrefix {
 		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %d bytes, which leaves no room for keys: use at most %d",
-			cacheutils.ErrConfig, prefix, version, len(h), maxHead)
+			cacheutils.ErrConfig, prefix, version, len(h), maxPrefix)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ type attempt struct {
 	key     *Key
 	task    *Task
 	started uint64 // the tick at which the caller started
-	found   *found // what it found; nil: it could not look, or goes on without the store
+	found   *found // what it found; nil: it could not look it up, or goes on without the store
 	bare    bool   // it has no time for the store
 	last    *flight.Flight
 }
@@ -35,10 +35,10 @@ func (a *attempt) again(f *flight.Flight, arrival flight.Arrival, led bool) {
 	switch {
 	case arrival == flight.Impatient:
 		a.bare, a.found = true, nil
-	case a.bare, led, !f.IsGivenUp() && of(f).unasked:
+	case a.bare, led, !f.IsAbandoned() && of(f).unasked:
 		a.found = nil
 	default:
-		a.found = &found{state: entry.Leased} // look again before computing
+		a.found = &found{state: entry.Leased} // look it up again before computing
 	}
 }
 
@@ -81,7 +81,7 @@ func (c *Store) ledTo(ctx context.Context, w *flight.Wait) (r Result, ok bool) {
 		w.Rethrow()
 		return m.outcome(true), true
 	case flight.Done:
-		if m.IsGivenUp() { // though the caller is there: its context's deadline has passed, but not ended it
+		if m.IsAbandoned() { // though the caller is there: its context's deadline has passed, but not ended it
 			return Result{Err: context.DeadlineExceeded}, true
 		}
 		w.Rethrow()
@@ -105,7 +105,7 @@ func (c *Store) joinedTo(ctx context.Context, w *flight.Wait, a *attempt) (r Res
 		_ = w.UntilStored(ctx)
 	}
 	switch w.Arrival {
-	case flight.Circle:
+	case flight.Recursion:
 		return Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, m.task.name, m.key)}, true
 	case flight.Left:
 		return Result{Err: ctx.Err()}, true

@@ -21,9 +21,9 @@ import (
 //	renew    while the computation runs: read, and swap in the same entry with more time
 //	store    read once more; if the token is there and the groups still have the generations
 //	         from before the computation, swap in the result
-//	release  as store, but with what the token lay on, or with an entry that counts for nobody
+//	release  as store, but with what the token was on, or with an entry that counts for nobody
 //
-// Whoever deletes or overwrites the entry takes the token away, and then nothing is stored. So
+// A process that deletes or overwrites the entry takes the token away, and then nothing is stored. So
 // does a server that loses the entry. A holder that dies stops renewing: the server drops an
 // entry without a value when the lease's life is over; on a stale value the end of the
 // lease stands as a time, which hosts whose clocks differ see earlier or later by that much.
@@ -33,7 +33,7 @@ type lease struct {
 	token  entry.Token
 	groups []entry.Generation // before the computation
 
-	isMark    bool         // it lies on no value, in this process's memory
+	inMemory  bool         // it is on no value, in this process's memory
 	heldUntil atomic.Int64 // as on the entry
 
 	// Guarded by renewals.mu.
@@ -53,18 +53,18 @@ const (
 )
 
 // take tries to get the lease on key, of which f was found. ok is false when somebody was
-// faster. With steal it is taken from whoever has it.
+// faster. With steal it is taken from its holder.
 func (c *Store) take(ctx context.Context, key *Key, f found, steal bool) (l *lease, ok bool, err error) {
 	if f.state == entry.Leased && !steal {
 		return nil, false, nil
 	}
 	l = &lease{store: c, key: key, token: entry.NewToken()}
-	if l.groups, err = c.complete(ctx, f.generations); err != nil {
+	if l.groups, err = c.createMissing(ctx, f.generations); err != nil {
 		return nil, false, err
 	}
 	if had := f.entry.Groups; !steal && !slices.Equal(f.generations, had) && slices.Equal(l.groups, had) && len(had) > 0 {
 		// It was looked for when its groups had no key yet, and stored before that was read: on
-		// several servers a look is not one moment. It may count after all.
+		// several servers a lookup is not one moment. It may count after all.
 		return nil, false, nil
 	}
 	held := c.sealer.Tombstone(key.check)
@@ -72,7 +72,7 @@ func (c *Store) take(ctx context.Context, key *Key, f found, steal bool) (l *lea
 		held = f.entry
 	} else if c.live {
 		held.SetMark(l)
-		l.isMark = true
+		l.inMemory = true
 	}
 	held.CAS = f.entry.CAS
 	now := time.Now()
@@ -93,7 +93,7 @@ func (c *Store) take(ctx context.Context, key *Key, f found, steal bool) (l *lea
 	return l, true, nil
 }
 
-// orphan is for a lease of which nobody knows whether it lies on the key's entry: an answer was lost,
+// orphan is for a lease of which nobody knows whether it is on the key's entry: an answer was lost,
 // or the caller's context ended before it came. Were the token left there, all would wait for a
 // computation that is not running. This process knows such tokens; for the others they are taken
 // away. The store may carry out late what it was told, so they are looked for more than once.
@@ -176,7 +176,7 @@ type ending struct {
 	keep   time.Duration // how long the engine is to keep it
 	tick   uint64        // after the computation: if the lease is held now, the result is for those who started before
 
-	// What is to become of the value that the lease lies on, if no other takes its place.
+	// What is to become of the value that the lease is on, if no other takes its place.
 	drops bool // it is out of date
 	fails bool // it could not be recomputed
 }
@@ -197,9 +197,9 @@ func (l *lease) finish(ctx context.Context, e *ending) (held bool, err error) {
 	return held, err
 }
 
-// write puts what end stores, or what the token lay on, in the place of what the token lies on.
+// write replaces what the token is on by what end stores, or by what the token was put on.
 func (l *lease) write(ctx context.Context, end *ending) (held bool, err error) {
-	if c := l.store; end.stores && l.isMark && len(l.key.groups) == 0 && c.swapper != nil {
+	if c := l.store; end.stores && l.inMemory && len(l.key.groups) == 0 && c.swapper != nil {
 		return c.swapper.SwapLive(ctx, l.key.stored, l, end.entry.Item(), end.keep)
 	}
 	var f found
@@ -221,7 +221,7 @@ func (l *lease) write(ctx context.Context, end *ending) (held bool, err error) {
 	return held && (swapped || errors.Is(err, cacheutils.ErrTooLarge)), err
 }
 
-// residue returns what is left of e, which the token lies on, without a result, and for how long.
+// residue returns what is left of e, which the token is on, without a result, and for how long.
 // After a failure the next may try only after a while, which doubles with each one.
 func (l *lease) residue(e entry.Entry, held bool, end *ending) (entry.Entry, time.Duration) {
 	if e.Empty || end.drops || !held {
@@ -236,15 +236,15 @@ func (l *lease) residue(e entry.Entry, held bool, end *ending) (entry.Entry, tim
 	return e, e.Left(time.Now())
 }
 
-// A caller who needs a value that another process computes looks again after a while: first after
+// A caller who needs a value that another process computes looks it up again after a while: first after
 // firstPoll, then after half as long again each time, up to lastPoll, each time give or take
-// half, so that processes don't look at the same moment.
+// half, so that processes don't look it up at the same moment.
 const (
 	firstPoll = 4 * time.Millisecond
 	lastPoll  = 40 * time.Millisecond
 )
 
-// pollDelay returns how long to wait before the nth look, counted from 0.
+// pollDelay returns how long to wait before the nth lookup, counted from 0.
 func pollDelay(n int) time.Duration {
 	d := firstPoll
 	for range min(n, 20) {

@@ -17,7 +17,7 @@ func TestTake_StoredBetweenTheAnswers(t *testing.T) {
 	if err := c.Set(ctx, c.Key("k", "a", "b"), "v", time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	key := c.Key("k").also([]string{"a", "b"})
+	key := c.Key("k").withGroups([]string{"a", "b"})
 	look := func() found {
 		t.Helper()
 		var f found

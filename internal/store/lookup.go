@@ -26,7 +26,7 @@ type found struct {
 	negative    bool               // a dead entry says that the function has nothing for the key
 }
 
-// lookup looks for key's entry and for the generations of its groups. f is zero.
+// lookup looks up key's entry and for the generations of its groups. f is zero.
 func (c *Store) lookup(ctx context.Context, f *found, key *Key) error {
 	if len(key.groups) == 0 || c.live {
 		item, err := c.Engine.Get(ctx, key.stored)
@@ -41,7 +41,7 @@ func (c *Store) lookup(ctx context.Context, f *found, key *Key) error {
 // evaluateItem is evaluate for what Get has returned. Of an engine in this process's memory, where that costs no
 // round trip, it gets what the key's groups hold.
 func (c *Store) evaluateItem(ctx context.Context, f *found, key *Key, item engine.Item, err error) error {
-	there, err := isThere(err)
+	there, err := isFound(err)
 	if err != nil {
 		return errtext.Wrap(err, "get %q", key.text)
 	}
@@ -49,7 +49,7 @@ func (c *Store) evaluateItem(ctx context.Context, f *found, key *Key, item engin
 	ids := few[:0]
 	for _, groupKey := range c.groupKeys(key) {
 		group, err := c.Engine.Get(ctx, groupKey)
-		if _, err = isThere(err); err != nil {
+		if _, err = isFound(err); err != nil {
 			return errtext.Wrap(err, "get the groups of %q", key.text)
 		}
 		ids = append(ids, group.Value)
@@ -57,8 +57,8 @@ func (c *Store) evaluateItem(ctx context.Context, f *found, key *Key, item engin
 	return c.evaluate(ctx, f, key, item, there, ids)
 }
 
-// isThere reports whether a Get that has returned err has found something.
-func isThere(err error) (bool, error) {
+// isFound reports whether a Get that has returned err has found something.
+func isFound(err error) (bool, error) {
 	switch {
 	case err == nil:
 		return true, nil
@@ -155,7 +155,7 @@ type query struct {
 // An answer is what there is for one key.
 type answer struct {
 	item  engine.Item
-	there bool
+	found bool
 }
 
 var queries = sync.Pool{New: func() any { return &query{groups: make(map[string]int)} }}
@@ -205,7 +205,7 @@ func (q *query) run(ctx context.Context, c *Store) error {
 	}
 	items, err := c.Engine.GetMany(ctx, q.asked)
 	for i, key := range q.asked {
-		q.got[i].item, q.got[i].there = items[key]
+		q.got[i].item, q.got[i].found = items[key]
 	}
 	return err
 }
@@ -215,16 +215,16 @@ func (q *query) run(ctx context.Context, c *Store) error {
 func (q *query) evaluate(ctx context.Context, c *Store, f *found, key *Key, i int, err error) error {
 	var few [8][]byte
 	got := &q.got[q.entries[i]]
-	complete, ids := got.there, few[:0]
+	complete, ids := got.found, few[:0]
 	for _, groupKey := range c.groupKeys(key) {
 		group := &q.got[q.groups[groupKey]]
-		complete = complete && group.there
+		complete = complete && group.found
 		ids = append(ids, group.item.Value)
 	}
 	if err != nil && !complete {
 		return errtext.Wrap(err, "get %q", key.text)
 	}
-	return c.evaluate(ctx, f, key, got.item, got.there, ids)
+	return c.evaluate(ctx, f, key, got.item, got.found, ids)
 }
 
 // generations reads what the groups hold now, in one multi-get.
@@ -241,7 +241,7 @@ func (c *Store) generations(ctx context.Context, groups []string) ([]entry.Gener
 	generations := make([]entry.Generation, len(groups))
 	for i, group := range groups {
 		got := &q.got[q.groups[c.groupKey(group)]]
-		if !got.there && err != nil {
+		if !got.found && err != nil {
 			return nil, errtext.Wrap(err, "read the generation of group %q", group)
 		}
 		generations[i] = entry.Generation{Group: group, ID: string(got.item.Value)}

@@ -8,11 +8,11 @@ import (
 	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
-// LookMany is Look for several keys, which differ: it looks for all of them in one round trip to
-// each server. Each key's fresh value, or Absent, is handed to hit, in the order of keys; the misses are
+// LookupMany is Lookup for several keys, which differ: it looks up all of them in one round trip to
+// each server. Each key's fresh value, or Negative, is handed to hit, in the order of keys; the misses are
 // returned by index, or nil if there are none. A value that has to be decoded is decoded into
-// box(i), which points at a zero of the task's type that nobody else has. Nothing of keys is kept.
-func (c *Store) LookMany(ctx context.Context, keys []Key, task *Task, box func(i int) any, hit func(i int, value any)) (misses []*Miss) {
+// box(i), which points at a zero of the task's type that nobody else has. It does not retain keys.
+func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func(i int) any, hit func(i int, value any)) (misses []*Miss) {
 	started := c.flights.Now()
 	missed := func(i int, miss *Miss) {
 		if misses == nil {
@@ -22,7 +22,7 @@ func (c *Store) LookMany(ctx context.Context, keys []Key, task *Task, box func(i
 	}
 	if c.live {
 		for i := range keys {
-			if value, miss := c.look(ctx, &keys[i], task, started); miss == nil {
+			if value, miss := c.lookupKey(ctx, &keys[i], task, started); miss == nil {
 				hit(i, value)
 			} else {
 				missed(i, miss)
@@ -30,7 +30,7 @@ func (c *Store) LookMany(ctx context.Context, keys []Key, task *Task, box func(i
 		}
 		return misses
 	}
-	looking, done := c.hurry(ctx, task)
+	looking, done := c.boundLookup(ctx, task)
 	q := newQuery()
 	defer q.free()
 	for i := range keys {
@@ -50,20 +50,20 @@ func (c *Store) LookMany(ctx context.Context, keys []Key, task *Task, box func(i
 			hits++
 			hit(i, value)
 		} else {
-			missed(i, c.missed(f, failed, &keys[i], task, started))
+			missed(i, c.newMiss(f, failed, &keys[i], task, started))
 		}
 	}
 	task.Stats.Hits.Add(hits)
 	return misses
 }
 
-// Cached is the end of FetchCached for what Look has found instead: it returns the value past its
-// timeout, or the one, or Absent, that was about to be stored, or nil, and why the cache could not
+// Cached is the end of FetchCached for what Lookup has found instead: it returns the value past its
+// timeout, or the one, or Negative, that was about to be stored, or nil, and why the cache could not
 // be asked or its entry not be read, or nil.
 func (m *Miss) Cached(ctx context.Context) (value any, err error) {
-	if m.err == nil && m.finding.state == entry.Leased && m.cache.later != nil {
-		f, err := m.cache.readStored(ctx, m.key)
-		value, again := m.cache.found(&f, err, &m.key, m.task, m.started)
+	if m.err == nil && m.found.state == entry.Leased && m.store.later != nil {
+		f, err := m.store.readStored(ctx, m.key)
+		value, again := m.store.hitOrMiss(&f, err, &m.key, m.task, m.started)
 		if again == nil {
 			return value, nil
 		}
@@ -77,13 +77,13 @@ func (m *Miss) Cached(ctx context.Context) (value any, err error) {
 	if m.err != nil {
 		return nil, m.err
 	}
-	return nil, m.finding.err
+	return nil, m.found.err
 }
 
-// PutMany is Put for several keys, as DeleteMany. Keys that share memory are not kept.
+// PutMany is Put for several keys, as DeleteMany. It does not retain keys, which may share memory.
 func (c *Store) PutMany(ctx context.Context, keys []Key, task *Task, value func(i int) (value any, timeout time.Duration)) error {
 	errs := make([]error, len(keys))
-	each(len(keys), func(i int) {
+	parallel(len(keys), func(i int) {
 		v, timeout := value(i)
 		errs[i] = c.Put(ctx, keys[i].clone(), task, v, timeout)
 	})

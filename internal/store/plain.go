@@ -32,7 +32,7 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 // value returns a pointer to the value under key, which is not to be changed; with old that
 // may be a stale one.
 func (c *Store) value(ctx context.Context, key Key, t *codec.Type, old bool) (any, error) {
-	if err := c.open(); err != nil {
+	if err := c.Closed(); err != nil {
 		return nil, err
 	}
 	f, err := c.readStored(ctx, key)
@@ -54,7 +54,7 @@ func (c *Store) value(ctx context.Context, key Key, t *codec.Type, old bool) (an
 	return nil, errtext.Wrap(cacheutils.ErrCacheMiss, "get %q", key.text)
 }
 
-// GetMany looks for the values of type t under keys, and hands those that it finds to found, by the index of
+// GetMany looks up the values of type t under keys, and hands those that it finds to found, by the index of
 // their key, also when it returns an error because some servers failed. Entries that aren't values of that type
 // are left out and logged. All keys are in the groups.
 func (c *Store) GetMany(ctx context.Context, keys []Key, groups []string, t reflect.Type, found func(i int, value reflect.Value)) error {
@@ -103,7 +103,7 @@ func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *cod
 		c.fault("decode the entry of "+key.text, f.err)
 	case err != nil:
 	case failed != nil:
-		c.fault("look for "+key.text, failed)
+		c.fault("look up "+key.text, failed)
 	default:
 		c.debug(logging.ActionMiss, key, 0)
 	}
@@ -113,17 +113,17 @@ func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *cod
 // Set stores value under key for timeout, or the store's own for DefaultTimeout.
 func (c *Store) Set(ctx context.Context, key Key, value any, timeout time.Duration) error {
 	if timeout = c.timeoutOf(timeout); timeout <= 0 {
-		return c.setIn(ctx, key, value, timeout, nil)
+		return c.setWithGenerations(ctx, key, value, timeout, nil)
 	}
-	groups, err := c.begunBounded(ctx, key.groups)
+	groups, err := c.ensureGenerationsBounded(ctx, key.groups)
 	if err != nil {
 		return errtext.Wrap(err, "set %q", key.text)
 	}
-	return c.setIn(ctx, key, value, timeout, groups)
+	return c.setWithGenerations(ctx, key, value, timeout, groups)
 }
 
-// setIn is Set for groups that have these generations.
-func (c *Store) setIn(ctx context.Context, key Key, value any, timeout time.Duration, groups []entry.Generation) error {
+// setWithGenerations is Set for groups that have these generations.
+func (c *Store) setWithGenerations(ctx context.Context, key Key, value any, timeout time.Duration, groups []entry.Generation) error {
 	t, p := entry.Box(value)
 	e, err := c.sealer.SealPlain(key.check, len(key.groups) > 0, t, p)
 	if err != nil {
@@ -165,14 +165,14 @@ func (c *Store) SetMany(ctx context.Context, keys []Key, groups []string, value 
 	var generations []entry.Generation
 	if timeout > 0 {
 		var err error
-		if generations, err = c.begunBounded(ctx, unique(groups)); err != nil {
+		if generations, err = c.ensureGenerationsBounded(ctx, unique(groups)); err != nil {
 			for i := range errs {
 				errs[i] = errtext.Wrap(err, "set %d keys", len(keys))
 			}
 			return errs
 		}
 	}
-	each(len(keys), func(i int) { errs[i] = c.setIn(ctx, keys[i], value(i), timeout, generations) })
+	parallel(len(keys), func(i int) { errs[i] = c.setWithGenerations(ctx, keys[i], value(i), timeout, generations) })
 	return errs
 }
 
@@ -206,7 +206,7 @@ func (c *Store) Add(ctx context.Context, key Key, value any, timeout time.Durati
 // add stores e where there is no value that counts.
 func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.Duration) (bool, error) {
 	var err error
-	if e.Groups, err = c.begun(ctx, key.groups); err != nil {
+	if e.Groups, err = c.ensureGenerations(ctx, key.groups); err != nil {
 		return false, err
 	}
 	keep := e.Stamp(time.Now(), timeout, 0)
@@ -252,7 +252,7 @@ func (c *Store) Touch(ctx context.Context, key Key, timeout time.Duration) (bool
 	return had, nil
 }
 
-// change swaps what edit makes of the fresh entry under key for it, or deletes it, and tells
+// change swaps what edit makes of the fresh entry under key for it, or deletes it, and reports
 // whether there was one. An entry that changes meanwhile is read again.
 func (c *Store) change(ctx context.Context, key Key, edit func(*entry.Entry) (keep time.Duration, err error), remove bool) (bool, error) {
 	for {
@@ -293,9 +293,9 @@ func (c *Store) Delete(ctx context.Context, key Key) (bool, error) {
 }
 
 // DeleteMany is Delete for several keys. It tries all of them, many at a time, and once more if none has
-// failed, see all. It returns the errors joined.
+// failed, see invalidateAll. It returns the errors joined.
 func (c *Store) DeleteMany(ctx context.Context, keys []Key) error {
-	return all(len(keys), func(i int) error {
+	return invalidateAll(len(keys), func(i int) error {
 		_, err := c.Delete(ctx, keys[i])
 		return err
 	})
@@ -303,7 +303,7 @@ func (c *Store) DeleteMany(ctx context.Context, keys []Key) error {
 
 // Has reports whether there is an entry under key, whatever its value.
 func (c *Store) Has(ctx context.Context, key Key) (bool, error) {
-	if err := c.open(); err != nil {
+	if err := c.Closed(); err != nil {
 		return false, err
 	}
 	f, err := c.readStored(ctx, key)

@@ -26,7 +26,7 @@ func (c *Store) Refers(task *Task) bool {
 // Ref returns a reference to what a Lookup for text and groups finds, or nil if that is no hit, or there can't be one. It
 // does not retain text.
 func (c *Store) Ref(text []byte, groups *Groups, task *Task) *Ref {
-	if !c.Refers(task) || !c.fits(borrowed(text)) {
+	if !c.Refers(task) || !c.isStorable(borrowed(text)) {
 		return nil
 	}
 	r := &Ref{entry: c.referrer.Ref(borrowed(text))}
@@ -59,7 +59,7 @@ func currentItem(r engine.Ref) *engine.Item {
 	return r.Item()
 }
 
-// Value is Look for what the Ref is to: it returns the value and counts the hit, or returns nil if that takes a lookup:
+// Value is Lookup for what the Ref is to: it returns the value and counts the hit, or returns nil if that takes a lookup:
 // when ctx has ended, when hits are logged with their keys, and once the Ref is over, as it then is forever.
 func (r *Ref) Value(ctx context.Context, task *Task) (value any, over bool) {
 	if ctx.Err() != nil || logging.Enabled(logging.LevelDebug) {

@@ -17,15 +17,15 @@ import (
 // decide says what the lease is to end with after the computation's result.
 func (m *computation) decide(l *lease) (e ending) {
 	c, r := m.store, &m.result
-	timeout, stale := c.timeoutOf(r.Timeout), c.staleOf(m.task)
+	timeout, stale := c.timeoutOf(r.Timeout), c.staleFor(m.task)
 	switch {
-	case m.failed(), m.changed, m.cut && m.task.Doubted:
+	case m.failed(), m.changed, m.cut && m.task.DropIfEnded:
 		if e.fails = m.IsRefresh(); e.fails {
 			c.taskFault(m.task, "recompute a stale result of ", m.why())
 		}
 	case r.Discard || timeout <= 0:
 		e.drops = true
-	case r.Absent:
+	case r.Negative:
 		e.entry, e.stores, stale = c.sealer.Negative(m.key.check), true, 0
 	default:
 		e.entry, e.stores = m.seal()

@@ -42,7 +42,7 @@ type Store struct {
 	swapper  engine.LiveSwapper // likewise
 	checkKey func(string) error
 	sealer   entry.Sealer
-	head     string // prefix:version: before every key, unless there is a key function
+	prefix   string // prefix:version: before every key, unless there is a key function
 
 	// timed says that the engine bounds operations by the operation timeout, too, and gives those more time of
 	// which the answer is arriving.
@@ -74,7 +74,7 @@ var epoch = time.Now().Add(-1) // so that it's over
 func New(config Config) *Store {
 	c := &Store{Config: config}
 	if c.KeyFunction == nil {
-		c.head = head(c.KeyPrefix, c.Version)
+		c.prefix = composePrefix(c.KeyPrefix, c.Version)
 	}
 	traits := c.Engine.Traits()
 	c.live, c.timed, c.discards = traits.HoldsLive, traits.KeepsTime, traits.Discards
@@ -111,8 +111,8 @@ func (c *Store) timeoutOf(timeout time.Duration) time.Duration {
 	return timeout
 }
 
-// staleOf returns how long the task's values may be served past their timeout.
-func (c *Store) staleOf(task *Task) time.Duration {
+// staleFor returns how long the task's values may be served past their timeout.
+func (c *Store) staleFor(task *Task) time.Duration {
 	if task.Stale == DefaultStale {
 		return c.Stale
 	}
@@ -155,5 +155,5 @@ func (c *Store) shut() error {
 	return c.shutErr
 }
 
-// head is what Django puts before a key.
-func head(prefix, version string) string { return prefix + ":" + version + ":" }
+// composePrefix is what Django puts before a key.
+func composePrefix(prefix, version string) string { return prefix + ":" + version + ":" }

@@ -14,7 +14,7 @@ import (
 type Task struct {
 	Stats Stats
 
-	// Stale is how long a value may be served past its timeout while it is computed anew, or
+	// Stale is how long a value may be served past its timeout while it is recomputed, or
 	// when that fails; negative: not at all; DefaultStale: as the backend says.
 	Stale time.Duration
 
@@ -22,9 +22,9 @@ type Task struct {
 	// DefaultLinger: for the backend's lease where the last one's deadline had passed, else not at all.
 	Linger time.Duration
 
-	// Doubted says that a result is not to be stored if its computation's context had ended: that may
+	// DropIfEnded says that a result is not to be stored if its computation's context had ended: that may
 	// be why it is what it is, and it has no error to say so.
-	Doubted bool
+	DropIfEnded bool
 
 	// Many says that computations are for several keys, and may find that there is nothing for one
 	// of them. Without it such a Result is never seen by the task's callers.
@@ -53,7 +53,7 @@ const DefaultLinger time.Duration = -1 << 63
 // get the same one, and an engine that holds live values keeps it as it is.
 func NewTask(name string, t reflect.Type, shared bool) *Task {
 	task := &Task{Stale: DefaultStale, Linger: DefaultLinger, name: name, typ: codec.Of(t), shared: shared}
-	task.Stats.Hits.spread()
+	task.Stats.Hits.shard()
 	return task
 }
 
@@ -111,7 +111,7 @@ type Stats struct {
 	Stale         atomic.Uint64 // calls that found a value past its timeout
 	Misses        atomic.Uint64 // calls that found nothing there
 	Joins         atomic.Uint64 // of those: calls that waited for a computation in this process
-	Waits         atomic.Uint64 // looks for a value that another process computes
+	Waits         atomic.Uint64 // lookups of a value that another process computes
 	Computations  atomic.Uint64 // runs of the function, forced ones included
 	Stores        atomic.Uint64 // results stored
 	Refusals      atomic.Uint64 // results not stored, because the key or a group was invalidated meanwhile
@@ -125,13 +125,13 @@ type Result struct {
 	// have changed. A result for another key is nobody's.
 	Rekey func(head []byte) ([]byte, error)
 
-	Value   any           // a pointer to a value of the task's type, which nobody else has
-	Err     error         // the function's error: Value is passed on, but not stored
-	Absent  bool          // there is nothing for the key: Value is nil, and that may be stored
-	Discard bool          // not to be stored, though there is no error
-	Timeout time.Duration // how long to store it; not positive: not at all; or DefaultTimeout
-	Closed  bool          // the Store is closed, and nothing was computed: get the backend again
+	Value    any           // a pointer to a value of the task's type, which nobody else has
+	Err      error         // the function's error: Value is passed on, but not stored
+	Negative bool          // there is nothing for the key: Value is nil, and that may be stored
+	Discard  bool          // not to be stored, though there is no error
+	Timeout  time.Duration // how long to store it; not positive: not at all; or DefaultTimeout
+	Closed   bool          // the Store is closed, and nothing was computed: get the backend again
 }
 
 // Absent is the value of a key of which a computation has found that there is nothing.
-var Absent any = new(struct{ absent byte })
+var Negative any = new(struct{ absent byte })

@@ -34,12 +34,12 @@ func (c *Store) work(ctx context.Context, m *computation, compute func(context.C
 			}
 		}
 		tick := c.flights.Tick()
-		step, done := m.glance(ctx)
+		step, done := m.lookupStep(ctx)
 		var next found
 		err := c.lookup(step, &next, m.key)
 		done(err)
 		if err != nil {
-			c.unreachable(ctx, m, "look for a result of ", err, compute)
+			c.unreachable(ctx, m, "look up a result of ", err, compute)
 			return
 		}
 		if m.takes(&next, tick) {
@@ -74,7 +74,7 @@ func (m *computation) takes(f *found, tick uint64) bool {
 		f.state = entry.Dead
 	}
 	if f.negative && m.task.Many {
-		m.result, m.Valid = Result{Absent: true}, tick
+		m.result, m.Valid = Result{Negative: true}, tick
 		return true
 	}
 	return false
