@@ -66,7 +66,10 @@ func TestHandOut_Later(t *testing.T) {
 			led := startLead(ctx, c, &lead, until(gate, 1))
 			synctest.Wait()
 			late := g.join(t, ctx, "k")
-			earlier, later := await(ctx, early), await(ctx, late)
+			short, cancel := context.WithCancel(ctx)
+			defer cancel()
+			leaves := g.join(t, short, "k")
+			earlier, later, leaving := await(ctx, early), await(ctx, late), await(short, leaves)
 			close(gate)
 			if !led.over() || !earlier.over() || later.over() {
 				t.Fatalf("the first has returned: %v, the early one: %v, the late one: %v", led.over(), earlier.over(), later.over())
@@ -83,6 +86,11 @@ func TestHandOut_Later(t *testing.T) {
 			if valid {
 				c.Valid = g.Tick()
 			}
+			cancel()
+			if !leaving.over() {
+				t.Error("a late one's time is up, but it waits")
+			}
+			wantArrival(t, "a late one whose time was up before it was stored", leaves, flight.Left)
 			c.Finish()
 			if !later.over() || late.IsForCaller() != valid {
 				t.Errorf("the late one has returned: %v, for it: %v", later.over(), late.IsForCaller())

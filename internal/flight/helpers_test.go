@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,6 +19,16 @@ const (
 	lease    = 10 * time.Second
 	patience = 50 * time.Millisecond
 )
+
+// Whatever the tests do, in the end no flight counts as waiting or computing.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if waiting, computing := flight.Leftovers(); waiting != 0 || computing != 0 {
+		fmt.Printf("FAIL: %d flights count as waiting, and %d as computing\n", waiting, computing)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // A computation is what the tests' flights carry out. Its exported fields are set before it starts.
 type computation struct {
