@@ -355,12 +355,12 @@ func (f *Flight) holdsUp(started uint64) bool {
 	return f.isUseless(started)
 }
 
-// isFor reports whether an outcome that is valid until that tick is for a caller who joined the flight, for a key in the
-// groups, and started at that tick.
-func (f *Flight) isFor(valid, started uint64, groups []string) bool {
+// isFor reports whether o, which is the flight's outcome or its early one, is for a caller who joined the flight, for a
+// key in the groups, and started at that tick. That of a flight that was given up may be written still.
+func (f *Flight) isFor(o *outcome, started uint64, groups []string) bool {
 	f.group.mu.Lock()
 	defer f.group.mu.Unlock()
-	if f.givenUp || f.invalidatedAt != 0 && started >= f.invalidatedAt || started >= valid {
+	if f.givenUp || f.invalidatedAt != 0 && started >= f.invalidatedAt || started >= o.Valid {
 		return false
 	}
 	return slices.Equal(f.Groups, groups) // an invalidation of other groups would not have shown

@@ -213,3 +213,26 @@ func TestHang_JoinedBeforeLead(t *testing.T) {
 		}
 	})
 }
+
+// The outcome of a flight that was given up is for nobody, though its function has returned since.
+func TestHang_Returned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := newGroup(), &computation{Undoubted: true}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		g.lead(t, ctx, "k", c)
+		c.Settle = func() { time.Sleep(time.Minute) }
+		var lead flight.Wait
+		startLead(ctx, c, &lead, func(context.Context) int {
+			time.Sleep(time.Minute + lease + 1)
+			return 1
+		})
+		w := g.join(t, t.Context(), "k")
+		w.Wait(t.Context())
+		time.Sleep(time.Second)
+		if w.IsForCaller() || !c.IsGivenUp() {
+			t.Errorf("for the caller %v, given up %v", w.IsForCaller(), c.IsGivenUp())
+		}
+		time.Sleep(2 * time.Minute)
+	})
+}

@@ -37,7 +37,7 @@ type computation struct {
 	Leaseless bool          // its result isn't stored
 	Tireless  bool          // no caller goes on without the store
 	Discarded bool          // the outcome is for everybody
-	Doubted   bool          // the outcome is for the first caller only
+	Undoubted bool          // the outcome is for everybody, though the context has ended
 	Stored    func() uint64 // returns the tick until which the outcome was valid; nil: until the function began
 	Hands     bool          // the result is handed out before Settle
 	Later     bool          // and the computation finished by others
@@ -95,7 +95,9 @@ func (c *computation) returned(err error) {
 	c.context = err
 	c.led = c.Return()
 	switch c.Valid = c.Began(); {
-	case c.Doubted, c.context != nil:
+	case c.Undoubted:
+		c.Valid = flight.Always
+	case c.context != nil:
 		c.Valid = 0
 	case c.Discarded:
 		c.Valid = flight.Always
