@@ -247,3 +247,31 @@ func TestContext_OfARefresh(t *testing.T) {
 		})
 	}
 }
+
+// The context of a run of several keys is that of the caller who waited for one of them.
+func TestContext_OfARun(t *testing.T) {
+	for _, key := range []string{"a", "b"} {
+		bubble(t, key, func(t *testing.T) {
+			g := newGroup()
+			first, cancelFirst := context.WithCancel(t.Context())
+			second, cancelSecond := context.WithCancelCause(t.Context())
+			b := g.batch(t, first, time.Second, "a", "b")
+			w := g.join(t, second, key)
+			var got context.Context
+			called := b.wait(func(ctx context.Context) int {
+				cancelFirst()
+				synctest.Wait() // until the batch's caller has left
+				got = ctx
+				return 1
+			})
+			w.Wait(second)
+			if <-called.done; got.Err() != nil {
+				t.Errorf("somebody has waited for %s, but it has ended: %v", key, got.Err())
+			}
+			cancelSecond(errGone)
+			if got.Err() != context.Canceled || context.Cause(got) != errGone {
+				t.Errorf("that one's has ended, but it: %v, because of %v", got.Err(), context.Cause(got))
+			}
+		})
+	}
+}
