@@ -290,3 +290,29 @@ func TestImpatient_Useless(t *testing.T) {
 		}
 	})
 }
+
+// A caller who has its result early is not impatient, though the store doesn't answer: it may still be stored in time.
+func TestImpatient_Knows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := remote(), &computation{Hands: true}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		g.lead(t, ctx, "k", c)
+		c.Settle = func() {
+			defer c.Asks()()
+			time.Sleep(time.Hour)
+		}
+		began := time.Now()
+		joined := g.join(t, ctx, "k")
+		var lead flight.Wait
+		led := startLead(ctx, c, &lead, returns(1))
+		joined.Wait(ctx)
+		<-led.done
+		wantArrival(t, "the first", &lead, flight.Early)
+		wantArrival(t, "the second", joined, flight.Early)
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("they have waited for %v", took)
+		}
+		<-c.Done()
+	})
+}

@@ -236,3 +236,19 @@ func TestHang_Returned(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 	})
 }
+
+// Done is closed when a flight is given up that nobody waited for.
+func TestHang_Done(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c, gate := newGroup(), new(computation), make(chan struct{})
+		defer close(gate)
+		f := g.Refresh(t.Context(), "k", c.maker())
+		f.LeaveAfter(time.Second)
+		go f.Go(t.Context(), func(ctx context.Context) { c.compute(ctx, until(gate, 1)) })
+		time.Sleep(time.Second)
+		time.Sleep(lease)
+		if synctest.Wait(); !f.IsGivenUp() || !isClosed(f.Done()) {
+			t.Errorf("given up %v, but its Done is closed: %v", f.IsGivenUp(), isClosed(f.Done()))
+		}
+	})
+}

@@ -63,10 +63,15 @@ func TestContext_OutlivesFunction(t *testing.T) {
 	for how, look := range map[string]func(context.Context){"ignored": ignore, "listened to": listen} {
 		bubble(t, how, func(t *testing.T) {
 			first, cancel := context.WithCancelCause(t.Context())
-			ctx := computed(t, first, nil, look)
+			var heard <-chan struct{}
+			ctx := computed(t, first, nil, func(ctx context.Context) {
+				if look(ctx); how == "listened to" {
+					heard = ctx.Done()
+				}
+			})
 			derived, stop := context.WithCancel(ctx)
 			defer stop()
-			if ctx.Err() != nil || derived.Err() != nil || isClosed(ctx.Done()) {
+			if ctx.Err() != nil || derived.Err() != nil || isClosed(ctx.Done()) || isClosed(heard) {
 				t.Fatalf("it ended with the function: %v", ctx.Err())
 			}
 			time.Sleep(time.Hour)
@@ -78,7 +83,7 @@ func TestContext_OutlivesFunction(t *testing.T) {
 				t.Errorf("the caller's has ended, but it: %v, because of %v", ctx.Err(), context.Cause(ctx))
 			}
 			synctest.Wait()
-			if !isClosed(ctx.Done()) || !isClosed(derived.Done()) || context.Cause(derived) != errGone {
+			if !isClosed(ctx.Done()) || heard != nil && !isClosed(heard) || !isClosed(derived.Done()) || context.Cause(derived) != errGone {
 				t.Errorf("its Done isn't closed, or that of what was derived from it: %v, because of %v", derived.Err(), context.Cause(derived))
 			}
 		})
