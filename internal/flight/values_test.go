@@ -2,6 +2,8 @@ package flight_test
 
 import (
 	"context"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -278,5 +280,23 @@ func TestContext_OfARun(t *testing.T) {
 				t.Errorf("that one's has ended, but it: %v, because of %v", got.Err(), context.Cause(got))
 			}
 		})
+	}
+}
+
+// In a bubble of testing/synctest nothing is done to a context that nobody has any more: that would end the process.
+func TestContext_DroppedInBubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		computed(t, t.Context(), nil, listen)
+		time.Sleep(2 * time.Minute) // it's told for a minute in any case
+		collect()
+	})
+}
+
+// collect collects garbage, and returns when a cleanup has run.
+func collect() {
+	ran := new(atomic.Bool)
+	runtime.AddCleanup(new([64]byte), func(ran *atomic.Bool) { ran.Store(true) }, ran)
+	for !ran.Load() {
+		runtime.GC()
 	}
 }
