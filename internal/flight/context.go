@@ -134,11 +134,18 @@ func (w *runContext) follow() {
 		holds.Store(nil)
 		cancel(context.Cause(caller))
 	})
+	if inBubble() {
+		return
+	}
 	runtime.AddCleanup(w, func(stop func() bool) {
 		stop()
 		cancel(context.Canceled)
 	}, stop)
 }
+
+// inBubble reports whether the caller runs in a bubble of testing/synctest, whose clock began before this process did.
+// A cleanup runs outside, where closing a channel of the bubble ends the process.
+func inBubble() bool { return time.Since(epoch) < 0 }
 
 // Steps returns what the flight ends of the context of a computation, for what its owner does with the store: to ask
 // that for Done is nothing that the function has done.

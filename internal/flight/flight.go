@@ -62,10 +62,10 @@ type Flight struct {
 	linger        *time.Timer             // ends the context; nil: somebody waits, or it goes on without
 	hangs         *time.Timer             // abandons the flight; nil: nobody knows when the context ends
 	led           bool                    // the first caller waits, or waited until the function had returned
-	abandoned       bool                    // the outcome is for nobody
+	abandoned     bool                    // the outcome is for nobody
 	ends          time.Time               // when the context ends or has ended; zero: that isn't known
 	ended         bool                    // its context, or its part of one that it shares: all had left
-	removed          bool                    // it no longer counts as under way
+	removed       bool                    // it no longer counts as under way
 	done          chan struct{}           // closed when the flight finishes or is abandoned; nil: nobody waits for that
 	invalidatedAt uint64                  // not 0: the tick at which one of its groups was invalidated in this process
 	leaseless     bool                    // its result won't be stored
@@ -355,12 +355,12 @@ func (f *Flight) holdsUp(started uint64) bool {
 	return f.isUseless(started)
 }
 
-// isFor reports whether an outcome that is valid until that tick is for a caller who joined the flight, for a key in the
-// groups, and started at that tick.
-func (f *Flight) isFor(valid, started uint64, groups []string) bool {
+// isFor reports whether o, which is the flight's outcome or its early one, is for a caller who joined the flight, for a
+// key in the groups, and started at that tick. That of a flight that was abandoned may be written still.
+func (f *Flight) isFor(o *outcome, started uint64, groups []string) bool {
 	f.group.mu.Lock()
 	defer f.group.mu.Unlock()
-	if f.abandoned || f.invalidatedAt != 0 && started >= f.invalidatedAt || started >= valid {
+	if f.abandoned || f.invalidatedAt != 0 && started >= f.invalidatedAt || started >= o.Valid {
 		return false
 	}
 	return slices.Equal(f.Groups, groups) // an invalidation of other groups would not have shown

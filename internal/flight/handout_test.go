@@ -66,7 +66,10 @@ func TestHandOut_Later(t *testing.T) {
 			led := startLead(ctx, c, &lead, until(gate, 1))
 			synctest.Wait()
 			late := g.join(t, ctx, "k")
-			earlier, later := await(ctx, early), await(ctx, late)
+			short, cancel := context.WithCancel(ctx)
+			defer cancel()
+			leaves := g.join(t, short, "k")
+			earlier, later, leaving := await(ctx, early), await(ctx, late), await(short, leaves)
 			close(gate)
 			if !led.over() || !earlier.over() || later.over() {
 				t.Fatalf("the first has returned: %v, the early one: %v, the late one: %v", led.over(), earlier.over(), later.over())
@@ -83,6 +86,11 @@ func TestHandOut_Later(t *testing.T) {
 			if valid {
 				c.Valid = g.Tick()
 			}
+			cancel()
+			if !leaving.over() {
+				t.Error("a late one's time is up, but it waits")
+			}
+			wantArrival(t, "a late one whose time was up before it was stored", leaves, flight.Left)
 			c.Finish()
 			if !later.over() || late.IsForCaller() != valid {
 				t.Errorf("the late one has returned: %v, for it: %v", later.over(), late.IsForCaller())
@@ -280,5 +288,31 @@ func TestImpatient_Useless(t *testing.T) {
 		if <-stays.done; before.Arrival != flight.Done || !before.IsForCaller() {
 			t.Errorf("who started before it arrived %s, for it: %v", name(before.Arrival), before.IsForCaller())
 		}
+	})
+}
+
+// A caller who has its result early is not impatient, though the store doesn't answer: it may still be stored in time.
+func TestImpatient_Knows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := remote(), &computation{Hands: true}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		g.lead(t, ctx, "k", c)
+		c.Settle = func() {
+			defer c.Asks()()
+			time.Sleep(time.Hour)
+		}
+		began := time.Now()
+		joined := g.join(t, ctx, "k")
+		var lead flight.Wait
+		led := startLead(ctx, c, &lead, returns(1))
+		joined.Wait(ctx)
+		<-led.done
+		wantArrival(t, "the first", &lead, flight.Early)
+		wantArrival(t, "the second", joined, flight.Early)
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("they have waited for %v", took)
+		}
+		<-c.Done()
 	})
 }

@@ -213,3 +213,42 @@ func TestHang_JoinedBeforeLead(t *testing.T) {
 		}
 	})
 }
+
+// The outcome of a flight that was given up is for nobody, though its function has returned since.
+func TestHang_Returned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := newGroup(), &computation{Undoubted: true}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		g.lead(t, ctx, "k", c)
+		c.Settle = func() { time.Sleep(time.Minute) }
+		var lead flight.Wait
+		startLead(ctx, c, &lead, func(context.Context) int {
+			time.Sleep(time.Minute + lease + 1)
+			return 1
+		})
+		w := g.join(t, t.Context(), "k")
+		w.Wait(t.Context())
+		time.Sleep(time.Second)
+		if w.IsForCaller() || !c.IsAbandoned() {
+			t.Errorf("for the caller %v, given up %v", w.IsForCaller(), c.IsAbandoned())
+		}
+		time.Sleep(2 * time.Minute)
+	})
+}
+
+// Done is closed when a flight is given up that nobody waited for.
+func TestHang_Done(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c, gate := newGroup(), new(computation), make(chan struct{})
+		defer close(gate)
+		f := g.Refresh(t.Context(), "k", c.maker())
+		f.LeaveAfter(time.Second)
+		go f.Go(t.Context(), func(ctx context.Context) { c.compute(ctx, until(gate, 1)) })
+		time.Sleep(time.Second)
+		time.Sleep(lease)
+		if synctest.Wait(); !f.IsAbandoned() || !isClosed(f.Done()) {
+			t.Errorf("given up %v, but its Done is closed: %v", f.IsAbandoned(), isClosed(f.Done()))
+		}
+	})
+}

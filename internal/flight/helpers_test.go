@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -19,6 +20,16 @@ const (
 	patience = 50 * time.Millisecond
 )
 
+// Whatever the tests do, in the end no flight counts as waiting or computing.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if waiting, computing := flight.Leftovers(); waiting != 0 || computing != 0 {
+		fmt.Printf("FAIL: %d flights count as waiting, and %d as computing\n", waiting, computing)
+		code = 1
+	}
+	os.Exit(code)
+}
+
 // A computation is what the tests' flights carry out. Its exported fields are set before it starts.
 type computation struct {
 	flight.Flight
@@ -26,7 +37,7 @@ type computation struct {
 	Leaseless bool          // its result isn't stored
 	Tireless  bool          // no caller goes on without the store
 	Discarded bool          // the outcome is for everybody
-	DropIfEnded   bool          // the outcome is for the first caller only
+	Undoubted bool          // the outcome is for everybody, though the context has ended
 	Stored    func() uint64 // returns the tick until which the outcome was valid; nil: until the function began
 	Hands     bool          // the result is handed out before Settle
 	Later     bool          // and the computation finished by others
@@ -84,7 +95,9 @@ func (c *computation) returned(err error) {
 	c.context = err
 	c.led = c.Return()
 	switch c.Valid = c.Began(); {
-	case c.DropIfEnded, c.context != nil:
+	case c.Undoubted:
+		c.Valid = flight.Always
+	case c.context != nil:
 		c.Valid = 0
 	case c.Discarded:
 		c.Valid = flight.Always

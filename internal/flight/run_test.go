@@ -303,3 +303,44 @@ func TestWaitAll_SomeFinished(t *testing.T) {
 		a.Finish()
 	})
 }
+
+// A refresh that was left before GoAll isn't computed.
+func TestGoAll_Left(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup()
+		b := &batch{group: g, ctx: context.Background(), all: []*computation{{}, {}}}
+		left, stays := b.all[0], b.all[1]
+		g.Refresh(b.ctx, "a", left.maker()).LeaveAfter(0)
+		g.Refresh(b.ctx, "b", stays.maker())
+		synctest.Wait()
+		g.GoAll(b.ctx, b.flights(), func(context.Context) { b.run(returns(1)) })
+		if left.ran.Load() != 0 || stays.ran.Load() != 1 {
+			t.Errorf("the one that was left was computed %d times, the other %d times", left.ran.Load(), stays.ran.Load())
+		}
+	})
+}
+
+// Keys that were given up, since what is done with the store hangs, are not computed.
+func TestRun_GivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		b := g.batch(t, ctx, 0, "a", "b")
+		b.steps = func(context.Context) { time.Sleep(time.Hour) }
+		joined := g.join(t, t.Context(), "b")
+		began := time.Now()
+		called := b.wait(returns(1))
+		joined.Wait(t.Context())
+		if took := time.Since(began); took != time.Minute+lease || joined.IsForCaller() {
+			t.Errorf("it was given up after %v; for who joined: %v", took, joined.IsForCaller())
+		}
+		<-called.done
+		if <-joined.Flight.Done(); of(joined.Flight).abandoned.Load() != 0 {
+			t.Error("its function has not begun, but was abandoned")
+		}
+		if time.Sleep(2 * time.Hour); b.runs != 0 {
+			t.Errorf("it was computed %d times", b.runs)
+		}
+	})
+}

@@ -152,12 +152,16 @@ func (r *Run) Do(function func(context.Context)) {
 	}
 	r.w.flight.Store(leader)
 	r.shared.leave(nil)
-	defer func() {
-		caller := r.caller
-		if caller.Err() != nil || leader.refresh {
-			caller = leader.group.waiting(leader)
-		}
-		r.w.end(caller)
-	}()
+	defer func() { r.w.end(r.waiting()) }()
 	function(r.w)
+}
+
+// waiting returns the context of a caller who waits for one of the flights that have begun, otherwise nil.
+func (r *Run) waiting() context.Context {
+	for _, f := range r.begun {
+		if caller := f.group.waiting(f); caller != nil {
+			return caller
+		}
+	}
+	return nil
 }

@@ -257,6 +257,25 @@ func TestWaitAll_Circle(t *testing.T) {
 	})
 }
 
+// A computation that is refused for one of several keys has left that one again.
+func TestWaitAll_CircleLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, c := newGroup(), new(computation)
+		ctx, cancel := context.WithCancel(t.Context())
+		g.lead(t, ctx, "k", c)
+		var lead flight.Wait
+		startLead(ctx, c, &lead, func(ctx context.Context) int {
+			<-g.batch(t, ctx, 0, "x", "k").wait(returns(4)).done
+			return obedient(ctx)
+		})
+		synctest.Wait()
+		cancel()
+		if synctest.Wait(); !c.IsLeft() || c.context == nil {
+			t.Errorf("the first caller has left; the flight counts as left: %v, its function's context: %v", c.IsLeft(), c.context)
+		}
+	})
+}
+
 // A batch is asked for by two computations that need one another's keys: one is refused.
 func TestWaitAll_Deadlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,6 +2,8 @@ package flight_test
 
 import (
 	"context"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,10 +65,15 @@ func TestContext_OutlivesFunction(t *testing.T) {
 	for how, look := range map[string]func(context.Context){"ignored": ignore, "listened to": listen} {
 		bubble(t, how, func(t *testing.T) {
 			first, cancel := context.WithCancelCause(t.Context())
-			ctx := computed(t, first, nil, look)
+			var heard <-chan struct{}
+			ctx := computed(t, first, nil, func(ctx context.Context) {
+				if look(ctx); how == "listened to" {
+					heard = ctx.Done()
+				}
+			})
 			derived, stop := context.WithCancel(ctx)
 			defer stop()
-			if ctx.Err() != nil || derived.Err() != nil || isClosed(ctx.Done()) {
+			if ctx.Err() != nil || derived.Err() != nil || isClosed(ctx.Done()) || isClosed(heard) {
 				t.Fatalf("it ended with the function: %v", ctx.Err())
 			}
 			time.Sleep(time.Hour)
@@ -78,7 +85,7 @@ func TestContext_OutlivesFunction(t *testing.T) {
 				t.Errorf("the caller's has ended, but it: %v, because of %v", ctx.Err(), context.Cause(ctx))
 			}
 			synctest.Wait()
-			if !isClosed(ctx.Done()) || !isClosed(derived.Done()) || context.Cause(derived) != errGone {
+			if !isClosed(ctx.Done()) || heard != nil && !isClosed(heard) || !isClosed(derived.Done()) || context.Cause(derived) != errGone {
 				t.Errorf("its Done isn't closed, or that of what was derived from it: %v, because of %v", derived.Err(), context.Cause(derived))
 			}
 		})
@@ -245,5 +252,51 @@ func TestContext_OfARefresh(t *testing.T) {
 				t.Errorf("the one who joined has gone, but it: %v, because of %v", joined.Err(), context.Cause(joined))
 			}
 		})
+	}
+}
+
+// The context of a run of several keys is that of the caller who waited for one of them.
+func TestContext_OfARun(t *testing.T) {
+	for _, key := range []string{"a", "b"} {
+		bubble(t, key, func(t *testing.T) {
+			g := newGroup()
+			first, cancelFirst := context.WithCancel(t.Context())
+			second, cancelSecond := context.WithCancelCause(t.Context())
+			b := g.batch(t, first, time.Second, "a", "b")
+			w := g.join(t, second, key)
+			var got context.Context
+			called := b.wait(func(ctx context.Context) int {
+				cancelFirst()
+				synctest.Wait() // until the batch's caller has left
+				got = ctx
+				return 1
+			})
+			w.Wait(second)
+			if <-called.done; got.Err() != nil {
+				t.Errorf("somebody has waited for %s, but it has ended: %v", key, got.Err())
+			}
+			cancelSecond(errGone)
+			if got.Err() != context.Canceled || context.Cause(got) != errGone {
+				t.Errorf("that one's has ended, but it: %v, because of %v", got.Err(), context.Cause(got))
+			}
+		})
+	}
+}
+
+// In a bubble of testing/synctest nothing is done to a context that nobody has any more: that would end the process.
+func TestContext_DroppedInBubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		computed(t, t.Context(), nil, listen)
+		time.Sleep(2 * time.Minute) // it's told for a minute in any case
+		collect()
+	})
+}
+
+// collect collects garbage, and returns when a cleanup has run.
+func collect() {
+	ran := new(atomic.Bool)
+	runtime.AddCleanup(new([64]byte), func(ran *atomic.Bool) { ran.Store(true) }, ran)
+	for !ran.Load() {
+		runtime.GC()
 	}
 }

@@ -17,7 +17,7 @@ const (
 	Done              // the flight has finished, or is abandoned
 	Early             // its result is known, and for this caller, though it is not stored
 	Impatient         // the caller has no time to wait for the store, or for an outcome that isn't for it
-	Recursion            // the flight waits for the caller
+	Recursion         // the flight waits for the caller
 )
 
 // A Wait is one caller's for one flight.
@@ -42,7 +42,7 @@ func NewWait(f *Flight, tick uint64, groups []string) Wait {
 }
 
 // IsForCaller reports whether the outcome of the flight, which is done, is for the caller.
-func (w *Wait) IsForCaller() bool { return w.Flight.isFor(w.Flight.Valid, w.Tick, w.Groups) }
+func (w *Wait) IsForCaller() bool { return w.Flight.isFor(&w.Flight.outcome, w.Tick, w.Groups) }
 
 // UntilStored waits on, for a caller to whom an Early result is of no use.
 func (w *Wait) UntilStored(ctx context.Context) error {
@@ -186,7 +186,7 @@ func (w *Wait) knows() bool {
 	case w.leads:
 		return !f.forced
 	default:
-		return f.isFor(f.early.Valid, w.Tick, w.Groups)
+		return f.isFor(&f.early, w.Tick, w.Groups)
 	}
 }
 
