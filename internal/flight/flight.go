@@ -54,6 +54,7 @@ type Flight struct {
 
 	// Guarded by group.mu.
 	cancel        context.CancelCauseFunc // ends the computation's context, or the flight's part in it; nil: it is the caller's own, which has no end
+	interrupt     context.CancelFunc      // ends what it does with the store, see Interruptible; nil: nothing
 	callers       int                     // who still wait for the outcome
 	leader        context.Context         // of the first caller; nil: it's a refresh, for which nobody waits
 	joiner        context.Context         // of the caller who joined last
@@ -173,6 +174,20 @@ func (g *Group) end(f *Flight, cause error) {
 	g.mu.Unlock()
 	if cancel != nil {
 		cancel(cause)
+		g.skipStore(f)
+	}
+}
+
+// skipStore ends what the flight does with the store before its function has begun.
+func (g *Group) skipStore(f *Flight) {
+	g.mu.Lock()
+	var interrupt context.CancelFunc
+	if f.phase == before {
+		interrupt = f.interrupt
+	}
+	g.mu.Unlock()
+	if interrupt != nil {
+		interrupt()
 	}
 }
 
@@ -376,6 +391,24 @@ func (f *Flight) Asks() (done func()) {
 	}
 	f.asking.Store(int64(time.Since(epoch)))
 	return func() { f.asking.Store(0) }
+}
+
+// Interruptible has interrupt called when the flight ends before its function has begun, or its first caller goes on
+// without the store, until the function that it returns is called. It is for what one of several flights does with the
+// store: their context goes on for the others.
+func (f *Flight) Interruptible(interrupt context.CancelFunc) (done func()) {
+	if !f.interruptBy(interrupt) {
+		interrupt()
+	}
+	return func() { f.interruptBy(nil) }
+}
+
+// interruptBy notes what ends what the flight does with the store. It returns false if nobody waits for the flight.
+func (f *Flight) interruptBy(interrupt context.CancelFunc) bool {
+	f.group.mu.Lock()
+	defer f.group.mu.Unlock()
+	f.interrupt = interrupt
+	return f.callers > 0 || f.phase != before
 }
 
 // asksFor returns for how long the flight has waited for the store.

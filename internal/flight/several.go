@@ -12,35 +12,58 @@ import (
 // with one patience. The work for those that it has started is done on one goroutine. Where they compute together, in one
 // run of the function, that has one context, which ends when each of them has been left.
 
-// WaitAll waits for flights, which are one caller's. Those that it has started, if there are any, are done by work, which
-// finishes them, however it ends; it runs on a goroutine of its own where ctx can end, otherwise on the calling one, and has a context
-// for what it does with the store. left is closed when the caller waits no more, and nil
-// where it can't leave.
-func (g *Group) WaitAll(ctx context.Context, all []Wait, work func(steps context.Context, left <-chan struct{})) {
+// WaitAll waits for flights, which are one caller's. It returns when each Wait has arrived, or earlier, when some are
+// Impatient: then the caller may add others, and goes on waiting by another call.
+//
+// Those flights that the caller has started since the last call, if there are any, are done by work, which
+// finishes them, however it ends; it runs on a goroutine of its own where ctx can end, otherwise on the calling one, and
+// has a context for what it does with the store.
+func (g *Group) WaitAll(ctx context.Context, all []Wait, work func(steps context.Context)) {
+	returned := false
+	defer func() {
+		for i := range all {
+			if w := &all[i]; w.Arrival != Waiting || !returned {
+				w.exit()
+			}
+		}
+	}()
 	if parent := callersFlight(ctx); parent != nil {
 		for i := range all {
-			w := &all[i]
-			entered := waits.enter(parent, w.Flight)
-			if !entered && !w.leads {
-				w.Arrival = Recursion
-				g.leave(w.Flight, w.leads, w.Flight.Computation.Linger(context.DeadlineExceeded), cacheutils.ErrRecursion)
-			}
-			if entered {
-				defer waits.leave(parent, w.Flight)
-			}
+			all[i].enter(parent)
 		}
 	}
-	left := make(chan struct{})
-	if work != nil {
-		led := leadsOf(all)
-		if ctx.Done() == nil {
-			work(ctx, nil)
-		} else {
-			go work(g.stepsOf(ctx, led), left)
-		}
+	led := newlyLed(all)
+	switch {
+	case len(led) == 0:
+	case ctx.Done() == nil:
+		work(ctx)
+	default:
+		go work(g.stepsOf(ctx, led))
 	}
-	defer close(left)
 	g.await(ctx, all)
+	returned = true
+}
+
+// enter notes that the caller, who runs in the computation of parent, waits for the flight, or leaves it where that would
+// wait for itself.
+func (w *Wait) enter(parent *Flight) {
+	f := w.Flight
+	switch {
+	case w.parent != nil || w.Arrival != Waiting:
+	case waits.enter(parent, f):
+		w.parent = parent
+	case !w.leads:
+		w.Arrival = Recursion
+		f.group.leave(f, false, f.Computation.Linger(context.DeadlineExceeded), cacheutils.ErrRecursion)
+	}
+}
+
+// exit ends what enter has noted.
+func (w *Wait) exit() {
+	if w.parent != nil {
+		waits.leave(w.parent, w.Flight)
+		w.parent = nil
+	}
 }
 
 // GoAll does the work for flights that nobody waits for, on the calling goroutine.
@@ -48,10 +71,12 @@ func (g *Group) GoAll(ctx context.Context, all []*Flight, work func(steps contex
 	work(g.stepsOf(ctx, all))
 }
 
-func leadsOf(all []Wait) (led []*Flight) {
+// newlyLed returns the flights that the caller has started and for which no work has begun.
+func newlyLed(all []Wait) (led []*Flight) {
 	for i := range all {
-		if all[i].leads {
-			led = append(led, all[i].Flight)
+		if w := &all[i]; w.leads && !w.works {
+			w.works = true
+			led = append(led, w.Flight)
 		}
 	}
 	return led

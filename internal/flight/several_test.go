@@ -55,11 +55,13 @@ func (b *batch) wait(function func(context.Context) int) *call {
 			b.WaitAll(b.ctx, b.waits, nil)
 			return 0, nil
 		}
-		b.WaitAll(b.ctx, b.waits, func(steps context.Context, left <-chan struct{}) {
+		left := make(chan struct{})
+		defer close(left)
+		b.WaitAll(b.ctx, b.waits, func(steps context.Context) {
 			if b.steps != nil {
 				b.steps(steps)
 			}
-			if left != nil && b.ctx.Err() != nil {
+			if b.ctx.Err() != nil {
 				<-left
 			}
 			b.run(function)
@@ -317,7 +319,9 @@ func TestWaitAll_Impatient(t *testing.T) {
 		release := make(chan struct{})
 		defer close(release)
 		began := time.Now()
-		b.WaitAll(ctx, b.waits, func(steps context.Context, left <-chan struct{}) {
+		left := make(chan struct{})
+		defer close(left)
+		b.WaitAll(ctx, b.waits, func(steps context.Context) {
 			slow, quick := b.all[0], b.all[1]
 			slow.Asks()
 			quick.result = 1

@@ -12,12 +12,12 @@ import (
 type Arrival int
 
 const (
-	waiting   Arrival = iota
-	Left              // the caller's context has ended
-	Done              // the flight has finished, or is abandoned
-	Early             // its result is known, and for this caller, though it is not stored
-	Impatient         // the caller has no time to wait for the store, or for an outcome that isn't for it
-	Recursion         // the flight waits for the caller
+	Waiting   Arrival = iota // it has not
+	Left                     // the caller's context has ended
+	Done                     // the flight has finished, or is abandoned
+	Early                    // its result is known, and for this caller, though it is not stored
+	Impatient                // the caller has no time to wait for the store, or for an outcome that isn't for it
+	Recursion                // the flight waits for the caller
 )
 
 // A Wait is one caller's for one flight.
@@ -27,8 +27,10 @@ type Wait struct {
 	Groups  []string // of the key that the caller asked for
 	Arrival Arrival  // how it has ended
 
-	leads    bool // it has started the flight
-	stored   bool // it wants the outcome when that is stored
+	leads    bool    // it has started the flight
+	works    bool    // the work of that has begun
+	stored   bool    // it wants the outcome when that is stored
+	parent   *Flight // in whose computation the caller runs, which waits for this one; nil: none
 	computed <-chan struct{}
 	done     <-chan struct{}
 }
@@ -46,7 +48,7 @@ func (w *Wait) IsForCaller() bool { return w.Flight.isFor(&w.Flight.outcome, w.T
 
 // UntilStored waits on, for a caller to whom an Early result is of no use.
 func (w *Wait) UntilStored(ctx context.Context) error {
-	w.Arrival, w.stored = waiting, true
+	w.Arrival, w.stored = Waiting, true
 	return w.Wait(ctx)
 }
 
@@ -138,8 +140,9 @@ func (w *Wait) Wait(ctx context.Context) error {
 	return nil
 }
 
-// await waits until each flight has finished, or has a result for its caller, who has no time to wait for more. The
-// flights are one caller's, and so is its patience.
+// await waits until each flight has finished, or has a result for its caller, who has no time to wait for more; or until
+// the caller goes on without the store for some of them, which it can do at once. The flights are one caller's, and so is
+// its patience.
 func (g *Group) await(ctx context.Context, all []Wait) {
 	first := all[0].Flight
 	var hasty <-chan time.Time
@@ -153,7 +156,7 @@ func (g *Group) await(ctx context.Context, all []Wait) {
 	for i := range all {
 		w := &all[i]
 		w.done, w.computed = g.doneChan(w.Flight), w.Flight.computed
-		for w.Arrival == waiting {
+		for w.Arrival == Waiting {
 			select {
 			case <-w.computed:
 				if w.Flight.later && w.knows() {
@@ -163,8 +166,12 @@ func (g *Group) await(ctx context.Context, all []Wait) {
 			case <-w.done:
 				w.Arrival = Done
 			case <-hasty:
+				tired := false
 				for j := range all[i:] {
-					all[i+j].tire(deadline)
+					tired = all[i+j].tire(deadline) || tired
+				}
+				if tired {
+					return
 				}
 				patience.Reset(first.Computation.Patience(time.Until(deadline), true))
 			case <-ctx.Done():
@@ -190,20 +197,29 @@ func (w *Wait) knows() bool {
 	}
 }
 
-// tire leaves the flight if the caller goes on without the store.
-func (w *Wait) tire(deadline time.Time) {
+// tire leaves the flight if the caller goes on without the store, and reports whether that is so.
+func (w *Wait) tire(deadline time.Time) bool {
 	f := w.Flight
-	if w.Arrival == waiting && !w.knows() && f.holdsUp(w.Tick) && f.Computation.Tires(deadline) {
+	switch {
+	case w.Arrival != Waiting:
+	case f.finished.Load():
+		w.Arrival = Done
+	case !w.knows() && f.holdsUp(w.Tick) && f.Computation.Tires(deadline):
 		f.group.leave(f, w.leads, 0, nil)
+		if w.leads {
+			f.group.skipStore(f)
+		}
 		w.Arrival = Impatient
+		return true
 	}
+	return false
 }
 
 // leave leaves the flight, since the caller's context has ended, unless it has finished or the result is known.
 func (w *Wait) leave(ctx context.Context) {
 	f := w.Flight
 	switch {
-	case w.Arrival != waiting:
+	case w.Arrival != Waiting:
 	case f.finished.Load():
 		w.Arrival = Done
 	case w.knows():

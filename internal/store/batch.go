@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -38,7 +39,7 @@ type member struct {
 type batch struct {
 	store    *Store
 	caller   context.Context
-	left     <-chan struct{} // closed when the caller waits no more; nil: it can't leave
+	left     <-chan struct{} // closed when the caller waits no more; nil: nobody does
 	compute  ComputeMany
 	forced   bool
 	patience time.Duration // of a forced one, for its leases
@@ -72,20 +73,11 @@ func (c *Store) FetchMisses(ctx context.Context, misses []*Miss, results []Resul
 
 // computeAll is Store.compute for several keys.
 func (c *Store) computeAll(ctx context.Context, members []*member, results []Result, compute ComputeMany) {
-	late := new(atomic.Bool)
+	late, left := new(atomic.Bool), make(chan struct{})
+	defer close(left)
 	for len(members) > 0 {
-		if err := ctx.Err(); err != nil {
-			for _, e := range members {
-				results[e.index] = Result{Err: err}
-			}
-			return
-		}
-		b := &batch{store: c, caller: ctx, compute: compute}
-		waits, asked, led := b.join(ctx, members, results, late)
-		if len(waits) == 0 {
-			return
-		}
-		c.flights.WaitAll(ctx, waits, b.work(led))
+		b := &batch{store: c, caller: ctx, left: left, compute: compute}
+		waits, asked := b.wait(ctx, members, results, late)
 		members = nil
 		for i := range waits {
 			e, w := asked[i], &waits[i]
@@ -98,21 +90,58 @@ func (c *Store) computeAll(ctx context.Context, members []*member, results []Res
 			}
 			if ok {
 				results[e.index] = r
-				continue
+			} else {
+				members = append(members, e.next(w))
 			}
-			if w.Arrival == flight.Impatient {
-				late.Store(true)
-			}
-			e.again(w.Flight, w.Arrival, e.m != nil)
-			members = append(members, &member{attempt: e.attempt, index: e.index})
 		}
 	}
 }
 
-// join joins or starts the flights of members, and returns a wait for each of those that were asked for one, and those
-// that the batch leads.
-func (b *batch) join(ctx context.Context, members []*member, results []Result, late *atomic.Bool) (waits []flight.Wait, asked, led []*member) {
-	waits = make([]flight.Wait, 0, len(members))
+// wait waits for the flights of members, and returns how that has ended for each that has one. For keys that there is no
+// time to ask the store for, the caller goes on without, while it waits for the others.
+func (b *batch) wait(ctx context.Context, members []*member, results []Result, late *atomic.Bool) (waits []flight.Wait, asked []*member) {
+	for {
+		if err := ctx.Err(); err != nil {
+			for _, e := range members {
+				results[e.index] = Result{Err: err}
+			}
+			members = nil
+		}
+		var led []*member
+		waits, asked, led = b.join(ctx, members, waits, asked, results, late)
+		if len(waits) == 0 {
+			return nil, nil
+		}
+		b.store.flights.WaitAll(ctx, waits, func(steps context.Context) { b.resolve(steps, led, 0) })
+		members = nil
+		stay := 0
+		for i := range waits {
+			if w := &waits[i]; w.Arrival == flight.Impatient {
+				members = append(members, asked[i].next(w))
+				continue
+			}
+			waits[stay], asked[stay] = waits[i], asked[i]
+			stay++
+		}
+		if len(members) == 0 {
+			return waits, asked
+		}
+		late.Store(true)
+		waits, asked = waits[:stay], asked[:stay]
+	}
+}
+
+// next returns the member for the next attempt, after one whose outcome was not for the caller.
+func (e *member) next(w *flight.Wait) *member {
+	n := &member{attempt: e.attempt, index: e.index}
+	n.again(w.Flight, w.Arrival, e.m != nil)
+	return n
+}
+
+// join joins or starts the flights of members. It adds a wait for each to waits, and its member to asked, and returns
+// those that the batch leads.
+func (b *batch) join(ctx context.Context, members []*member, waits []flight.Wait, asked []*member, results []Result, late *atomic.Bool) (_ []flight.Wait, _, led []*member) {
+	waits, asked = slices.Grow(waits, len(members)), slices.Grow(asked, len(members))
 	for _, e := range members {
 		f, leads := b.store.join(ctx, &e.attempt, late)
 		switch {
@@ -130,17 +159,6 @@ func (b *batch) join(ctx context.Context, members []*member, results []Result, l
 		asked = append(asked, e)
 	}
 	return waits, asked, led
-}
-
-// work returns what does the work for the members that the batch leads, or nil if there are none.
-func (b *batch) work(led []*member) func(context.Context, <-chan struct{}) {
-	if len(led) == 0 {
-		return nil
-	}
-	return func(steps context.Context, left <-chan struct{}) {
-		b.left = left
-		b.resolve(steps, led, 0)
-	}
 }
 
 // refreshAll recomputes values past their timeouts, unless somebody does that already.
@@ -186,7 +204,9 @@ func (c *Store) forceAll(ctx context.Context, keys []Key, indices []int, task *T
 		return
 	}
 	late := new(atomic.Bool)
-	b := &batch{store: c, caller: ctx, compute: compute, forced: true, patience: c.patience(ctx, task)}
+	left := make(chan struct{})
+	defer close(left)
+	b := &batch{store: c, caller: ctx, left: left, compute: compute, forced: true, patience: c.patience(ctx, task)}
 	var members []*member
 	var waits []flight.Wait
 	for _, i := range indices {
@@ -202,7 +222,7 @@ func (c *Store) forceAll(ctx context.Context, keys []Key, indices []int, task *T
 	if len(waits) == 0 {
 		return
 	}
-	c.flights.WaitAll(ctx, waits, b.work(members))
+	c.flights.WaitAll(ctx, waits, func(steps context.Context) { b.resolve(steps, members, 0) })
 	for i, e := range members {
 		results[e.index], _ = c.ledTo(ctx, &waits[i])
 	}

@@ -180,19 +180,25 @@ func (c *Store) makes(rekey func([]byte) ([]byte, error), key *Key) (same bool) 
 // step returns a context for one step of what the computation does with the store, under ctx. done ends it, and is
 // told how it has ended. After a step of one of several that took too long, those of the others take no time.
 func (m *computation) step(ctx context.Context) (step context.Context, done func(error)) {
-	return m.bounded(ctx, m.store.OperationTimeout)
+	return m.bounded(ctx, m.store.OperationTimeout, false)
+}
+
+// leaseStep is step for taking the lease, which ends when the flight is left, also where it is one of several.
+func (m *computation) leaseStep(ctx context.Context) (step context.Context, done func(error)) {
+	return m.bounded(ctx, m.store.OperationTimeout, m.late != nil)
 }
 
 // lookupStep is step for no more than a lookup, which a timed engine bounds itself.
 func (m *computation) lookupStep(ctx context.Context) (step context.Context, done func(error)) {
 	if m.store.timed {
-		return m.bounded(ctx, 0)
+		return m.bounded(ctx, 0, false)
 	}
-	return m.bounded(ctx, m.store.OperationTimeout)
+	return m.bounded(ctx, m.store.OperationTimeout, false)
 }
 
-// bounded returns a context for a step of at most that long, or of any time for 0.
-func (m *computation) bounded(ctx context.Context, most time.Duration) (step context.Context, done func(error)) {
+// bounded returns a context for a step of at most that long, or of any time for 0. interruptible says that it ends when
+// the flight is left, which ctx doesn't show where it is that of several.
+func (m *computation) bounded(ctx context.Context, most time.Duration, interruptible bool) (step context.Context, done func(error)) {
 	c := m.store
 	ctx = flight.Steps(ctx)
 	if !c.flights.Remote {
@@ -206,7 +212,12 @@ func (m *computation) bounded(ctx context.Context, most time.Duration) (step con
 	case most > 0:
 		step, cancel = context.WithTimeout(ctx, most)
 	}
+	uninterruptible := func() {}
+	if interruptible {
+		uninterruptible = m.Interruptible(cancel)
+	}
 	return step, func(err error) {
+		uninterruptible()
 		c.answers(err)
 		if m.late != nil && isTimeout(err) && ctx.Err() == nil {
 			m.late.Store(true)

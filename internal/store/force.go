@@ -46,7 +46,7 @@ func (m *computation) steal(ctx context.Context, patience time.Duration) *lease 
 	if c.discards {
 		return nil
 	}
-	step, done := m.step(ctx)
+	step, done := m.leaseStep(ctx)
 	var err error
 	defer func() { done(err) }()
 	if c.flights.Remote {
@@ -65,7 +65,7 @@ func (m *computation) steal(ctx context.Context, patience time.Duration) *lease 
 			}
 		}
 		if err != nil {
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !m.IsLeft() {
 				c.taskFault(m.task, "take the lease for ", err)
 			}
 			return nil

@@ -136,6 +136,10 @@ func (b *batch) takeLease(ctx context.Context, e *member) (tried bool) {
 	switch {
 	case e.ready:
 		return false
+	case m.IsLeft():
+		m.leaveEmpty(ctx)
+		e.finish()
+		return false
 	case e.found == nil || c.discards:
 		e.ready = true
 		return false
@@ -169,7 +173,7 @@ func (b *batch) takeLease(ctx context.Context, e *member) (tried bool) {
 // unreachable has the member go on without the store after an error, which may be no more than that everybody who waited
 // has left.
 func (b *batch) unreachable(ctx context.Context, e *member, doing string, err error) {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || e.m.IsLeft() {
 		e.m.leaveEmpty(ctx)
 		e.finish()
 		return

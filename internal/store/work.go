@@ -56,7 +56,7 @@ func (f *found) needsLease() bool {
 
 // takeLease is take as a step of the computation's.
 func (m *computation) takeLease(ctx context.Context, f found, steal bool) (l *lease, ok bool, err error) {
-	step, done := m.step(ctx)
+	step, done := m.leaseStep(ctx)
 	l, ok, err = m.store.take(step, m.key, f, steal)
 	done(err)
 	return l, ok, err
