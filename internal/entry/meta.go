@@ -93,10 +93,13 @@ const (
 	Dead                 // its value doesn't count: a group has another generation, or it can't be read
 )
 
+// Ages reports whether what an entry is worth depends on the time. Otherwise it is fresh until the engine drops it.
+func (m *Meta) Ages() bool { return m.FreshUntil != 0 || m.Holder != Token{} }
+
 // StateAt returns what an entry whose value counts is worth at that time.
 func (m *Meta) StateAt(now time.Time) State {
-	if m.FreshUntil == 0 && m.Holder == (Token{}) {
-		return Fresh // until the engine drops it
+	if !m.Ages() {
+		return Fresh
 	}
 	at := now.UnixMilli()
 	expired := m.ExpiresAt != 0 && at >= m.ExpiresAt

@@ -100,7 +100,9 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 			return err
 		}
 	}
-	f.state = e.StateAt(time.Now())
+	if f.state = entry.Fresh; e.Ages() { // to ask for the time costs a part of what a hit does
+		f.state = e.StateAt(time.Now())
+	}
 	if e.Negative { // for a caller who asks for one key that is no answer
 		f.negative, f.state = f.state == entry.Fresh, entry.Dead
 	}
