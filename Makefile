@@ -1,6 +1,6 @@
 # make test   everything, with -race, against real servers (installs what is missing)
 # make race   the same, with -race for the modules too that make test runs without it
-# make lint   gofmt, go vet, staticcheck, and go vet for other systems
+# make lint   gofmt, go vet, staticcheck, and go vet for PLATFORMS: others are such as plan9/amd64 and js/wasm
 # make vet    go vet alone
 # make cover  the tests without -race, and how much of the code they run
 # make fuzz   every fuzz target, FUZZTIME each: a time, or a number of inputs such as 20000x
@@ -24,18 +24,18 @@ STRESSOPS   ?= 1000000
 PEERS       := -write ../docs/comparison.md -docs ../docs/performance.md
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
-PLATFORMS   := linux/386 windows/amd64 plan9/amd64 js/wasm
+PLATFORMS   ?= linux/386 windows/amd64
 BUT_FAULTS   = $$(go list ./... | grep -v /internal/test/faults$$)
 
 .PHONY: test race vet lint cover fuzz bench peers scale stress soak stampede test-django questions tools
 
-# The faults keep the machine busy, and have times to keep: they run by themselves. With the tag purego
-# goroutines are told apart without assembly, as on most processors.
+# The faults keep the machine busy, and have times to keep: they run by themselves. With the tag purego,
+# and on 386, goroutines are told apart without assembly, as on most processors.
 test: tools
 	$(SERVERS) go test -race $(BUT_FAULTS)
 	$(SERVERS) go test -race ./internal/test/faults
 	go test -tags purego ./internal/goroutine
-	go test -tags purego -run Recursion ./decorators
+	GOARCH=386 go test -run Recursion ./internal/goroutine ./internal/flight ./decorators
 	@set -e; for module in $(NESTED); do \
 		case $$module in bench) flags= ;; stress) flags=-v ;; *) flags=-race ;; esac; \
 		(set -x; cd $$module; $(SERVERS) go test $$flags ./...); \

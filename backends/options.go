@@ -2,8 +2,6 @@ package backends
 
 import (
 	"time"
-
-	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // An Option changes one operation of a Cache.
@@ -17,7 +15,7 @@ type operation struct {
 }
 
 // DefaultTimeout stands for the backend's own timeout.
-const DefaultTimeout = store.DefaultTimeout
+const DefaultTimeout time.Duration = -1 << 63
 
 // Timeout says how long the stored value lives, in place of the backend's timeout. Zero and
 // negative ones mean that it is over already: what was stored before is gone and nothing is
