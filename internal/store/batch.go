@@ -12,7 +12,7 @@ import (
 // Several keys are computed together, by one caller and in phases:
 //
 //	join     each key's flight is joined or started; what follows is for those that were started
-//	lease    their leases are taken, maxAtOnce at a time; a key whose lease another process has is looked for again, all
+//	lease    their leases are taken, maxAtOnce at a time; a key whose lease another process has is looked up again, all
 //	         such keys in one lookup, until its value is there or its lease can be taken
 //	compute  the function runs once for all that have got to it
 //	finish   results are handed out, and then stored, maxAtOnce at a time
@@ -20,33 +20,7 @@ import (
 // While the function runs, another goroutine of the batch goes on looking up the keys that others compute. Keys
 // whose leases come free later are computed by a run of their own.
 
-// ComputeMany computes the values for the keys with these indices, and returns one result for
-// each, in their order.
-type ComputeMany func(ctx context.Context, missing []int) []Result
-
-// A member is one key of a batch.
-type member struct {
-	attempt
-	index  int // among the caller's keys
-	m      *computation
-	lease  *lease
-	ending ending
-	ready  bool // it has its lease, or does without
-	over   bool // its flight has finished, or is finished by others
-}
-
-// A batch is a computation for several keys.
-type batch struct {
-	store    *Store
-	caller   context.Context
-	left     <-chan struct{} // closed when the caller waits no more; nil: nobody does
-	compute  ComputeMany
-	forced   bool
-	patience time.Duration // of a forced one, for its leases
-	runs     atomic.Int32  // of the function, under way while other keys are looked for
-}
-
-// FetchMisses is Miss.Fetch for those of misses that aren't nil, which LookMany has returned. It
+// FetchMisses is Miss.Fetch for those of misses that aren't nil, which LookupMany has returned. It
 // fills in their results, by index; compute runs once for all that nobody else computes, and in the background
 // once for all that are past their timeout.
 func (c *Store) FetchMisses(ctx context.Context, misses []*Miss, results []Result, compute ComputeMany) {

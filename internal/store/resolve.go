@@ -2,12 +2,39 @@ package store
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils/internal/flight"
 )
 
 // The phases of a batch, for the flights that it leads: resolve brings them to their end, once they have started.
+
+// ComputeMany computes the values for the keys with these indices, and returns one result for
+// each, in their order.
+type ComputeMany func(ctx context.Context, missing []int) []Result
+
+// A member is one key of a batch.
+type member struct {
+	attempt
+	index  int // among the caller's keys
+	m      *computation
+	lease  *lease
+	ending ending
+	ready  bool // it has its lease, or does without
+	over   bool // its flight has finished, or is finished by others
+}
+
+// A batch is a computation for several keys.
+type batch struct {
+	store    *Store
+	caller   context.Context
+	left     <-chan struct{} // closed when the caller waits no more; nil: nobody does
+	compute  ComputeMany
+	forced   bool
+	patience time.Duration // of a forced one, for its leases
+	runs     atomic.Int32  // of the function, under way while other keys are looked up
+}
 
 // maxRuns is how many runs of the function of one batch may be under way while it looks up other keys.
 const maxRuns = 8
