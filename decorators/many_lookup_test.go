@@ -21,7 +21,7 @@ import (
 	"github.com/cacheutils/cacheutils/logging"
 )
 
-// What one look for several keys finds.
+// What one lookup of several keys finds.
 
 // Everything that can be found under a key, in one list.
 func TestCachedMany_Mixed(t *testing.T) {

@@ -23,7 +23,7 @@ import (
 	"github.com/cacheutils/cacheutils/logging"
 )
 
-// A table is a source of rows by id, which notes what it is asked for.
+// A table is a source of rows by id, which records the ids that it is asked for.
 type table struct {
 	mu    sync.Mutex
 	rows  map[int64]string
@@ -135,7 +135,7 @@ func TestCachedMany(t *testing.T) {
 	})
 }
 
-// What a Cached1 of the same name has stored is there for a CachedMany, and the other way round.
+// A CachedMany gets what a Cached1 of the same name has stored, and the other way round.
 func TestCachedMany_SharesEntries(t *testing.T) {
 	ctx := context.Background()
 	cachetest.Each(t, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestCachedMany_SharesEntries(t *testing.T) {
 		wantMany(t, "both", got, err, 1, 2)
 		wantAsked(t, "both", rows)
 
-		// That there is nothing is known to the one, and nothing to the other.
+		// An absent key is known to the CachedMany, and is a miss for the Cached1.
 		got, err = LoadAll(ctx, []int64{3})
 		wantMany(t, "absent", got, err)
 		if row, err := LoadOne(ctx, 3); row != "row 3" || err != nil || runs != 2 {
@@ -197,7 +197,7 @@ func TestCachedMany_Groups(t *testing.T) {
 	})
 }
 
-// More keys than fit one request, on several servers; one look is one round trip to each.
+// More keys than fit one request, on several servers; one lookup is one round trip to each.
 func TestCachedMany_Long(t *testing.T) {
 	ctx := context.Background()
 	a, b := memcachedtest.Start(t), memcachedtest.Start(t)
@@ -279,7 +279,7 @@ func TestCachedMany_Joins(t *testing.T) {
 	})
 }
 
-// A function that asks for one of the keys that it computes is told so, whichever it is.
+// A function that calls for one of the keys that it computes gets ErrRecursion, whichever key that is.
 func TestCachedMany_Recursion(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		for _, passed := range []bool{true, false} {
@@ -329,8 +329,8 @@ func TestCachedMany_Misuse(t *testing.T) {
 	}
 }
 
-// A CachedMany and a Cached1 of one name are meant to share entries, but not with different types, and not
-// with callers who change what others only read.
+// A CachedMany and a Cached1 of one name are meant to share entries, but not with different types, and not with
+// callers that change what others only read.
 func TestCachedMany_SameName(t *testing.T) {
 	notices := func(decorate func()) int {
 		var sink recorder

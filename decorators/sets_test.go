@@ -161,7 +161,8 @@ func every(t *testing.T, opts ...decorators.Option) func(ctx context.Context) ma
 	}
 }
 
-// All kinds of functions and their handles use the set of the context before all others, and the next best one without.
+// All kinds of functions and their handles use the set of the context before all others. Without one they use
+// that of On, or the program's.
 func TestWith_AllKinds(t *testing.T) {
 	cachetest.Locmem(t)
 	for name, opts := range map[string][]decorators.Option{
