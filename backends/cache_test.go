@@ -13,8 +13,8 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 )
 
-// What every engine has to do is tested by backendtest. Here is what a Cache does whatever
-// the engine: which calls it makes, and what becomes of an engine's errors.
+// What every engine has to do is tested by backendtest. The tests here are about a Cache whatever the engine:
+// which calls it makes, and what becomes of an engine's errors.
 
 func ExampleCache_Get() {
 	ctx := context.Background()
@@ -262,7 +262,7 @@ func TestPartialFaults(t *testing.T) {
 // GetOrSet gives its value whatever the store does, and the log says what it did.
 func TestGetOrSetWithoutAStore(t *testing.T) {
 	ctx := context.Background()
-	for method, says := range map[string]string{"Get": "look for", "Add": "take the lease"} {
+	for method, says := range map[string]string{"Get": "look up", "Add": "take the lease"} {
 		t.Run(method, func(t *testing.T) {
 			log := logTo(t, false)
 			c, e := spied(t, backends.Settings{})

@@ -168,7 +168,7 @@ func TestConfigure_Errors(t *testing.T) {
 	}
 }
 
-// Configure opens each engine once and asks nothing of it.
+// Configure opens each engine once and calls none of its methods.
 func TestConfigureIsLazy(t *testing.T) {
 	c, e := spied(t, backends.Settings{
 		KeyPrefix: "p", Timeout: cacheutils.Forever, Options: map[string]any{"mine": 1, "compress_above": 10},
@@ -189,7 +189,7 @@ func TestConfigureIsLazy(t *testing.T) {
 	want(t, "calls once it was replaced", e.noted(), []string{"Close"})
 }
 
-// With the server down a configuration is as good as any.
+// Configure succeeds when the server is down.
 func TestConfigureWithoutTheServer(t *testing.T) {
 	configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{"127.0.0.1:1", "no-such-host.invalid"}}})
 	c := get(t, "default")

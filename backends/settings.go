@@ -40,9 +40,9 @@ type Settings struct {
 	// one of the wrong type, or a value out of bounds is an error that names it.
 	Options map[string]any
 
-	// Open, if not nil, opens the engine in place of one that is registered: around a client or a *sql.DB at
-	// hand, or for a test. Backend is then empty or "group". Open is called each time that the backend is
-	// opened, and the backend closes what it returns.
+	// Open, if not nil, opens the engine in place of one that is registered: around a client or a *sql.DB that
+	// the caller has, or for a test. Backend is then empty or "group". Open is called each time that the
+	// backend is opened, and the backend closes what it returns.
 	Open func(engine.Settings) (engine.Engine, error)
 }
 

@@ -22,7 +22,7 @@ func deadline(timeout time.Duration) time.Duration {
 	return now + timeout
 }
 
-// left is how long it is until then, and at least a nanosecond: for otter, no time is all the time.
+// left is how long it is until then, and at least a nanosecond: otter takes 0 for forever.
 func left(until, now time.Duration) time.Duration { return max(until-now, 1) }
 
 // An otterClock is the clock as otter wants it.

@@ -26,7 +26,7 @@ import (
 // health is guarded by the server's mu.
 type health struct {
 	isDown  bool
-	tripped chan struct{} // closed when the server goes down, so that nobody waits for a connection
+	tripped chan struct{} // closed when the server goes down, so that no caller waits for a connection
 	since   time.Time     // when unavailable changed last
 	counted time.Time     // when the last fault was
 	lastErr *fault

@@ -69,7 +69,7 @@ func TestBreaker_Silent(t *testing.T) {
 	}
 }
 
-// Neither a caller who gives up nor a crowd of callers says that a server is down.
+// Neither a caller that gives up nor a crowd of callers says that a server is down.
 func TestBreaker_NotItsFault(t *testing.T) {
 	server := memcachedtest.Start(t)
 	e := open(t, map[string]any{"max_conns": 1, "max_waiting": 1, "operation_timeout": "2s"}, server.Addr())

@@ -11,8 +11,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// What the server wouldn't take isn't sent, the old value is gone, and no
-// connection is lost.
+// What the server wouldn't take isn't sent, the value from before is gone, and no connection is lost.
 func TestTooLarge(t *testing.T) {
 	server := memcachedtest.Start(t)
 	e := open(t, nil, server.Addr())

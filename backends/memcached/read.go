@@ -138,8 +138,8 @@ func find(keys []string, key []byte, next int) int {
 	return -1
 }
 
-// item is what memcached returned. A decrement to a number with fewer digits leaves spaces
-// after it, "9 " for 9, which are no part of an integer.
+// item is what memcached returned. A decrement to a number with fewer digits leaves spaces after it, "9 " for
+// 9, which are not a part of an integer.
 func item(value []byte, flags uint32, cas uint64) engine.Item {
 	if flags == flagInt {
 		value = bytes.TrimRight(value, " ")
