@@ -45,7 +45,7 @@ func TestFault_Crowd(t *testing.T) {
 			rawOpened := total(t, server) - before - opened - 2
 			what := fmt.Sprintf("%d callers, -c %s", goroutines, limit)
 			f.right(t, what, fmt.Sprintf("%d of %d", rawGoroutines*calls-rawFailed, rawGoroutines*calls))
-			exactly(t, what+": results that were computed again", 0, int(f.runs.Load()-runs), notRun)
+			exactly(t, what+": results that were recomputed", 0, int(f.runs.Load()-runs), notRun)
 			if open == 0 {
 				t.Error("no connection is seen: not a test")
 			}
