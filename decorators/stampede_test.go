@@ -100,7 +100,7 @@ func (w *stampede) cold(t *testing.T) {
 	w.waited = slices.Max(took)
 }
 
-// expiry is a wave of calls that find an expired value: all callers get that until there is a new one, which is
+// expiry is a wave of calls that find a stale value: all callers get that until there is a new one, which is
 // computed once, and for which no caller waits.
 func (w *stampede) expiry(t *testing.T) {
 	t.Helper()

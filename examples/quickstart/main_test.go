@@ -125,7 +125,7 @@ func TestMemcached(t *testing.T) {
 	check(t, out,
 		[]string{
 			rome, rome, horn, "error: there is no coordinate", "[cached]nearest((41.9,12.5))",
-			"error: decorators: invalidate nearest: ", rome, rome, "error: cacheutils: no cached value: nearest", noKey,
+			"error: cacheutils: invalidate nearest: ", rome, rome, "error: cacheutils: no cached value: nearest", noKey,
 		},
 		[]string{
 			"miss, computed", "miss, computed", "miss, computed", "miss, computed", "",
