@@ -257,9 +257,8 @@ func (c *Cache) Servers() []Server {
 	return c.store.Servers()
 }
 
-// Health asks each server at once whether it answers, those that are down included. It returns
-// by address nil or what is wrong; a backend without servers has none. It takes as long as an
-// operation does at most, or as ctx allows.
+// Health probes all servers at once, those that are down included. It returns by address nil or what is wrong;
+// a backend without servers has none. It takes as long as an operation does at most, or as ctx allows.
 func (c *Cache) Health(ctx context.Context) map[string]error {
 	return c.store.Health(ctx)
 }

@@ -46,9 +46,9 @@ type Settings struct {
 	Open func(engine.Settings) (engine.Engine, error)
 }
 
-// Register makes an engine known under a name, for Settings.Backend and as a scheme of
-// ParseURL. It is the short form of [engine.Register], with the same panics. open is called when a backend is
-// configured, and neither it nor the engine may connect to anything before they are asked for an item.
+// Register makes an engine known under a name, for Settings.Backend and as a scheme of ParseURL. It is the
+// short form of [engine.Register], with the same panics. open is called when a backend is configured, and
+// neither it nor the engine may connect to anything before the first operation.
 func Register(name string, open func(engine.Settings) (engine.Engine, error)) {
 	engine.Register(engine.Driver{Names: []string{name}, Open: open})
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/cacheutils/cacheutils/logging"
 )
 
-// A spy is an engine that notes the calls it gets and fails those that it is told to.
+// A spy is an engine that records the calls it gets and fails those that fail names.
 type spy struct {
 	engine.Engine
 	settings engine.Settings // that it was opened with
@@ -38,7 +38,7 @@ func (s *spy) note(method string, args ...any) error {
 	return s.fail[method]
 }
 
-// noted returns the calls since it was last asked.
+// noted returns the calls since the last noted.
 func (s *spy) noted() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,7 +47,7 @@ func (s *spy) noted() []string {
 	return calls
 }
 
-// peeked returns those calls and leaves them to be asked for.
+// peeked returns those calls and leaves them for noted.
 func (s *spy) peeked() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

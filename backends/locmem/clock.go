@@ -6,9 +6,9 @@ import (
 	"github.com/cacheutils/cacheutils"
 )
 
-// All of the package tells the time by one clock, otter too, so that what has expired for one has
-// expired for all. A difference of two times with a monotonic part is the cheapest clock there
-// is. It may be negative: the clock in a bubble of testing/synctest began long before.
+// All of the package uses one clock, otter too, so that what has expired for one has expired for all. A
+// difference of two times with a monotonic part is the cheapest clock there is. It may be negative: the clock
+// in a bubble of testing/synctest began long before.
 var epoch = time.Now()
 
 func now() time.Duration { return time.Since(epoch) }

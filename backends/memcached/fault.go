@@ -35,7 +35,7 @@ func (f *fault) Unwrap() error { return f.err }
 type kind int
 
 const (
-	down      kind = iota // it was not asked
+	down      kind = iota // nothing was sent to it
 	busy                  // all connections were in use
 	cancelled             // the caller's context ended
 	connect

@@ -73,7 +73,7 @@ func TestLargest(t *testing.T) {
 	}
 }
 
-// A server that takes less than max_item_size is asked once.
+// A value larger than a server takes, and smaller than max_item_size, is sent once.
 func TestServerTakesLess(t *testing.T) {
 	server := memcachedtest.Start(t, "-I", "512k")
 	e := open(t, nil, server.Addr())

@@ -109,7 +109,7 @@ func (r *reply) endLine(line []byte, max int) error {
 		return unreadable(line)
 	}
 	if r.values--; r.values < 0 {
-		return errors.New("more values than were asked for")
+		return errors.New("more values than were requested")
 	}
 	if size > uint64(max) {
 		return fmt.Errorf("%w: %d bytes, max_item_size is %d", errOversize, size, max)
