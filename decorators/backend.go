@@ -33,7 +33,7 @@ func (b *backend) own() *backends.Caches {
 	return backends.Default()
 }
 
-// key tells the sets of functions apart: nil is the program's.
+// key distinguishes the sets of functions: nil is the program's.
 func (b *backend) key() any {
 	if b.set == nil {
 		return nil

@@ -237,7 +237,7 @@ func TestFaults_QuickRestart(t *testing.T) {
 	}
 }
 
-// The function of the processes below; its results tell which one ran it.
+// The function of the processes below; its results say which one ran it.
 func whoami(n int) (string, error) { return fmt.Sprint(os.Getpid(), "-", n), nil }
 
 // Two processes on one memcached have one entry under one key, and one that never called the

@@ -115,7 +115,7 @@ func TestLaw3_Raw(t *testing.T) {
 	}
 }
 
-// quiet is a test whose log nobody needs.
+// quiet is a test whose log is not needed.
 type quiet struct{ *testing.T }
 
 func (quiet) Logf(string, ...any) {}

@@ -195,7 +195,7 @@ func TestLaw1_CachedMany(t *testing.T) {
 		t.Errorf("RequireCache: %v, want why", err)
 	}
 	if s := load.Stats(); s.Misses != 4 {
-		t.Errorf("%+v, want as many misses as keys were asked for", s)
+		t.Errorf("%+v, want as many misses as there were keys", s)
 	}
 	cachetest.Configure(t, backends.Config{})
 	Nowhere, _ := decorators.CachedMany(rows.load, decorators.Key("nowhere"), decorators.Backend("none"))

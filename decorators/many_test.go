@@ -23,7 +23,7 @@ import (
 	"github.com/cacheutils/cacheutils/logging"
 )
 
-// A table is a source of rows by id, which records the ids that it is asked for.
+// A table is a source of rows by id, which records the ids of its calls.
 type table struct {
 	mu    sync.Mutex
 	rows  map[int64]string
@@ -51,7 +51,7 @@ func (t *table) load(ctx context.Context, ids []int64) (map[int64]string, error)
 	return found, nil
 }
 
-// was returns what the table was asked for since the last time.
+// was returns the ids of the table's calls since the last time.
 func (t *table) was() [][]int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -75,7 +75,7 @@ func wantAsked(t *testing.T, what string, table *table, want ...[]int64) {
 	t.Helper()
 	asked := table.was()
 	if diff := cmp.Diff(want, asked); diff != "" && len(want)+len(asked) > 0 {
-		t.Errorf("%s: the function was asked for (-want +got):\n%s", what, diff)
+		t.Errorf("%s: the function was called for (-want +got):\n%s", what, diff)
 	}
 }
 
@@ -233,7 +233,7 @@ func TestCachedMany_Long(t *testing.T) {
 	wantAsked(t, "warm", rows)
 	gets2, sets2 := count()
 	if gets2-gets != 2501 || sets2 != sets {
-		t.Errorf("%d keys were asked for and %d written, want 2500, the group's, and none", gets2-gets, sets2-sets)
+		t.Errorf("%d keys were requested and %d written, want 2500, the group's, and none", gets2-gets, sets2-sets)
 	}
 }
 
@@ -271,7 +271,7 @@ func TestCachedMany_Joins(t *testing.T) {
 		asked := rows.was()
 		slices.SortFunc(asked, slices.Compare)
 		if diff := cmp.Diff([][]int64{{1, 2}, {3}}, asked); diff != "" {
-			t.Errorf("asked for (-want +got):\n%s", diff)
+			t.Errorf("called for (-want +got):\n%s", diff)
 		}
 		if s := load.Stats(); s.Joins != 1 {
 			t.Errorf("%+v", s)
