@@ -66,8 +66,8 @@ func total(t *testing.T, server *memcachedtest.Server) int {
 	return n
 }
 
-// rawCrowd returns how many gets failed. Where memcached takes no more connections it may not
-// tell, so that a get waits for its timeout.
+// rawCrowd returns how many gets failed. Where memcached takes no more connections it may not say so, and a get
+// waits for its timeout.
 func rawCrowd(t *testing.T, server *memcachedtest.Server, goroutines, calls int) int {
 	client := newRaw(t, server.Addr())
 	client.store(t, 10, rawKey)
