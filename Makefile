@@ -1,14 +1,14 @@
 # make test   everything, with -race, against real servers (installs what is missing)
-# make race   the same, with -race for the modules too that make test runs without it
+# make race   the same, with -race also for the modules that make test runs without it
 # make lint   gofmt, go vet, staticcheck, and go vet for PLATFORMS: others are such as plan9/amd64 and js/wasm
 # make vet    go vet alone
 # make cover  the tests without -race, and how much of the code they run
 # make fuzz   every fuzz target, FUZZTIME each: a time, or a number of inputs such as 20000x
-# make bench  benchmarks, BENCHTIME each, and what calls cost beside other libraries: the tables go
+# make bench  benchmarks, BENCHTIME each, and what calls cost compared with other libraries: the tables go
 #             into docs/comparison.md and docs/performance.md, unless BENCHTIME is a number such as 10x
 # make peers  the tables alone
 # make scale  how costs grow: the plots go into docs/
-# make stress the search for old values, STRESSOPS operations; the tests do some thousands
+# make stress the search for outdated values, STRESSOPS operations; the tests do some thousands
 # make soak   every fault of servers and network, in the long form, with times held to their bars
 # make stampede      stampedes of 16 processes, with the latencies held to their bars
 # make test-django   groups shared with a Django project (installs Django and pymemcache)

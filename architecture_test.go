@@ -22,7 +22,8 @@ type funcName struct{ file, name string }
 
 func (f funcName) String() string { return f.file + ":" + f.name }
 
-// An objectName is what a package declares, in all packages that import it: a function, or a method by its receiver's type.
+// An objectName is what a package declares, in all packages that import it: a function, or a method by its
+// receiver's type.
 type objectName struct{ pkg, name string }
 
 func nameOf(obj types.Object) objectName {
@@ -174,7 +175,7 @@ func houseLines(text string) map[arrow]bool {
 // ground are the folders that every package may import, and which the page's lines leave out.
 var ground = []string{".", "logging", "internal/errtext"}
 
-// wrongLines returns what is wrong with the page's lines beside imports, by folder.
+// wrongLines returns what is wrong with the page's lines compared with the imports, by folder.
 func wrongLines(text string, imports map[string][]string) (wrong []string) {
 	lines := houseLines(text)
 	for from, paths := range imports {
@@ -193,7 +194,7 @@ func wrongLines(text string, imports map[string][]string) (wrong []string) {
 		}
 	}
 	for a := range lines {
-		wrong = append(wrong, fmt.Sprintf("a line has %v, which is no import", a))
+		wrong = append(wrong, fmt.Sprintf("a line has %v, which is not an import", a))
 	}
 	slices.Sort(wrong)
 	return wrong
@@ -236,7 +237,8 @@ func TestArchitecture(t *testing.T) {
 // fileInComment finds a Go file in a comment.
 var fileInComment = regexp.MustCompile(`(?:^|[\s(])([a-z][a-z0-9_/]*\.go)\b`)
 
-// TestCommentFiles looks for the files that comments name: beside the comment, or by their path from the root.
+// TestCommentFiles looks up the files that comments name: in the comment's folder, or by their path from the
+// root.
 func TestCommentFiles(t *testing.T) {
 	found := 0
 	for folder := range moduleImports(t) {

@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// The files of a package have an order, in which a reader can take them from top to bottom: each uses what the files
-// below it declare. An arrow goes from a file to another that declares what it uses: functions, methods, types, variables
-// and constants, not fields.
+// The files of a package have an order, in which a reader can take them from top to bottom: each uses what the
+// files below it declare. An arrow goes from a file to another that declares what it uses: functions, methods,
+// types, variables and constants, not fields.
 
 // A fileOrder is the order of a package's files, and the arrows in it that go up.
 type fileOrder struct {
@@ -112,8 +112,8 @@ func (c *checkedPackage) arrows() map[arrow][]string {
 	return all
 }
 
-// declared returns what obj is, if a package declares that or it is a method, as it is declared: without type arguments.
-// Otherwise it returns nil.
+// declared returns what obj is, if a package declares that or it is a method, as it is declared: without type
+// arguments. Otherwise it returns nil.
 func declared(obj types.Object) types.Object {
 	if f, ok := obj.(*types.Func); ok {
 		obj = f.Origin()
@@ -127,7 +127,7 @@ func declared(obj types.Object) types.Object {
 	return obj
 }
 
-// wrong returns what is wrong with the arrows of the package beside the order.
+// wrong returns what is wrong with the arrows of the package compared with the order.
 func (o fileOrder) wrong(c *checkedPackage) (wrong []string) {
 	for _, name := range c.names() {
 		if !slices.Contains(o.files, name) {

@@ -299,7 +299,7 @@ func TestPagesCode(t *testing.T) {
 	}
 }
 
-// TestPagesCode_wrong has blocks with a mistake each, and looks for the place of each mistake.
+// TestPagesCode_wrong has blocks with a mistake each, and searches the errors for the place of each mistake.
 func TestPagesCode_wrong(t *testing.T) {
 	text := strings.ReplaceAll(`
 '''go

@@ -1,6 +1,6 @@
-// Package cacheutils is the tour of this module: a decorated Go function keeps its results in
-// a cache, under keys that a person can read, with exact invalidation. The package itself has
-// the error values and constants that the packages below it share.
+// Package cacheutils has the error values and constants that the packages of this module share, and this
+// overview of the module: a decorated Go function keeps its results in a cache, under keys that a person can
+// read, with exact invalidation.
 //
 // # Decorating
 //
@@ -13,8 +13,8 @@
 //
 //	var LoadCity, cities = decorators.Cached(loadCity, decorators.Key("city"), decorators.Timeout(time.Hour))
 //
-// LoadCity is called as loadCity was. Equal arguments get the result of one computation, until
-// its hour is over or somebody says that it is out of date:
+// LoadCity is called as loadCity was. Equal arguments get the result of one computation, until its hour is over
+// or it is invalidated:
 //
 //	city, err := LoadCity(ctx, 42, "it")           // computes
 //	city, err = LoadCity(ctx, 42, "it")            // from the cache
@@ -23,9 +23,9 @@
 //	city, err = cities.RequireCache(ctx, 42, "it") // from the cache, or ErrNoCachedValue
 //	key, err := cities.CacheKey(ctx, 42, "it")     // [cached]city((42,'it'))
 //
-// An error is returned and not cached. Callers who want the same result at the same time share
-// one computation, in all processes that use the same server. A cache that is down, slow or full changes no result: the
-// call computes. Invalidate, which can't do its work then, returns the error.
+// An error is returned and not cached. Callers that want the same result at the same time share one
+// computation, in all processes that use the same server. A cache that is down, slow or full changes no result:
+// the call computes. Invalidate, which can't do its work then, returns the error.
 //
 // Cached0 to Cached3 do the same without reflection, for functions of a context and that many
 // arguments. CachedMany is for functions of many keys at once, of which each is cached by itself.
@@ -37,10 +37,10 @@
 //
 //	err := cache.InvalidateGroup(ctx, "cities")
 //
-// Once that, or Invalidate, has returned nil, no call that starts later gets a result whose
-// computation began before. Both are carried out though their context has been cancelled, as that of a
-// request may be after a commit. decorators.Stale lets results be served past their timeout, while they are
-// computed again in the background.
+// Once that, or Invalidate, has returned nil, no call that starts later gets a result whose computation began
+// before. Both are carried out though their context has been cancelled, as that of a request may be after a
+// commit. decorators.Stale lets results be served past their timeout, while they are recomputed in the
+// background.
 //
 // # Configuring
 //
@@ -52,8 +52,8 @@
 //		"sessions": {Backend: "locmem", Timeout: time.Hour},
 //	})
 //
-// Functions use the new backends from then on. Those that they replace are closed: a *backends.Cache that
-// somebody has kept returns ErrClosed.
+// Functions use the new backends from then on. Those that they replace are closed: a *backends.Cache that a
+// caller has kept returns ErrClosed.
 //
 // decorators.Backend says which of them a function uses, if not "default". The engines are
 // "locmem", "memcached", "group", which is memcached with results that are served for a
@@ -61,12 +61,11 @@
 //
 // # Values
 //
-// What a caller gets is its own: changing it changes neither the cache nor what others get.
-// So results are encoded, and types that can't be encoded exactly are refused by
-// decorators.Cached, with the name of the field. A type can be encoded if its fields are exported,
-// all the way down, or if it has a binary, gob or text marshaler of its own, as time.Time,
-// *big.Int and *url.URL do. Functions, channels and interfaces with methods can't be. Once a
-// type is changed, what was stored of the old one is a miss.
+// What a caller gets is its own: changing it changes neither the cache nor what others get. So results are
+// encoded, and types that can't be encoded exactly are refused by decorators.Cached, with the name of the
+// field. A type can be encoded if its fields are exported, all the way down, or if it has a binary, gob or text
+// marshaler of its own, as time.Time, *big.Int and *url.URL do. Functions, channels and interfaces with methods
+// can't be. Once a type is changed, what was stored of it before is a miss.
 //
 // # More
 //

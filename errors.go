@@ -20,8 +20,8 @@ var (
 	// of that name is registered. The text lists the names there are.
 	ErrUnknownBackend = errors.New("cacheutils: unknown backend")
 
-	// ErrClosed says that a backend was closed, and stays so: Configure has replaced its set, or
-	// somebody called Close. After a Configure, get the backend again by its name.
+	// ErrClosed says that a backend was closed, and stays so: Configure has replaced its set, or Close was
+	// called. After a Configure, get the backend again by its name.
 	ErrClosed = errors.New("cacheutils: backend is closed")
 
 	// ErrConfig says that a backend's settings are wrong. The text names the setting.
@@ -34,7 +34,7 @@ var (
 	// ErrArguments says that arguments or results given to a handle don't fit its function.
 	ErrArguments = errors.New("cacheutils: wrong arguments")
 
-	// ErrNotNumber says that a value that was to be incremented is no integer.
+	// ErrNotNumber says that a value that was to be incremented is not an integer.
 	ErrNotNumber = errors.New("cacheutils: not a number")
 
 	// ErrTooLarge says that a value is larger than the backend accepts. Whatever was stored
@@ -49,7 +49,7 @@ var (
 	// it was written by another program, or for another version of the type, or is damaged.
 	ErrUndecodable = errors.New("cacheutils: undecodable entry")
 
-	// ErrServerDown says that a server was not asked, because it failed before and has not
+	// ErrServerDown says that an operation was not sent to its server, because that failed before and has not
 	// answered a probe since.
 	ErrServerDown = errors.New("cacheutils: server is down")
 
@@ -58,17 +58,16 @@ var (
 	// to be invalidated until then.
 	ErrQueued = errors.New("cacheutils: invalidation is queued")
 
-	// ErrRecursion says that a computation asked, directly or by way of other cached
-	// functions, for the very value that it computes.
+	// ErrRecursion says that a computation called, directly or by way of other cached functions, for the very
+	// value that it computes.
 	ErrRecursion = errors.New("cacheutils: a cached function waits for its own result")
 )
 
 // Forever is the timeout of entries that never expire.
 const Forever time.Duration = math.MaxInt64
 
-// A PanicError is what callers of a decorated function recover when the function panicked
-// while it was computed for them. Everyone who waited for that computation panics with
-// the same *PanicError.
+// A PanicError is what callers of a decorated function recover when the function panicked while it was computed
+// for them. All callers that waited for that computation panic with the same *PanicError.
 type PanicError struct {
 	Value any    // what the function panicked with
 	Stack []byte // the stack of the goroutine that panicked, as runtime/debug.Stack prints it
@@ -79,7 +78,7 @@ func (p *PanicError) Error() string {
 	return fmt.Sprintf("%v\n\n%s", p.Value, p.Stack)
 }
 
-// Unwrap returns the panic's value if it is an error, else nil.
+// Unwrap returns the panic's value if it is an error, otherwise nil.
 func (p *PanicError) Unwrap() error {
 	err, _ := p.Value.(error)
 	return err

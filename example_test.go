@@ -146,7 +146,7 @@ func Example_backend() {
 	// true <nil>
 }
 
-// A panic of the function reaches everyone who waited for it.
+// A panic of the function reaches every caller that waited for it.
 func Example_panics() {
 	Half, _ := decorators.Cached(func(n int) int {
 		if n%2 != 0 {

@@ -15,8 +15,8 @@ import (
 
 // Imports of packages go one way: docs/architecture.md shows it. These tests walk all of them, those of tests apart.
 
-// layers are the folders of the module's packages from the top of the house to its ground: each imports what is below it.
-// The packages of one layer don't import one another.
+// layers are the folders of the module's packages from the top of the house to its ground: each imports what is
+// below it. The packages of one layer don't import one another.
 var layers = [][]string{
 	{"backends/backendtest", "internal/test/cachetest"},
 	{"decorators", "cache"},
@@ -54,7 +54,7 @@ func isIn(folder, parent string) bool {
 	return parent == "." || folder == parent || strings.HasPrefix(folder, parent+"/")
 }
 
-// wrongDirections returns what is wrong with imports, by folder, beside the layers.
+// wrongDirections returns what is wrong with imports, by folder, compared with the layers.
 func wrongDirections(imports map[string][]string) (wrong []string) {
 	for _, from := range slices.Sorted(maps.Keys(imports)) {
 		layer, ok := layerOf(from)
@@ -170,8 +170,8 @@ func sharedModules(imports map[string][]string) (wrong []string) {
 // freeModules are the folders of nested modules that users don't link: they may import anything.
 var freeModules = []string{"bench", "stress", "sim", "models", "cmd"}
 
-// privateImports returns the files of nested modules, by their paths from the root, that import internal packages. What is
-// shipped as a module of its own can't: two versions of the modules could be mixed.
+// privateImports returns the files of nested modules, by their paths from the root, that import internal
+// packages. What is shipped as a module of its own can't: two versions of the modules could be mixed.
 func privateImports(files map[string][]string) (wrong []string) {
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		folder, _, _ := strings.Cut(file, "/")

@@ -107,7 +107,7 @@ func TestPagesQuestions(t *testing.T) {
 	}
 }
 
-// TestPagesLinks looks for the files and headings that the pages link to.
+// TestPagesLinks looks up the files and headings that the pages link to.
 func TestPagesLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]*)\)`)
 	files, headings := 0, 0
@@ -143,7 +143,7 @@ func TestPagesLinks(t *testing.T) {
 	}
 }
 
-// TestPagesFiles looks for the source files that the pages name, by their names or paths.
+// TestPagesFiles looks up the source files that the pages name, by their names or paths.
 func TestPagesFiles(t *testing.T) {
 	var files []string
 	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
@@ -168,7 +168,7 @@ func TestPagesFiles(t *testing.T) {
 	}
 }
 
-// TestPagesMake looks for the targets of make that the pages name, in commands and in the text.
+// TestPagesMake looks up the targets of make that the pages name, in commands and in the text.
 func TestPagesMake(t *testing.T) {
 	makefile := read(t, "Makefile")
 	found := 0

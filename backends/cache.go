@@ -33,9 +33,9 @@ import (
 // no end. Most operations are one request. What is stored in groups takes another one before it, what
 // is changed is read first, and many keys are stored and removed 32 at a time.
 //
-// Delete, DeleteMany, Clear and InvalidateGroup, and Set and Touch with a timeout that is over, are carried
-// out though ctx has been cancelled or its deadline has passed: what they are about is out of date. A
-// deadline that is ahead bounds them, as operation_timeout does.
+// Delete, DeleteMany, Clear and InvalidateGroup, and Set and Touch with a timeout that is over, are carried out
+// though ctx has been cancelled or its deadline has passed: what they remove is outdated. A deadline that is
+// ahead bounds them, as operation_timeout does.
 type Cache struct{ store *store.Store }
 
 // Name returns the name of the backend in the configuration.
@@ -159,13 +159,13 @@ func (c *Cache) Touch(ctx context.Context, key string, opts ...Option) (bool, er
 	return had, err
 }
 
-// Delete removes the entry under key, whatever its groups, and reports whether there was one: a
-// stale one counts, and so does what stands there while a value is computed. Once it has returned
-// without an error, no call that starts later, in any process, gets a value whose computation
-// began before: computations of this key that are under way are not stored. On an error it may
-// still be there. It is carried out though ctx has been cancelled, or its deadline has passed; a deadline that
-// is ahead bounds it, as the option operation_timeout does. One that matches cacheutils.ErrQueued says that the server can't be reached, and
-// that the entry is removed before anything is read from that server again in this process.
+// Delete removes the entry under key, whatever its groups, and reports whether there was one: a stale one
+// counts, and so does what stands there while a value is computed. Once it has returned without an error, no
+// call that starts later, in any process, gets a value whose computation began before: computations of this key
+// that are under way are not stored. On an error it may still be there; one that matches cacheutils.ErrQueued
+// says that the server can't be reached, and that the entry is removed before anything is read from that server
+// again in this process. It is carried out though ctx has been cancelled, or its deadline has passed; a
+// deadline that is ahead bounds it, as the option operation_timeout does.
 func (c *Cache) Delete(ctx context.Context, key string, opts ...Option) (bool, error) {
 	var had bool
 	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
@@ -196,24 +196,23 @@ func (c *Cache) Has(ctx context.Context, key string, opts ...Option) (bool, erro
 	return had, err
 }
 
-// GetOrSet reads the value under key into the variable that into points at. When there is
-// none it calls compute, once for all callers in all processes, stores what that returns,
-// a nil too, and hands it out. Should somebody have set a value meanwhile, that one stays and is
-// handed out. What is deleted meanwhile, or whose group is invalidated, is not stored. An error of compute
-// is returned as it is and nothing is stored. That the store fails is logged, not returned: the value is
-// there. compute's context, and what is done with its value when all callers have left, are those of
-// decorators.Cached without the option Linger.
+// GetOrSet reads the value under key into the variable that into points at. When there is none it calls
+// compute, once for all callers in all processes, stores what that returns, a nil too, and hands it out. A
+// value that was set meanwhile stays and is handed out. What is deleted meanwhile, or whose group is
+// invalidated, is not stored. An error of compute is returned as it is and nothing is stored. A fault of the
+// store is logged, not returned: the value is there. compute's context, and what is done with its value when
+// all callers have left, are those of decorators.Cached without the option Linger.
 func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func(context.Context) (any, error), opts ...Option) error {
 	return c.at(key, opts, func(k store.Key, o operation) error {
 		return c.store.GetOrSet(ctx, k, into, compute, o.timeout)
 	})
 }
 
-// Incr adds delta, which may be negative, to the number under key and returns the sum. It has
-// to be of a predeclared integer type: int, int64, uint8 and so on. Its timeout stays. When
-// nothing is there that is cacheutils.ErrCacheMiss, with anything else it is
-// cacheutils.ErrNotNumber. On memcached numbers that are in no group end at 0: a larger
-// decrement gives 0, and a negative number can be stored but not incremented.
+// Incr adds delta, which may be negative, to the number under key and returns the sum. It has to be of a
+// predeclared integer type: int, int64, uint8 and so on. Its timeout stays. Where there is none the error
+// matches cacheutils.ErrCacheMiss, and where there is another value cacheutils.ErrNotNumber. On memcached
+// numbers that are in no group end at 0: a larger decrement gives 0, and a negative number can be stored but
+// not incremented.
 func (c *Cache) Incr(ctx context.Context, key string, delta int64, opts ...Option) (int64, error) {
 	var sum int64
 	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
@@ -228,38 +227,38 @@ func (c *Cache) Decr(ctx context.Context, key string, delta int64, opts ...Optio
 	return c.Incr(ctx, key, -delta, opts...)
 }
 
-// InvalidateGroup invalidates every entry of the groups: those that are stored, and those that
-// are being computed from what was read before. Once it has returned nil, no call that starts
-// later, in any process, gets one of them. All servers are asked at once, so that one group takes
-// one round trip, and several take two; the errors of those that failed are joined, and their groups may still be
-// what they were. It is carried out though ctx has been cancelled, as Delete.
+// InvalidateGroup invalidates every entry of the groups: those that are stored, and those that are being
+// computed from what was read before. Once it has returned nil, no call that starts later, in any process, gets
+// one of them. All servers are written to at once, so that one group takes one round trip, and several take
+// two; the errors of those that failed are joined, and their groups may still be what they were. It is carried
+// out though ctx has been cancelled, as Delete.
 func (c *Cache) InvalidateGroup(ctx context.Context, groups ...string) error {
 	return c.store.InvalidateGroup(ctx, groups...)
 }
 
-// Clear removes every entry under the backend's KeyPrefix, in all versions. Without a KeyPrefix, as in Django, or with
-// a KeyFunction, that is every entry of the store: other prefixes' and other programs', too, and on memcached it always is.
-// Once it has returned without an error, no call that starts later gets a value from before, and computations
-// that were under way are not stored. It is carried out though ctx has ended, as Delete.
+// Clear removes every entry under the backend's KeyPrefix, in all versions. Without a KeyPrefix, as in Django,
+// or with a KeyFunction, it removes every entry of the store, those of other prefixes and programs too. On
+// memcached it always does. Once it has returned without an error, no call that starts later gets a value from
+// before, and computations that were under way are not stored. It is carried out though ctx has ended, as
+// Delete.
 func (c *Cache) Clear(ctx context.Context) error { return c.store.Clear(ctx) }
 
-// Close lets the Cache begin nothing any more, and waits until no result is being stored, as long as an
-// operation may take at most. Computations that are under way are not waited for: the last one that ends
+// Close closes the Cache, which begins nothing from then on. It waits until no result is being stored, at most
+// as long as an operation may take. Computations that are under way are not waited for: the last one that ends
 // releases connections, goroutines and memory; if there are none, Close does. It may be called again.
 func (c *Cache) Close() error { return c.store.Close() }
 
 // A Server is what is known of one server of a backend: see Servers.
 type Server = engine.Server
 
-// Servers returns what is known of each server, sorted by address, without asking it: whether it is
-// down, its connections, and counters of what happened. It is empty for a backend without servers.
+// Servers returns what is known of each server, sorted by address, without a request to it: whether it is down,
+// its connections, and counters of what happened. It is empty for a backend without servers.
 func (c *Cache) Servers() []Server {
 	return c.store.Servers()
 }
 
-// Health asks each server at once whether it answers, those that are down included. It returns
-// by address nil or what is wrong; a backend without servers has none. It takes as long as an
-// operation does at most, or as ctx allows.
+// Health probes all servers at once, those that are down included. It returns by address nil or what is wrong;
+// a backend without servers has none. It takes as long as an operation does at most, or as ctx allows.
 func (c *Cache) Health(ctx context.Context) map[string]error {
 	return c.store.Health(ctx)
 }

@@ -48,14 +48,13 @@ var scopes atomic.Uint64
 // New makes a set of one's own. Without a "default" in config, that is an embedded locmem. An error names the
 // backend and the setting, as that of Configure. No server is contacted.
 //
-// A library uses its set with decorators.On and cache.On, and the user's Configure doesn't touch it. [With] has calls use
-// it whatever they say.
+// A library uses its set with decorators.On and cache.On, and the user's Configure doesn't touch it. [With] has
+// calls use it whatever they say.
 func New(config Config) (*Caches, error) { return openSet(config, scopes.Add(1)) }
 
-// Configure replaces the program's set of backends. Without a "default" in config, that is an
-// embedded locmem. When anything is wrong with any of them, nothing changes and the error
-// names the backend and the setting. No server is contacted. It says nothing of decorated functions whose
-// backend isn't there: see [Check].
+// Configure replaces the program's set of backends. Without a "default" in config, that is an embedded locmem.
+// When anything is wrong with any of them, nothing changes and the error names the backend and the setting. No
+// server is contacted. It does not check decorated functions: see [Check].
 //
 // The backends that were in use before are closed, and stay so: one that was kept returns errors
 // that match cacheutils.ErrClosed. Configure doesn't wait for them. Computations under way with them are stored
@@ -88,8 +87,7 @@ func openSet(config Config, scope uint64) (*Caches, error) {
 	return s, nil
 }
 
-// retire closes the caches of s, which may be nil, and waits for nothing. Nobody can be told that it
-// failed: what they held is given up.
+// retire closes the caches of s, which may be nil, and waits for nothing. No caller can get its errors.
 func (s *Caches) retire() {
 	if s == nil {
 		return
@@ -212,11 +210,12 @@ func Check() error { return Default().Check() }
 // the cache.
 func Close() error { return Default().Close() }
 
-// With returns a context under which cached functions and package cache use the set c, whatever set they would use
-// otherwise: a tenant's, or that of a test while others run. It is found by the names of backends in
-// c. Functions that are called in a computation use the set that the call uses which computes, also where they
-// are not given its context, as long as they run on its goroutine; and so do refreshes in the background. Operations of a
-// Cache at hand, and the functions of this package, don't ask for it. With panics if c is nil.
+// With returns a context under which cached functions and package cache use the set c, whatever set they would
+// use otherwise: a tenant's, or that of a test while others run. It is found by the names of backends in c.
+// Functions that are called in a computation use the set that the call uses which computes, also where they are
+// not given its context, as long as they run on its goroutine; and so do refreshes in the background.
+// Operations of a Cache that a caller has, and the functions of this package, ignore it. With panics if c is
+// nil.
 func With(ctx context.Context, c *Caches) context.Context {
 	if c == nil {
 		panic("cacheutils: backends.With has a nil set: make one with backends.New, or use backends.Default()")

@@ -33,8 +33,8 @@ func settles(t *testing.T, what string, most int, get func() int) {
 }
 
 // While the set is replaced all the time, calls return what the function does, operations of package cache are
-// carried out, and who has kept a backend gets ErrClosed from then on and no other error. In the end there
-// is nothing left of all the sets.
+// carried out, and a caller that kept a backend gets ErrClosed from then on and no other error. In the end
+// there is nothing left of all the sets.
 func TestClosed_ManyConfigures(t *testing.T) {
 	configures, callers := 300, 64
 	if testing.Short() {
@@ -145,7 +145,7 @@ func TestClosed_ManyConfigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	if refused.Load() == 0 {
-		t.Error("nobody has used a backend that was replaced: not a test")
+		t.Error("no backend was used that was replaced: not a test")
 	}
 	settles(t, "connections", connected, connections)
 	settles(t, "goroutines", before, runtime.NumGoroutine)

@@ -320,8 +320,8 @@ func TestOneServerOfTwoIsDown(t *testing.T) {
 	}
 }
 
-// A server that doesn't answer keeps nobody longer than the caller's context, and what
-// it says later is no answer to anybody else.
+// A server that doesn't answer keeps a caller no longer than the caller's context, and what it says later is
+// not taken for the answer to another caller.
 func TestServerHangs(t *testing.T) {
 	server := memcachedtest.Start(t)
 	configure(t, backends.Config{

@@ -7,20 +7,19 @@
 //	c, err := backends.Get("sessions")
 //	err = c.Set(ctx, "user:1", user)
 //
-// Without a Configure there is a "default" in this process's memory. A [Config] can also be
-// read from JSON with Django's names, and [Settings] from a URL with [ParseURL]. The engines
-// are locmem, memcached and dummy, and what [Register] adds; their options are in their
-// packages. "group" is memcached, and "group+locmem" locmem, with values that are served for 30
-// seconds past their timeout while they are computed again in the background. These options hold
-// for all of them:
+// Without a Configure there is a "default" in this process's memory. A [Config] can also be read from JSON with
+// Django's names, and [Settings] from a URL with [ParseURL]. The engines are locmem, memcached and dummy, and
+// what [Register] adds; their options are in their packages. "group" is memcached, and "group+locmem" locmem,
+// with values that are served for 30 seconds past their timeout while they are recomputed in the background.
+// These options hold for all of them:
 //
 //	operation_timeout  how long an operation may take, and each step of what a decorated call does with
-//	                   the store: its look, to take the lease, to store the result (250ms). A store
+//	                   the store: the lookup, taking the lease, storing the result (250ms). A store
 //	                   in this process's memory takes no time
 //	compress_above     the size in bytes above which encoded values are compressed (1024; -1 never)
 //	stale              how long decorated functions' results are served past their timeout, unless
 //	                   the function says (0; 30 seconds for group)
-//	lease              how long others wait, and a second more, for what a process computes that
+//	lease              how long, and a second more, others wait for the computation of a process that
 //	                   has died; how long a computation goes on that all callers have left, since
 //	                   their deadlines had passed; and how long after that it is given up (5 seconds)
 //	store_later        whether a call that has computed returns before the result is stored (false);

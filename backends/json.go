@@ -34,12 +34,12 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads settings under Django's names: BACKEND, LOCATION (a list, or one
-// string split at ';' or ','), TIMEOUT (seconds, as a number or text, or "1h30m"; null never
-// expires), KEY_PREFIX, VERSION (a number or text) and OPTIONS. BACKEND may be one of
-// Django's class paths; OPTIONS are then Django's, or the engine's own, and those of Django's that mean nothing
-// here are left out and logged. A TIMEOUT that is none of these counts as not given, as in Django,
-// and is logged. Any other wrong value and any other name are an error that names it.
+// UnmarshalJSON reads settings under Django's names: BACKEND, LOCATION (a list, or one string split at ';' or
+// ','), TIMEOUT (seconds, as a number or text, or "1h30m"; null never expires), KEY_PREFIX, VERSION (a number
+// or text) and OPTIONS. BACKEND may be one of Django's class paths; OPTIONS are then Django's, or the engine's
+// own, and those of Django's that mean nothing here are left out and logged. A TIMEOUT in another form counts
+// as not given, as in Django, and is logged. Any other wrong value and any other name are an error that names
+// it.
 func (s *Settings) UnmarshalJSON(data []byte) error {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {

@@ -44,8 +44,8 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// An invalidation that doesn't reach its server is an error. With invalidation_replay, this
-// process then gets nothing that it has invalidated, from the moment that the error is returned.
+// An invalidation that doesn't reach its server is an error. With invalidation_replay, this process gets
+// nothing that it has invalidated, from the moment that the error is returned.
 func TestInvalidationReplay(t *testing.T) {
 	ctx := context.Background()
 	for _, queued := range []bool{false, true} {

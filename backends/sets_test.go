@@ -35,7 +35,7 @@ func in(t *testing.T, caches *backends.Caches, name string) *backends.Cache {
 	return c
 }
 
-// A set of one's own, for a library or a test, touches nothing that others use.
+// A library's or a test's own set touches nothing that others use.
 func ExampleNew() {
 	caches, err := backends.New(backends.Config{"default": {Backend: "locmem"}, "long": {Backend: "locmem", Timeout: time.Hour}})
 	if err != nil {
@@ -71,7 +71,8 @@ func ExampleWith() {
 	// true
 }
 
-// Stores of locmem without a Location belong to their set, in which they are one, as in Django. A Location says to share.
+// Stores of locmem without a Location belong to their set, in which they are one, as in Django. A Location says
+// to share.
 func TestNew_LocmemStores(t *testing.T) {
 	named := backends.Settings{Backend: "locmem", Location: []string{t.Name()}}
 	config := backends.Config{"a": {Backend: "locmem"}, "b": {Backend: "locmem"}, "named": named}

@@ -40,15 +40,15 @@ type Settings struct {
 	// one of the wrong type, or a value out of bounds is an error that names it.
 	Options map[string]any
 
-	// Open, if not nil, opens the engine in place of one that is registered: around a client or a *sql.DB at
-	// hand, or for a test. Backend is then empty or "group". Open is called each time that the backend is
-	// opened, and the backend closes what it returns.
+	// Open, if not nil, opens the engine in place of one that is registered: around a client or a *sql.DB that
+	// the caller has, or for a test. Backend is then empty or "group". Open is called each time that the
+	// backend is opened, and the backend closes what it returns.
 	Open func(engine.Settings) (engine.Engine, error)
 }
 
-// Register makes an engine known under a name, for Settings.Backend and as a scheme of
-// ParseURL. It is the short form of [engine.Register], with the same panics. open is called when a backend is
-// configured, and neither it nor the engine may connect to anything before they are asked for an item.
+// Register makes an engine known under a name, for Settings.Backend and as a scheme of ParseURL. It is the
+// short form of [engine.Register], with the same panics. open is called when a backend is configured, and
+// neither it nor the engine may connect to anything before the first operation.
 func Register(name string, open func(engine.Settings) (engine.Engine, error)) {
 	engine.Register(engine.Driver{Names: []string{name}, Open: open})
 }

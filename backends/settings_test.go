@@ -184,7 +184,7 @@ func TestSettings_Open(t *testing.T) {
 	}{
 		{"an error", backends.Settings{Open: func(engine.Settings) (engine.Engine, error) { return nil, broken }}, broken},
 		{"nothing", backends.Settings{Open: func(engine.Settings) (engine.Engine, error) { return nil, nil }}, cacheutils.ErrConfig},
-		{"beside Backend", backends.Settings{Backend: "locmem", Open: locmem.Open}, cacheutils.ErrConfig},
+		{"along with Backend", backends.Settings{Backend: "locmem", Open: locmem.Open}, cacheutils.ErrConfig},
 		{"an unknown option", backends.Settings{Open: locmem.Open, Options: map[string]any{"nope": 1}}, cacheutils.ErrConfig},
 		{"grouped", backends.Settings{Backend: "group", Open: locmem.Open}, nil},
 	} {

@@ -22,8 +22,8 @@ import (
 //	group+memcached://10.0.0.1:11211/shop?stale=1m
 //
 // Without a host the path is that of a unix socket. An engine may read its URLs in another way, except for
-// timeout, version, prefix and the options that all backends have. Anything else that is wrong is an error
-// that matches cacheutils.ErrConfig and names it; options are checked by Configure.
+// timeout, version, prefix and the options that all backends have. Any other mistake is an error that matches
+// cacheutils.ErrConfig and names it; options are checked by Configure.
 func ParseURL(text string) (Settings, error) {
 	s, err := parseURL(text)
 	if err != nil {

@@ -80,7 +80,7 @@ func TestParseURL_Errors(t *testing.T) {
 		{"user and password", "memcached://me:secret@localhost", "passwords"},
 		{"timeout of no form", "locmem://?timeout=soon", "timeout=soon"},
 		{"no timeout", "locmem://?timeout=", "timeout"},
-		{"timeout that is no number", "locmem://?timeout=NaN", "NaN"},
+		{"timeout that is not a number", "locmem://?timeout=NaN", "NaN"},
 		{"two timeouts", "locmem://?timeout=1&timeout=2", "timeout is given 2 times"},
 		{"two prefixes", "memcached://h/a?prefix=b", "prefix"},
 		{"broken escape in a host", "memcached://h%zz", "%zz"},
@@ -96,10 +96,10 @@ func TestParseURL_Errors(t *testing.T) {
 				t.Errorf("got error %q, want %q in it", err, test.names)
 			}
 			if strings.Contains(err.Error(), "secret") {
-				t.Errorf("got error %q, which tells a password", err)
+				t.Errorf("got error %q, which contains a password", err)
 			}
 			if diff := cmp.Diff(backends.Settings{}, s); diff != "" {
-				t.Errorf("settings beside an error: (-want +got)\n%s", diff)
+				t.Errorf("settings along with an error: (-want +got)\n%s", diff)
 			}
 		})
 	}

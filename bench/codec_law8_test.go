@@ -26,8 +26,8 @@ import (
 //
 //	go test -run TestLaw8 -v
 //
-// Every codec has the options that keep the most. A row that a codec alters, with no error from
-// encoding or decoding, is one where a cache would return something else than the function.
+// Every codec has the options that keep the most. A row that a codec alters, with no error from encoding or
+// decoding, is one where a cache would return another value than the function.
 
 type coder struct {
 	name   string

@@ -22,7 +22,7 @@ func loadCity(ctx context.Context, id int64, lang string) (city, error) {
 	return city{ID: id, Name: lang, Lat: 41.9, Lon: 12.5}, nil
 }
 
-// A hit on memcached beside what it is made of, and beside what people write by hand, in one run.
+// A hit on memcached compared with its parts, and with what people write by hand, in one run.
 func BenchmarkMemcachedHit(b *testing.B) {
 	server := cachetest.Memcached(b)
 	ctx := context.Background()

@@ -13,9 +13,9 @@
 // are two keys: "5" and 5, or [a b] and "a-b". Any length and any characters will do. What is
 // done is logged by package logging.
 //
-// Values, timeouts and errors are those of backends.Cache, which has more operations for
-// those who bring the text of their keys. Backends are looked up by name in each call, so that
-// one which Configure replaces meanwhile is not an error.
+// Values, timeouts and errors are those of backends.Cache, which has more operations, for callers that have the
+// text of their keys. Backends are looked up by name in each call, so that one which Configure replaces
+// meanwhile is not an error.
 package cache
 
 import (
@@ -62,10 +62,10 @@ func Timeout(d time.Duration) Option {
 	return func(c *call) { c.timeout = d }
 }
 
-// Group puts the value into groups, which InvalidateGroup drops at once, in all processes. Get
-// with it finds only what is in all of them, and costs one round trip; without it Get finds a
-// value whatever its groups, but has to ask twice if there are any. The functions of package
-// decorators, and backends on the same server with the same Version, share the groups.
+// Group puts the value into groups, which InvalidateGroup drops at once, in all processes. Get with it finds
+// only what is in all of them, and costs one round trip; without it Get finds a value whatever its groups, but
+// takes a second round trip if there are any. The functions of package decorators, and backends on the same
+// server with the same Version, share the groups.
 func Group(names ...string) Option {
 	return func(c *call) { c.groups = append(c.groups, names...) }
 }
@@ -83,10 +83,10 @@ func Set(ctx context.Context, key, value any, opts ...Option) error {
 	return at(ctx, key, opts, func(p place) error { return p.store.Set(ctx, p.key, value, p.timeout) })
 }
 
-// Delete removes what is under key, whatever its groups, and reports whether there was something.
-// Once it has returned without an error, no call that starts later, in any process, gets the old
-// value, nor one of a GetOrSet that began to compute before. It is carried out though ctx has been cancelled
-// or its deadline has passed, within the backend's operation_timeout; a deadline that is ahead bounds it, too.
+// Delete removes what is under key, whatever its groups, and reports whether there was something. Once it has
+// returned without an error, no call that starts later, in any process, gets that, nor a value of a GetOrSet
+// that began to compute before. It is carried out though ctx has been cancelled or its deadline has passed,
+// within the backend's operation_timeout; a deadline that is ahead bounds it, too.
 func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
 	var had bool
 	err := at(ctx, key, opts, func(p place) (err error) {
@@ -96,13 +96,12 @@ func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
 	return had, err
 }
 
-// GetOrSet returns the value under key or, if there is none, that of compute, which is
-// stored, a nil too. compute runs once for all callers that ask meanwhile, in this process and
-// in others that use the same server. When those in this process have all left it goes on for a
-// lease, 5 seconds, if the last one's deadline had passed, and its context ends at once if that was
-// cancelled. Its error is returned as it is, and nothing is stored. That the value could
-// not be stored is logged, not returned. What is deleted, or whose group is invalidated, while
-// compute runs is not stored.
+// GetOrSet returns the value under key or, if there is none, that of compute, which is stored, a nil too.
+// compute runs once for all callers that call meanwhile, in this process and in others that use the same
+// server. When those in this process have all left it goes on for a lease, 5 seconds, if the last one's
+// deadline had passed, and its context ends at once if that was cancelled. Its error is returned as it is, and
+// nothing is stored. A value that could not be stored is logged, and is not an error. What is deleted, or whose
+// group is invalidated, while compute runs is not stored.
 func GetOrSet[T any](ctx context.Context, key any, compute func(context.Context) (T, error), opts ...Option) (T, error) {
 	var value T
 	err := at(ctx, key, opts, func(p place) error {

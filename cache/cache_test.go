@@ -36,7 +36,7 @@ func configure(t *testing.T, s backends.Settings) {
 	})
 }
 
-// eachBackend runs a test where values are held as they are and where they are sent away.
+// eachBackend runs a test on a backend that holds values as they are and on one that sends them to a server.
 func eachBackend(t *testing.T, test func(t *testing.T)) {
 	t.Run("locmem", func(t *testing.T) {
 		configure(t, backends.Settings{Backend: "locmem", Location: []string{t.Name()}})
@@ -81,7 +81,7 @@ type city struct {
 	Lang string
 }
 
-// Keys that look alike are keys of their own.
+// Keys with similar texts are different keys.
 func TestKeysAreExact(t *testing.T) {
 	long := strings.Repeat("long key ", 100)
 	keys := []any{

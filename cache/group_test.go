@@ -97,7 +97,7 @@ func TestGroup_GetOrSet(t *testing.T) {
 		}
 		wantMiss(t, "key", cache.Group("other"))
 
-		// Invalidated while it is computed: the caller, who asked before, has it, and nobody else.
+		// Invalidated while it is computed: the caller, which called before, gets it, and no other caller.
 		n, err := cache.GetOrSet(ctx, "slow", func(context.Context) (int, error) {
 			mustInvalidate(t, "g")
 			return 1, nil

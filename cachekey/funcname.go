@@ -12,9 +12,9 @@ import "github.com/cacheutils/cacheutils/internal/funcname"
 //	example.com/app/geo.Box[int].Get:20           a method of an instance of a generic type
 //	example.com/app/geo.load.go:31                a func literal
 //
-// An edit above a function moves its line, so that its entries are no longer found; a name given
-// with decorators.Key stays. Functions of a main package are main.Load:42 in each program:
-// programs that share a cache tell their entries apart by the backend's key prefix.
+// An edit above a function moves its line, so that its entries are no longer found; a name given with
+// decorators.Key stays. Functions of a main package are main.Load:42 in each program: programs that share a
+// cache distinguish their entries by the backend's key prefix.
 //
 // The result is the same for each build of one source, with or without inlining, the race
 // detector, -trimpath or a profile, with three limits:
@@ -29,9 +29,9 @@ import "github.com/cacheutils/cacheutils/internal/funcname"
 //     method values of all receivers.
 //   - A method expression (*T).m on an unexported method with a value receiver has no line.
 //
-// The error wraps cacheutils.ErrInvalidKey. It is non-nil if fn is not a func, is a nil one, or was
-// made by reflect.MakeFunc or Value.Method, as decorated functions are: all of those look the
-// same, so that only a name given by the programmer can tell them apart.
+// The error wraps cacheutils.ErrInvalidKey. It is non-nil if fn is not a func, is a nil one, or was made by
+// reflect.MakeFunc or Value.Method, as decorated functions are: all of those look the same, so that only a name
+// given by the programmer distinguishes them.
 func FuncName(fn any) (string, error) {
 	f, err := funcname.Describe(fn)
 	return f.Name, err

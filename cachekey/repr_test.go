@@ -353,7 +353,7 @@ func TestRepr_Errors(t *testing.T) {
 	}
 }
 
-func TestRepr_SharedIsNoCycle(t *testing.T) {
+func TestRepr_SharedIsNotACycle(t *testing.T) {
 	shared := &city{1, "it"}
 	in := any([]any{shared, shared})
 	want := "[*" + here + "city{id=1,lang='it'},*" + here + "city{id=1,lang='it'}]"

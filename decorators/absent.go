@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// Absent is for CachedMany: keys that the function leaves out of its results are remembered as absent
-// for that long, so that it isn't asked for them again. Without it, or with zero or less, it is
-// asked each time. An Invalidate of the key or of one of its groups ends that as it does for results.
+// Absent is for CachedMany. A key that the function leaves out of its results is stored as absent for that
+// long, so that the function isn't called for it again. Without it, or with zero or less, the function is
+// called for such keys each time. An Invalidate of the key or of one of its groups removes that as it removes
+// results.
 func Absent(d time.Duration) Option {
 	return func(o *options) { o.absent = &d }
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
-// A backend is a backend by name that is looked up when it is used: in the set that the context names (see
-// backends.With) or that On has named, otherwise in the program's. It may be named before Configure is called, and stays
-// right after it.
+// A backend is the name of a configured backend, which is looked up when it is used: in the set that the
+// context names (see backends.With) or that On has named, otherwise in the program's. It may be named before
+// Configure is called, and stays right after it.
 type backend struct {
 	name string
 	set  *backends.Caches // On's; nil: the program's
@@ -33,7 +33,7 @@ func (b *backend) own() *backends.Caches {
 	return backends.Default()
 }
 
-// key tells the sets of functions apart: nil is the program's.
+// key distinguishes the sets of functions: nil is the program's.
 func (b *backend) key() any {
 	if b.set == nil {
 		return nil
@@ -42,8 +42,8 @@ func (b *backend) key() any {
 }
 
 // store returns the store for a call under ctx, which may be nil, or an error that matches
-// cacheutils.ErrUnknownBackend, or cacheutils.ErrClosed if somebody has closed it. It may be closed by the time
-// that it is used: then look it up again.
+// cacheutils.ErrUnknownBackend, or cacheutils.ErrClosed if it was closed. It may be closed by the time that it
+// is used: then look it up again.
 func (b *backend) store(ctx context.Context) (*store.Store, error) {
 	if steer.Used() {
 		if caches := steeredSet(ctx); caches != nil {
@@ -66,7 +66,7 @@ func (b *backend) store(ctx context.Context) (*store.Store, error) {
 	return last.store, nil
 }
 
-// storeIn is store for a set that a context names. There may be many of them: nothing is kept for each.
+// storeIn is store for a set that a context names. There may be many of them, so nothing is retained for each.
 func (b *backend) storeIn(caches *backends.Caches) (*store.Store, error) {
 	s, err := caches.Store(b.name)
 	if err != nil {

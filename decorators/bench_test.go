@@ -31,17 +31,17 @@ func loadPlace(ctx context.Context, id int64, lang string) (place, error) {
 // A caller calls loadPlace by way of some cache.
 type caller func(ctx context.Context, id int64, lang string) (place, error)
 
-// What a call costs by what happens in it, compared with what somebody would write by hand.
+// What a call costs by what happens in it, compared with code written by hand.
 //
 //   - BareMakeFunc is a wrapper by reflection that does nothing but return results made before: no
 //     decorator of this kind can be faster.
 //   - handwritten is a key by fmt.Sprintf and an otter cache of the values, with the same timeout.
 //   - loading is that with otter's Get, which shares a computation among callers.
-//   - wide asks for one of very many values, log with the logger at its first level and with none, and
-//     paced for what is missing, with time between the calls.
+//   - wide looks up one of very many values, log is with the logger at its first level and with none, and paced
+//     is misses with time between the calls.
 func BenchmarkCall(b *testing.B) {
 	b.Run("hit/BareMakeFunc", func(b *testing.B) {
-		onLocmem(b, cached)(context.Background(), 42, "it") // the garbage collector has as much to look at
+		onLocmem(b, cached)(context.Background(), 42, "it") // the garbage collector has as much to scan
 		benchmarkHit(b, bareMakeFunc())
 	})
 	b.Run("hit/handwritten", func(b *testing.B) { benchmarkHit(b, handwritten(b)) })
@@ -96,7 +96,7 @@ type noLog struct{}
 func (noLog) Enabled(logging.Level) bool       { return false }
 func (noLog) Log(logging.Level, logging.Event) {}
 
-// benchmarkHit asks for what is there.
+// benchmarkHit calls for a result that is cached.
 func benchmarkHit(b *testing.B, load caller) {
 	ctx := context.Background()
 	load(ctx, 42, "it")
@@ -106,7 +106,7 @@ func benchmarkHit(b *testing.B, load caller) {
 	}
 }
 
-// benchmarkWide asks for one of very many values that are there, each time for another.
+// benchmarkWide calls for one of very many cached results, each time for another.
 func benchmarkWide(b *testing.B, load caller) {
 	const many = 50_000 // half of what the caches hold
 	ctx := context.Background()
@@ -120,7 +120,7 @@ func benchmarkWide(b *testing.B, load caller) {
 	}
 }
 
-// benchmarkParallel asks from all processors at once for what is there.
+// benchmarkParallel calls from all processors at once for a result that is cached.
 func benchmarkParallel(b *testing.B, load caller) {
 	ctx := context.Background()
 	load(ctx, 42, "it")
@@ -132,8 +132,8 @@ func benchmarkParallel(b *testing.B, load caller) {
 	})
 }
 
-// benchmarkMisses asks from all processors at once for what one in every calls doesn't find; each
-// call is a miss if that is 1, and then they come one after the other.
+// benchmarkMisses calls from all processors at once; one in every calls is a miss. If every is 1, each call is
+// a miss, and they come one after the other.
 func benchmarkMisses(b *testing.B, load caller, every int64) {
 	ctx := context.Background()
 	load(ctx, -1, "it")

@@ -23,19 +23,19 @@ import (
 //  3. If another call computes them, in this process or another one, this call waits for those.
 //  4. Otherwise fn runs, and its results are stored for Timeout and returned.
 //
-// Results whose key or one of whose groups is invalidated while fn runs are returned to those
-// who called before that, and not stored.
+// Results whose key or one of whose groups is invalidated while fn runs are returned to the callers that called
+// before that, and not stored.
 //
-// A non-nil trailing error is returned, with the other results, to all who waited, and nothing
-// is stored; so is a nil that is the sole result, without CacheNil. A panic in fn panics, as a
-// *cacheutils.PanicError with the stack of fn, in all who waited; in the background it is
-// logged. Faults of the cache are logged and counted, and never change what a call returns.
+// A non-nil trailing error is returned, with the other results, to all callers that waited, and nothing is
+// stored; so is a nil that is the sole result, without CacheNil. A panic in fn panics, as a
+// *cacheutils.PanicError with the stack of fn, in all callers that waited; in the background it is logged.
+// Faults of the cache are logged and counted, and never change what a call returns.
 //
-// A caller whose own context ends returns at once, whatever the cache does: with the results if fn
-// has returned, otherwise with that context's error, which no other caller gets. Where fn has no
-// trailing error, the caller gets what fn makes of its ended context. Each step of what a call does
-// with the backend is bounded by the backend's option operation_timeout, 250 milliseconds. A caller
-// with a deadline waits for the first of them at most for half of what is left, or 10 milliseconds.
+// A call whose own context ends returns at once, whatever the cache does: with the results if fn has returned,
+// otherwise with that context's error, which no other caller gets. Where fn has no trailing error, the caller
+// gets what fn makes of its ended context. Each step of what a call does with the backend is bounded by the
+// backend's option operation_timeout, 250 milliseconds. A caller with a deadline waits for the first of them at
+// most for half of what is left, or 10 milliseconds.
 //
 // fn runs under a context with the values of the first caller's context:
 //
@@ -45,8 +45,8 @@ import (
 //     last caller's.
 //   - What fn returns then is stored if its trailing error is nil. Results of a function that has no
 //     trailing error but takes a context are stored only if the context had not ended.
-//   - An error that fn returns after its context has ended goes to no caller who has time left. Those
-//     callers run fn once more, together.
+//   - An error that fn returns after its context has ended goes to no caller that has time left. Those callers
+//     run fn once more, together.
 //   - A function that has not returned when its context ended a lease ago, 5 seconds, is given up:
 //     the next caller runs it again, in other processes too.
 //   - That fn returns doesn't end the context while a caller's context lives: a client that was made
@@ -61,10 +61,10 @@ import (
 // results are not stored.
 //
 // Cached may be used at package level: the backend is looked up at the first call, in the set that On or the
-// context names (see backends.With) or that backends.Configure has made, and again after a Configure. If it has been closed, calls run fn without the cache. Cached panics,
-// saying what to change, when fn is not a function or has no results, when its name can't be
-// known (see Key), when a parameter's type can't be in a key, when a result's type can't be
-// encoded exactly, or when an option doesn't fit.
+// context names (see backends.With) or that backends.Configure has made, and again after a Configure. If it has
+// been closed, calls run fn without the cache. Cached panics, saying what to change, when fn is not a function
+// or has no results, when its name can't be known (see Key), when a parameter's type can't be in a key, when a
+// result's type can't be encoded exactly, or when an option doesn't fit.
 func Cached[F any](fn F, opts ...Option) (F, *Handle[F]) {
 	p := newPlan(newFunction(reflect.ValueOf(fn), nil, callerLocation(1), opts), nil)
 	h := &Handle[F]{

@@ -25,15 +25,14 @@ func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsaf
 		return nil, nil
 	}
 	cache, err := p.backend.store(ctx)
-	if err != nil || !p.backend.isOwn(cache) { // one of many sets, by a context: there is no table for each
+	if err != nil || !p.backend.isOwn(cache) { // one of many sets, by a context: they have no tables
 		return nil, cache
 	}
 	return p.hot.get(orBackground(ctx), cache, p.task, values, pointer), cache
 }
 
-// lookup returns the box of the results for the arguments, or the miss, or an error if the cache
-// can't be asked. cache is the store, if that is known. Others may have the same box: copy what it points at, don't
-// change it.
+// lookup returns the box of the results for the arguments, or the miss, or an error if the cache can't be used.
+// cache is the store, if that is known. Others may have the same box: copy what it points at, don't change it.
 func (p *plan) lookup(ctx context.Context, cache *store.Store, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
 	if cache == nil {
 		if cache, err = p.backend.store(ctx); err != nil {
@@ -57,7 +56,7 @@ func (p *plan) lookup(ctx context.Context, cache *store.Store, values []reflect.
 	return box, miss, err
 }
 
-// force is ForceRecalc. An error says that the cache can't be asked.
+// force is ForceRecalc. An error says that the cache can't be used.
 func (p *plan) force(a *arguments, compute func(context.Context) store.Result) (r store.Result, err error) {
 	for {
 		cache, text, err := p.locate(a)
@@ -82,8 +81,8 @@ func (p *plan) locate(a *arguments) (cache *store.Store, text string, err error)
 	return cache, string(b), nil
 }
 
-// entry returns the key of the entry for the arguments, with the entry's groups. What only names or deletes an
-// entry does without the groups, and so without the function of GroupsOf.
+// entry returns the key of the entry for the arguments, with the entry's groups. An operation that only names
+// or deletes an entry needs no groups, and doesn't call the function of GroupsOf.
 func (p *plan) entry(cache *store.Store, text string, a *arguments) store.Key {
 	return cache.KeyOf(text, p.groupsFor(cache, a))
 }
@@ -109,7 +108,7 @@ func (p *plan) cached(a *arguments) (box any, err error) {
 	return box, err
 }
 
-// noCachedValue is the error of a RequireCache that could not ask the cache, because of err.
+// noCachedValue is the error of a RequireCache that could not use the cache, because of err.
 func noCachedValue(err error) error {
 	return fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, errtext.Bare(err))
 }

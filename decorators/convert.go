@@ -7,7 +7,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 )
 
-// arguments makes the function's arguments of args.
+// arguments makes the function's arguments from args.
 func (p *plan) arguments(args []any) ([]reflect.Value, error) {
 	t := p.typ
 	fixed := t.NumIn()
@@ -35,8 +35,8 @@ func (p *plan) arguments(args []any) ([]reflect.Value, error) {
 	return append(values, rest), nil
 }
 
-// variadic makes the last argument of a variadic function of the arguments that it stands
-// for. A slice is taken as all of them where it can't be one of them.
+// variadic makes the last argument of a variadic function from the arguments that it stands for. A slice is
+// taken as all of them where it can't be one of them.
 func (p *plan) variadic(args []any, fixed int) (reflect.Value, error) {
 	t := p.typ.In(fixed)
 	if len(args) == 1 && args[0] != nil && !reflect.TypeOf(args[0]).AssignableTo(t.Elem()) {
@@ -89,9 +89,8 @@ func typeName(v any) string {
 	return reflect.TypeOf(v).String()
 }
 
-// convert returns arg as a value of type t. As in a call, nil goes for anything that can be
-// nil, and a constant, which comes as a value of its default type, for any type that has its
-// value.
+// convert returns arg as a value of type t. As in a call, nil may stand for any type that can be nil. A
+// constant, which arrives as a value of its default type, may stand for any type that has its value.
 func convert(arg any, t reflect.Type) (v reflect.Value, ok bool) {
 	if arg == nil {
 		switch t.Kind() {

@@ -20,7 +20,7 @@ import (
 const slack = time.Second
 
 // A server that stops at any step of a miss keeps no caller beyond its deadline, or beyond two operation
-// timeouts, and takes no result away: who leads and who has joined has it.
+// timeouts. The caller that leads and the one that joined get the result all the same.
 func TestLaw1_StopsAtAnyStep(t *testing.T) {
 	const operationTimeout, takes = 400 * time.Millisecond, 30 * time.Millisecond
 	for _, deadline := range []time.Duration{0, 300 * time.Millisecond} {
@@ -65,9 +65,9 @@ func TestLaw1_StopsAtAnyStep(t *testing.T) {
 					if t.Logf("the caller had its result after %v, of at most %v", d.Round(time.Millisecond), most); d > most+slack {
 						t.Errorf("it took %v, want at most %v", d, most)
 					}
-					want(t, "who has joined", 7, b)
+					want(t, "the joined caller", 7, b)
 					if d := time.Since(joined); d > most+takes+slack {
-						t.Errorf("who has joined took %v, want at most %v", d, most)
+						t.Errorf("the joined caller took %v, want at most %v", d, most)
 					}
 					if seen[step].Load() < int32(stop.nth) {
 						t.Error("the server was not stopped: not a test")
@@ -88,8 +88,8 @@ func callBy(f func(context.Context, int) (int, error), deadline time.Duration, n
 	return f(ctx, n)
 }
 
-// An engine that does nothing until its context ends keeps nobody for long: calls return what the function
-// does, and operations an error.
+// An engine that does nothing until its context ends keeps no caller for long: calls return the function's
+// result, and operations an error.
 func TestLaw1_EngineThatBlocks(t *testing.T) {
 	const operationTimeout = 50 * time.Millisecond
 	block := func(ctx context.Context, _, _ string) error {
@@ -156,9 +156,9 @@ func TestLaw1_EngineThatBlocks(t *testing.T) {
 	}
 }
 
-// Callers with less time than the function takes don't run it for nothing: what it returns is stored, and
-// it runs once for each timeout, in one of two processes. With stale values they get those meanwhile, and
-// none is older than the timeout and the function's time.
+// Callers with less time than the function takes don't run it for nothing: what it returns is stored, and it
+// runs once for each timeout, in one of two processes. With stale values callers get those meanwhile, and none
+// is older than the timeout and the function's time.
 func TestLaw4_CallersWithLittleTime(t *testing.T) {
 	const takes, timeout, runFor = 100 * time.Millisecond, time.Second, 3500 * time.Millisecond
 	server := memcachedtest.Start(t)
@@ -210,7 +210,7 @@ func TestLaw4_CallersWithLittleTime(t *testing.T) {
 					}
 				}
 				all.Wait()
-				// The last refresh may have begun a moment ago, for a caller who had the stale value.
+				// The last refresh may have begun a moment ago, for a caller that got the stale value.
 				eventually(t, "each run goes to its end", func() bool { return started.Load() == finished.Load() })
 				t.Logf("in %v the function was started %d times and ended by itself %d times; %d results were served, %d of them too old", runFor, started.Load(), finished.Load(), served.Load(), late.Load())
 				most := int64(runFor/timeout) + 1
@@ -225,15 +225,6 @@ func TestLaw4_CallersWithLittleTime(t *testing.T) {
 	}
 }
 
-// The context of a computation ends with the cause of its last caller's.
-// That a computation returns doesn't end its context while its caller lives: what was made with it can be used.
-// What a computation returns that all have left is stored, as far as it says that it is a result.
-// An ended context's error is nobody's who has time left: those start one more computation, together.
-// A function that hangs after all have left keeps nobody from its key for longer than a lease, in no process.
-// Two lost answers in a healthy process: it computes without the lease, another process invalidates, and a later
-// caller of the first loses the answer to its own look. It gets nothing from before.
-// One call that invalidates two targets leaves nothing that was computed, between its writes, with what the
-// other target had.
 // However many leases are due, only some are renewed at a time.
 func TestLaw10_RenewalsAtOnce(t *testing.T) {
 	var renewing, most atomic.Int64
@@ -274,9 +265,6 @@ func TestLaw10_RenewalsAtOnce(t *testing.T) {
 		t.Errorf("%d results were stored and %d refused, want all of %d", s.Stores, s.Refusals, keys)
 	}
 }
-
-// ForceRecalc returns without an error only when nothing older is stored: a caller whose time is up before that
-// is told so, and what was computed is stored all the same.
 
 // A CachedMany of many keys over a store that hangs takes no longer than one of few.
 func TestLaw1_ManyKeysOverAStoreThatHangs(t *testing.T) {
@@ -326,7 +314,7 @@ func TestLaw1_ManyKeysOverAStoreThatHangs(t *testing.T) {
 	}
 }
 
-// Callers with less time than two runs of the function take don't wait for one that can't be for them.
+// Callers with less time than two runs of the function take don't wait for a run whose result they can't have.
 func TestLaw1_StreamOfCallersWithoutTheServer(t *testing.T) {
 	down := errors.New("down")
 	cachetest.Configure(t, backends.Config{"default": watched(t, "", watch{before: func(context.Context, string, string) error { return down }}, nil)})

@@ -5,11 +5,10 @@
 //	city, err := LoadCity(ctx, 42, "it")     // runs queryCity, or not
 //	err = loadCity.Invalidate(ctx, 42, "it") // after a change
 //
-// [Cached] takes a function of any signature and returns one of the same type, so that call
-// sites do not change, and a [Handle]: to invalidate what is cached for some arguments, to
-// recompute, require or set it, and to see keys and counts. The options say for how long
-// results are kept and on which backend, what the function is called in keys, and what stands
-// there for its arguments.
+// [Cached] takes a function of any signature and returns one of the same type, so that call sites do not
+// change, and a [Handle]: to invalidate what is cached for some arguments, to recompute, require or set it, and
+// to see keys and counts. The options say for how long results are kept and on which backend, what the function
+// is called in keys, and how its arguments are written there.
 //
 // [Cached0] to [Cached3] are for functions of a context and up to three arguments that return a
 // result and an error. They do the same without reflection. [CachedMany] is for a function that has

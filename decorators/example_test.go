@@ -196,7 +196,7 @@ func ExampleWithReceiver() {
 	// [cached]badge((User{ID=1,Name='Ann',LastVisit=time.Time('0001-01-01T00:00:00Z')},32)) <nil>
 }
 
-// That there is no such user is worth remembering, too.
+// A nil result, that there is no such user, is cached, too.
 func ExampleCacheNil() {
 	runs := 0
 	find := func(name string) (*User, error) {
@@ -278,7 +278,7 @@ func ExampleHandle_CacheKey() {
 	// Output: [cached]city((42,'it')) <nil>
 }
 
-// A caller who knows the result already can put it into the cache.
+// A caller that knows the result already can store it.
 func ExampleHandle_Set() {
 	Total, totals := decorators.Cached(func(order int) (float64, error) { return 0, errors.New("not reached") },
 		decorators.Key("total"))
@@ -333,7 +333,7 @@ func ExampleHandle_RequireCache() {
 	// 9 <nil>
 }
 
-// Original goes around the cache: it neither reads nor stores.
+// Original bypasses the cache: it neither reads nor stores.
 func ExampleHandle_Original() {
 	runs := 0
 	_, counts := decorators.Cached(func() int { runs++; return runs }, decorators.Key("count"))

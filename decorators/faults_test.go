@@ -200,7 +200,7 @@ func TestFaults_Values(t *testing.T) {
 	})
 }
 
-// requireZero checks that RequireCache tells a cached zero from nothing.
+// requireZero checks that RequireCache distinguishes a cached zero from a miss.
 func requireZero[T any](t *testing.T, zero T) {
 	t.Helper()
 	F, h := decorators.Cached(func() (T, error) { return zero, nil }, decorators.Key(fmt.Sprintf("faults.zero %T", zero)), decorators.CacheNil())
@@ -237,7 +237,7 @@ func TestFaults_QuickRestart(t *testing.T) {
 	}
 }
 
-// The function of the processes below; its results tell which one ran it.
+// The function of the processes below; its results say which one ran it.
 func whoami(n int) (string, error) { return fmt.Sprint(os.Getpid(), "-", n), nil }
 
 // Two processes on one memcached have one entry under one key, and one that never called the
@@ -301,7 +301,7 @@ func (j otherJob) do(t *testing.T) string {
 	return ""
 }
 
-// A server that hangs doesn't take the time that a caller with a close deadline has for the function.
+// A server that hangs doesn't use up the time that a caller with a short deadline has for the function.
 func TestLaw1_ShortDeadline(t *testing.T) {
 	server := cachetest.Memcached(t)
 	Load, loads := decorators.Cached1(func(ctx context.Context, id int) (int, error) { return id, ctx.Err() })

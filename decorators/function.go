@@ -99,7 +99,7 @@ func legal(name string) string {
 // isMany reports whether the function is cached for one key at a time, and called for many.
 func (f *function) isMany() bool { return f.typ != f.fn.Type() }
 
-// identity tells func values apart: it is the address of what the func value points at, as it is now.
+// identity distinguishes func values: it is the address of what the func value points at, as it is now.
 func (f *function) identity() uintptr {
 	p := reflect.New(f.fn.Type())
 	p.Elem().Set(f.fn)

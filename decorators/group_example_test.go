@@ -63,7 +63,7 @@ func ExampleGroupsOf() {
 	// searching it Roma
 }
 
-// The source fails when the result is out of date: callers keep the old one.
+// The source fails when the result has expired: callers get the stale one.
 func ExampleStale() {
 	ctx := context.Background()
 	broken := false

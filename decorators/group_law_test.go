@@ -36,7 +36,7 @@ func TestLaw2_GroupInvalidatedDuringComputation(t *testing.T) {
 				t.Errorf("%s: the caller from before got %+v, want run 1", who, a)
 			}
 			if a := within(t, "the joined caller", joined); a.err != nil {
-				t.Errorf("%s: the caller who joined before got %+v", who, a)
+				t.Errorf("%s: the caller that joined before got %+v", who, a)
 			}
 			for _, c := range late {
 				if a := within(t, "a late caller", c); a.run < 2 || a.err != nil {
@@ -131,8 +131,8 @@ func TestLaw2_GroupInvalidatedByAProcess(t *testing.T) {
 	got(t, "after another invalidation", 3)(call())
 }
 
-// Who joins a computation of the same key for other groups can't have its result: their
-// invalidation doesn't show there.
+// A caller that joins a computation of the same key for other groups can't get its result: an invalidation of
+// the caller's groups doesn't show there.
 func TestLaw2_GroupsOfAnother(t *testing.T) {
 	eachGrouping(t, func(t *testing.T) {
 		g := newGate()
@@ -170,8 +170,8 @@ func TestLaw2_GroupOnDummy(t *testing.T) {
 	}
 }
 
-// A computation that began while the server was away is only for those who had called before: others may
-// know of an invalidation that found the server there again. One next computation is for all of them.
+// A computation that began while the server was away is only for those that had called before: other callers
+// may know of an invalidation that found the server there again. One next computation is for all of them.
 func TestLaw2_ServerBackDuringComputation(t *testing.T) {
 	server := cachetest.Memcached(t)
 	server.Stop()
@@ -267,7 +267,7 @@ func TestLaw1_InvalidateGroupWithoutItsServer(t *testing.T) {
 	}
 	got(t, "down", "a2")(F(ctx, "a"))
 
-	// One of two is there: who needs the other hears of it, whatever else was done.
+	// One server of two is up: a call that needs the other returns an error, whatever was done on the first.
 	two.Restart()
 	eventually(t, "the server is seen again", func() bool {
 		failed := 0

@@ -24,15 +24,15 @@ type Handle[F any] struct {
 	plan *plan
 }
 
-// Invalidate removes the results for args. Once it has returned nil, no call that starts later, in
-// any process, gets results whose computation began before: computations under way are not
-// stored, nor are their results given to callers who join from then on. Results past their timeout
-// (see Stale) go, too. On an error what is cached may still be there. It is one round trip;
-// a cache.InvalidateGroup does the same for all results of a group.
+// Invalidate removes the results for args. Once it has returned nil, no call that starts later, in any process,
+// gets results whose computation began before: computations under way are not stored, nor are their results
+// given to callers that join from then on. Results past their timeout (see Stale) go, too. On an error what is
+// cached may still be there. It is one round trip; a cache.InvalidateGroup does the same for all results of a
+// group.
 //
-// It is carried out though the context among args has been cancelled or its deadline has passed, within
-// the backend's operation_timeout: after a commit the results are out of date, whether or not the
-// caller is still there. A deadline that is ahead bounds it, too.
+// It is carried out though the context among args has been cancelled or its deadline has passed, within the
+// backend's operation_timeout: after a commit the results are outdated, whether or not the caller is still
+// there. A deadline that is ahead bounds it, too.
 func (h *Handle[F]) Invalidate(args ...any) error {
 	p := h.plan
 	values, err := p.arguments(args)

@@ -13,17 +13,17 @@ import (
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
-// The hot table answers hits that are had often, on values in this process's memory, without the key's text and without
-// a lookup: it has references to what was found (store.Ref), by the bytes of the arguments.
+// The hot table serves frequent hits on values in this process's memory, without the key's text and without a
+// lookup: it has references to what lookups found (store.Ref), by the bytes of the arguments.
 //
-// Laws 2 and 6 hold as they do for a lookup. Arguments with the same bytes make the same key and are in the same groups,
-// in the store that the table is for, so what a slot refers to is what was stored under that key. A reference ends before
-// anything else can be seen under the key or under that of a group, and before an operation that removed it
-// returns: what the table gives, a lookup at that moment would have found.
+// Laws 2 and 6 hold as they do for a lookup. Arguments with the same bytes make the same key and are in the
+// same groups, in the store that the table is for, so what a slot refers to is what was stored under that key.
+// A reference ends before anything else can be seen under the key or under that of a group, and before an
+// operation that removed it returns: what the table gives, a lookup at that moment would have found.
 //
-// A hit by a lookup fills a slot that is empty. A caller that finds that a reference is over empties its slot.
-// What is not over is seldom replaced: calls for very many arguments would otherwise pay for a table
-// that is of little use to them, while what is called for very often gets its slot soon enough.
+// A hit by a lookup fills a slot that is empty. A caller that finds that a reference has ended empties its
+// slot. A reference that has not ended is seldom replaced: calls for very many arguments would otherwise pay
+// for a table that is of little use to them, while what is called for very often gets its slot soon enough.
 //
 // A function with KeyOf, GroupsOf or keyword arguments has no table, since what these make is not in the bytes.
 
@@ -39,7 +39,7 @@ type hotPlan struct {
 	table     atomic.Pointer[hotTable]
 }
 
-// A hotArgument is an argument whose bytes are enough to recognise it.
+// A hotArgument is an argument whose bytes determine what it is in the key.
 type hotArgument struct {
 	kind   reflect.Kind
 	index  int     // among the parameters
@@ -53,7 +53,7 @@ type hotTable struct {
 	slots *[hotSlots]hotSlot // nil: the store has no references to the function's values
 }
 
-// A hotSlot is empty, or has a hit that can be had again.
+// A hotSlot is empty, or has a reference to a hit.
 type hotSlot struct{ atomic.Pointer[hotHit] }
 
 type hotHit struct {
@@ -63,8 +63,8 @@ type hotHit struct {
 
 func (h *hotHit) isFor(r *raw) bool { return h.raw == string(r.text()) }
 
-// planHot finds out whether the bytes of arguments are enough to know their key again. Calls are typed if they have a
-// struct of arguments, which is laid out by now.
+// planHot finds out whether the bytes of arguments determine their key. Calls are typed if they have a struct
+// of arguments, which is laid out by now.
 func (p *plan) planHot() {
 	h := &p.hot
 	h.usable = !p.keyOf.IsValid() && !p.groupsOf.IsValid() && p.kwargs == nil
@@ -120,7 +120,7 @@ func (h *hotPlan) get(ctx context.Context, cache *store.Store, task *store.Task,
 	return value
 }
 
-// put is told of a hit by a lookup for key and groups, which the arguments make.
+// put records a hit of a lookup for key and groups, which the arguments make.
 func (h *hotPlan) put(cache *store.Store, task *store.Task, values []reflect.Value, pointer unsafe.Pointer, key []byte, groups *store.Groups) {
 	slots := h.slots(cache, task)
 	var r raw
@@ -149,7 +149,7 @@ const maxRaw = 64
 
 func (r *raw) text() []byte { return r.bytes[:r.n] }
 
-// hash mixes the bytes. A caller who makes arguments that share a slot gains nothing.
+// hash mixes the bytes. A caller that makes arguments which share a slot gains nothing.
 func (r *raw) hash() uint64 {
 	h := uint64(0x9e3779b97f4a7c15)
 	for i := 0; i < r.n; i += 8 { // behind the last there are zeros
@@ -159,8 +159,8 @@ func (r *raw) hash() uint64 {
 	return h
 }
 
-// read fills in r, which is zero, with the bytes of the arguments of a call by reflection or of a typed one, and reports
-// whether there was room. It does not retain pointer.
+// read fills in r, which is zero, with the bytes of the arguments of a call by reflection or of a typed one,
+// and reports whether there was room. It does not retain pointer.
 func (h *hotPlan) read(r *raw, values []reflect.Value, pointer unsafe.Pointer) bool {
 	if pointer != nil {
 		return h.readStruct(r, pointer)

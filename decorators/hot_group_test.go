@@ -86,7 +86,7 @@ func TestHotTable_Stale(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		if v, _ := F(t.Context(), 1, "it"); v != 1 {
-			t.Errorf("got %d, want the old value", v)
+			t.Errorf("got %d, want the stale value", v)
 		}
 		synctest.Wait()
 		if v, _ := F(t.Context(), 1, "it"); v != 2 {

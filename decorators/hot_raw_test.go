@@ -115,13 +115,13 @@ func TestLaw3_Raw(t *testing.T) {
 	}
 }
 
-// quiet is a test whose log nobody needs.
+// quiet is a test whose log is not needed.
 type quiet struct{ *testing.T }
 
 func (quiet) Logf(string, ...any) {}
 
-// Whatever arguments were asked for before, a call gets the result for its own.
-func TestLaw3_Recent(t *testing.T) {
+// Whatever calls were made before, a call gets the result for its own arguments.
+func TestLaw3_HotTable(t *testing.T) {
 	cachetest.Locmem(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	var lists [][]reflect.Value

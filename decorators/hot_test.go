@@ -33,7 +33,7 @@ func (p *plan) hotHits() (n int) {
 	return n
 }
 
-// A versioned function returns the version of what it is asked for, by either kind of decoration.
+// A versioned function returns the version of its argument, by either kind of decoration.
 type versioned struct {
 	call, force func(ctx context.Context, id int, lang string) (int64, error)
 	invalidate  func(ctx context.Context, id int, lang string) error
@@ -194,7 +194,7 @@ type square struct{}
 
 func (square) Area(n int) int { return n * n }
 
-// What a function is must say that its arguments' bytes are enough.
+// Only a function whose arguments' bytes determine the key has a table.
 func TestHotTable_Plans(t *testing.T) {
 	groups := func(int) []string { return nil }
 	for name, c := range map[string]struct {
@@ -237,7 +237,7 @@ func planOf[F any](fn F, opts ...Option) *plan {
 	return h.plan
 }
 
-// What the store doesn't hold as it is leaves no table.
+// A function whose values the store doesn't hold as they are has no table.
 func TestHotTable_Backends(t *testing.T) {
 	number := func(n int) int { return n }
 	for name, c := range map[string]struct {
@@ -325,7 +325,7 @@ func TestHotTable_CountsAndLogs(t *testing.T) {
 }
 
 // A caller whose context has ended gets what it gets without the table.
-func TestLaw9_RecentEnded(t *testing.T) {
+func TestLaw9_HotTableEnded(t *testing.T) {
 	cachetest.Locmem(t)
 	for kind, f := range eachKind(func(_ context.Context, id int, _ string) (int64, error) { return 1, nil }) {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -343,8 +343,8 @@ func TestLaw9_RecentEnded(t *testing.T) {
 	}
 }
 
-// What a caller does to a result shows nowhere else.
-func TestLaw6_Recent(t *testing.T) {
+// A caller's changes to a result show in no other result.
+func TestLaw6_HotTable(t *testing.T) {
 	cachetest.Locmem(t)
 	type pair struct{ A, B int }
 	F, h := Cached(func(int) (pair, int) { return pair{1, 2}, 3 }, Key("law6.hot"))

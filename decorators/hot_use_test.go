@@ -11,7 +11,7 @@ import (
 )
 
 // The store keeps what is used as well as it does without the table.
-func TestRecent_HitRatio(t *testing.T) {
+func TestHotTable_HitRatio(t *testing.T) {
 	const many, calls, runs = 100_000, 150_000, 5
 	if testing.Short() || raceEnabled {
 		t.Skip("makes more than a million calls")
@@ -45,8 +45,8 @@ func TestRecent_HitRatio(t *testing.T) {
 	}
 }
 
-// What is used all the time stays in the store while many others are asked for once.
-func TestRecent_Scan(t *testing.T) {
+// What is used all the time stays in the store while many other results are called for once.
+func TestHotTable_Scan(t *testing.T) {
 	cachetest.Configure(t, backends.Config{"default": {Backend: "locmem", Location: []string{t.Name()}, Options: map[string]any{"max_entries": 1000}}})
 	runs := make(map[int]int)
 	F, h := decorators.Cached1(func(_ context.Context, id int) (int, error) { runs[id]++; return id, nil }, decorators.Key("scan"))

@@ -83,13 +83,13 @@ func TestLaw6_LeftWithItsArguments(t *testing.T) {
 		}()
 		eventually(t, "one has joined", func() bool { return h.Stats().Joins == 1 })
 		cancel()
-		if a := within(t, "who has left", left); !errors.Is(a.err, context.Canceled) {
-			t.Errorf("who has left got %v", a)
+		if a := within(t, "the caller that left", left); !errors.Is(a.err, context.Canceled) {
+			t.Errorf("the caller that left got %v", a)
 		}
 		copy(buf, "OMEGA")
 		close(goOn)
-		if s := within(t, "who has joined", joined); s != "for alpha" {
-			t.Errorf("who has joined got %q", s)
+		if s := within(t, "the joined caller", joined); s != "for alpha" {
+			t.Errorf("the joined caller got %q", s)
 		}
 		if s, err := F(context.Background(), []byte("alpha")); s != "for alpha" || err != nil {
 			t.Errorf("stored is %q, %v", s, err)
@@ -130,7 +130,7 @@ func TestLaw6_KeysThatAreUsedAgain(t *testing.T) {
 	})
 }
 
-// A KeyOf that panics for arguments that its caller has changed keeps nobody from the key.
+// A KeyOf that panics for arguments that its caller has changed keeps no caller from the key.
 func TestLaw10_KeyOfPanics(t *testing.T) {
 	type query struct{ words []string } // not to be copied
 	cachetest.Each(t, func(t *testing.T) {
@@ -145,7 +145,7 @@ func TestLaw10_KeyOfPanics(t *testing.T) {
 		left := ask(func() (int, error) { _, err := F(ctx, q); return 0, err })
 		within(t, "the function", started)
 		cancel()
-		within(t, "who has left", left)
+		within(t, "the caller that left", left)
 		q.words = nil
 		close(release)
 		want(t, "the next caller", len("result"), ask(func() (int, error) {

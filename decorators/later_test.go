@@ -66,7 +66,7 @@ func TestStoreLater(t *testing.T) {
 	}
 }
 
-// All who had joined before the function ran have its result before the store.
+// All callers that had joined before the function ran get its result before it is stored.
 func TestStoreLater_Joined(t *testing.T) {
 	s := onSlowStore(t, true)
 	var fails atomic.Bool
@@ -101,7 +101,7 @@ func TestStoreLater_Joined(t *testing.T) {
 	}
 }
 
-// An invalidation while a result is being stored keeps it from everybody who calls later.
+// An invalidation while a result is being stored keeps it from all later callers.
 func TestLaw2_InvalidatedWhileStoring(t *testing.T) {
 	for name, invalidate := range map[string]func(h *decorators.Handle1[string, int]) error{
 		"the key": func(h *decorators.Handle1[string, int]) error { return h.Invalidate(context.Background(), "a") },
@@ -131,8 +131,8 @@ func TestLaw2_InvalidatedWhileStoring(t *testing.T) {
 	}
 }
 
-// What has to be stored when it returns is: the result of ForceRecalc, and a new one in the place of
-// an old one that others are still served.
+// Two kinds of results are stored before the call returns: that of ForceRecalc, and one that replaces a stale
+// result which others are still served.
 func TestStoreLater_NotForThese(t *testing.T) {
 	s := onSlowStore(t, true)
 	F, h := counting(decorators.Stale(time.Hour), decorators.Timeout(50*time.Millisecond))
@@ -156,7 +156,7 @@ func TestStoreLater_NotForThese(t *testing.T) {
 	want(t, "a call after that", 2, ask(call))
 }
 
-// A caller for whom the result isn't waits until it is stored, without going round in circles.
+// A caller that can't have the result waits until it is stored, and joins no more than once.
 func TestStoreLater_NotForAll(t *testing.T) {
 	s := onSlowStore(t, true)
 	var fails atomic.Bool
@@ -187,12 +187,12 @@ func TestStoreLater_NotForAll(t *testing.T) {
 	store := s.hold()
 	take()
 	want(t, "the first caller", 1, first)
-	still(t, "who came after the invalidation", s, 1, second)
+	still(t, "a caller from after the invalidation", s, 1, second)
 	if n := h.Stats().Joins; n > 1 {
 		t.Errorf("it has joined %d times", n)
 	}
 	store()
-	want(t, "who came after the invalidation", 2, second)
+	want(t, "a caller from after the invalidation", 2, second)
 }
 
 // Law 6: a caller may change what it got while it is being stored.
@@ -235,7 +235,7 @@ func TestLaw1_StoreLaterFails(t *testing.T) {
 	}
 }
 
-// Results that wait to be stored are not without bound.
+// There is a bound on results that wait to be stored.
 func TestStoreLater_Bound(t *testing.T) {
 	const bound = 256
 	s := onSlowStore(t, true)
@@ -283,7 +283,7 @@ func TestStoreLater_Close(t *testing.T) {
 	want(t, "a call after Close, which bypasses the cache", 2, ask(func() (int, error) { return F(context.Background(), "a") }))
 }
 
-// A goroutine that a computation left behind may ask for its result while that is being stored.
+// A goroutine that a computation left behind may call for its result while that is being stored.
 func TestStoreLater_LeftBehind(t *testing.T) {
 	s := onSlowStore(t, true)
 	left := make(chan answer, 1)

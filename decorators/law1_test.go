@@ -82,6 +82,6 @@ func TestLaw1_ValueTooLarge(t *testing.T) {
 		t.Fatalf("ForceRecalc returned %d bytes, want %d", got, size)
 	}
 	if got := len(F()); got != size {
-		t.Errorf("the next call got %d bytes, want %d: the old value is still there", got, size)
+		t.Errorf("the next call got %d bytes, want %d: the value from before is still there", got, size)
 	}
 }

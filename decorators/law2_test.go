@@ -26,7 +26,7 @@ func TestLaw2_InvalidateDuringComputation(t *testing.T) {
 			t.Fatal(err)
 		}
 		late := ask(func() (int, error) { return F(ctx) })
-		within(t, "a second run: the late caller has joined the old one", g.started)
+		within(t, "a second run: the late caller has joined the first one", g.started)
 		close(g.release)
 		if a := within(t, "the first caller", old); a.run != 1 || a.err != nil {
 			t.Errorf("the first caller got %v", a)
@@ -56,7 +56,7 @@ func TestLaw2_SetDuringComputation(t *testing.T) {
 		close(g.release)
 		within(t, "the first caller", old)
 		if run, _ := F(ctx); run != 42 {
-			t.Errorf("stored is %d, want 42: the old computation has overwritten it", run)
+			t.Errorf("stored is %d, want 42: the computation from before has overwritten it", run)
 		}
 	})
 }
@@ -133,7 +133,7 @@ func TestLaw2_RandomInterleavings(t *testing.T) {
 						before := floor[key].Load()
 						got, err := F(ctx, key)
 						if err != nil || got < before {
-							t.Errorf("stale: got %d, %v after version %d was invalidated", got, err, before)
+							t.Errorf("outdated: got %d, %v after version %d was invalidated", got, err, before)
 						}
 					}
 				}

@@ -87,7 +87,7 @@ func (l lossy) Add(ctx context.Context, key string, item engine.Item, timeout ti
 	return added, err
 }
 
-// A lease of which its taker doesn't know keeps nobody waiting for its whole life.
+// A lease whose owner doesn't know that it holds it keeps no caller waiting for the lease's whole life.
 func TestLaw4_LeaseTakenUnknowingly(t *testing.T) {
 	register.Do(func() {
 		backends.Register("lossy", func(s engine.Settings) (engine.Engine, error) {

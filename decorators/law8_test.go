@@ -40,7 +40,7 @@ func TestLaw8_UnencodableResults(t *testing.T) {
 	})
 }
 
-// After a deploy that renamed a field the old entries are misses.
+// After a deploy that renamed a field the entries from before are misses.
 func TestLaw8_ChangedTypeIsAMiss(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		type before struct{ Name string }

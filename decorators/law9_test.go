@@ -144,7 +144,7 @@ func TestLaw9_ValuesAndDeadline(t *testing.T) {
 	})
 }
 
-// A caller whose context has ended already starts nothing, but what it invalidates is invalidated.
+// A call whose context has ended already starts no computation, but an invalidation is carried out.
 func TestLaw9_EndedBefore(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		runs := 0

@@ -15,6 +15,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
+// The context of a computation ends with the cause of the last caller's context.
 func TestLaw9_Cause(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		why := errors.New("the client has gone")
@@ -39,6 +40,8 @@ func TestLaw9_Cause(t *testing.T) {
 	})
 }
 
+// The context of a computation doesn't end when the function returns, while its caller lives: what was made with it
+// can be used.
 func TestLaw9_ContextOutlivesTheFunction(t *testing.T) {
 	cachetest.Locmem(t)
 	for name, program := range map[string]func() (context.Context, context.CancelFunc){
@@ -80,6 +83,7 @@ func TestLaw9_ContextOutlivesTheFunction(t *testing.T) {
 	}
 }
 
+// What a computation returns after all callers have left is stored, as far as it says that it is a result.
 func TestLaw4_LeftComputationIsUsed(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		for name, test := range map[string]struct {
@@ -102,7 +106,7 @@ func TestLaw4_LeftComputationIsUsed(t *testing.T) {
 			started := make(chan struct{}, 10)
 			var runs atomic.Int64
 			call, stored := test.decorate("left."+name, func(ctx context.Context) (int, error) {
-				if runs.Add(1) > 1 { // for the caller alone, who can't be told otherwise that its context has ended
+				if runs.Add(1) > 1 { // for the caller alone, which can't learn otherwise that its context has ended
 					return 0, nil
 				}
 				started <- struct{}{}
@@ -151,6 +155,7 @@ func withContext(name string, run func(ctx context.Context) (int, error), opts .
 	return func(ctx context.Context) (int, error) { return F(ctx), nil }, func() bool { return h.Stats().Stores > 0 }
 }
 
+// The error of an ended context goes to no caller that has time left: those start one more computation, together.
 func TestLaw9_OneMoreTogether(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		var runs atomic.Int64
@@ -186,6 +191,8 @@ func TestLaw9_OneMoreTogether(t *testing.T) {
 	})
 }
 
+// A function that hangs after all callers have left keeps no caller from its key for longer than a lease, in any
+// process.
 func TestLaw9_HangingFunction(t *testing.T) {
 	server := memcachedtest.Start(t)
 	brief := map[string]any{"lease": "300ms"}
@@ -224,8 +231,8 @@ func TestLaw9_HangingFunction(t *testing.T) {
 	}
 }
 
-// What a function makes of its ended context is nobody's who has time left, also where it has no error to say so,
-// or panics.
+// What a function returns because its context has ended goes to no caller that has time left, also where the
+// function has no error to say so, or panics.
 func TestLaw9_CutShort(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		for name, ends := range map[string]func(n int) int{
@@ -264,14 +271,14 @@ func TestLaw9_CutShort(t *testing.T) {
 				joined <- F(context.Background(), 1)
 			}()
 			eventually(t, name+": one has joined", func() bool { return h.Stats().Joins == 1 })
-			if got := within(t, name+": who has joined", joined); got != 10 {
-				t.Errorf("%s: who has joined got %v, want all of the result", name, got)
+			if got := within(t, name+": the joined caller", joined); got != 10 {
+				t.Errorf("%s: the joined caller got %v, want all of the result", name, got)
 			}
 		}
 	})
 }
 
-// Who has joined has what the function returned, in one run, also when the first caller has left.
+// A joined caller gets what the function returned, in one run, also when the first caller has left.
 func TestLaw4_FirstCallerLeaves(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		failed := errors.New("failed")
@@ -299,8 +306,8 @@ func TestLaw4_FirstCallerLeaves(t *testing.T) {
 			cancel()
 			within(t, name+": the first caller", first)
 			close(release)
-			if a := within(t, name+": who has joined", joined); a.run != len(test.result) || a.err != test.err {
-				t.Errorf("%s: who has joined got %d rows, %v", name, a.run, a.err)
+			if a := within(t, name+": the joined caller", joined); a.run != len(test.result) || a.err != test.err {
+				t.Errorf("%s: the joined caller got %d rows, %v", name, a.run, a.err)
 			}
 			if n := runs.Load(); n != 1 {
 				t.Errorf("%s: %d runs, want 1", name, n)
@@ -309,7 +316,7 @@ func TestLaw4_FirstCallerLeaves(t *testing.T) {
 	})
 }
 
-// A goroutine that the function leaves behind with no more than its context's Done ends with the caller.
+// A goroutine that the function leaves behind, and that has only its context's Done, ends with the caller.
 func TestLaw9_DoneIsHeard(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		ended := make(chan struct{})
@@ -337,7 +344,7 @@ func TestLaw9_DoneIsHeard(t *testing.T) {
 	})
 }
 
-// What a computation has used is not kept for as long as its caller's context lives.
+// What a computation has used is not retained for as long as its caller's context lives.
 func TestLaw10_ContextsAreNotKept(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		const calls, size = 2000, 50_000
@@ -365,7 +372,7 @@ func TestLaw10_ContextsAreNotKept(t *testing.T) {
 	})
 }
 
-// A function that hangs without a lease, since the server is down, keeps nothing of a set that was replaced.
+// A function that hangs without a lease, since the server is down, does not retain a set that was replaced.
 func TestLaw10_HangingWithoutLease(t *testing.T) {
 	down := errors.New("down")
 	closed := make(chan struct{})

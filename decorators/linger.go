@@ -6,12 +6,12 @@ import (
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
-// Linger says how long the function goes on when every caller who waited for it has left. What it returns
-// then is stored, and is for those who come meanwhile; after that its context ends. Zero or less
-// ends it at once. Without Linger it goes on for as long as the backend's lease, 5 seconds, if the last
-// caller's deadline had passed, so that callers with little time don't run a slow function again and
-// again for nothing, and ends at once if the last caller was cancelled. It ends at once, too, when the
-// store could not be reached, since its results could not be stored.
+// Linger says how long the function goes on when every caller that waited for it has left. What it returns then
+// is stored, and is for those that come meanwhile; after that its context ends. Zero or less ends it at once.
+// Without Linger it goes on for as long as the backend's lease, 5 seconds, if the last caller's deadline had
+// passed, so that callers with little time don't run a slow function again and again for nothing, and ends at
+// once if the last caller was cancelled. It ends at once, too, when the store could not be reached, since its
+// results could not be stored.
 //
 // A function that has not returned when its context ended a lease ago is given up: the next caller runs
 // it again.

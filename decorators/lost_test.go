@@ -15,6 +15,8 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
+// Two answers are lost in a healthy process: it computes without the lease, another process invalidates, and a later
+// caller of the first process loses the answer to its own lookup. It gets nothing from before the invalidation.
 func TestLaw2_TwoLostAnswers(t *testing.T) {
 	server := memcachedtest.Start(t)
 	lost := errors.New("the answer is lost")
@@ -49,10 +51,10 @@ func TestLaw2_TwoLostAnswers(t *testing.T) {
 	if err := another.Invalidate(context.Background(), 0); err != nil {
 		t.Fatal(err)
 	}
-	loseGet.Store(true) // of the look
+	loseGet.Store(true) // of the lookup
 	later := []<-chan answer{ask(call)}
 	eventually(t, "it has joined", func() bool { return h.Stats().Joins == 1 })
-	for range 4 { // and some who could look
+	for range 4 { // and some that could look it up
 		later = append(later, ask(call))
 	}
 	eventually(t, "they have joined", func() bool { return h.Stats().Joins == 5 })
@@ -69,6 +71,8 @@ func TestLaw2_TwoLostAnswers(t *testing.T) {
 	}
 }
 
+// One call invalidates two targets. A result that was computed between its two writes, from what the other target
+// had, is not left.
 func TestLaw2_TwoTargetsOneCall(t *testing.T) {
 	type invalidate func(ctx context.Context) error
 	for name, options := range map[string][2][]decorators.Option{
@@ -161,6 +165,8 @@ func TestLaw2_TwoTargetsOneCall(t *testing.T) {
 	}
 }
 
+// ForceRecalc returns without an error only when nothing older is stored. A caller whose time is up before that gets
+// an error, and what was computed is stored all the same.
 func TestLaw2_ForceRecalcInLittleTime(t *testing.T) {
 	var held atomic.Pointer[chan struct{}]
 	s := watched(t, "", watch{before: func(ctx context.Context, operation, _ string) error {

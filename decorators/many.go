@@ -15,10 +15,10 @@ import (
 // selects rows by their ids. Each key's result is an entry of its own, with the key that
 // Cached1 would give it: a Cached1 with the same Key and the same types shares them.
 //
-// A call looks up all keys in one round trip to each server. Those that are missing are computed by
-// one call of fn, leaving out what other calls or processes are computing: for these it waits. Each
-// key has its own lease and groups, and its own fate when it is invalidated meanwhile. Keys that
-// are given twice count once. What fn returns for other keys than it was asked for is left out.
+// A call looks up all keys in one round trip to each server. Those that are missing are computed by one call of
+// fn, leaving out what other calls or processes are computing: for these it waits. Each key has its own lease
+// and groups, and its own fate when it is invalidated meanwhile. Keys that are given twice count once. Results
+// of fn for other keys than those of its call are left out.
 //
 // Results past their timeout, see Stale, are returned as they are. Those of one call that are not being
 // computed already are computed by one call of fn, in the background.
@@ -26,9 +26,9 @@ import (
 // What is said of contexts in the doc of Cached holds here, too. The context of one call of fn ends when
 // no caller waits for any of its keys. Its deadline is the latest of its keys'; it has none if one of them has none.
 //
-// The results have no entry for keys of which fn has none; it is asked for them again next time,
-// unless Absent says otherwise. When fn returns an error, the call returns that with the results
-// that it has all the same. fn is not called for no keys.
+// The returned map has no key for which fn has no result; fn is called for such keys again next time, unless
+// Absent says otherwise. When fn returns an error, the call returns that with the results that it has all the
+// same. fn is not called for no keys.
 //
 // Options whose functions take the decorated function's parameters or results are given one key
 // and one result: GroupsOf(func(ctx context.Context, id int64) []string {...}).
@@ -56,7 +56,7 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 	}
 	keys = distinct(keys)
 	for {
-		cache, found, misses, err := m.lookAll(ctx, keys)
+		cache, found, misses, err := m.lookupAll(ctx, keys)
 		if err != nil {
 			return m.bypass(ctx, keys, err)
 		}
@@ -84,8 +84,8 @@ func (m *many[K, V]) keepKeys(keys []K) []K {
 	return kept
 }
 
-// lookAll returns the results that are cached, by key, and the misses, by index, or nil if there are none.
-func (m *many[K, V]) lookAll(ctx context.Context, keys []K) (cache *store.Store, found map[K]V, misses []*store.Miss, err error) {
+// lookupAll returns the results that are cached, by key, and the misses, by index, or nil if there are none.
+func (m *many[K, V]) lookupAll(ctx context.Context, keys []K) (cache *store.Store, found map[K]V, misses []*store.Miss, err error) {
 	l := listings.Get().(*listing)
 	defer l.free()
 	if cache, err = m.locateAll(ctx, keys, l, true); err != nil {

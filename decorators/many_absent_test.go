@@ -48,7 +48,7 @@ func TestCachedMany_Absent(t *testing.T) {
 	})
 }
 
-// That there is nothing for a key takes room like a result: keys that somebody makes up don't fill the memory.
+// An absent key takes room like a result: keys that a client makes up don't fill the memory.
 func TestCachedMany_AbsentIsBounded(t *testing.T) {
 	ctx := context.Background()
 	const bound = 100
@@ -70,7 +70,7 @@ func TestCachedMany_AbsentIsBounded(t *testing.T) {
 	}
 }
 
-// A caller who waits for another process is told that there is nothing, as it would be told a result.
+// A caller that waits for another process gets the absence of a key as it would get a result.
 func TestLaw4_CachedManyAbsent(t *testing.T) {
 	ctx := context.Background()
 	cachetest.Configure(t, backends.Config{
@@ -109,7 +109,7 @@ func TestLaw4_CachedManyAbsent(t *testing.T) {
 	}
 }
 
-// What is remembered as absent together isn't forgotten together either.
+// Keys that became absent together don't expire together.
 func TestCachedMany_AbsentJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cachetest.Locmem(t)

@@ -8,7 +8,7 @@ import (
 	"github.com/cacheutils/cacheutils/decorators"
 )
 
-// Each key has an entry of its own, so only those that are missing are asked for.
+// Each key has an entry of its own, so the function is called only for those that are missing.
 func ExampleCachedMany() {
 	names := map[int]string{1: "Roma", 2: "Milano", 3: "Napoli"}
 	load := func(ctx context.Context, ids []int) (map[int]string, error) {

@@ -61,7 +61,8 @@ func TestLaw1_CachedManyWithLittleTime(t *testing.T) {
 	}
 }
 
-// Who waits for one key of a call whose caller has left waits for none of the others, whose leases the store doesn't give.
+// A caller that waits for one key of a call whose caller has left waits for none of the other keys, whose
+// leases the store doesn't give.
 func TestLaw9_CachedManyForOthersAtOnce(t *testing.T) {
 	for _, hanging := range []int{1, 100} { // more than use the store at a time
 		t.Run(fmt.Sprint(hanging), func(t *testing.T) {
@@ -76,24 +77,24 @@ func TestLaw9_CachedManyForOthersAtOnce(t *testing.T) {
 				var all sync.WaitGroup
 				all.Go(func() {
 					if _, err := F(ctx, upTo(1+hanging)); !errors.Is(err, context.Canceled) {
-						t.Errorf("who left got %v", err)
+						t.Errorf("the caller that left got %v", err)
 					}
 				})
 				synctest.Wait()
 				all.Go(func() {
 					start := time.Now()
 					if found, err := F(context.Background(), []int{0}); found[0] != 0 || len(found) != 1 || err != nil {
-						t.Errorf("who stayed got %v, %v", found, err)
+						t.Errorf("the caller that stayed got %v, %v", found, err)
 					}
 					if d := time.Since(start); d > time.Second {
-						t.Errorf("who stayed waited %v", d)
+						t.Errorf("the caller that stayed waited %v", d)
 					}
 				})
 				synctest.Wait()
 				cancel()
 				all.Wait()
 				if diff := cmp.Diff([][]int{{0}}, asked); diff != "" {
-					t.Errorf("asked for (-want +got):\n%s", diff)
+					t.Errorf("called for (-want +got):\n%s", diff)
 				}
 			})
 		})

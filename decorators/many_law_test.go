@@ -141,7 +141,7 @@ func TestLaw9_CachedMany(t *testing.T) {
 	})
 }
 
-// Many calls for overlapping keys at once: each key is computed once, and nobody waits forever.
+// Many calls for overlapping keys at once: each key is computed once, and no call waits forever.
 func TestLaw4_CachedMany(t *testing.T) {
 	ctx := context.Background()
 	cachetest.Each(t, func(t *testing.T) {
@@ -195,7 +195,7 @@ func TestLaw1_CachedMany(t *testing.T) {
 		t.Errorf("RequireCache: %v, want why", err)
 	}
 	if s := load.Stats(); s.Misses != 4 {
-		t.Errorf("%+v, want as many misses as keys were asked for", s)
+		t.Errorf("%+v, want as many misses as there were keys", s)
 	}
 	cachetest.Configure(t, backends.Config{})
 	Nowhere, _ := decorators.CachedMany(rows.load, decorators.Key("nowhere"), decorators.Backend("none"))
@@ -216,7 +216,7 @@ func TestLaw1_CachedMany(t *testing.T) {
 // hanging is an engine whose add doesn't answer for some keys until the caller gives up.
 type hanging struct{ engine.Engine }
 
-// hangs tells for which keys that is; it is set once a test.
+// hangs reports for which keys that is; it is set once a test.
 var hangs atomic.Pointer[func(key string) bool]
 
 func (h hanging) Traits() engine.Traits { return engine.Traits{} }
@@ -246,8 +246,8 @@ func hangFor(t *testing.T, hang func(key string) bool) {
 	}})
 }
 
-// Once the caller has left, the function is not called for nobody: neither for keys that were still on
-// their way to it, nor for those that waited for them.
+// Once the caller has left, the function is called neither for keys that were still on their way to it, nor for
+// those that waited for them.
 func TestLaw9_CachedManyForNobody(t *testing.T) {
 	for name, hang := range map[string]func(string) bool{
 		"all keys on their way": func(string) bool { return true },
@@ -276,7 +276,7 @@ func TestLaw9_CachedManyForNobody(t *testing.T) {
 	}
 }
 
-// A key that somebody else waits for is computed, and no other, when the caller of all has left.
+// When the caller of all keys has left, only the key that another caller waits for is computed.
 func TestLaw9_CachedManyForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hangFor(t, func(key string) bool { return strings.HasSuffix(key, "((7,))") })
@@ -286,7 +286,7 @@ func TestLaw9_CachedManyForOthers(t *testing.T) {
 		var all sync.WaitGroup
 		all.Go(func() {
 			if _, err := Load(ctx, []int64{1, 2, 3, 7}); !errors.Is(err, context.Canceled) {
-				t.Errorf("who left got %v", err)
+				t.Errorf("the caller that left got %v", err)
 			}
 		})
 		synctest.Wait()

@@ -12,8 +12,8 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// However often keys come free that another process has computed in vain, those that come free next are computed while the
-// function runs for others.
+// Keys that another process has computed in vain become free one by one. However often that happens, those that
+// become free next are computed while the function runs for others.
 func TestCachedMany_KeysThatComeFreeOneByOne(t *testing.T) {
 	for name, ctx := range map[string]context.Context{"without end": context.Background(), "with an end": cancellable(t)} {
 		t.Run(name, func(t *testing.T) {

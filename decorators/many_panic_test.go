@@ -31,7 +31,7 @@ func upTo(n int) []int {
 	return ids
 }
 
-// An engine that panics for one key keeps nobody from the others.
+// An engine that panics for one key keeps no caller from the others.
 func TestLaw5_CachedManyWhenTheEnginePanics(t *testing.T) {
 	for _, operation := range []string{"add", "cas"} {
 		for name, ctx := range map[string]context.Context{"without end": context.Background(), "with an end": cancellable(t)} {

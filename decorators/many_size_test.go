@@ -42,8 +42,8 @@ func (p *peak) watch() (stop func()) {
 	}
 }
 
-// 5,000 keys that nobody has computed, or whose results are past their timeout, make at most 100 goroutines, while their
-// leases are taken, while the function runs, and while the results are stored.
+// 5,000 keys that no call has computed, or whose results are past their timeout, make at most 100 goroutines,
+// while their leases are taken, while the function runs, and while the results are stored.
 func TestLaw10_CachedManyGoroutines(t *testing.T) {
 	const keys, bound = 5000, 100
 	ids := upTo(keys)
@@ -178,8 +178,8 @@ func between(t *testing.T, ctx context.Context) (keys []string) {
 	}
 }
 
-// What a call of many keys needs to know of itself isn't in the contexts that the function and the engine are given: calls
-// that the function makes under its context, of any function and on any backend, are as others.
+// What a call of many keys needs to know of itself isn't in the contexts that the function and the engine are
+// given: calls that the function makes under its context, of any function and on any backend, are as others.
 func TestCachedMany_ContextsCarryNothing(t *testing.T) {
 	for name, ctx := range map[string]context.Context{"without end": context.Background(), "with an end": cancellable(t)} {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,7 @@ import (
 	"github.com/cacheutils/cacheutils/logging"
 )
 
-// A table is a source of rows by id, which notes what it is asked for.
+// A table is a source of rows by id, which records the ids of its calls.
 type table struct {
 	mu    sync.Mutex
 	rows  map[int64]string
@@ -51,7 +51,7 @@ func (t *table) load(ctx context.Context, ids []int64) (map[int64]string, error)
 	return found, nil
 }
 
-// was returns what the table was asked for since the last time.
+// was returns the ids of the table's calls since the last time.
 func (t *table) was() [][]int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -75,7 +75,7 @@ func wantAsked(t *testing.T, what string, table *table, want ...[]int64) {
 	t.Helper()
 	asked := table.was()
 	if diff := cmp.Diff(want, asked); diff != "" && len(want)+len(asked) > 0 {
-		t.Errorf("%s: the function was asked for (-want +got):\n%s", what, diff)
+		t.Errorf("%s: the function was called for (-want +got):\n%s", what, diff)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestCachedMany(t *testing.T) {
 	})
 }
 
-// What a Cached1 of the same name has stored is there for a CachedMany, and the other way round.
+// A CachedMany gets what a Cached1 of the same name has stored, and the other way round.
 func TestCachedMany_SharesEntries(t *testing.T) {
 	ctx := context.Background()
 	cachetest.Each(t, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestCachedMany_SharesEntries(t *testing.T) {
 		wantMany(t, "both", got, err, 1, 2)
 		wantAsked(t, "both", rows)
 
-		// That there is nothing is known to the one, and nothing to the other.
+		// An absent key is known to the CachedMany, and is a miss for the Cached1.
 		got, err = LoadAll(ctx, []int64{3})
 		wantMany(t, "absent", got, err)
 		if row, err := LoadOne(ctx, 3); row != "row 3" || err != nil || runs != 2 {
@@ -197,7 +197,7 @@ func TestCachedMany_Groups(t *testing.T) {
 	})
 }
 
-// More keys than fit one request, on several servers; one look is one round trip to each.
+// More keys than fit one request, on several servers; one lookup is one round trip to each.
 func TestCachedMany_Long(t *testing.T) {
 	ctx := context.Background()
 	a, b := memcachedtest.Start(t), memcachedtest.Start(t)
@@ -233,7 +233,7 @@ func TestCachedMany_Long(t *testing.T) {
 	wantAsked(t, "warm", rows)
 	gets2, sets2 := count()
 	if gets2-gets != 2501 || sets2 != sets {
-		t.Errorf("%d keys were asked for and %d written, want 2500, the group's, and none", gets2-gets, sets2-sets)
+		t.Errorf("%d keys were requested and %d written, want 2500, the group's, and none", gets2-gets, sets2-sets)
 	}
 }
 
@@ -271,7 +271,7 @@ func TestCachedMany_Joins(t *testing.T) {
 		asked := rows.was()
 		slices.SortFunc(asked, slices.Compare)
 		if diff := cmp.Diff([][]int64{{1, 2}, {3}}, asked); diff != "" {
-			t.Errorf("asked for (-want +got):\n%s", diff)
+			t.Errorf("called for (-want +got):\n%s", diff)
 		}
 		if s := load.Stats(); s.Joins != 1 {
 			t.Errorf("%+v", s)
@@ -279,7 +279,7 @@ func TestCachedMany_Joins(t *testing.T) {
 	})
 }
 
-// A function that asks for one of the keys that it computes is told so, whichever it is.
+// A function that calls for one of the keys that it computes gets ErrRecursion, whichever key that is.
 func TestCachedMany_Recursion(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		for _, passed := range []bool{true, false} {
@@ -329,8 +329,8 @@ func TestCachedMany_Misuse(t *testing.T) {
 	}
 }
 
-// A CachedMany and a Cached1 of one name are meant to share entries, but not with different types, and not
-// with callers who change what others only read.
+// A CachedMany and a Cached1 of one name are meant to share entries, but not with different types, and not with
+// callers that change what others only read.
 func TestCachedMany_SameName(t *testing.T) {
 	notices := func(decorate func()) int {
 		var sink recorder

@@ -221,8 +221,7 @@ func TestCheckNamesFunctions(t *testing.T) {
 	}
 }
 
-// A function that nobody can call any more is forgotten, so that closures made for each
-// instance don't pile up.
+// A function that can't be called any more is forgotten, so that closures made for each instance don't pile up.
 func TestForgottenFunctions(t *testing.T) {
 	cachetest.Locmem(t)
 	for i := range 100 {

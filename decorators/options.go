@@ -4,9 +4,9 @@ package decorators
 // function panics at Cached, with a message that says what to change.
 type Option func(*options)
 
-// options are what the options of one function say. Each group of them has a file: there are the options for
-// users, with their doc, what they hold until the function is planned, what is checked then, and what comes of
-// them in a call.
+// options are what the options of one function say. Options that belong together have a file, which has the
+// options for users with their doc, what they hold until the function is planned, the checks that are made
+// then, and what they do in a call.
 type options struct {
 	nameOptions    // function.go
 	backendOptions // plan.go

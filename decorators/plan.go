@@ -1,6 +1,7 @@
 package decorators
 
 import (
+	"context"
 	"reflect"
 	"runtime"
 	"sync/atomic"
@@ -100,7 +101,7 @@ func newTask(p *plan) *store.Task {
 // checkTask panics if no backend can store the results or, where the backend is known already, if that one can't.
 func (p *plan) checkTask() {
 	err := p.task.Err()
-	if cache, unknown := p.backend.store(nil); err == nil && unknown == nil {
+	if cache, unknown := p.backend.store(context.Background()); err == nil && unknown == nil {
 		err = cache.Holds(p.task)
 	}
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// What may go wrong while a value is computed, asked as bench/cmd/questions asks others.
+// What may go wrong while a value is computed: the questions that bench/cmd/questions puts to others.
 func TestFiveQuestions(t *testing.T) {
 	for _, engine := range []string{"locmem", "memcached", "group"} {
 		t.Run(engine, func(t *testing.T) {

@@ -69,7 +69,7 @@ func TestRecursion(t *testing.T) {
 			}
 		})
 		t.Run("a circle of two callers", func(t *testing.T) {
-			// 1 needs 2 and 2 needs 1, and both are under way before either asks.
+			// 1 needs 2 and 2 needs 1, and both are under way before either calls the other.
 			var f func(context.Context, int) (int, error)
 			var both sync.WaitGroup
 			both.Add(2)

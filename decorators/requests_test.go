@@ -153,8 +153,8 @@ func TestLaw7_GroupedHit(t *testing.T) {
 	})
 }
 
-// A miss that nobody else is after is four round trips: the look, the lease, the look whether
-// it is still there, and the store.
+// A miss that no other call wants is four round trips: the lookup, taking the lease, the lookup whether that is
+// still there, and the store.
 func TestLaw4_MissCost(t *testing.T) {
 	server := memcachedtest.Start(t)
 	way := countRequests(t, server.Addr())
@@ -188,7 +188,7 @@ func TestLaw4_MissCost(t *testing.T) {
 	invalidateGroup(t, "default", "group-1")
 	want("InvalidateGroup", "set")
 	call(Grouped, "a", "a2")
-	want("a miss on a dead entry", "get", "cas", "get", "cas")
+	want("a miss on an outdated entry", "get", "cas", "get", "cas")
 	call(grouped.ForceRecalc, "a", "a3")
 	want("ForceRecalc", "get", "cas", "get", "cas")
 	if err := plain.Invalidate(ctx, "a"); err != nil {

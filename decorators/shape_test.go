@@ -239,7 +239,7 @@ func TestReceivers(t *testing.T) {
 			Area(circle{}, 1)
 			Area(square{}, 1)
 			if n := h.Stats().Computations; n != 3 {
-				t.Errorf("%d computations, want 3: one type's invalidation is no other's", n)
+				t.Errorf("%d computations, want 3: an invalidation for one type is for that type alone", n)
 			}
 		})
 		t.Run("closures with names of their own", func(t *testing.T) {

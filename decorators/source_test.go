@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A source is what the cached function asks: slow, and counting.
+// A source is what the cached function reads from. It is slow, and counts.
 type source struct {
 	t    *testing.T
 	addr string

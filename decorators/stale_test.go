@@ -32,7 +32,7 @@ func TestStale(t *testing.T) {
 		}
 		for _, c := range all {
 			if a := within(t, "a caller", c); a.run != -1 || a.err != nil {
-				t.Errorf("a caller got %+v, want the old value", a)
+				t.Errorf("a caller got %+v, want the stale value", a)
 			}
 		}
 		within(t, "the refresh", g.started)
@@ -103,7 +103,7 @@ func TestStale_FailingRefresh(t *testing.T) {
 	})
 }
 
-// A refresh goes on when the caller who has started it has left.
+// A refresh goes on when the caller that started it has left.
 func TestStale_ContextEnds(t *testing.T) {
 	eachGrouping(t, func(t *testing.T) {
 		g := newGate()
@@ -115,7 +115,7 @@ func TestStale_ContextEnds(t *testing.T) {
 		time.Sleep(3 * time.Millisecond)
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		if a := within(t, "the first caller", ask(func() (int, error) { return F(ctx) })); a.run != -1 || a.err != nil {
-			t.Errorf("the first caller got %+v, want the old value", a)
+			t.Errorf("the first caller got %+v, want the stale value", a)
 		}
 		within(t, "the refresh", g.started)
 		cancel()
@@ -130,7 +130,7 @@ func TestStale_ContextEnds(t *testing.T) {
 	})
 }
 
-// A refresh whose result is not stored drops the old one: it was the function's answer.
+// A refresh whose result is not stored removes the stale one: the function has answered.
 func TestStale_NilAndUnless(t *testing.T) {
 	eachGrouping(t, func(t *testing.T) {
 		ctx := context.Background()
@@ -199,7 +199,7 @@ func TestStale_OfTheBackend(t *testing.T) {
 		{"on", nil, true},
 		{"on", []decorators.Option{decorators.Stale(0)}, false},
 	} {
-		// A function that fails tells: the old value comes back, or the error.
+		// A function that fails shows it: callers get the stale value, or the error.
 		name := fmt.Sprintf("case-%d-on-%s", len(checks), test.backend)
 		F, h := decorators.Cached(func(context.Context) (int, error) { return 0, broken },
 			append(test.options, decorators.Key("stale."+name), decorators.Backend(test.backend), decorators.Timeout(time.Second))...)
@@ -212,7 +212,7 @@ func TestStale_OfTheBackend(t *testing.T) {
 				return h.Stats().Computations > 0 || err != nil
 			})
 			if _, err := F(ctx); (err == nil) != test.serves || err != nil && !errors.Is(err, broken) {
-				t.Errorf("%s: got error %v, want the old value: %v", name, err, test.serves)
+				t.Errorf("%s: got error %v, want the stale value: %v", name, err, test.serves)
 			}
 		})
 	}
@@ -221,7 +221,7 @@ func TestStale_OfTheBackend(t *testing.T) {
 	}
 }
 
-// A refresh is nobody's to wait for, whatever the store does, also not its lease's.
+// No caller waits for a refresh, or for its lease, whatever the store does.
 func TestStale_NobodyWaits(t *testing.T) {
 	var held atomic.Bool
 	s := watched(t, "", watch{before: func(ctx context.Context, operation, _ string) error {
@@ -280,7 +280,7 @@ func TestStale_ManyTogether(t *testing.T) {
 }
 
 // A hit, a value past its timeout and a key that is missing, in one call: it waits for the last one's computation only.
-func TestStale_BesideMissing(t *testing.T) {
+func TestStale_AlongWithMissing(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
 		release := make(chan struct{})
 		refreshed := make(chan struct{}, 10)
@@ -294,7 +294,7 @@ func TestStale_BesideMissing(t *testing.T) {
 				found[id] = 2
 			}
 			return found, nil
-		}, decorators.Key("stale.beside"), decorators.Timeout(time.Millisecond), decorators.Stale(time.Hour))
+		}, decorators.Key("stale.missing"), decorators.Timeout(time.Millisecond), decorators.Stale(time.Hour))
 		if err := h.Set(context.Background(), map[int]int{1: 1}); err != nil {
 			t.Fatal(err)
 		}

@@ -65,7 +65,7 @@ func TestStampede_KilledHolder(t *testing.T) {
 		most time.Duration
 	}{
 		{"nothing there", false, lease + time.Second},
-		{"an old value there", true, lease},
+		{"a stale value there", true, lease},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -8,7 +8,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// While the function fails all keep the old value, and it is tried again after a second,
+// While the function fails all callers get the stale value, and the function is tried again after a second,
 // then two, and so on.
 func TestStampede_FailingRefresh(t *testing.T) {
 	t.Parallel()
@@ -26,7 +26,7 @@ func TestStampede_FailingRefresh(t *testing.T) {
 	calls, _ := callsOf(t, sendAll(workers, o)())
 	for _, c := range calls {
 		if c.Run != 1 {
-			t.Errorf("while the function fails a caller got run %d, want the old value's", c.Run)
+			t.Errorf("while the function fails a caller got run %d, want the stale value's", c.Run)
 		}
 	}
 	failed, _ := s.seen()
@@ -48,8 +48,8 @@ func TestStampede_FailingRefresh(t *testing.T) {
 	})
 }
 
-// An old value is served for as long as Stale says and no longer, though memcached, which
-// counts in seconds, may have it a while yet.
+// A stale value is served for as long as Stale says and no longer, though memcached, which counts in seconds,
+// may hold it a little longer.
 func TestStampede_StaleEnds(t *testing.T) {
 	t.Parallel()
 	server := memcachedtest.Start(t)
@@ -120,7 +120,7 @@ func TestStampede_DeleteDuringRefresh(t *testing.T) {
 	}
 }
 
-// The same with nobody who computes between the delete and the end of the refresh.
+// The same without a computation between the delete and the end of the refresh.
 func TestStampede_DeleteDuringRefreshAlone(t *testing.T) {
 	t.Parallel()
 	server := memcachedtest.Start(t)

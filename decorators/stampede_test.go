@@ -8,10 +8,9 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// Law 4 among processes. The test binary starts itself again, several times: those are the
-// workers. They share one memcached and call a cached function that asks a source in the
-// test's own process, which counts, besides the cache, how often it is asked and whether ever
-// twice at once.
+// Law 4 among processes. The test binary starts itself again, several times: those are the workers. They share
+// one memcached and call a cached function that reads from a source in the test's own process. The source
+// counts, independently of the cache, how often it is read and whether ever twice at once.
 //
 // Counts don't depend on how fast the machine is: a run may not begin while another is under
 // way, nor before the last one's result has expired. Times are compared with plain Gets that
@@ -21,8 +20,8 @@ import (
 // How many times what a plain Get takes, at p99, a call may take. The short form has few calls, and
 // the race detector.
 var (
-	waitRatio  = pick(500, 50) // for a caller who waits, beyond the function's own time and the longest poll
-	staleRatio = pick(50, 10)  // at p99, for a caller who is served a stale value
+	waitRatio  = pick(500, 50) // for a caller that waits, beyond the function's own time and the longest poll
+	staleRatio = pick(50, 10)  // at p99, for a caller that is served a stale value
 )
 
 // longestPoll is the longest pause of a process between two lookups of another's result.
@@ -73,7 +72,7 @@ func TestStampede(t *testing.T) {
 	}
 }
 
-// A stampede is a function and those who call it all at once.
+// A stampede is a function and the callers that call it all at once.
 type stampede struct {
 	source  *source
 	workers []worker
@@ -101,8 +100,8 @@ func (w *stampede) cold(t *testing.T) {
 	w.waited = slices.Max(took)
 }
 
-// expiry is a wave of calls that find an expired value: all have that until there is a new one,
-// which is computed once, and for which nobody waits.
+// expiry is a wave of calls that find a stale value: all callers get that until there is a new one, which is
+// computed once, and for which no caller waits.
 func (w *stampede) expiry(t *testing.T) {
 	t.Helper()
 	timeout := w.order.Setup.Timeout
@@ -151,7 +150,7 @@ func (w *stampede) expiry(t *testing.T) {
 	}
 }
 
-// However many wait in a process for another's result, one of them looks for it.
+// However many callers in a process wait for another process's result, one of them looks it up.
 func TestStampede_OneOfManyPolls(t *testing.T) {
 	server := memcachedtest.Start(t)
 	s := newSource(t, pick(time.Second, 3*time.Second))
@@ -171,11 +170,11 @@ func TestStampede_OneOfManyPolls(t *testing.T) {
 			t.Errorf("a caller got run %d", c.Run)
 		}
 	}
-	// Six looks are closer together than 20 ms, the others are not.
+	// Six lookups are closer together than 20 ms, the others are not.
 	most := 6 + uint64(slices.Max(took)/(20*time.Millisecond)) + 1
-	t.Logf("%d callers looked %d times, at most %d are one poller's; they waited %s", len(calls), wait.Stats.Waits, most, spread(t, took))
+	t.Logf("%d callers made %d lookups, at most %d are one poller's; they waited %s", len(calls), wait.Stats.Waits, most, spread(t, took))
 	if n := wait.Stats.Waits; n == 0 || n > most {
-		t.Errorf("the process looked %d times, want 1 to %d", n, most)
+		t.Errorf("the process made %d lookups, want 1 to %d", n, most)
 	}
 	if wait.Stats.Joins < 499 {
 		t.Errorf("%d callers have joined, want 499", wait.Stats.Joins)

@@ -10,9 +10,9 @@ import (
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
-// Timeout says how long results are kept: cacheutils.Forever never expires, zero or less
-// stores nothing, so that only simultaneous calls share a result. Without it that is the
-// timeout of the backend.
+// Timeout says how long results are cached. With cacheutils.Forever they never expire. With zero or less
+// nothing is stored, so that only simultaneous calls share a result. Without it that is the timeout of the
+// backend.
 func Timeout(d time.Duration) Option {
 	return func(o *options) { o.timeout = &d }
 }

@@ -30,8 +30,8 @@ func (t *typed[A, R]) call(ctx context.Context, args A) (R, error) {
 	return t.lookUp(ctx, cache, args)
 }
 
-// lookUp is the rest of a call that the hot table has no answer for. The address of args is hidden from the compiler, so
-// they must have a use after the lookup, that they stay what they are until then.
+// lookUp is the rest of a call that the hot table has no answer for. The address of args is hidden from the
+// compiler, so args must be used after the lookup, which keeps them alive until then.
 func (t *typed[A, R]) lookUp(ctx context.Context, cache *store.Store, args A) (R, error) {
 	box, miss, err := t.lookup(ctx, cache, nil, t.pointer(&args))
 	switch {

@@ -120,7 +120,7 @@ func TestTyped_OneComputationAndContexts(t *testing.T) {
 		eventually(t, "all have joined", func() bool { return h.Stats().Joins == 3 })
 		leave()
 		if err := within(t, "the leader's return", left); !errors.Is(err, context.Canceled) {
-			t.Errorf("who left got %v", err)
+			t.Errorf("the caller that left got %v", err)
 		}
 		close(g.release)
 		for range 3 {

@@ -19,8 +19,8 @@ import (
 	"github.com/cacheutils/cacheutils/logging"
 )
 
-// The typed twins do what Cached does: the same function has the same keys, options mean the
-// same, and what one stores the other finds.
+// Cached0 to Cached3 do what Cached does: the same function has the same keys, options mean the same, and each
+// finds what the other has stored.
 
 type query struct {
 	Text  string
@@ -142,7 +142,7 @@ type named struct{ name string }
 
 func (n *named) CacheKey() string { return "I am " + n.name }
 
-// sameTyped compares keys and shares entries for one argument, alone and beside others.
+// sameTyped compares keys and shares entries for one argument, alone and along with others.
 func sameTyped[A any](t *testing.T, ctx context.Context, arg A) {
 	t.Helper()
 	runs := 0

@@ -11,7 +11,7 @@ import (
 	"github.com/cacheutils/cacheutils/logging"
 )
 
-// The cache_utils logger at debug tells what each call found and did.
+// The cache_utils logger at debug logs what each call found and did.
 func ExampleLogger() {
 	logger := logging.Logger()
 	logger.SetOutput(os.Stdout)

@@ -87,7 +87,7 @@ func newLogger() *logrus.Logger {
 	return l
 }
 
-// Logger returns the cache_utils logger, where events go unless SetSink named another place.
+// Logger returns the cache_utils logger, where events go unless SetSink has replaced it.
 func Logger() *logrus.Logger { return logger }
 
 // SetSink sends all events to s from now on; nil stands for the cache_utils logger.

@@ -59,7 +59,7 @@ func TestMessage(t *testing.T) {
 		{logging.Event{Action: logging.ActionSet, Key: "k", Size: 120}, "Cache SET: k - Size: 120"},
 		{logging.Event{Action: logging.ActionSet, Key: "k"}, "Cache SET: k - Size: 0"},
 		{logging.Event{Action: logging.ActionDelete, Key: "k"}, "Cache DELETE: k"},
-		{logging.Event{Action: logging.ActionFault, Text: "look for k", Err: errors.New("refused")}, "Cache FAULT: look for k"},
+		{logging.Event{Action: logging.ActionFault, Text: "look up k", Err: errors.New("refused")}, "Cache FAULT: look up k"},
 		{logging.Event{Action: logging.ActionNotice, Text: "two functions"}, "two functions"},
 		{logging.Event{Action: logging.ActionHit, Key: "100%s"}, "Cache HIT: 100%s"},
 	}
@@ -162,9 +162,9 @@ func TestFields(t *testing.T) {
 			},
 		},
 		{
-			logging.LevelWarn, logging.Event{Action: logging.ActionFault, Backend: "b", Text: "look for k", Err: errors.New("refused")},
+			logging.LevelWarn, logging.Event{Action: logging.ActionFault, Backend: "b", Text: "look up k", Err: errors.New("refused")},
 			map[string]any{
-				"level": "warn", "msg": "Cache FAULT: look for k", "logger": "cache_utils",
+				"level": "warn", "msg": "Cache FAULT: look up k", "logger": "cache_utils",
 				"action": "FAULT", "backend": "b", "error": "refused",
 			},
 		},
@@ -257,7 +257,7 @@ func TestFault(t *testing.T) {
 	if got := One(); got != 1 {
 		t.Fatalf("got %d, want 1", got)
 	}
-	if err := backends.Configure(nil); err != nil { // that the server is down is logged as well, by whoever looks after it
+	if err := backends.Configure(nil); err != nil { // that the server is down is logged as well, by the server's watcher
 		t.Fatal(err)
 	}
 	faults := 0

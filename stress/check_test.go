@@ -12,20 +12,20 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// Two checkers look for old values in a history. Both know these rules, for one entry:
+// Two checkers search a history for outdated values. Both know these rules, for one entry:
 //
 //   - after an invalidation, of the entry or of one of its groups, no call gets a value whose
 //     computation began before the invalidation did;
 //   - after ForceRecalc, no call gets a value whose computation began before its own;
-//   - after Set, no call gets a value whose computation began before the set did. A value that
-//     was set is as new as the set: it is old when the set ended before an invalidation began.
+//   - after Set, no call gets a value whose computation began before the set did. A value that was set is as
+//     new as the set: it is outdated when the set ended before an invalidation began.
 //
 // "After" means that the one had returned before the other was called, and an invalidation or
 // a Set that returned an error has promised nothing, as has a ForceRecalc during which the
 // server failed. A Set with an error may still have happened, at any later time.
 //
-// findStale looks at each read and the strongest promise before it. linearize asks
-// porcupine whether there is an order of all operations that explains what they returned.
+// findOutdated compares each read with the strongest promise before it. linearize reports whether porcupine
+// finds an order of all operations that explains what they returned.
 
 // A violation is a read that broke a promise.
 type violation struct {
@@ -67,8 +67,8 @@ func setsOf(h []record, entry int) map[int64]record {
 	return sets
 }
 
-// findStale returns the reads that got a value which is too old.
-func findStale(h []record) (found []violation) {
+// findOutdated returns the reads that got an outdated value.
+func findOutdated(h []record) (found []violation) {
 	for entry := range entries {
 		sets := setsOf(h, entry)
 		var promises []record // by their ends, only those stronger than all before

@@ -21,9 +21,9 @@ func TestCheckers(t *testing.T) {
 		return r
 	}
 	for _, c := range []struct {
-		name    string
-		history []record
-		stale   bool
+		name     string
+		history  []record
+		outdated bool
 	}{
 		{"a read of what was computed after the invalidation", []record{at(invalidate, 10, 12, 0), at(read, 20, 22, 11)}, false},
 		{"of what was computed before", []record{at(invalidate, 10, 12, 0), at(read, 20, 22, 9)}, true},
@@ -72,18 +72,18 @@ func TestCheckers(t *testing.T) {
 		{"RequireCache of what was computed before", []record{at(invalidate, 10, 12, 0), at(require, 20, 22, 9)}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if found := findStale(c.history); len(found) > 0 != c.stale {
-				t.Errorf("findStale found %v", found)
+			if found := findOutdated(c.history); len(found) > 0 != c.outdated {
+				t.Errorf("findOutdated found %v", found)
 			}
-			if v := linearize(c.history, 10*time.Second); v.result == porcupine.Ok == c.stale {
+			if v := linearize(c.history, 10*time.Second); v.result == porcupine.Ok == c.outdated {
 				t.Errorf("porcupine says %s", v)
 			}
 		})
 	}
 }
 
-// A cut loses nothing: porcupine says the same of a history that is cut, and whose reads begin
-// and end at once, as of the whole.
+// A cut loses nothing: porcupine's verdict is the same for a history that is cut, and whose reads begin and end
+// at once, as for the whole.
 func TestCheckers_Cuts(t *testing.T) {
 	const histories = 20_000
 	results, cuts, carried := map[porcupine.CheckResult]int{}, 0, 0
@@ -112,7 +112,7 @@ func TestCheckers_Cuts(t *testing.T) {
 	}
 }
 
-// randomHistory returns what four clients did to entry 0, whose reads got old values now and then.
+// randomHistory returns what four clients did to entry 0, whose reads got outdated values now and then.
 func randomHistory(rng *rand.Rand) (h []record) {
 	type client struct{ now *record }
 	clients, tick := make([]client, 4), int64(10)

@@ -1,17 +1,17 @@
-// Package stress tries to get an old value out of the cache: several processes read, invalidate,
-// force and set at random on one server, and checkers look through the history of all they
-// did. It is a module of its own, so that users of cacheutils don't download the checker.
+// Package stress tries to get an outdated value from the cache: several processes read, invalidate, force and
+// set at random on one server, and checkers search the history of what they did. It is a module of its own, so
+// that users of cacheutils don't download the checker.
 //
 //	go test ./...                                             some seconds
 //	go test -run Stress -stress.ops=1000000 -timeout 60m -v   the long form
 //
 // # How a history is cut
 //
-// One of the checkers is porcupine, which looks for an order of the operations that explains what they
-// returned. How long that takes grows with the number of operations that overlap, so it gets
-// the history of each entry in segments. A segment ends where a write begins while no other
-// operation on the entry is pending. Such moments are frequent, and the workload makes sure of them: the
-// clients of all processes wait for each other after every 20 operations each.
+// One of the checkers is porcupine, which searches for an order of the operations that explains what they
+// returned. How long that takes grows with the number of operations that overlap, so it gets the history of
+// each entry in segments. A segment ends where a write begins while no other operation on the entry is pending.
+// Such moments are frequent, and the workload makes sure of them: the clients of all processes wait for each
+// other after every 20 operations each.
 //
 // A cut loses nothing. All operations before it have returned before those after it are called,
 // so that an order of the whole is an order of the first segment and then one of the second. The

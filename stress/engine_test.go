@@ -17,8 +17,8 @@ import (
 	"github.com/cacheutils/cacheutils/engine"
 )
 
-// Engines on memcached that a test can name: one that tells a caller's context of the server's
-// faults, one that is slow, and two that have a bug on purpose.
+// Engines on memcached that a test can name: one that reports the server's faults to a caller's context, one
+// that is slow, and two that have a bug on purpose.
 const (
 	watched        = "watched"
 	slow           = "slow"            // requests and answers take a while
@@ -53,7 +53,7 @@ func (checked) Traits() engine.Traits { return engine.Traits{} }
 
 type faultKey struct{}
 
-// withFaults returns a context that watchedEngine tells of faults.
+// withFaults returns a context to which watchedEngine reports faults.
 func withFaults(ctx context.Context) (context.Context, *atomic.Bool) {
 	faulted := new(atomic.Bool)
 	return context.WithValue(ctx, faultKey{}, faulted), faulted

@@ -23,11 +23,11 @@ import (
 //     was to drop or not. One that returned an error has promised nothing.
 //   - A ForceRecalc that met a fault has promised nothing: it may not have been able to delete
 //     what it could not replace.
-//   - A call that itself met a fault may get what others of its process are computing, though it
-//     may have been invalidated by a process that the server answers: it can't ask.
+//   - A call that itself met a fault may get what others of its process are computing, though it may have been
+//     invalidated by a process that the server answers: it can't look that up.
 //
-// A server that hangs does more: it may carry out later what it was told before, when the
-// caller has long got an error. For a Set with an error that is what findStale expects.
+// A server that hangs may do more: it may carry out an operation later, long after the caller got an error. For
+// a Set with an error that is what findOutdated expects.
 func TestStress_Faults(t *testing.T) {
 	for _, c := range []struct {
 		name    string

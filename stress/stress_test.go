@@ -111,23 +111,23 @@ func (r *run) wait(t *testing.T, disturb func()) (s summary) {
 // milliseconds, and a lease lasts for five seconds.
 const hanging = 4 * time.Second
 
-// check reports old values, and errors that nobody should have got. excused, if not nil, tells
-// which reads may be old.
+// check reports outdated values, and errors that no caller should have got. excused, if not nil, reports which
+// reads may be outdated.
 func (s *summary) check(t *testing.T, excused func(record) bool) {
 	t.Helper()
 	for _, text := range s.broken {
 		t.Errorf("an error came out: %s", text)
 	}
-	var stale, excusable []violation
-	for _, v := range findStale(s.history) {
+	var outdated, excusable []violation
+	for _, v := range findOutdated(s.history) {
 		if excused != nil && excused(v.read) {
 			excusable = append(excusable, v)
 		} else {
-			stale = append(stale, v)
+			outdated = append(outdated, v)
 		}
 	}
-	for _, v := range stale[:min(len(stale), 5)] {
-		t.Errorf("stale: %v", v)
+	for _, v := range outdated[:min(len(outdated), 5)] {
+		t.Errorf("outdated: %v", v)
 	}
 	verdict := linearize(slices.DeleteFunc(slices.Clone(s.history), func(r record) bool {
 		return r.reads() && excused != nil && excused(r)
@@ -142,7 +142,7 @@ func (s *summary) check(t *testing.T, excused func(record) bool) {
 	if slowest > hanging {
 		t.Errorf("an operation took %v: something was waited for that nobody did", slowest)
 	}
-	t.Logf("%s; slowest %v; %d stale reads, and %d excused; porcupine: %s", s, slowest, len(stale), len(excusable), verdict)
+	t.Logf("%s; slowest %v; %d outdated reads, and %d excused; porcupine: %s", s, slowest, len(outdated), len(excusable), verdict)
 }
 
 func (s *summary) String() string {
@@ -162,7 +162,7 @@ func (s *summary) String() string {
 	return b.String()
 }
 
-// Nobody gets an old value, on any backend, with groups and without.
+// No call gets an outdated value, on any backend, with groups and without.
 func TestStress(t *testing.T) {
 	var all decorators.Stats
 	for _, c := range []struct {
@@ -218,9 +218,9 @@ func TestStress(t *testing.T) {
 // The checkers find the bugs that are there on purpose, and only those.
 func TestStress_Mutants(t *testing.T) {
 	for _, c := range []struct {
-		engine string
-		groups bool
-		stale  bool
+		engine   string
+		groups   bool
+		outdated bool
 	}{
 		{slow, false, false},
 		{slow, true, false},
@@ -238,15 +238,15 @@ func TestStress_Mutants(t *testing.T) {
 				Location: []string{memcachedtest.Start(t).Addr()}, SocketTimeout: "10s",
 			}
 			s := start(t, 4, j).wait(t, nil)
-			found := findStale(s.history)
+			found := findOutdated(s.history)
 			verdict := linearize(s.history, 30*time.Second)
-			t.Logf("%d stale reads in %d operations; porcupine: %s", len(found), len(s.history), verdict)
+			t.Logf("%d outdated reads in %d operations; porcupine: %s", len(found), len(s.history), verdict)
 			want := porcupine.Ok
-			if c.stale {
+			if c.outdated {
 				want = porcupine.Illegal
 			}
-			if len(found) > 0 != c.stale {
-				t.Errorf("there are %d stale reads: %v", len(found), found[:min(len(found), 3)])
+			if len(found) > 0 != c.outdated {
+				t.Errorf("there are %d outdated reads: %v", len(found), found[:min(len(found), 3)])
 			}
 			if verdict.result != want {
 				t.Errorf("porcupine says %s, want %s", verdict.result, want)

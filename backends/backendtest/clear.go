@@ -36,8 +36,9 @@ func (s *suite) testClear(t *testing.T) {
 	})
 }
 
-// clearIsForOnePrefix has two prefixes over one store. Clear removes what is under its own, in groups or not and in
-// all versions, and what is computed for it meanwhile; the other's stays, unless the engine can't tell them apart.
+// clearIsForOnePrefix has two prefixes over one store. Clear removes what is under its own, in groups or not
+// and in all versions, and what is computed for it meanwhile; the other's stays, unless the engine can't
+// distinguish them.
 func (s *suite) clearIsForOnePrefix(t *testing.T) {
 	s.configure(t, backends.Config{"shop": {KeyPrefix: "shop"}, "news": {KeyPrefix: "news"}, "shop2": {KeyPrefix: "shop", Version: "2"}})
 	shop, news, shop2 := s.cache(t, "shop"), s.cache(t, "news"), s.cache(t, "shop2")

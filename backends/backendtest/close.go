@@ -117,7 +117,7 @@ func untilClosed(t *testing.T, closeIt, use func() error) {
 	}
 }
 
-// endsAsEver returns err if it is ErrClosed, and wants no other but those of a missing key.
+// endsAsEver returns err if it is ErrClosed, and allows no other error but those of a missing key.
 func endsAsEver(t *testing.T, name string, err error) error {
 	t.Helper()
 	switch {
@@ -129,7 +129,7 @@ func endsAsEver(t *testing.T, name string, err error) error {
 	return nil
 }
 
-// testClose is about caches that were closed: they stay so, and somebody has to get the new one.
+// testClose is about caches that were closed: they stay so, and callers have to get the new one.
 func (s *suite) testClose(t *testing.T) {
 	t.Run("UseAfterClose", s.useCacheAfterClose)
 	t.Run("CloseWhileInUse", s.closeCacheWhileInUse)

@@ -9,7 +9,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 )
 
-// testConcurrency is about many goroutines on one cache. The race detector looks on.
+// testConcurrency is about many goroutines on one cache, for the race detector too.
 func (s *suite) testConcurrency(t *testing.T) {
 	t.Run("EveryMethodAtOnce", s.everyMethodAtOnce)
 	t.Run("ManyGets", func(t *testing.T) {

@@ -102,7 +102,7 @@ func (s *suite) computationIsUsed(t *testing.T) {
 	}
 	got := ""
 	c.ok(c.GetOrSet(ctx, "key", &got, func(context.Context) (any, error) { return "once more", nil }))
-	c.same("what was computed for a caller who had left", "late", got)
+	c.same("what was computed for a caller that had left", "late", got)
 }
 
 // cancelledOnTheWay cancels operations at any moment. What comes out is the right value or

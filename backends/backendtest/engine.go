@@ -281,7 +281,8 @@ func clearAll(t *testing.T, e engine.Engine) {
 	wantItem(t, e, keys[0], text("y"))
 }
 
-// clearPrefix clears what begins with a prefix. An engine that can't tell says so in its traits, and clears all.
+// clearPrefix clears what begins with a prefix. An engine that can't distinguish them says so in its traits,
+// and clears all.
 func clearPrefix(t *testing.T, e engine.Engine) {
 	gone := []string{"p:1:key", "p:2:key", "p:", "p:1:" + strings.Repeat("k", 200)}
 	others := []string{":1:key", "pq:1:key", "P:1:key", "q:1:p:key", "_group::p:", "p"}

@@ -212,7 +212,7 @@ var faults = []struct {
 	{"Engine_CompareAndSwap", func(e sound) engine.Engine { return swapsAlways{e} }},
 	{"Engine_CompareAndSwapIsExclusive", func(e sound) engine.Engine { return swapsAlways{e} }},
 	{"Engine_NothingThere", func(e sound) engine.Engine { return swapsWhatIsGone{e} }},
-	{"DeleteTellsWhatWasThere", func(e sound) engine.Engine { return deletesAlways{e} }},
+	{"DeleteReportsWhatWasThere", func(e sound) engine.Engine { return deletesAlways{e} }},
 	{"IncrIsAtomic", func(e sound) engine.Engine { return racyIncr{e} }},
 	{"Engine_Incr", func(e sound) engine.Engine { return incrDropsFlags{e} }},
 	{"FractionsOfASecond", func(e sound) engine.Engine { return truncates{e} }},

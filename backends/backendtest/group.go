@@ -69,7 +69,7 @@ func (s *suite) dropsTheGroup(t *testing.T) {
 	c.holds("neither", 4)
 }
 
-// droppedForEveryMethod has each method take an entry of an invalidated group for nothing.
+// droppedForEveryMethod wants an entry of an invalidated group to be a miss for each method.
 func (s *suite) droppedForEveryMethod(t *testing.T) {
 	c := s.only(t)
 	c.groups = []string{"g"}
@@ -104,8 +104,8 @@ func (s *suite) droppedForEveryMethod(t *testing.T) {
 	c.misses("key")
 }
 
-// whoFindsWhat has an entry found by those who ask for some of its groups, or for none, and
-// missed by those who ask for a group that it isn't in.
+// whoFindsWhat wants an entry to be found by lookups with some of its groups, or with none, and to be a miss
+// for lookups with a group that it isn't in.
 func (s *suite) whoFindsWhat(t *testing.T) {
 	c := s.only(t)
 	in := backends.Group
@@ -165,15 +165,15 @@ func (s *suite) agreeOnOneGeneration(t *testing.T) {
 	}
 }
 
-// computedBefore invalidates a group while an entry of it is computed, from another cache on the
-// store. The caller had asked before, so it may have the value; nobody else may.
+// computedBefore invalidates a group while an entry of it is computed, from another cache on the store. The
+// caller had called before, so it may get the value; no other caller may.
 func (s *suite) computedBefore(t *testing.T) {
 	s.configure(t, backends.Config{"another": {}})
 	c, another := s.cache(t, "default"), s.cache(t, "another")
 	in := backends.Group("g", "h")
 	for name, started := range map[string]func(){
-		"nothing there":    func() {},
-		"dead entry there": func() { c.set("key", "dead", in); c.ok(c.InvalidateGroup(ctx, "h")) },
+		"nothing there":        func() {},
+		"outdated entry there": func() { c.set("key", "outdated", in); c.ok(c.InvalidateGroup(ctx, "h")) },
 	} {
 		started()
 		begun, release := make(chan struct{}), make(chan struct{})
@@ -186,7 +186,7 @@ func (s *suite) computedBefore(t *testing.T) {
 				return "before", nil
 			}, in)
 			if got != "before" || err != nil {
-				t.Errorf("%s: the caller who had asked before got %q, %v, want its own value", name, got, err)
+				t.Errorf("%s: the caller from before got %q, %v, want its own value", name, got, err)
 			}
 		})
 		select {
@@ -208,8 +208,8 @@ func (s *suite) computedBefore(t *testing.T) {
 	}
 }
 
-// noGenerationTwice brings entries back, as they were, that were stored before the group's key
-// was lost: they stay dead, whatever generation follows.
+// noGenerationTwice brings entries back, as they were, that were stored before the group's key was lost: they
+// stay misses, whatever generation follows.
 func (s *suite) noGenerationTwice(t *testing.T) {
 	c := s.only(t)
 	e := s.engine(t)

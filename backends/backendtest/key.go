@@ -46,7 +46,7 @@ func (s *suite) testKeys(t *testing.T) {
 		c := s.only(t)
 		values := map[string]any{
 			"ascii": "ascii_value", "unicode_ascii": "Iñtërnâtiônàlizætiøn1", "Iñtërnâtiônàlizætiøn": "Iñtërnâtiônàlizætiøn2",
-			"日本語": "数", "🎈": map[string]string{"x": "🎈"}, "\xff\xfe": "no UTF-8 \xff",
+			"日本語": "数", "🎈": map[string]string{"x": "🎈"}, "\xff\xfe": "not UTF-8 \xff",
 		}
 		for key, value := range values {
 			c.set(key, value)
@@ -166,8 +166,7 @@ func (s *suite) shortenedKeys(t *testing.T) {
 	}
 }
 
-// collidingKeys puts the entry of one key where that of another is looked for, which is what
-// two keys with one md5 come to.
+// collidingKeys puts the entry of one key where that of another is looked up, as if two keys had one md5.
 func (s *suite) collidingKeys(t *testing.T) {
 	e := s.engine(t)
 	for _, value := range []any{"text", []string{"list"}, 42, map[string]int{"a": 1}, nil} {

@@ -12,19 +12,19 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 )
 
-// testStore is about one key: what is there, and who puts it there.
+// testStore is about one key: what is stored there, and when.
 func (s *suite) testStore(t *testing.T) {
 	t.Run("SetThenGet", s.setThenGet)
 	t.Run("MissLeavesVariable", s.missLeavesVariable)
 	t.Run("NilIsAHit", s.nilIsAHit)
 	t.Run("AddLeavesWhatIsThere", s.addLeavesWhatIsThere)
-	t.Run("DeleteTellsWhatWasThere", s.deleteTellsWhatWasThere)
+	t.Run("DeleteReportsWhatWasThere", s.deleteReportsWhatWasThere)
 	t.Run("Has", s.has)
 	t.Run("GetOrSetComputesOnce", s.getOrSetComputesOnce)
 	t.Run("GetOrSetErrorIsNotStored", s.getOrSetErrorIsNotStored)
 	t.Run("GetOrSetOfMany", s.getOrSetOfMany)
 	t.Run("GetOrSetKeepsAnothersValue", s.getOrSetKeepsAnothersValue)
-	t.Run("Cache_LeaseIsNoValue", s.leaseIsNoValue)
+	t.Run("Cache_LeaseIsNotAValue", s.leaseIsNotAValue)
 	t.Run("GetOrSetOfAVersion", s.getOrSetOfAVersion)
 }
 
@@ -75,7 +75,7 @@ func (s *suite) addLeavesWhatIsThere(t *testing.T) {
 	c.holds("key", "second")
 }
 
-func (s *suite) deleteTellsWhatWasThere(t *testing.T) {
+func (s *suite) deleteReportsWhatWasThere(t *testing.T) {
 	c := s.only(t)
 	c.set("one", "spam")
 	c.set("two", "eggs")
@@ -151,7 +151,7 @@ func (s *suite) getOrSetComputesOnce(t *testing.T) {
 	c.same("computations", 2, calls)
 }
 
-// getOrSetOfMany wants one computation for all who ask meanwhile, each with a value of its own.
+// getOrSetOfMany wants one computation for all that call meanwhile, each with a value of its own.
 func (s *suite) getOrSetOfMany(t *testing.T) {
 	c := s.only(t)
 	const callers = 16
@@ -182,9 +182,9 @@ func (s *suite) getOrSetOfMany(t *testing.T) {
 	c.holds("key", []int{1, 2, 3})
 }
 
-// leaseIsNoValue looks at a key whose value is being computed: nothing is there, and who adds
-// something is not overwritten.
-func (s *suite) leaseIsNoValue(t *testing.T) {
+// leaseIsNotAValue is about a key whose value is being computed: it is a miss, and a value that is added is not
+// overwritten.
+func (s *suite) leaseIsNotAValue(t *testing.T) {
 	c := s.only(t)
 	nothing := func(key string) {
 		c.misses(key)

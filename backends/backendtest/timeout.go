@@ -47,8 +47,7 @@ func (s *suite) testTimeouts(t *testing.T) {
 	t.Run("Waiting", s.testExpiries)
 }
 
-// noTime is for timeouts that are over already: three ways of saying when are three things,
-// and this one is neither the default nor forever.
+// noTime is for timeouts that are over already, which are neither the default nor forever.
 func (s *suite) noTime(t *testing.T, d time.Duration) {
 	c := s.only(t)
 	over := backends.Timeout(d)

@@ -1,6 +1,5 @@
-// Package dummy is a cache that stores nothing. Name it in place of a real backend to see a
-// program run as if every look into the cache were a miss, in development or in tests:
-// writes succeed, reads find nothing.
+// Package dummy is a cache that stores nothing. Name it in place of a real backend to see a program run as if
+// every lookup were a miss, in development or in tests: writes succeed, reads find nothing.
 //
 // It takes no location and no options of its own.
 package dummy

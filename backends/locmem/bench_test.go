@@ -49,8 +49,8 @@ func BenchmarkSet(b *testing.B) {
 	}
 }
 
-// What a miss costs, beside one of an otter cache of the same size: a look, the marker, a look at that
-// and the value in its place.
+// What a miss costs, compared with one of an otter cache of the same size: a lookup, the marker, a lookup of
+// that, and the value in its place.
 func BenchmarkMiss(b *testing.B) {
 	keys := make([]string, 1<<20)
 	for i := range keys {

@@ -35,7 +35,7 @@ func newBounds(entries, cost int) bounds {
 	b.least = max(uint64(cost)/b.unit/uint64(entries), 1)
 	b.recent = min(max(uint64(entries)/8, 1), maxRecent)
 	b.recentWeight = max(b.least, b.maximum()/128)
-	// There is something left but for a max_entries of 1, where otter still wants a maximum.
+	// There is something left, except for a max_entries of 1, where otter still needs a maximum.
 	b.mainBudget = max(b.maximum()-min(b.recent*b.recentWeight, b.maximum()), 1)
 	return b
 }

@@ -81,7 +81,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// As many weights as fit under the maximum are never too many entries nor too dear.
+// As many weights as fit under the maximum are never too many entries nor too expensive.
 func TestWeights(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := newBounds(rapid.IntRange(1, math.MaxInt).Draw(t, "max_entries"), rapid.IntRange(1, math.MaxInt).Draw(t, "max_cost"))

@@ -6,9 +6,9 @@ import (
 	"github.com/cacheutils/cacheutils"
 )
 
-// All of the package tells the time by one clock, otter too, so that what has expired for one has
-// expired for all. A difference of two times with a monotonic part is the cheapest clock there
-// is. It may be negative: the clock in a bubble of testing/synctest began long before.
+// All of the package uses one clock, otter too, so that what has expired for one has expired for all. A
+// difference of two times with a monotonic part is the cheapest clock there is. It may be negative: the clock
+// in a bubble of testing/synctest began long before.
 var epoch = time.Now()
 
 func now() time.Duration { return time.Since(epoch) }
@@ -22,7 +22,7 @@ func deadline(timeout time.Duration) time.Duration {
 	return now + timeout
 }
 
-// left is how long it is until then, and at least a nanosecond: for otter, no time is all the time.
+// left is how long it is until then, and at least a nanosecond: otter takes 0 for forever.
 func left(until, now time.Duration) time.Duration { return max(until-now, 1) }
 
 // An otterClock is the clock as otter wants it.

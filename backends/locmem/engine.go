@@ -13,11 +13,10 @@
 // is opened with bounds changes those of a store that is already there, one that is opened
 // without them leaves them.
 //
-// When a store is full, entries that are used seldom and were not used lately leave it
-// (W-TinyLFU). The few that were written last stay in any case, unless they take more than a
-// hundredth of max_cost; such a large one may have to be set several times before it stays
-// in a full store. To have a place for them, a store may be full a few entries below its
-// bounds. Markers of computations under way don't count.
+// When a store is full, entries that are used seldom and were not used lately leave it (W-TinyLFU). The few
+// that were written last are kept in any case, unless they take more than a hundredth of max_cost; such a large
+// one may have to be set several times before it stays in a full store. To have a place for them, a store may
+// be full a few entries below its bounds. Markers of computations under way don't count.
 package locmem
 
 import (
@@ -61,8 +60,8 @@ func fromDjango(options map[string]any) (mapped map[string]any, leftOut []string
 // engine.Referrer. Wrong options and more than one location are errors that match
 // cacheutils.ErrConfig.
 //
-// Timeouts are exact: an entry is gone the nanosecond they end, by the monotonic clock, so
-// that nobody who sets the clock ends or prolongs an entry.
+// Timeouts are exact: an entry is gone the nanosecond they end, by the monotonic clock, so that setting the
+// clock neither ends nor prolongs an entry.
 func Open(s engine.Settings) (engine.Engine, error) {
 	if len(s.Location) > 1 {
 		return nil, fmt.Errorf("%w: locmem has one location, the name of its store, but %q are given",
@@ -115,7 +114,7 @@ func (m *memory) Get(ctx context.Context, key string) (engine.Item, error) {
 	if e, there := s.cache().GetIfPresent(key); there {
 		return e.item, nil
 	}
-	r, err := s.look(key)
+	r, err := s.lookup(key)
 	return r.item, err
 }
 
@@ -143,7 +142,7 @@ func (m *memory) GetMany(ctx context.Context, keys []string) (map[string]engine.
 			found[e.key] = e.item
 			continue
 		}
-		switch r, err := s.look(key); err {
+		switch r, err := s.lookup(key); err {
 		case nil:
 			found[r.key] = r.item
 		case cacheutils.ErrClosed:

@@ -166,7 +166,7 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// Incrementing together loses no step.
+// No increment of many at once is lost.
 func TestIncrIsAtomic(t *testing.T) {
 	e := open(t, nil)
 	mustSet(t, e, "n", text("0"), time.Minute)

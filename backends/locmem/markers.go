@@ -11,13 +11,12 @@ import (
 // has the value. In otter it would cost as much as the value does, and make the miss expensive. So
 // markers have a table of their own, in shards that each have a lock.
 //
-// What is under a key is in otter, or in the table, or nowhere (but see recent.go). A writer
-// holds the lock of the key's shard from its look at what is there to its last change, so that
-// writers of a key come one after the other. A reader looks into otter first, without a lock.
-// An entry in otter is what is under the key at that moment, since a writer changes it in one
-// step. Where there is none, the reader takes the lock and looks in both places: a marker may have
-// given way to its value after the first look. So it never finds nothing under a key that has
-// always had something, and never a marker after its value.
+// What is under a key is in otter, or in the table, or nowhere (but see recent.go). A writer holds the lock of
+// the key's shard from its lookup to its last change, so that writers of a key come one after the other. A
+// reader looks the key up in otter first, without a lock. An entry in otter is what is under the key at that
+// moment, since a writer changes it in one step. Where there is none, the reader takes the lock and looks it up
+// in both: a marker may have given way to its value after the first lookup. So it never finds nothing under a
+// key that has always had something, and never a marker after its value.
 //
 // otter drops entries without the lock. A writer may have found one that is dropped before it
 // is replaced. That is as if it had been dropped right before its successor could be seen: nobody
@@ -81,7 +80,7 @@ func (sh *shard) sweep() {
 	sh.markers, sh.room = left, max(len(left), fewMarkers)
 }
 
-// forgetMarkers removes all markers. All shards are locked, or nobody knows the store.
+// forgetMarkers removes all markers. All shards are locked, or the store is not in use yet.
 func (s *store) forgetMarkers() {
 	for i := range s.shards {
 		s.shards[i].markers, s.shards[i].room = map[string]record{}, fewMarkers

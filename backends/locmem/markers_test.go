@@ -130,7 +130,7 @@ func TestMarker_OneCommits(t *testing.T) {
 	}
 }
 
-// One of those who add a marker at once does.
+// Of several goroutines that add a marker at once, one succeeds.
 func TestMarker_OneAdds(t *testing.T) {
 	m := openNamed(t, t.Name())
 	for round := range 2000 {
@@ -153,8 +153,8 @@ func TestMarker_OneAdds(t *testing.T) {
 	}
 }
 
-// A key that always has a marker or a value is never seen without, and nobody sees an older one
-// after a newer.
+// A key that always has a marker or a value is never seen without, and no reader sees an older one after a
+// newer.
 func TestMarker_ReadersSeeNoGap(t *testing.T) {
 	m := openNamed(t, t.Name())
 	const last = 40_000
@@ -267,7 +267,7 @@ func TestMarker_Expires(t *testing.T) {
 	})
 }
 
-// Markers that nobody takes down don't pile up, and those that live stay.
+// Markers that are never taken down don't pile up, and those that have not expired stay.
 func TestMarker_Unsettled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := openNamed(t, "unsettled markers")
@@ -292,7 +292,7 @@ func TestMarker_Unsettled(t *testing.T) {
 	})
 }
 
-// Markers make no room in the store for themselves.
+// Markers drop no entries from the store.
 func TestMarker_CountsForNothing(t *testing.T) {
 	m := openBounded(t, 100, 1<<20)
 	for i := range 90 {

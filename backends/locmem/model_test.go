@@ -309,7 +309,7 @@ func (m *model) Wait(*rapid.T) {
 	m.expire()
 }
 
-// A bubble is a test in a bubble of testing/synctest, where rapid may not ask for the deadline.
+// A bubble is a test in a bubble of testing/synctest, where rapid may not read the test's deadline.
 type bubble struct{ *testing.T }
 
 // A store does what a map does, with markers and with timeouts, whether it drops entries or not.

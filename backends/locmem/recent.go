@@ -10,10 +10,9 @@ import (
 // written last are kept here as well, whatever otter does with them, and a part of the bounds is
 // set aside for them.
 //
-// An operation that writes or removes what is under a key has locked its shard, and takes what was there
-// before out of here. So under that lock, what is here is what the key holds: if it isn't in
-// otter, then because that has dropped it. It counts as dropped for all when it leaves here, and
-// can't come back.
+// An operation that writes or removes what is under a key has locked its shard, and takes what was there before
+// out of here. So under that lock, what is here is what the key holds: if it isn't in otter, then otter has
+// dropped it. An entry counts as dropped when it leaves here, and can't come back.
 
 // maxRecent is how many are kept at most.
 const maxRecent = 4

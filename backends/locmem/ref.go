@@ -25,9 +25,9 @@ type referred struct {
 // ended is the ref of entries that have left.
 var ended ref
 
-// lookEvery is how many uses of refs there are for one that otter is told of. The lowest
-// bits of the clock, mixed, say which: no order in which entries are used keeps step with those.
-const lookEvery = 24
+// lookupEvery is how many uses of refs there are for one that otter is told of. The lowest bits of the clock,
+// mixed, say which: no order in which entries are used keeps step with those.
+const lookupEvery = 24
 
 // Item returns the item while that is in the store.
 func (r *ref) Item() *engine.Item {
@@ -35,7 +35,7 @@ func (r *ref) Item() *engine.Item {
 	if is == nil || now >= r.until {
 		return nil
 	}
-	if uint64(now)*0x9e3779b97f4a7c15>>32%lookEvery == 0 {
+	if uint64(now)*0x9e3779b97f4a7c15>>32%lookupEvery == 0 {
 		is.store.cache().GetIfPresent(is.entry.key)
 	}
 	return &is.entry.item

@@ -162,7 +162,7 @@ func TestRef_NeverGoesBack(t *testing.T) {
 				v := item.Live
 				if v, ok := v.(int); ok {
 					if v < newest {
-						t.Errorf("a look: %d after %d", v, newest)
+						t.Errorf("by a lookup: %d after %d", v, newest)
 						return
 					}
 					newest = v

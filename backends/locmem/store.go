@@ -33,11 +33,11 @@ func (r *record) hasExpired() bool { return now() >= r.until }
 type entry struct {
 	record
 	weight uint32              // under the bounds that it was written with
-	ref    atomic.Pointer[ref] // nil: nobody refers to it
+	ref    atomic.Pointer[ref] // nil: nothing refers to it
 }
 
-// A store is a cache that the engines of one name share. Nothing comes in between an operation's
-// look at a key and its write, see markers.go; an entry that has expired is absent for all of them.
+// A store is a cache that the engines of one name share. Nothing comes in between an operation's lookup of a
+// key and its write, see markers.go; all of them take an entry that has expired for a miss.
 type store struct {
 	name       storeName
 	references int // guarded by stores
@@ -51,8 +51,8 @@ type store struct {
 	writes  atomic.Uint64 // the number of writes so far, each of which takes one as its CAS
 	written atomic.Uint64 // the weight that was written since the last maintenance
 
-	// closed says that the store was torn down. It changes while all shards and mu are locked. An
-	// operation that has locked one of them can rely on it: what is written would be in nobody's store.
+	// closed says that the store was torn down. It changes while all shards and mu are locked. An operation
+	// that has locked one of them can rely on it: what is written later could be read by no engine.
 	closed bool
 	mu     sync.Mutex // held to change closed, started, or the bounds; locked last
 }
@@ -67,8 +67,8 @@ func newStore(name storeName) *store {
 	return s
 }
 
-// cache returns the store's cache, which the first call starts. A store that was torn down before
-// has one that nothing runs for and nothing is written to.
+// cache returns the store's cache, which the first call starts. A store that was torn down before has one
+// without goroutines, to which nothing is written.
 func (s *store) cache() *cache {
 	if c := s.started.Load(); c != nil {
 		return c
@@ -94,9 +94,9 @@ func (s *store) cache() *cache {
 	return c
 }
 
-// look returns what is under key where GetIfPresent has found nothing, see markers.go, or ErrCacheMiss.
+// lookup returns what is under key where GetIfPresent has found nothing, see markers.go, or ErrCacheMiss.
 // It allocates nothing and does not retain key.
-func (s *store) look(key string) (record, error) {
+func (s *store) lookup(key string) (record, error) {
 	sh, err := s.lock(key)
 	if err != nil {
 		return record{}, err

@@ -4,6 +4,5 @@ package memcached
 
 import "net"
 
-// alive can't tell here without waiting; the first operation on a connection that has died
-// finds out.
+// alive can't know this here without waiting; the first operation on a connection that has died finds out.
 func alive(net.Conn) bool { return true }

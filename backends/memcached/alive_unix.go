@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// alive reports whether an idle connection can still be used: the server hasn't closed it and
-// sent nothing that nobody asked for. It doesn't wait and costs one system call.
+// alive reports whether an idle connection can still be used: the server has neither closed it nor sent what
+// was not requested. It doesn't wait and costs one system call.
 func alive(nc net.Conn) bool {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {

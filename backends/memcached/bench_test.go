@@ -11,7 +11,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// The engine beside the client that it is made of, which is given as many idle connections.
+// The engine compared with the client that it is made of, which is given as many idle connections.
 func BenchmarkGet(b *testing.B) {
 	server := memcachedtest.Start(b)
 	e, raw := open(b, nil, server.Addr()), memcache.New(server.Addr())

@@ -26,7 +26,7 @@ import (
 // health is guarded by the server's mu.
 type health struct {
 	isDown  bool
-	tripped chan struct{} // closed when the server goes down, so that nobody waits for a connection
+	tripped chan struct{} // closed when the server goes down, so that no caller waits for a connection
 	since   time.Time     // when unavailable changed last
 	counted time.Time     // when the last fault was
 	lastErr *fault
@@ -53,8 +53,8 @@ func (s *server) report(err error) {
 	if failed && !s.counts(f) || !failed && !s.afterFault.Load() || s.unavailable.Load() {
 		return
 	}
-	// The breaker asks whether to trip with nothing but counts. So reports are made one at a time, and
-	// reportingFatal is about that one.
+	// gobreaker decides whether to trip by counts alone. So reports are made one at a time, and reportingFatal
+	// is about the current one.
 	s.reporting.Lock()
 	defer s.reporting.Unlock()
 	s.reportingFatal.Store(failed && f.fatal)

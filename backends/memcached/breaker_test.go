@@ -69,7 +69,7 @@ func TestBreaker_Silent(t *testing.T) {
 	}
 }
 
-// Neither a caller who gives up nor a crowd of callers says that a server is down.
+// Neither a caller that gives up nor a crowd of callers says that a server is down.
 func TestBreaker_NotItsFault(t *testing.T) {
 	server := memcachedtest.Start(t)
 	e := open(t, map[string]any{"max_conns": 1, "max_waiting": 1, "operation_timeout": "2s"}, server.Addr())
@@ -90,7 +90,7 @@ func TestBreaker_NotItsFault(t *testing.T) {
 	}
 }
 
-// A caller whose deadlines are always closer than the timeouts still finds out.
+// A server is found to be down also by callers whose deadlines are always shorter than the timeouts.
 func TestBreaker_ShortDeadlines(t *testing.T) {
 	server := memcachedtest.Start(t)
 	e := open(t, map[string]any{"operation_timeout": "250ms"}, server.Addr())
@@ -163,7 +163,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// Nothing is queued unless it is asked for.
+// Nothing is queued without the option.
 func TestReplay_Off(t *testing.T) {
 	e := open(t, nil, memcachedtest.Start(t).Addr())
 	if r := e.(engine.Replayer); r.ReplayDelete("a") {
@@ -226,8 +226,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// While nothing but invalidations keeps a server from being asked, that is what the errors say, and the
-// time since when is known.
+// While only queued invalidations keep a server down, the errors say so, and since when.
 func TestReplay_Says(t *testing.T) {
 	addr := slow(t, 100*time.Millisecond) // its probes fail, at first for want of time
 	e := open(t, map[string]any{"invalidation_replay": 1, "breaker_failures": 1000, "operation_timeout": "50ms"}, addr)

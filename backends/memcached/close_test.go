@@ -175,7 +175,8 @@ func TestClose_WhileItFails(t *testing.T) {
 	}
 }
 
-// A caller that waits for a connection isn't kept waiting, and one that has a connection keeps it until the server answers.
+// A caller that waits for a connection isn't kept waiting, and one that has a connection keeps it until the
+// server answers.
 func TestClose_WhileTheyWait(t *testing.T) {
 	server := memcachedtest.Start(t)
 	before := runtime.NumGoroutine()
@@ -204,7 +205,7 @@ func TestClose_WhileTheyWait(t *testing.T) {
 	e.Close()
 	for range callers - 1 {
 		if got := <-ended; got != "closed" {
-			t.Errorf("one who waits: %s", got)
+			t.Errorf("one that waits: %s", got)
 		}
 	}
 	server.Resume()

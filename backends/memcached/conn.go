@@ -14,19 +14,18 @@ import (
 	"github.com/cacheutils/cacheutils"
 )
 
-// gomemcache takes no contexts, gives a server that trickles its reply as long as it likes,
-// and hands out connections that died while they were idle. So each connection here has a
-// client of its own, which keeps that one connection and no other, and the caller of an
-// operation owns both until it ends:
+// gomemcache takes no contexts, gives a server that trickles its reply as long as it likes, and hands out
+// connections that were closed while they were idle. So each connection here has a client of its own, which
+// keeps that one connection and no other, and the caller of an operation owns both until it ends:
 //
 //	begin  checks that the idle connection is still alive, or drops it;
 //	run    the client dials if there is no connection, writes and reads;
 //	end    keeps the connection for the next operation, or closes it.
 //
-// The operation's deadline is ours: the client's own calls to SetDeadline do nothing. A server that
-// is silent for the read timeout misses it as well. When the context ends, abort moves the deadline into the past, the client's read fails, and
-// the client closes the connection, since it doesn't know what is still on its way. So no
-// operation ever reads a reply to another one.
+// The operation's deadline is ours: the client's own calls to SetDeadline do nothing. A server that is silent
+// for the read timeout misses it as well. When the context ends, abort moves the deadline into the past, the
+// client's read fails, and the client closes the connection, since it doesn't know what is still on its way. So
+// no operation ever reads a reply to another one.
 
 // A conn is one connection to a server. The operation that took it from its server's pool owns it.
 type conn struct {
@@ -213,8 +212,8 @@ func (w *wire) receive(p []byte) (int, error) {
 	return n, err
 }
 
-// hasMore reports whether TLS has a record that it has received and not handed out, which no look at the
-// socket shows.
+// hasMore reports whether TLS has a record that it has received and not handed out, which the socket doesn't
+// show.
 func (w *wire) hasMore() bool {
 	if w.Conn == w.socket {
 		return false

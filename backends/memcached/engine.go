@@ -16,7 +16,7 @@
 // The options are
 //
 //	operation_timeout    how long an operation may take in all, waiting for a connection and dialling
-//	                     included; 250ms unless given. A reply gets it once more forevery 256 KiB
+//	                     included; 250ms unless given. A reply gets it once more for every 256 KiB
 //	                     that have arrived. All backends have this option: see package backends.
 //	connect_timeout      how long dialling may take, TLS included; three fifths of operation_timeout
 //	                     unless given
@@ -93,10 +93,10 @@ func (l lifetime) isClosed() bool {
 	}
 }
 
-// Open returns an engine on the servers that s.Location names. It implements
-// engine.KeyChecker, engine.EachGetter, engine.ServerEngine and engine.Replayer. It doesn't look whether the servers are there: one that is down, or
-// whose name can't be resolved, is an error of the operations that need it, while the other
-// servers work. A wrong location or option is an error that matches cacheutils.ErrConfig.
+// Open returns an engine on the servers that s.Location names. It implements engine.KeyChecker,
+// engine.EachGetter, engine.ServerEngine and engine.Replayer. It doesn't check whether the servers are there:
+// one that is down, or whose name can't be resolved, is an error of the operations that need it, while the
+// other servers work. A wrong location or option is an error that matches cacheutils.ErrConfig.
 func Open(s engine.Settings) (engine.Engine, error) {
 	r := engine.ReadOptions("memcached", s.Options)
 	l := readLimits(r, s.OperationTimeout)
@@ -210,6 +210,6 @@ func (m *memcached) Clear(ctx context.Context, prefix string) error {
 	})
 }
 
-var errForeign = errors.New("the reply has a key that was not asked for")
+var errForeign = errors.New("the reply has a key that was not requested")
 
 func foreign(key string) error { return fmt.Errorf("%w: %q", errForeign, key) }

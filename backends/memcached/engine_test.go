@@ -207,7 +207,7 @@ func TestGetMany(t *testing.T) {
 		t.Errorf("GetMany (-want +got):\n%s", diff)
 	}
 	if gets := sum(t, "cmd_get", a, b) - before; gets != 2500 {
-		t.Errorf("asked for %d keys, want 2500", gets)
+		t.Errorf("requested %d keys, want 2500", gets)
 	}
 	for _, none := range [][]string{nil, {"gone"}} {
 		if got, err := e.GetMany(ctx, none); len(got) != 0 || got == nil || err != nil {

@@ -35,7 +35,7 @@ func (f *fault) Unwrap() error { return f.err }
 type kind int
 
 const (
-	down      kind = iota // it was not asked
+	down      kind = iota // nothing was sent to it
 	busy                  // all connections were in use
 	cancelled             // the caller's context ended
 	connect
@@ -53,7 +53,7 @@ func answer(err error) bool {
 	return err == memcache.ErrCacheMiss || err == memcache.ErrCASConflict || err == memcache.ErrNotStored
 }
 
-// kindOf tells what kind of fault err is, which the client returned.
+// kindOf returns the kind of fault that err is, which the client returned.
 func kindOf(err error) kind {
 	switch text := err.Error(); {
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -22,7 +22,7 @@ func script(t *testing.T, reply string) string {
 	})
 }
 
-// No reply makes an operation panic or return what was not asked for.
+// No reply makes an operation panic or return what was not requested.
 func TestUnreadableReplies(t *testing.T) {
 	replies := []string{
 		"\n", "\r\n", "CLIENT_ERROR \n", "CLIENT_ERROR\r\n", "ERROR\r\n", "SERVER_ERROR out of memory\r\n", "9", "VALUE \r\n",

@@ -65,8 +65,7 @@ func TestHang(t *testing.T) {
 	}
 }
 
-// A context that ends frees its caller at once, and nobody gets the reply that it left
-// behind.
+// A context that ends frees its caller at once, and no caller gets the reply that it left behind.
 func TestCancel(t *testing.T) {
 	server := memcachedtest.Start(t)
 	e := open(t, map[string]any{"operation_timeout": "5s"}, server.Addr())
@@ -138,7 +137,7 @@ func TestCancelTogether(t *testing.T) {
 	}
 }
 
-// Each caller waits for one of max_conns connections; nobody opens more.
+// Each caller waits for one of max_conns connections; no more are opened.
 func TestManyCallers(t *testing.T) {
 	server := memcachedtest.Start(t, "-c", "100")
 	e := open(t, map[string]any{"operation_timeout": "10s"}, server.Addr())

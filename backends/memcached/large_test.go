@@ -11,8 +11,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// What the server wouldn't take isn't sent, the old value is gone, and no
-// connection is lost.
+// What the server wouldn't take isn't sent, the value from before is gone, and no connection is lost.
 func TestTooLarge(t *testing.T) {
 	server := memcachedtest.Start(t)
 	e := open(t, nil, server.Addr())
@@ -74,7 +73,7 @@ func TestLargest(t *testing.T) {
 	}
 }
 
-// A server that takes less than max_item_size is asked once.
+// A value larger than a server takes, and smaller than max_item_size, is sent once.
 func TestServerTakesLess(t *testing.T) {
 	server := memcachedtest.Start(t, "-I", "512k")
 	e := open(t, nil, server.Addr())

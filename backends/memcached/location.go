@@ -51,7 +51,7 @@ func parseLocation(location string) (address, error) {
 	host, port := location, defaultPort
 	switch {
 	case net.ParseIP(location) != nil:
-		// ::1, whose colons are no port's.
+		// ::1, after whose colons no port stands.
 	case strings.HasPrefix(location, "[") && strings.HasSuffix(location, "]"):
 		host = location[1 : len(location)-1]
 	case strings.Contains(location, ":"):

@@ -15,7 +15,7 @@ import (
 
 type client = memcache.Client
 
-// perRequest is how many keys are asked for in one multi-get.
+// perRequest is how many keys there are in one multi-get, at most.
 const perRequest = 1000
 
 var get = operation{name: "get", idempotent: true, values: 1}
@@ -48,7 +48,7 @@ func (m *memcached) Get(ctx context.Context, key string) (engine.Item, error) {
 	return item(got.Value, got.Flags, got.CasID), nil
 }
 
-// GetMany is GetEach for keys of which each is asked for once.
+// GetMany is GetEach for keys without repetitions.
 func (m *memcached) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
 	keys = once(keys)
 	found := make(map[string]engine.Item, len(keys))
@@ -69,7 +69,7 @@ func once(keys []string) []string {
 	})
 }
 
-// GetEach asks every server at once, for 1000 keys at a time.
+// GetEach sends its requests to all servers at once, for 1000 keys at a time.
 func (m *memcached) GetEach(ctx context.Context, keys []string, each func(i int, item engine.Item)) error {
 	if m.closed.isClosed() {
 		return cacheutils.ErrClosed
@@ -102,7 +102,7 @@ func (m *memcached) GetEach(ctx context.Context, keys []string, each func(i int,
 	})
 }
 
-// getEach is one multi-get. What was not asked for is an error.
+// getEach is one multi-get. A value that was not requested is an error.
 func (s *server) getEach(ctx context.Context, keys []string, each func(i int, item engine.Item)) error {
 	if len(keys) == 0 {
 		return nil
@@ -138,8 +138,8 @@ func find(keys []string, key []byte, next int) int {
 	return -1
 }
 
-// item is what memcached returned. A decrement to a number with fewer digits leaves spaces
-// after it, "9 " for 9, which are no part of an integer.
+// item is what memcached returned. A decrement to a number with fewer digits leaves spaces after it, "9 " for
+// 9, which are not a part of an integer.
 func item(value []byte, flags uint32, cas uint64) engine.Item {
 	if flags == flagInt {
 		value = bytes.TrimRight(value, " ")

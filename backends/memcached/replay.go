@@ -11,8 +11,8 @@ import "context"
 // be stored may be there all the same, have entries by then, and have been replaced by another
 // process. To store it once more would bring those entries back.
 
-// A queue has the keys to remove from a server. Each removal is a pointer of its own, so that one that
-// is asked for while an earlier one of its key is carried out isn't lost.
+// A queue has the keys to remove from a server. Each removal is a pointer of its own, so that one that is added
+// while an earlier one of its key is carried out isn't lost.
 type queue map[string]*removal
 
 type removal struct{ key string }

@@ -7,11 +7,10 @@ import (
 	"strconv"
 )
 
-// A reply follows the bytes of one reply on their way to the client, for what the client
-// doesn't look at: it makes room for whatever size a value is announced with, takes any number
-// of values, takes OK for any kind of success, and leaves what comes after the end of the reply
-// to the next operation. Every reply is any number of values, each a line "VALUE key flags size"
-// and so many bytes, and one last line.
+// A reply follows the bytes of one reply on their way to the client, for what the client doesn't handle: it
+// makes room for whatever size a value is announced with, takes any number of values, takes OK for any kind of
+// success, and leaves what comes after the end of the reply to the next operation. Every reply is any number of
+// values, each a line "VALUE key flags size" and so many bytes, and one last line.
 //
 // The values of a multi-get it takes itself, where the client would make a map of them: the client
 // sees a reply without any.
@@ -69,7 +68,7 @@ func (r *reply) read(p []byte, max int) error {
 			if end < 0 {
 				r.line = append(r.line, p[:min(len(p), maxLine)]...)
 				if len(r.line) >= maxLine {
-					r.line = r.line[:maxLine] // it is no value; the client gives up on it
+					r.line = r.line[:maxLine] // it is not a value; the client gives up on it
 					if r.take != nil {
 						return unreadable(r.line)
 					}
@@ -110,7 +109,7 @@ func (r *reply) endLine(line []byte, max int) error {
 		return unreadable(line)
 	}
 	if r.values--; r.values < 0 {
-		return errors.New("more values than were asked for")
+		return errors.New("more values than were requested")
 	}
 	if size > uint64(max) {
 		return fmt.Errorf("%w: %d bytes, max_item_size is %d", errOversize, size, max)

@@ -33,7 +33,7 @@ func TestReply(t *testing.T) {
 		{name: "half a value", text: "VALUE k 0 10 5\r\nEND\r\n", want: reply{value: 7}},
 		{name: "a value", text: "VALUE k 0 5 5\r\nEND\r\n\r\nEND\r\n", want: reply{ended: true}},
 		{name: "values", text: "VALUE k 0 0\r\n\r\nVALUE l 0 1\r\nx\r\nEND\r\n", want: reply{ended: true}},
-		{name: "more values than asked for", text: strings.Repeat("VALUE k 0 1\r\nx\r\n", 3), err: "more values"},
+		{name: "more values than requested", text: strings.Repeat("VALUE k 0 1\r\nx\r\n", 3), err: "more values"},
 		{name: "two replies", text: "STORED\r\nSTORED\r\n", want: reply{ended: true, extra: true}},
 		{name: "too large", text: "VALUE k 0 1500000000\r\n", err: "max_item_size"},
 		{name: "no size", text: "VALUE k 0\r\n", err: "unreadable"},
@@ -88,7 +88,7 @@ func TestReply_Take(t *testing.T) {
 		{name: "half an end", text: "END\n", err: "unreadable"},
 		{name: "a value that is too long", text: "VALUE k 0 1 1\r\nxyEND\r\n", err: "unreadable"},
 		{name: "a value that is too short", text: "VALUE k 0 3 1\r\nx\r\nEND\r\n", err: "unreadable"},
-		{name: "more values than asked for", text: strings.Repeat("VALUE k 0 1\r\nx\r\n", 3), want: []value{{"k", "x", 0, 0}, {"k", "x", 0, 0}}, err: "more values"},
+		{name: "more values than requested", text: strings.Repeat("VALUE k 0 1\r\nx\r\n", 3), want: []value{{"k", "x", 0, 0}, {"k", "x", 0, 0}}, err: "more values"},
 		{name: "too large", text: "VALUE k 0 1500000000 1\r\n", err: "max_item_size"},
 		{name: "no size", text: "VALUE k 0\r\n", err: "unreadable"},
 		{name: "no number", text: "VALUE k 0 -5 1\r\n", err: "unreadable"},
@@ -177,8 +177,8 @@ func scripted(tb testing.TB, next func() []byte) *memcached {
 	return m
 }
 
-// tryAll runs every command on a server that answers it with reply. No reply may make the
-// client panic, or come out as a value that it doesn't give for the asked key.
+// tryAll runs every command on a server that answers it with reply. No reply may make the client panic, or come
+// out as a value that it doesn't have for the requested key.
 func tryAll(tb testing.TB, m *memcached, reply string) {
 	tb.Helper()
 	ctx := context.Background()
@@ -319,7 +319,7 @@ func TestGetEach_AnyOrder(t *testing.T) {
 	}
 }
 
-// A key that is given twice is asked for twice, and one that wasn't asked for is an error.
+// A key that is given twice is requested twice, and one that wasn't requested is an error.
 func TestGetEach_Keys(t *testing.T) {
 	e := scripted(t, func() []byte { return []byte("VALUE a 0 1 1\r\nx\r\nVALUE a 0 1 1\r\nx\r\nEND\r\n") })
 	got := map[int]string{}
@@ -330,7 +330,7 @@ func TestGetEach_Keys(t *testing.T) {
 	}
 	clear(got)
 	if err := e.GetEach(context.Background(), []string{"b", "c"}, each); !errors.Is(err, errForeign) || len(got) > 0 {
-		t.Errorf("got %v and %v, want that a was not asked for", got, err)
+		t.Errorf("got %v and %v, want that a was not requested", got, err)
 	}
 }
 

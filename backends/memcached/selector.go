@@ -19,7 +19,7 @@ import (
 // server meanwhile, they would be found again on the first one, after all that had been
 // invalidated in between.
 
-// servers are the places that keys are spread over, sorted by address.
+// servers are those that keys are spread over, sorted by address.
 type servers []*server
 
 // of returns the server of key.
@@ -27,10 +27,10 @@ func (s servers) of(key string) *server {
 	if len(s) == 1 {
 		return s[0]
 	}
-	return s[s.place(key)]
+	return s[s.index(key)]
 }
 
-func (s servers) place(key string) (best int) {
+func (s servers) index(key string) (best int) {
 	var keyBuffer [maxKey]byte // on the stack
 	var buffer [2 * maxKey]byte
 	counts := appendKey(keyBuffer[:0], key)

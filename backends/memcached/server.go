@@ -13,9 +13,9 @@ import (
 	"github.com/cacheutils/cacheutils"
 )
 
-// A server has the connections to one memcached: at most maxConns at a time, which are
-// dialled when they are needed, and of which maxIdle stay open when nobody needs them. A
-// caller that finds all of them busy waits for one; that counts against the operation's timeout.
+// A server has the connections to one memcached: at most maxConns at a time, which are dialled when they are
+// needed, and of which maxIdle stay open when they are not needed. A caller that finds all of them busy waits
+// for one; that counts against the operation's timeout.
 type server struct {
 	address address
 	label   string // what of the server counts in the score of a key
@@ -70,7 +70,7 @@ func newServer(a address, l limits, closed lifetime) *server {
 // An operation is one kind of request.
 type operation struct {
 	name       string
-	idempotent bool   // it can be tried again when nobody knows whether it was carried out
+	idempotent bool   // it can be tried again when it is unknown whether it was carried out
 	values     int    // how many values the reply may have
 	success    string // the line that says it was done; empty: gomemcache knows
 	take       taker  // gets the values of the reply, instead of gomemcache, unless it is nil
@@ -182,8 +182,8 @@ func takeKind(err error) kind {
 	}
 }
 
-// take returns a connection that is nobody else's, and when it was taken, which is at once, unless
-// there was none. Once the engine is closed nobody gets one.
+// take returns a connection that is nobody else's, and when it was taken, which is at once, unless there was
+// none. Once the engine is closed no caller gets one.
 func (s *server) take(ctx context.Context, began, deadline time.Time) (c *conn, taken time.Time, err error) {
 	taken = began
 	select {

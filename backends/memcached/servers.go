@@ -6,7 +6,7 @@ import (
 	"github.com/cacheutils/cacheutils/engine"
 )
 
-// Ping asks each server, those that are down too, over a connection of the pool.
+// Ping probes all servers at once, those that are down too, over connections of the pool.
 func (m *memcached) Ping(ctx context.Context) map[string]error {
 	type answer struct {
 		server *server

@@ -55,7 +55,7 @@ func TestWrongSettings(t *testing.T) {
 	}
 }
 
-// A key without a certificate is a mistake, and no reason to go on without TLS.
+// A key without a certificate is an error: the engine doesn't go on without TLS.
 func TestTLSKeyAlone(t *testing.T) {
 	for name, options := range map[string]map[string]any{
 		"tls_cert and tls_key": {"tls_key": "key.pem"},
@@ -67,7 +67,7 @@ func TestTLSKeyAlone(t *testing.T) {
 	}
 }
 
-// Long times are as good as none.
+// A very long time is as if there were no limit.
 func TestLongTimes(t *testing.T) {
 	const long = 100 * 365 * 24 * time.Hour
 	for _, operation := range []time.Duration{time.Second, long, 2 * long, math.MaxInt64} {

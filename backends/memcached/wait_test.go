@@ -31,7 +31,7 @@ func TestWait_ThenWholeReadTimeout(t *testing.T) {
 	})
 }
 
-// Who gets a connection when the time is nearly over can't blame the server.
+// It is not a fault of the server that an operation gets a connection when its time is nearly over.
 func TestWait_TooLongIsBusy(t *testing.T) {
 	addr := slow(t, 250*time.Millisecond)
 	e := open(t, map[string]any{"max_conns": 1, "operation_timeout": "300ms", "read_timeout": "300ms", "breaker_failures": 1}, addr)

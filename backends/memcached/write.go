@@ -99,7 +99,7 @@ func (s *server) storeTooLarge(ctx context.Context, v verb, key string, casID ui
 	}
 	switch {
 	case err != nil:
-		return false, errtext.Wrap(err, "%s of %d bytes, too large for memcached %s, without removing the old value", v.name, size, s.address)
+		return false, errtext.Wrap(err, "%s of %d bytes, too large for memcached %s, without removing the value from before", v.name, size, s.address)
 	case !met:
 		return false, nil
 	default:

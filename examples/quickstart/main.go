@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	flags.SetOutput(log)
 	url := flags.String("cache", "locmem://", "the `URL` of the cache, memcached://127.0.0.1:11211 for instance")
-	debug := flags.Bool("debug", false, "log every look into the cache")
+	debug := flags.Bool("debug", false, "log every lookup in the cache")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func show(ctx context.Context, out io.Writer, backend string) {
 	t.step("An error is returned and never cached", "nearest(ctx, 100.0, 0.0)", func() (any, error) {
 		return nearest(ctx, 100.0, 0.0)
 	})
-	t.step("CacheKey tells the key of a result", "cached.CacheKey(ctx, 41.9, 12.5)", func() (any, error) {
+	t.step("CacheKey returns the key of a result", "cached.CacheKey(ctx, 41.9, 12.5)", func() (any, error) {
 		return cached.CacheKey(ctx, 41.9, 12.5)
 	})
 	t.step("Invalidate removes one result", "cached.Invalidate(ctx, 41.9, 12.5)", func() (any, error) {
@@ -89,7 +89,7 @@ func show(ctx context.Context, out io.Writer, backend string) {
 	t.step("RequireCache returns what is cached and never computes", "cached.RequireCache(ctx, 41.9, 12.5)", func() (any, error) {
 		return cached.RequireCache(ctx, 41.9, 12.5)
 	})
-	t.step("Where nothing is, its error is cacheutils.ErrNoCachedValue", "cached.RequireCache(ctx, 0.0, -150.0)", func() (any, error) {
+	t.step("If there is nothing, its error is cacheutils.ErrNoCachedValue", "cached.RequireCache(ctx, 0.0, -150.0)", func() (any, error) {
 		return cached.RequireCache(ctx, 0.0, -150.0)
 	})
 	s := cached.Stats()

@@ -26,7 +26,7 @@ func demo(t *testing.T, args ...string) (out, log string) {
 	t.Helper()
 	var o, l bytes.Buffer
 	err := run(context.Background(), args, &o, &l)
-	// What looks after a server that is down logs, too, until its backend is closed.
+	// The watcher of a server that is down logs, too, until its backend is closed.
 	if err := backends.Configure(nil); err != nil {
 		t.Error(err)
 	}
@@ -109,7 +109,7 @@ func TestMemcached(t *testing.T) {
 	out, _ := demo(t, "-cache", url)
 	check(t, out, healthyResults, healthyHappened)
 	if !strings.Contains(out, "Run this again") {
-		t.Errorf("nothing tells to run it again:\n%s", out)
+		t.Errorf("no text says to run it again:\n%s", out)
 	}
 
 	out, _ = demo(t, "-cache", url)
@@ -117,7 +117,7 @@ func TestMemcached(t *testing.T) {
 	again[0], again[2] = "hit", "hit"
 	check(t, out, healthyResults, again)
 	if !strings.Contains(out, "An earlier run of this program left that result") {
-		t.Errorf("nothing tells where the first hit is from:\n%s", out)
+		t.Errorf("no text says where the first hit is from:\n%s", out)
 	}
 
 	server.Stop()
@@ -125,14 +125,14 @@ func TestMemcached(t *testing.T) {
 	check(t, out,
 		[]string{
 			rome, rome, horn, "error: there is no coordinate", "[cached]nearest((41.9,12.5))",
-			"error: decorators: invalidate nearest: ", rome, rome, "error: cacheutils: no cached value: nearest", noKey,
+			"error: cacheutils: invalidate nearest: ", rome, rome, "error: cacheutils: no cached value: nearest", noKey,
 		},
 		[]string{
 			"miss, computed", "miss, computed", "miss, computed", "miss, computed", "",
 			"", "miss, computed", "computed", "miss", "miss",
 		})
 	if !strings.Contains(out, "The cache failed") || !strings.Contains(log, "Cache FAULT") {
-		t.Errorf("nothing tells that the cache failed:\n%s\n%s", out, log)
+		t.Errorf("no text says that the cache failed:\n%s\n%s", out, log)
 	}
 }
 

@@ -81,7 +81,7 @@ func readTable(table string) (places []Place, points []point, err error) {
 func parsePoint(text string) (point, error) {
 	second := strings.LastIndexAny(text, "+-")
 	if second <= 0 {
-		return point{}, fmt.Errorf("%q is no coordinate", text)
+		return point{}, fmt.Errorf("%q is not a coordinate", text)
 	}
 	lat, err := parseAngle(text[:second], 2)
 	if err != nil {

@@ -35,7 +35,7 @@ type encoder struct {
 	inKey  int                // how many map keys are being encoded, one inside of the other
 }
 
-// A visit is a place in memory seen as a type. Slices of one array differ by their length.
+// A visit is an address in memory seen as a type. Slices of one array differ by their length.
 type visit struct {
 	at  unsafe.Pointer
 	len int
@@ -74,8 +74,8 @@ func unsupportedf(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{cacheutils.ErrUnsupportedValue}, args...)...)
 }
 
-// room returns an error if n more bytes would be too many. It is called for what many places in a
-// value can share.
+// room returns an error if n more bytes would be too many. It is called for what many parts of a value can
+// share.
 func (e *encoder) room(n int) error {
 	if len(e.buf)-e.start+n > maxEncoded {
 		return unsupportedf("larger than %d bytes when encoded", maxEncoded)

@@ -73,8 +73,8 @@ var tagOf = func() map[reflect.Type]byte {
 	return m
 }()
 
-// boxMemory is what the decoder takes for a value of t behind an interface: it is decoded in one
-// place and copied to another.
+// boxMemory is what the decoder takes for a value of t behind an interface: it is decoded to one address and
+// copied to another.
 func (t *Type) boxMemory() uint64 { return 2 * boxed(t.mem) }
 
 func encodeAny(e *encoder, p unsafe.Pointer) error {

@@ -9,10 +9,10 @@ import (
 	"unsafe"
 )
 
-// A type that can't be encoded by its parts is encoded with its own marshaler. Two things keep
-// that exact. A marshaler that is promoted from an embedded field knows nothing of the
-// other fields, so it doesn't count. And what was marshaled is unmarshaled at once and compared:
-// (url.URL).String, for one, gives a relative path a slash if there is a host.
+// A type that can't be encoded by its parts is encoded with its own marshaler. Two things keep that exact. A
+// marshaler that is promoted from an embedded field doesn't have the other fields, so it doesn't count. And
+// what was marshaled is unmarshaled at once and compared: (url.URL).String, for one, gives a relative path a
+// slash if there is a host.
 
 // gobEncoder and gobDecoder are those of encoding/gob, which users need not link.
 type (

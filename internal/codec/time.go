@@ -108,12 +108,12 @@ func decodeTime(d *decoder, p unsafe.Pointer) error {
 			return err
 		}
 	}
-	*(*time.Time)(p), err = d.place(t, where, name, abbreviation, int(offset))
+	*(*time.Time)(p), err = d.inLocation(t, where, name, abbreviation, int(offset))
 	return err
 }
 
-// place returns t in the location that was written.
-func (d *decoder) place(t time.Time, where byte, name, abbreviation string, offset int) (time.Time, error) {
+// inLocation returns t in the location that was written.
+func (d *decoder) inLocation(t time.Time, where byte, name, abbreviation string, offset int) (time.Time, error) {
 	switch where {
 	case inLocal:
 		if t = t.Local(); agrees(t, abbreviation, offset) {

@@ -26,7 +26,7 @@ type Type struct {
 	min       uint64 // the fewest bytes that a value is encoded to; with 0 it is always none
 	mem       uint64 // the bytes that a value takes in memory on a 64-bit machine
 	nests     bool   // an encoded value may hold others behind pointers, slices, maps or interfaces
-	flat      bool   // a value refers to nothing else in memory
+	flat      bool   // a value refers to no other memory
 	guarded   bool   // a struct that several goroutines may be changing
 	shareable bool
 

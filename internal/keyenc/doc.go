@@ -14,10 +14,9 @@
 //   - Each r(T) is one form, or None for nil. T says which form, and none of those that a type
 //     with a nil has is None, or begins with it and a character that may follow a value. The & of
 //     a pointer keeps one to a nil apart from a nil one.
-//   - A form ends where it says so: texts at their quote, since a quote within is escaped; what
-//     is in brackets at its bracket, since those in texts are within quotes; numbers and words
-//     at one of , : ) ] } or the end, since they contain none of these and nothing else follows
-//     a value.
+//   - A form ends where it says so: texts at their quote, since a quote within is escaped; what is in brackets
+//     at its bracket, since those in texts are within quotes; numbers and words at one of , : ) ] } or the end,
+//     since they contain none of these and only these follow a value.
 //   - So lists, tuples, structs and maps can be cut into their parts, and by induction the parts are
 //     determined. The order of a map's entries is a function of the entries.
 //   - A text determines its bytes: the backslash, the quote and whatever doesn't stand for itself

@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// A walk is the way from the value that is rendered down to the part at hand. Only pointers,
-// slices and maps can lead back to where the walk came from, so each of them enters it.
+// A walk is the path from the value that is rendered down to the current part. Only pointers, slices and maps
+// can lead back to where the walk came from, so each of them enters it.
 //
 // Almost no value is deep: the first levels are only counted. From there on, the walk
 // records what it is inside of and fails when it reaches one of those again. It removes

@@ -1,5 +1,5 @@
-// Package registered keeps the list of decorated functions, which package decorators fills
-// and package backends reads. A function is on it as long as somebody can call it.
+// Package registered keeps the list of decorated functions, which package decorators fills and package backends
+// reads. A function is on it as long as it can be called.
 package registered
 
 import (
@@ -21,11 +21,11 @@ type Function struct {
 	Type    reflect.Type // of its results
 	Shared  bool         // its callers may all have the same value
 	Many    bool         // it is called for many keys at once
-	Value   uintptr      // tells func values apart; it keeps nothing alive
+	Value   uintptr      // distinguishes func values; it keeps nothing alive
 }
 
-// A key is what at most one function has. A function of many keys may have the name of one of one key,
-// to share its entries.
+// At most one function has a key, but for functions of many keys: such a function may have the name of a
+// function of one key, to share its entries.
 type key struct {
 	set           any
 	backend, name string
@@ -34,8 +34,8 @@ type key struct {
 
 func (f Function) key() key { return key{f.Set, f.Backend, f.Name, f.Many} }
 
-// shares reports whether f is meant to have the entries of other, which has the same name. What one that is
-// Shared has stored isn't for callers of the other to change.
+// shares reports whether f is meant to have the entries of other, which has the same name. Callers of one that
+// isn't Shared would change what one that is Shared has stored.
 func (f Function) shares(other Function) bool {
 	return f.Shared == other.Shared && (f.Value == other.Value || f.Many != other.Many && f.Type == other.Type)
 }
@@ -51,10 +51,9 @@ type entry struct {
 	warned bool
 }
 
-// Add notes f and returns what takes it off the list again. If another func value was
-// decorated under the same name for the same backend of the same set, that is logged, once for each name:
-// the two share their entries. One of them may be of many keys, if their types agree and both or
-// none are Shared.
+// Add adds f to the list and returns what removes it again. If another func value was decorated under the same
+// name for the same backend of the same set, that is logged, once for each name: the two share their entries.
+// One of them may be of many keys, if their types agree and both or none are Shared.
 func Add(f Function) (remove func()) {
 	key := f.key()
 	functions.Lock()

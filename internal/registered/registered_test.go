@@ -13,7 +13,7 @@ type counter struct{ lines int }
 func (*counter) Enabled(logging.Level) bool             { return true }
 func (c *counter) Log(_ logging.Level, _ logging.Event) { c.lines++ }
 
-// Functions are kept by set, and two of one name are warned of once, if they are of one set.
+// Functions are listed by set, and a warning about two of one name is logged once, if they are of one set.
 func TestAdd(t *testing.T) {
 	var log counter
 	logging.SetSink(&log)

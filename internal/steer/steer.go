@@ -1,5 +1,5 @@
-// Package steer is what a context says of the cached calls under it. It is one value under one key of the context, so
-// that a call looks there once, and only in programs that use it.
+// Package steer has what a context says about the cached calls under it. It is one value under one key of the
+// context, so that a call looks it up once, and only in programs that use it.
 package steer
 
 import (

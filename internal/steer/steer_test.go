@@ -27,6 +27,6 @@ func TestWith(t *testing.T) {
 		t.Error("it has lost the context's values, or says that it was never used")
 	}
 	if steer.Of(steer.Attach(bg, steer.Of(inner))).Caches != 2 {
-		t.Error("Attach: it says something else")
+		t.Error("Attach: the context says something different")
 	}
 }

@@ -29,7 +29,7 @@ type way[V any] struct {
 	bench func(cached load[V]) benchmark
 }
 
-// hit is one key that is there, asked for by one goroutine.
+// hit is lookups of one key that is cached, by one goroutine.
 func hit[V any](cached load[V]) benchmark {
 	ctx := context.Background()
 	return func(b *testing.B) {
@@ -41,7 +41,7 @@ func hit[V any](cached load[V]) benchmark {
 	}
 }
 
-// hits is that key asked for by so many goroutines, rounded up to a multiple of GOMAXPROCS.
+// hits is lookups of that key by so many goroutines, rounded up to a multiple of GOMAXPROCS.
 func hits[V any](goroutines int) func(cached load[V]) benchmark {
 	ctx := context.Background()
 	return func(cached load[V]) benchmark {
@@ -94,16 +94,16 @@ const hotID = 42
 
 var ranges atomic.Int64
 
-// newIDs returns the first of many ids that nobody has asked for.
+// newIDs returns the first of many ids that no call has used.
 func newIDs() int64 { return ranges.Add(1) << 32 }
 
-// A subject is a cache and what is asked of it.
+// A subject is a cache and the calls that are measured.
 type subject struct {
 	name  string
 	bench benchmark
 }
 
-// A row is what became of a peer. ours has the costs of ours beside it, and ratios how many times
+// A row is what became of a peer. ours has the costs of ours in the same measurement, and ratios how many times
 // the peer's cost in time that is.
 type row struct {
 	peer   string

@@ -20,7 +20,7 @@ import (
 	"github.com/cacheutils/cacheutils/decorators"
 )
 
-// What all of them get, where they can be told.
+// What all of them are configured with, where they have such an option.
 const (
 	capacity = 10_000
 	timeout  = time.Hour

@@ -112,14 +112,14 @@ type results struct {
 	remote  []remoteRow
 }
 
-// A table is one value asked for in one way, of each peer.
+// A table has each peer for one value and one way of calling.
 type table struct {
 	value, way string
 	ours       []string
 	rows       []row
 }
 
-// A remoteRow is a pair, asked for by one goroutine and by many.
+// A remoteRow is a pair, called by one goroutine and by many.
 type remoteRow struct {
 	remotePair
 	alone, together row
@@ -144,7 +144,7 @@ func (r *results) measureLocal() error {
 		measureValue(r, list, loadPlaces))
 }
 
-// measureValue adds the tables of one value, in the ways that all are asked for in and in more.
+// measureValue adds the tables of one value, in the ways that all are called in and in more.
 func measureValue[V any](r *results, value string, fn load[V], more ...way[V]) error {
 	all := append(ours[V](), peers[V]()...)
 	warm := make([]load[V], len(all))

@@ -40,7 +40,7 @@ func (r *results) short() string {
 		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "\nThe columns ns, B and allocs are what one hit of %s costs. The others are how many times as long ours takes,\n"+
-		"for %s unless they say something else. %s.\n", small, small, r.machine)
+		"for %s unless they say otherwise. %s.\n", small, small, r.machine)
 	b.WriteString("\nWhat you get for that time:\n\n" + r.notes)
 	if len(r.remote) > 0 {
 		b.WriteString("\nA hit of " + small + " on memcached, compared with the calls of the client alone:\n\n" + r.remoteTable())

@@ -8,9 +8,8 @@
 // docs/comparison.md gets all rows. README.md gets one for all backends of this module where they
 // answer alike. Both have the table between <!-- questions --> and <!-- /questions -->.
 //
-// What the questions are is said in package fivequestions. Each is asked in a process of its
-// own: a peer that hangs, or takes its process down, is reported and the others go on. The rows
-// of this module on memcached need that program.
+// Package fivequestions has the questions. Each is asked in a process of its own: a peer that hangs, or takes
+// its process down, is reported and the others go on. The rows of this module on memcached need that program.
 package main
 
 import (

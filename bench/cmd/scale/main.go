@@ -3,7 +3,7 @@
 //
 //	cd bench
 //	go run ./cmd/scale                               # prints the figures
-//	go run ./cmd/scale -docs ../docs/performance.md  # puts them there, and plots into img beside it
+//	go run ./cmd/scale -docs ../docs/performance.md  # writes them there, and the plots into img in its folder
 //	go run ./cmd/scale -short                        # to see that it runs
 //
 // They are put between <!-- scale --> and <!-- /scale -->. The number of entries ends at 10 million,
@@ -52,7 +52,7 @@ func main() {
 	}
 }
 
-// images is the folder of the plots, beside the document.
+// images is the folder of the plots, in the document's folder.
 const images = "img"
 
 func run(s *scale, docs string) error {

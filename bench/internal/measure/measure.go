@@ -12,7 +12,7 @@ import (
 // A Cost is what a call takes.
 type Cost struct{ NS, Bytes, Allocs float64 }
 
-// Run measures f once. A call that fails has to panic, since testing.Benchmark tells nobody.
+// Run measures f once. A call that fails has to panic, since testing.Benchmark doesn't report it.
 func Run(f func(b *testing.B)) Cost {
 	r := testing.Benchmark(f)
 	n := float64(r.N)

@@ -78,7 +78,7 @@ func Machine() string {
 		runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
-// cpu is the processor's name, where the system tells it.
+// cpu is the processor's name, where the system has it.
 func cpu() string {
 	f, err := os.Open("/proc/cpuinfo")
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package codectest holds values that codecs are known to alter, and a comparison that notices
-// when they do. It serves the tests of package codec and the comparison of codecs in bench.
+// Package codectest has values that codecs are known to alter, and a comparison that shows when they do. It
+// serves the tests of package codec and the comparison of codecs in bench.
 package codectest
 
 import (

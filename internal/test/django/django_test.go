@@ -142,7 +142,7 @@ func TestGroups(t *testing.T) {
 	for _, version := range []string{"", "v1."} {
 		t.Run("VERSION="+version, func(t *testing.T) { testGroups(t, version, 1) })
 	}
-	// Both sides look for a group on the same one of several servers.
+	// Both sides look up a group on the same one of several servers.
 	t.Run("4 servers", func(t *testing.T) { testGroups(t, "", 4) })
 }
 
@@ -161,7 +161,7 @@ func testGroups(t *testing.T, version string, n int) {
 	}
 }
 
-// testGroup has each side invalidate the group in each way, and looks at both sides' entries.
+// testGroup has each side invalidate the group in each way, and checks both sides' entries.
 func testGroup(t *testing.T, django *project, servers []string, version, group string) {
 	in := cache.Group(group)
 	goHas := func(want bool, when string) {

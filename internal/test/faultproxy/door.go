@@ -4,7 +4,7 @@ package faultproxy
 
 import "io"
 
-// A door is how the proxy meets those who connect.
+// A door is how the proxy receives connections.
 type door struct {
 	state
 	closer io.Closer // nil while shut

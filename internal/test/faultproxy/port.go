@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// A port is an address of 127.0.0.1 that belongs to one proxy for good. A socket that is bound to
-// it and doesn't listen keeps others from it while nobody listens, in which time whoever
-// connects is refused; with SO_REUSEPORT the listeners share the address with that socket.
+// A port is an address of 127.0.0.1 that belongs to one proxy for good. A socket that is bound to it and
+// doesn't listen keeps others from it while no listener is open, in which time a client that connects is
+// refused; with SO_REUSEPORT the listeners share the address with that socket.
 type port struct {
 	addr string
 	fd   int
@@ -73,8 +73,8 @@ func (p *port) listen() (net.Listener, error) {
 	return config.Listen(context.Background(), "tcp", p.addr)
 }
 
-// A silence is a listener that nobody gets through to: its queue of connections to accept, of the
-// smallest length there is, is full of its own, so that Linux drops further SYNs.
+// A silence is a listener that no client gets through to: its queue of connections to accept, of the smallest
+// length there is, is full of its own, so that Linux drops further SYNs.
 type silence struct {
 	fd     int
 	queued []net.Conn

@@ -45,7 +45,7 @@ func TestFault_Crowd(t *testing.T) {
 			rawOpened := total(t, server) - before - opened - 2
 			what := fmt.Sprintf("%d callers, -c %s", goroutines, limit)
 			f.right(t, what, fmt.Sprintf("%d of %d", rawGoroutines*calls-rawFailed, rawGoroutines*calls))
-			exactly(t, what+": results that were computed again", 0, int(f.runs.Load()-runs), notRun)
+			exactly(t, what+": results that were recomputed", 0, int(f.runs.Load()-runs), notRun)
 			if open == 0 {
 				t.Error("no connection is seen: not a test")
 			}
@@ -66,8 +66,8 @@ func total(t *testing.T, server *memcachedtest.Server) int {
 	return n
 }
 
-// rawCrowd returns how many gets failed. Where memcached takes no more connections it may not
-// tell, so that a get waits for its timeout.
+// rawCrowd returns how many gets failed. Where memcached takes no more connections it may not say so, and a get
+// waits for its timeout.
 func rawCrowd(t *testing.T, server *memcachedtest.Server, goroutines, calls int) int {
 	client := newRaw(t, server.Addr())
 	client.store(t, 10, rawKey)

@@ -11,10 +11,10 @@
 //
 // where the last one is what gomemcache by itself does in the same place.
 //
-// Counts are asserted as they are. A time that follows from a timeout is asserted at its figure in the
-// long form (CACHEUTILS_LONG=1) and where it holds on a busy machine under the race detector;
-// elsewhere the normal form allows ten times as much, which still tells a caller who waits for
-// a timeout from one who doesn't. Any other time is held to a multiple of what something plain
-// takes in the same run, mostly a Get of gomemcache; the normal form allows ten times as many.
-// A test that has met no fault, or has nothing to count, fails.
+// Counts are asserted as they are. A time that follows from a timeout is asserted at its figure in the long
+// form (CACHEUTILS_LONG=1) and where it holds on a busy machine under the race detector; elsewhere the normal
+// form allows ten times as much, which still distinguishes a caller that waits for a timeout from one that
+// doesn't. Any other time is held to a multiple of what something plain takes in the same run, mostly a Get of
+// gomemcache; the normal form allows ten times as many. A test that has met no fault, or has nothing to count,
+// fails.
 package faults

@@ -83,7 +83,7 @@ func TestFault_UnresolvableName(t *testing.T) {
 		f.get(n)
 	}
 	if again := f.runs.Load() - before; again == 0 || again == keys {
-		t.Errorf("%d of %d results are computed again", again, keys)
+		t.Errorf("%d of %d results are recomputed", again, keys)
 	}
 
 	resolver.resolving.Store(true)

@@ -103,7 +103,7 @@ func (f *function) right(t *testing.T, what string, raw any) {
 	t.Helper()
 	calls := int(f.calls.Load())
 	if calls == 0 {
-		t.Errorf("%s: nobody has called: not a test", what)
+		t.Errorf("%s: there were no calls: not a test", what)
 	}
 	exactly(t, what+": right results", calls, calls-int(f.failed.Load()+f.wrong.Load()), raw)
 }

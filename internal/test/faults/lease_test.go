@@ -53,8 +53,8 @@ func TestFault_LeaseWhenGroupIsLost(t *testing.T) {
 	}
 }
 
-// A lease of whose taking the answer was lost, and nothing else is answered for 2 s after that: the
-// next call after the server is back waits at most 2 s.
+// The answer to taking a lease is lost, and nothing is answered for 2 s after that: the next call after the
+// server is back waits at most 2 s.
 func TestFault_LeaseWhenAnswerIsLost(t *testing.T) {
 	proxy := faultproxy.Start(t, memcachedtest.Start(t).Addr())
 	c := configure(t, nil, proxy.Addr())

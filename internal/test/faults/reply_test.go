@@ -112,7 +112,7 @@ func TestFault_ClaimedSize(t *testing.T) {
 		return append(append(line, "\r\n"...), rest...)
 	})
 	took := allocated(func() { f.get(0) })
-	rawTook := notRun // in the normal form: the race detector keeps more than that beside it
+	rawTook := notRun // in the normal form: the race detector allocates more than that
 	if longForm() {
 		rawTook = fmt.Sprint(allocated(func() { client.gets(1, rawKey) }))
 	}

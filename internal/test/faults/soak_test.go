@@ -57,7 +57,7 @@ func TestFault_Soak(t *testing.T) {
 	}
 	exactly(t, what+": errors", 0, int(s.errors.Load()), notRun)
 	exactly(t, "soak: wrong results", 0, int(s.wrong.Load()), notRun)
-	exactly(t, "soak: results older than an invalidation", 0, int(s.stale.Load()), notRun)
+	exactly(t, "soak: results older than an invalidation", 0, int(s.outdated.Load()), notRun)
 	strictly(t, "soak: first hit after a server is back, at worst", 2*time.Second, worst, notRun)
 
 	if err := c.Close(); err != nil {
@@ -82,7 +82,7 @@ type soak struct {
 	floor         [soakers]atomic.Int64 // for call
 	groupFloor    [soakers]atomic.Int64 // for grouped
 
-	calls, runs, invalidations, failures, errors, wrong, stale atomic.Int64
+	calls, runs, invalidations, failures, errors, wrong, outdated atomic.Int64
 }
 
 func group(n int) string { return fmt.Sprint("group ", n%8) }
@@ -139,7 +139,7 @@ func (s *soak) check(t *testing.T, call loader, n int, floor *atomic.Int64) {
 		s.wrong.Add(1)
 		t.Errorf("%d: got %q", n, got)
 	case version < least:
-		s.stale.Add(1)
+		s.outdated.Add(1)
 		t.Errorf("%d: got version %d, %d was invalidated", n, version, least-1)
 	}
 }

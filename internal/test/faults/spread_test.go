@@ -13,8 +13,8 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// A fourth server beside three that have 2000 values: at least 70 % are still found. Three servers
-// in another order: all are.
+// A fourth server in addition to three that have 2000 values: at least 70 % are still found. Three servers in
+// another order: all are.
 func TestFault_GrownList(t *testing.T) {
 	const keys = 2000
 	var addrs []string

@@ -1,11 +1,11 @@
 // Package fivequestions asks any cache that loads what it doesn't have the same questions,
 // about what goes wrong while a value is being computed:
 //
-//	A   its key is invalidated: is the old value left in the cache?
-//	A2  does a caller who starts after the invalidation get it?
+//	A   its key is invalidated: is the outdated value left in the cache?
+//	A2  does a caller that starts after the invalidation get it?
 //	B   the first caller's context is cancelled: do the others fail?
-//	C   a caller who waits has a deadline of its own: does it hold?
-//	D   the computation panics: who is told, and is the key usable afterwards?
+//	C   a caller that waits has a deadline of its own: does it hold?
+//	D   the computation panics: which callers learn of it, and is the key usable afterwards?
 //
 // A cache that hangs is left behind after a while: no question waits forever.
 package fivequestions
@@ -29,7 +29,7 @@ type Cache interface {
 	Invalidate(ctx context.Context, key string) error
 }
 
-// A ContextFree is a Cache whose loads take no context. It isn't asked what becomes of them.
+// A ContextFree is a Cache whose loads take no context. Questions about contexts are left out.
 type ContextFree interface {
 	ContextFree()
 }
@@ -44,7 +44,7 @@ const (
 	BecomesError   = "becomes error"
 	Hangs          = "hangs"
 	NotApplicable  = "n/a"
-	StartedAgain   = "ok, started again" // B: nobody fails, but the computation is lost
+	StartedAgain   = "ok, started again" // B: no caller fails, but the computation is lost
 	KeyStaysBroken = "key stays broken"  // D: later calls get the panic or an error, too
 )
 
@@ -206,7 +206,7 @@ func invalidated(c Cache) string {
 	return kept(c)
 }
 
-// kept reports whether the old value is still there.
+// kept reports whether the outdated value is still there.
 func kept(c Cache) string {
 	o, ok := within(patience, load(context.Background(), c, returns("new")))
 	switch {

@@ -21,7 +21,7 @@ import (
 	"github.com/cacheutils/cacheutils/logging"
 )
 
-// What one look for several keys finds.
+// What one lookup of several keys finds.
 
 // Everything that can be found under a key, in one list.
 func TestCachedMany_Mixed(t *testing.T) {
@@ -71,7 +71,7 @@ func TestCachedMany_Mixed(t *testing.T) {
 			eventually(t, "the refresh", func() bool { asked = append(asked, rows.was()...); return len(asked) >= 2 })
 			slices.SortFunc(asked, func(a, b []int64) int { return len(a) - len(b) })
 			if diff := cmp.Diff([][]int64{{stale}, {noString, missing}}, asked); diff != "" {
-				t.Errorf("the function was asked for (-want +got):\n%s", diff)
+				t.Errorf("the function was called for (-want +got):\n%s", diff)
 			}
 			is = load.Stats()
 			if hits, stale, misses, faults := is.Hits-was.Hits, is.Stale-was.Stale, is.Misses-was.Misses, is.Errors-was.Errors; hits != 3 || stale != 1 || misses != 2 || faults != 1 {
