@@ -66,7 +66,7 @@ func (m *computation) takeLease(ctx context.Context, f found, steal bool) (l *le
 // one.
 func (m *computation) takes(f *found, tick uint64) bool {
 	if f.state == entry.Fresh || f.state == entry.Stale && !m.task.plain {
-		value, err := f.entry.Value(m.task.typ)
+		value, err := f.entry.Value(m.task.typ, m.task.shared)
 		if err == nil {
 			m.result, m.Valid = Result{Value: value}, tick
 			return true
