@@ -210,7 +210,7 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 		return false, err
 	}
 	keep := e.Stamp(time.Now(), timeout, 0)
-	for {
+	for range maxRefusals {
 		if added, err := c.Engine.Add(ctx, key.stored, e.Item(), keep); added || err != nil || c.discards {
 			return added, err
 		}
@@ -228,6 +228,7 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 			return swapped, err
 		}
 	}
+	return false, errRefused
 }
 
 // Touch gives the entry under key a new timeout, counted from now, and reports whether there
