@@ -27,18 +27,25 @@ import (
 func ParseURL(text string) (Settings, error) {
 	s, err := parseURL(text)
 	if err != nil {
-		return Settings{}, fmt.Errorf("%w: URL %q: %w", cacheutils.ErrConfig, withoutUser(text), err)
+		return Settings{}, fmt.Errorf("%w: URL %q: %w", cacheutils.ErrConfig, withoutSecrets(text), err)
 	}
 	return s, nil
 }
 
-// withoutUser leaves out what stands before an @: passwords don't belong in errors.
-func withoutUser(text string) string {
-	scheme, rest, _ := strings.Cut(text, "://")
-	if i := strings.LastIndex(rest, "@"); i >= 0 {
-		return scheme + "://..." + rest[i:]
+// withoutSecrets leaves out what stands before an @, and the query: passwords don't belong in errors. What is wrong with
+// a part of the query names that.
+func withoutSecrets(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if scheme += "://"; !ok {
+		scheme, rest = "", text
 	}
-	return text
+	if i := strings.LastIndex(rest, "@"); i >= 0 {
+		rest = "..." + rest[i:]
+	}
+	if before, query, ok := strings.Cut(rest, "?"); ok && query != "" {
+		rest = before + "?..."
+	}
+	return scheme + rest
 }
 
 func parseURL(text string) (s Settings, err error) {

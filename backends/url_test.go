@@ -105,6 +105,32 @@ func TestParseURL_Errors(t *testing.T) {
 	}
 }
 
+// No error shows a password, wherever that stands.
+func TestParseURL_HidesPasswords(t *testing.T) {
+	for _, text := range []string{
+		"memcached://me:s3cret@localhost",
+		"memcached://h1,me:s3cret@h2/p@x?timeout=soon",
+		"memcached:/me:s3cret@localhost",
+		"me:s3cret@localhost:11211",
+		"memcached://h?password=s3cret&timeout=soon",
+		"memcached://h?password=s3cret&%zz",
+		"memcached://h/%zz?password=s3cret",
+		"vault://h?password=s3cret&stale=1&stale=2",
+	} {
+		_, err := backends.ParseURL(text)
+		if err == nil || strings.Contains(err.Error(), "s3cret") || strings.Count(err.Error(), "cacheutils: ") != 1 {
+			t.Errorf("ParseURL(%q): %v", text, err)
+		}
+	}
+	for _, location := range []string{"me:s3cret@h:11211", "memcached://me:s3cret@h:11211", "me:s3cret@h"} {
+		caches, err := backends.New(backends.Config{"default": {Backend: "memcached", Location: []string{location}}})
+		if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "@h") {
+			t.Errorf("Location %q: %v", location, err)
+		}
+		_ = caches.Close()
+	}
+}
+
 // What ParseURL returns is checked by Configure like any settings.
 func TestParseURL_Configure(t *testing.T) {
 	for _, test := range []struct{ url, names string }{

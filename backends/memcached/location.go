@@ -35,8 +35,12 @@ func (a address) label() string {
 // address with or without brackets, or the path of a unix socket, alone or after "unix:".
 func parseLocation(location string) (address, error) {
 	invalid := func(reason string) (address, error) {
+		shown := location
+		if i := strings.LastIndex(location, "@"); i >= 0 && strings.Contains(location[:i], ":") { // a password doesn't belong in errors
+			shown, reason = "..."+location[i:], "has a password, which is not supported"
+		}
 		return address{}, fmt.Errorf("%w: memcached location %q %s; write host, host:port, [ipv6]:port or unix:/path",
-			cacheutils.ErrConfig, location, reason)
+			cacheutils.ErrConfig, shown, reason)
 	}
 	path, isUnix := strings.CutPrefix(location, "unix:")
 	if isUnix || strings.HasPrefix(location, "/") {

@@ -28,7 +28,7 @@ func openItem(t reflect.Type, item engine.Item) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.Value(codec.Of(t))
+	return e.Value(codec.Of(t), false)
 }
 
 func reopen(t *testing.T, value any) any {

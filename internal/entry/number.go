@@ -17,7 +17,7 @@ func (e *Entry) Increase(s Sealer, delta int64) (sum int64, err error) {
 		return 0, cacheutils.ErrNotNumber
 	}
 	var number any
-	if err := e.valueInto(codec.Of(reflect.TypeFor[any]()), reflect.ValueOf(&number)); err != nil {
+	if err := e.valueInto(codec.Of(reflect.TypeFor[any]()), reflect.ValueOf(&number), true); err != nil {
 		return 0, fmt.Errorf("%w: %w", cacheutils.ErrNotNumber, err)
 	}
 	t, p := Box(number)

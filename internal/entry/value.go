@@ -43,14 +43,15 @@ func Decode(payload []byte, t *codec.Type) (any, error) {
 }
 
 // Value returns a pointer to the entry's value of type t. For a live value that is the pointer
-// that was stored: its value is to be copied, not changed. An entry that holds anything else
+// that was stored: its value is to be copied, not changed. shared says that the reader changes nothing of what is in the
+// value either; for any other reader, what a plain copy would share is copied here. An entry that holds anything else
 // is an error that matches ErrUndecodable.
-func (e *Entry) Value(t *codec.Type) (any, error) { return e.ValueIn(nil, t) }
+func (e *Entry) Value(t *codec.Type, shared bool) (any, error) { return e.ValueIn(nil, t, shared) }
 
 // ValueIn is Value for a value that goes into box, a pointer to a zero t, unless that is nil or the value is live.
 // After an error there may be anything in box.
-func (e *Entry) ValueIn(box any, t *codec.Type) (any, error) {
-	if e.live != nil && reflect.TypeOf(e.live) == t.Pointer() {
+func (e *Entry) ValueIn(box any, t *codec.Type, shared bool) (any, error) {
+	if e.live != nil && reflect.TypeOf(e.live) == t.Pointer() && (shared || t.Shareable()) {
 		return e.live, nil
 	}
 	p := reflect.ValueOf(box)
@@ -58,16 +59,16 @@ func (e *Entry) ValueIn(box any, t *codec.Type) (any, error) {
 		p = reflect.New(t.Type())
 		box = p.Interface()
 	}
-	if err := e.valueInto(t, p); err != nil {
+	if err := e.valueInto(t, p, shared); err != nil {
 		return nil, err
 	}
 	return box, nil
 }
 
-func (e *Entry) valueInto(t *codec.Type, p reflect.Value) error {
+func (e *Entry) valueInto(t *codec.Type, p reflect.Value, shared bool) error {
 	switch {
 	case e.live != nil:
-		return assign(p.Elem(), reflect.ValueOf(e.live).Elem())
+		return e.assignLive(p.Elem(), shared)
 	case e.flags == flagsFrame:
 		return e.decode(t, p)
 	case e.flags == FlagsText:
@@ -80,6 +81,21 @@ func (e *Entry) valueInto(t *codec.Type, p reflect.Value) error {
 		return openNumber(e.body, stored, p.Elem())
 	}
 	return Undecodable("flags %d are not of this library", e.flags)
+}
+
+// assignLive sets v to the live value or, unless the reader is shared, to one of its own.
+func (e *Entry) assignLive(v reflect.Value, shared bool) error {
+	live := e.live
+	if t := codec.Of(reflect.TypeOf(live).Elem()); !shared && !t.Shareable() {
+		payload, err := Encode(nil, t, live)
+		if err != nil {
+			return Undecodable("its readers share it, and for one that doesn't there is no copy: %v", err)
+		}
+		if live, err = Decode(payload, t); err != nil {
+			return err
+		}
+	}
+	return assign(v, reflect.ValueOf(live).Elem())
 }
 
 // decode reads the value of a frame.

@@ -19,7 +19,8 @@ type computation struct {
 	task  *Task
 	late  *atomic.Bool // of one of several: the engine has not answered one of them in time; nil: it is alone
 
-	lease *lease // written before the function runs
+	lease    *lease // written before the function runs
+	refusals int    // of that lease so far
 
 	// What the function has returned, or what was found instead. Written before it is handed out, read after.
 	result  Result

@@ -50,7 +50,7 @@ func (c *Store) Lookup(ctx context.Context, text []byte, groups *Groups, task *T
 	}
 	if c.live && ctx.Err() == nil {
 		item, err := c.Engine.Get(ctx, borrowed(text))
-		if value := entry.Unwrap(item.Live, task.typ); value != nil {
+		if value := entry.Unwrap(item.Live, task.typ); value != nil && c.sealer.HoldsLive(task.typ, task.shared) {
 			task.Stats.Hits.Add(1)
 			if logging.Enabled(logging.LevelDebug) {
 				c.logHit(text)
@@ -96,7 +96,7 @@ func (c *Store) hitOrMiss(f *found, err error, key *Key, task *Task, started uin
 // updates the counters.
 func (c *Store) hit(f *found, err error, key *Key, task *Task, box any) any {
 	if err == nil && f.state == entry.Fresh {
-		if value, err := f.entry.ValueIn(box, task.typ); err == nil {
+		if value, err := f.entry.ValueIn(box, task.typ, task.shared); err == nil {
 			c.debug(logging.ActionHit, key, 0)
 			return value
 		}
@@ -112,7 +112,7 @@ func (c *Store) hit(f *found, err error, key *Key, task *Task, box any) any {
 func (c *Store) newMiss(f found, err error, key *Key, task *Task, started uint64) *Miss {
 	m := &Miss{store: c, key: key.clone(), task: task, started: started, found: &f, err: err}
 	if err == nil && (f.state == entry.Fresh || f.state == entry.Stale) {
-		if m.old, f.err = f.entry.Value(task.typ); f.err != nil {
+		if m.old, f.err = f.entry.Value(task.typ, task.shared); f.err != nil {
 			f.state = entry.Dead
 		}
 	}

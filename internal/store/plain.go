@@ -40,7 +40,7 @@ func (c *Store) value(ctx context.Context, key Key, t *codec.Type, old bool) (an
 		return nil, err
 	}
 	if f.state == entry.Fresh || old && f.state == entry.Stale {
-		p, err := f.entry.Value(t)
+		p, err := f.entry.Value(t, false)
 		if err == nil {
 			c.debug(logging.ActionHit, &key, 0)
 			return p, nil
@@ -92,7 +92,7 @@ func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *cod
 	var f found
 	failed := q.evaluate(ctx, c, &f, key, i, err)
 	if failed == nil && f.state == entry.Fresh {
-		p, f.err = f.entry.Value(t)
+		p, f.err = f.entry.Value(t, false)
 		if f.err == nil {
 			c.debug(logging.ActionHit, key, 0)
 			return p, true
@@ -210,7 +210,7 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 		return false, err
 	}
 	keep := e.Stamp(time.Now(), timeout, 0)
-	for {
+	for range maxRefusals {
 		if added, err := c.Engine.Add(ctx, key.stored, e.Item(), keep); added || err != nil || c.discards {
 			return added, err
 		}
@@ -228,6 +228,7 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 			return swapped, err
 		}
 	}
+	return false, errRefused
 }
 
 // Touch gives the entry under key a new timeout, counted from now, and reports whether there

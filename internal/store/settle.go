@@ -101,7 +101,7 @@ func (m *computation) useStored(ctx context.Context) {
 	if err := m.store.lookup(ctx, &f, m.key); err != nil || f.state != entry.Fresh {
 		return
 	}
-	value, err := f.entry.Value(m.task.typ)
+	value, err := f.entry.Value(m.task.typ, m.task.shared)
 	if err != nil {
 		return
 	}

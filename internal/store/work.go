@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/cacheutils/cacheutils/internal/entry"
@@ -54,19 +55,31 @@ func (f *found) needsLease() bool {
 	return f.state != entry.Leased && (f.state != entry.Stale || !f.entry.IsRefreshed(time.Now()))
 }
 
-// takeLease is take as a step of the computation's.
+// takeLease is take as a step of the computation's. It fails where it would go on forever.
 func (m *computation) takeLease(ctx context.Context, f found, steal bool) (l *lease, ok bool, err error) {
 	step, done := m.leaseStep(ctx)
 	l, ok, err = m.store.take(step, m.key, f, steal)
 	done(err)
+	if !ok && err == nil {
+		if m.refusals++; m.refusals >= maxRefusals {
+			err = errRefused
+		}
+	}
 	return l, ok, err
 }
+
+// maxRefusals is how often a computation, or an Add, takes it that others were faster when the engine doesn't write what
+// would stand in the place of what was found.
+const maxRefusals = 100
+
+// errRefused is for an engine that contradicts itself.
+var errRefused = fmt.Errorf("cacheutils: the engine has refused %d times to replace what it says that it has, or has not", maxRefusals)
 
 // takes makes the value that was found, by a lookup that began at that tick, the result, and reports whether there is
 // one.
 func (m *computation) takes(f *found, tick uint64) bool {
 	if f.state == entry.Fresh || f.state == entry.Stale && !m.task.plain {
-		value, err := f.entry.Value(m.task.typ)
+		value, err := f.entry.Value(m.task.typ, m.task.shared)
 		if err == nil {
 			m.result, m.Valid = Result{Value: value}, tick
 			return true

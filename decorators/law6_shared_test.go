@@ -1,0 +1,106 @@
+package decorators_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/cache"
+	"github.com/cacheutils/cacheutils/decorators"
+)
+
+// What a function with Shared has stored, readers get who haven't said that they only read, too: by the low-level
+// operations, or by another function of its Key. What they do to it shows nowhere else.
+func TestLaw6_ReadersOfShared(t *testing.T) {
+	set := newSet(t, nil)
+	c, err := set.Get("default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, on := decorators.Key("law6.shared"), decorators.On(set)
+	load := func(_ context.Context, n int) ([]int, error) { return []int{n}, nil }
+	shared, handle := decorators.Cached1(load, name, on, decorators.Shared())
+	own, ownHandle := decorators.Cached1(load, name, on)
+	ofAny, _ := decorators.Cached(load, name, on)
+	stale, _ := decorators.Cached1(load, name, on, decorators.Stale(1))
+	many, manyHandle := decorators.CachedMany(func(context.Context, []int) (map[int][]int, error) { return nil, nil }, name, on)
+	key, err := handle.CacheKey(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	for _, reader := range []struct {
+		name string
+		read func() ([]int, error)
+	}{
+		{"Cache.Get", func() (v []int, err error) { return v, c.Get(ctx, key, &v) }},
+		{"Cache.Get into any", func() ([]int, error) {
+			var v any
+			err := c.Get(ctx, key, &v)
+			list, _ := v.([]int)
+			return list, err
+		}},
+		{"Cache.GetMany", func() ([]int, error) {
+			found := map[string][]int{}
+			err := c.GetMany(ctx, []string{key}, found)
+			return found[key], err
+		}},
+		{"Cache.GetOrSet", func() (v []int, err error) {
+			return v, c.GetOrSet(ctx, key, &v, func(context.Context) (any, error) { return nil, errors.New("it was there") })
+		}},
+		{"Cached1", func() ([]int, error) { return own(ctx, 1) }},
+		{"Cached", func() ([]int, error) { return ofAny(ctx, 1) }},
+		{"Stale", func() ([]int, error) { return stale(ctx, 1) }},
+		{"RequireCache", func() ([]int, error) { return ownHandle.RequireCache(ctx, 1) }},
+		{"CachedMany", func() ([]int, error) { found, err := many(ctx, []int{1}); return found[1], err }},
+		{"RequireCache of CachedMany", func() ([]int, error) { found, err := manyHandle.RequireCache(ctx, []int{1}); return found[1], err }},
+	} {
+		t.Run(reader.name, func(t *testing.T) {
+			got[[]int](t, "before", []int{1})(shared(ctx, 1))
+			for range 3 {
+				v, err := reader.read()
+				if diff := cmp.Diff([]int{1}, v); err != nil || diff != "" {
+					t.Fatalf("error %v (-want +got)\n%s", err, diff)
+				}
+				v[0] = 99
+			}
+			got[[]int](t, "after", []int{1})(shared(ctx, 1))
+			if v, err := handle.RequireCache(ctx, 1); err != nil || v[0] != 1 {
+				t.Errorf("what is stored is %v, %v", v, err)
+			}
+			if err := handle.Invalidate(ctx, 1); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// Of what can't be copied there is nothing for a reader who would share it.
+func TestLaw6_ReadersOfSharedWithoutACopy(t *testing.T) {
+	set := newSet(t, nil)
+	type service struct{ calls chan int }
+	f, handle := decorators.Cached1(func(context.Context, int) (*service, error) { return &service{}, nil },
+		decorators.Key("law6.service"), decorators.On(set), decorators.Shared())
+	ctx := context.Background()
+	if _, err := f(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	key, err := handle.CacheKey(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := set.Get("default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v *service
+	if err := c.Get(ctx, key, &v); v != nil || !errors.Is(err, cacheutils.ErrCacheMiss) || !errors.Is(err, cacheutils.ErrUndecodable) {
+		t.Errorf("got %v, %v, want a miss of what can't be read", v, err)
+	}
+	if _, err := cache.Get[*service](ctx, 1, cache.On(set)); !errors.Is(err, cacheutils.ErrCacheMiss) {
+		t.Error(err)
+	}
+}
