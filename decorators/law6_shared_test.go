@@ -104,3 +104,16 @@ func TestLaw6_ReadersOfSharedWithoutACopy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// RequireCache of a function with Shared has the value that its calls have, also one of which there is no copy.
+func TestShared_RequireCache(t *testing.T) {
+	load, handle := decorators.Cached1(func(context.Context, int) (chan int, error) { return make(chan int), nil },
+		decorators.Key("shared.require"), decorators.On(newSet(t, nil)), decorators.Shared())
+	want, err := load(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := handle.RequireCache(t.Context(), 1); got != want || err != nil {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+}

@@ -21,7 +21,7 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.value(ctx, key, codec.Of(v.Type()), false)
+	p, err := c.value(ctx, key, codec.Of(v.Type()), false, false)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 
 // value returns a pointer to the value under key, which is not to be changed; with old that
 // may be a stale one.
-func (c *Store) value(ctx context.Context, key Key, t *codec.Type, old bool) (any, error) {
+func (c *Store) value(ctx context.Context, key Key, t *codec.Type, shared, old bool) (any, error) {
 	if err := c.Closed(); err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (c *Store) value(ctx context.Context, key Key, t *codec.Type, old bool) (an
 		return nil, err
 	}
 	if f.state == entry.Fresh || old && f.state == entry.Stale {
-		p, err := f.entry.Value(t, false)
+		p, err := f.entry.Value(t, shared)
 		if err == nil {
 			c.debug(logging.ActionHit, &key, 0)
 			return p, nil
