@@ -82,9 +82,10 @@ var fileOrders = []fileOrder{
 	},
 	{
 		folder: "internal/flight",
-		files:  []string{"several.go", "wait.go", "group.go", "context.go", "steer.go", "waits.go", "flight.go", "ending.go"},
+		files:  []string{"several.go", "wait.go", "group.go", "context.go", "steer.go", "waits.go", "callers.go", "flight.go", "ending.go"},
 		up: map[arrow]string{
-			{"flight.go", "group.go"}: "a Group has its flights, and a flight knows its Group, whose lock guards it",
+			{"flight.go", "group.go"}:  "a Group has its flights, and a flight knows its Group, whose lock guards it",
+			{"callers.go", "group.go"}: "likewise",
 		},
 	},
 }

@@ -81,7 +81,7 @@ func TestLaw6_ReadersOfShared(t *testing.T) {
 // Of what can't be copied there is nothing for a reader who would share it.
 func TestLaw6_ReadersOfSharedWithoutACopy(t *testing.T) {
 	set := newSet(t, nil)
-	type service struct{ calls chan int }
+	type service struct{ Calls chan int }
 	f, handle := decorators.Cached1(func(context.Context, int) (*service, error) { return &service{}, nil },
 		decorators.Key("law6.service"), decorators.On(set), decorators.Shared())
 	ctx := context.Background()

@@ -63,7 +63,7 @@ func TestHang_Idle(t *testing.T) {
 		if synctest.Wait(); g.idle.Load() != 0 || c.abandoned.Load() != 0 {
 			t.Errorf("too early: idle %d, abandoned %d", g.idle.Load(), c.abandoned.Load())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if synctest.Wait(); g.idle.Load() != 1 || c.abandoned.Load() != 1 {
 			t.Errorf("it hangs: idle %d, abandoned %d", g.idle.Load(), c.abandoned.Load())
 		}

@@ -160,7 +160,8 @@ func (r *Run) Begin(f *Flight, leaseless bool) bool {
 func (r *Run) Do(function func(context.Context)) {
 	if len(r.begun) == 0 {
 		if r.w != nil {
-			r.w.end(nil)
+			var nobody context.Context
+			r.w.end(nobody)
 		}
 		return
 	}
