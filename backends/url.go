@@ -32,8 +32,8 @@ func ParseURL(text string) (Settings, error) {
 	return s, nil
 }
 
-// withoutSecrets leaves out what stands before an @, and the query: passwords don't belong in errors. What is wrong with
-// a part of the query names that.
+// withoutSecrets leaves out what stands before an @, and the query: passwords don't belong in errors. What is
+// wrong with a part of the query names that.
 func withoutSecrets(text string) string {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if scheme += "://"; !ok {

@@ -17,7 +17,8 @@
 //	embedded structs              as any other field, also if they conflict or their type is unexported
 //	pointers                      nil, pointer to nil, recursive types
 //	time.Time                     instant, nanoseconds, zone and location, any year
-//	any, also as a named type     with the exact type of its value, if the decoding process knows that type (see Lookup)
+//	any, also as a named type     with the exact type of its value, if the decoding process knows that
+//	                              type (see Lookup)
 //	types with unexported fields  if they have a pair of methods for it: MarshalBinary and UnmarshalBinary,
 //	                              otherwise GobEncode and GobDecode, or MarshalText and UnmarshalText
 //
