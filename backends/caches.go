@@ -74,16 +74,22 @@ func Configure(config Config) error {
 
 func openSet(config Config, scope uint64) (*Caches, error) {
 	s := &Caches{byName: make(map[string]*Cache)}
+	complete := false
+	defer func() { // also when an Open panics
+		if !complete {
+			s.retire()
+		}
+	}()
 	all := Config{defaultName: {Backend: "locmem"}}
 	maps.Copy(all, config)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		c, err := openCache(name, all[name], scope)
 		if err != nil {
-			s.retire()
 			return nil, err
 		}
 		s.byName[name] = c
 	}
+	complete = true
 	return s, nil
 }
 

@@ -221,3 +221,26 @@ func TestClose(t *testing.T) {
 		t.Errorf("after Configure: %v", err)
 	}
 }
+
+// So it is when a function that opens an engine panics, and the next Configure isn't kept waiting.
+func TestConfigure_OpenPanics(t *testing.T) {
+	configure(t, backends.Config{"default": {Backend: "locmem", Timeout: time.Minute}})
+	before := get(t, "default")
+	func() {
+		defer func() {
+			if v := recover(); v != "no client" {
+				t.Errorf("panicked with %v, want what Open did", v)
+			}
+		}()
+		_ = backends.Configure(backends.Config{
+			"a": {Backend: "spy", Location: []string{t.Name()}},
+			"b": {Open: func(engine.Settings) (engine.Engine, error) { panic("no client") }},
+		})
+	}()
+	e, _ := spies.Load(t.Name())
+	want(t, "calls of the engine that was opened before", e.(*spy).noted(), []string{"Close"})
+	if get(t, "default") != before || before.Set(context.Background(), "k", 1) != nil {
+		t.Error("the program's set has changed")
+	}
+	configure(t, nil)
+}

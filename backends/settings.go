@@ -108,8 +108,9 @@ func (s Settings) translated() Settings {
 		}
 		return s
 	}
-	if d, ok := driverNamed(s.Backend); ok && s.Backend != d.Name() {
-		s.Backend, s.Options = d.Name(), translatedOptions(d, s.Options)
+	name, _ := splitGroup(s.Backend)
+	if d, ok := driverNamed(name); ok && name != d.Name() {
+		s.Backend, s.Options = strings.TrimSuffix(s.Backend, name)+d.Name(), translatedOptions(d, s.Options)
 	}
 	return s
 }

@@ -59,6 +59,11 @@ func TestConfigure_DjangoOptions(t *testing.T) {
 			"MAX_ENTRIES",
 		},
 		{
+			"as a group backend", "group+" + django + "locmem.LocMemCache", `{"MAX_ENTRIES": 100, "CULL_FREQUENCY": 2, "stale": 1}`,
+			backends.Settings{Backend: "group+locmem", Options: map[string]any{"MAX_ENTRIES": 100.0, "stale": 1.0}},
+			"CULL_FREQUENCY",
+		},
+		{
 			"by the engine's own name", "locmem", `{"MAX_ENTRIES": 100}`,
 			backends.Settings{Backend: "locmem", Options: map[string]any{"MAX_ENTRIES": 100.0}},
 			"",

@@ -337,7 +337,7 @@ func TestRepr_Errors(t *testing.T) {
 		{"cycle of tuples", tuple, "contains itself"},
 		{"cycle of a type of its own", ownList, "contains itself"},
 		{"deep", deep, "deeper than 10000"},
-		{"text fails", texted{"fail"}, "texted: cacheutils: invalid key: no text"},
+		{"text fails", texted{"fail"}, "texted: no text"},
 		{"text panics", &texted{"panic"}, "panic: boom"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

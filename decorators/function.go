@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/funcname"
 )
 
@@ -70,7 +71,7 @@ func (f *function) findName() {
 	f.hasReceiver = err == nil && described.Receiver
 	switch key := f.options.key; {
 	case key == nil && err != nil:
-		panicf("Cached at %s: the function has no name of its own: %v; give it one with Key", f.location, err)
+		panicf("Cached at %s: the function has no name of its own: %v; give it one with Key", f.location, errtext.Bare(err))
 	case key == nil:
 	case *key == "":
 		panicf("Cached at %s: Key has an empty name; give one that no other function has", f.location)

@@ -18,5 +18,5 @@ func ExampleDescribe() {
 	fmt.Println(err)
 	// Output:
 	// github.com/cacheutils/cacheutils/internal/funcname_test 12 true
-	// cachekey: a func(string) string made by reflect's Method looks like any other; name it with decorators.Key: cacheutils: invalid key
+	// cacheutils: invalid key: a func(string) string made by reflect's Method looks like any other; name it with decorators.Key
 }

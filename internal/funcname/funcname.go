@@ -88,9 +88,9 @@ func describe(v reflect.Value) string {
 	return "a " + v.Type().String()
 }
 
-// invalid returns an error that wraps cacheutils.ErrInvalidKey. Users know the package of FuncName.
+// invalid returns an error that wraps cacheutils.ErrInvalidKey.
 func invalid(format string, args ...any) error {
-	return fmt.Errorf("cachekey: "+format+": %w", append(args, cacheutils.ErrInvalidKey)...)
+	return fmt.Errorf("%w: "+format, append([]any{cacheutils.ErrInvalidKey}, args...)...)
 }
 
 // instance is what the runtime writes instead of type arguments.

@@ -19,10 +19,10 @@ type TypeError struct {
 // Error names the type and the way to it, and says what to change.
 func (e *TypeError) Error() string {
 	if e.Path == "" {
-		return fmt.Sprintf("cachekey: type %s can't be in a key", TypeName(e.Type))
+		return fmt.Sprintf("%v: type %s can't be in a key", cacheutils.ErrInvalidKey, TypeName(e.Type))
 	}
-	return fmt.Sprintf("cachekey: %s of %s has type %s, which can't be in a key; leave the field out with the tag `cachekey:\"-\"`, or give its struct a CacheKey method",
-		e.Path, TypeName(e.Root), TypeName(e.Type))
+	return fmt.Sprintf("%v: %s of %s has type %s, which can't be in a key; leave the field out with the tag `cachekey:\"-\"`, or give its struct a CacheKey method",
+		cacheutils.ErrInvalidKey, e.Path, TypeName(e.Root), TypeName(e.Type))
 }
 
 // Unwrap returns cacheutils.ErrInvalidKey.
@@ -30,7 +30,7 @@ func (e *TypeError) Unwrap() error { return cacheutils.ErrInvalidKey }
 
 // invalid returns an error that wraps cacheutils.ErrInvalidKey.
 func invalid(format string, args ...any) error {
-	return fmt.Errorf("cachekey: "+format+": %w", append(args, cacheutils.ErrInvalidKey)...)
+	return fmt.Errorf("%w: "+format, append([]any{cacheutils.ErrInvalidKey}, args...)...)
 }
 
 // A trail leads from a type to one of its parts.

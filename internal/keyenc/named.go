@@ -117,7 +117,7 @@ func callText(t reflect.Type, text func(any) (string, error), x any) (s string, 
 	}()
 	s, err = text(x)
 	if err != nil {
-		err = fmt.Errorf("cachekey: the text of a %s: %w: %w", TypeName(t), cacheutils.ErrInvalidKey, err)
+		err = fmt.Errorf("%w: the text of a %s: %w", cacheutils.ErrInvalidKey, TypeName(t), err)
 	}
 	return s, err
 }
