@@ -25,7 +25,7 @@ func BenchmarkLead(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				c := new(computation)
-				f, _ := g.Join(bench.ctx, flight.Start{Key: "k", Tick: g.Now(), New: c.maker()})
+				f, _ := g.Join(bench.ctx, flight.Start{Key: "k", Tick: g.Now()}, c.maker())
 				if f.Lead(bench.ctx, func(ctx context.Context) { c.compute(ctx, returns(1)) }); c.result != 1 {
 					b.Fatal("no result")
 				}
@@ -39,19 +39,19 @@ func BenchmarkJoin(b *testing.B) {
 	var g flight.Group
 	ctx := context.Background()
 	first, next := new(computation), new(computation)
-	last, _ := g.Join(ctx, flight.Start{Key: "k", New: first.maker()})
-	f, _ := g.Join(ctx, flight.Start{Key: "k", After: last, New: next.maker()})
+	last, _ := g.Join(ctx, flight.Start{Key: "k"}, first.maker())
+	f, _ := g.Join(ctx, flight.Start{Key: "k", After: last}, next.maker())
 	if f != last {
 		b.Fatal("the flight is not there")
 	}
 	last.Finish()
-	f, _ = g.Join(ctx, flight.Start{Key: "k", After: last, New: next.maker()})
+	f, _ = g.Join(ctx, flight.Start{Key: "k", After: last}, next.maker())
 	f.Valid = flight.Always
 	f.Finish()
 	b.ReportAllocs()
 	for b.Loop() {
 		started := g.Now()
-		f, _ := g.Join(ctx, flight.Start{Key: "k", Tick: started, After: last, New: next.maker()})
+		f, _ := g.Join(ctx, flight.Start{Key: "k", Tick: started, After: last}, next.maker())
 		w := flight.NewWait(f, started, nil)
 		if w.Wait(ctx) != nil || !w.IsForCaller() {
 			b.Fatal("it is not for the caller")

@@ -26,7 +26,7 @@ func TestClose(t *testing.T) {
 			t.Error("a flight was made")
 			return nil
 		}
-		f, _ := g.Join(ctx, flight.Start{Key: "c", Tick: g.Now(), New: make})
+		f, _ := g.Join(ctx, flight.Start{Key: "c", Tick: g.Now()}, make)
 		forced, refresh := g.Replace(ctx, "a", make), g.Refresh(ctx, "c", make)
 		if f != nil || forced != nil || refresh != nil {
 			t.Errorf("started: %p, forced %p, refresh %p", f, forced, refresh)
@@ -46,7 +46,7 @@ func TestClose(t *testing.T) {
 			t.Errorf("all have ended, but Close says not, or Idle was called %d times", g.idle.Load())
 		}
 		// the outcome is not for the one who has joined, but there is none after it
-		if f, _ := g.Join(ctx, flight.Start{Key: "a", Tick: w.Tick, After: w.Flight, New: make}); f != nil {
+		if f, _ := g.Join(ctx, flight.Start{Key: "a", Tick: w.Tick, After: w.Flight}, make); f != nil {
 			t.Errorf("the next flight is %p", f)
 		}
 		if _, err := g.get(ctx, "a", returns(1)); err != errClosed {

@@ -44,7 +44,7 @@ func Greet(ctx context.Context, group *flight.Group, key string, function func(c
 	started := group.Now()
 	var last *flight.Flight
 	for ctx.Err() == nil {
-		f, leads := group.Join(ctx, flight.Start{Key: key, Tick: started, After: last, New: newGreeting})
+		f, leads := group.Join(ctx, flight.Start{Key: key, Tick: started, After: last}, newGreeting)
 		if f == nil {
 			return "", errors.New("the group is closed")
 		}

@@ -66,14 +66,13 @@ type Start struct {
 	Bare  bool
 	Tick  uint64  // that the caller started at
 	After *Flight // the flight before, whose outcome was not for the caller; nil: there was none
-
-	// New makes the flight if one starts, with its Computation and Groups, and does no more: others wait.
-	New func() *Flight
 }
 
 // Join returns the flight under way for the key, or a new one that the caller has to run, or nil if none may start any
 // more. One next flight is for all for whom the outcome of After was not, even if it has finished by now.
-func (g *Group) Join(ctx context.Context, s Start) (f *Flight, leads bool) {
+//
+// new makes the flight if one starts, with its Computation and Groups, and does no more: others wait.
+func (g *Group) Join(ctx context.Context, s Start, new func() *Flight) (f *Flight, leads bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	at := place{s.Key, s.Bare}
@@ -86,7 +85,7 @@ func (g *Group) Join(ctx context.Context, s Start) (f *Flight, leads bool) {
 		f = nil
 	}
 	if leads = f == nil; leads {
-		f = g.start(ctx, at, s.New)
+		f = g.start(ctx, at, new)
 	} else {
 		g.addCaller(ctx, f)
 	}

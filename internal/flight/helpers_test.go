@@ -135,7 +135,7 @@ func remote() *group {
 // lead starts a flight for key, and fails the test if one is under way.
 func (g *group) lead(t *testing.T, ctx context.Context, key string, c *computation, groups ...string) {
 	t.Helper()
-	if f, leads := g.Join(ctx, flight.Start{Key: key, Tick: g.Now(), New: c.maker(groups...)}); !leads || f != &c.Flight {
+	if f, leads := g.Join(ctx, flight.Start{Key: key, Tick: g.Now()}, c.maker(groups...)); !leads || f != &c.Flight {
 		t.Fatalf("%s: it joined %p, leads %v; it should start a flight", key, f, leads)
 	}
 }
@@ -144,7 +144,7 @@ func (g *group) lead(t *testing.T, ctx context.Context, key string, c *computati
 func (g *group) join(t *testing.T, ctx context.Context, key string, groups ...string) *flight.Wait {
 	t.Helper()
 	started := g.Now()
-	f, leads := g.Join(ctx, flight.Start{Key: key, Tick: started, New: new(computation).maker()})
+	f, leads := g.Join(ctx, flight.Start{Key: key, Tick: started}, new(computation).maker())
 	if f == nil || leads {
 		t.Fatalf("%s: joined %p, leads %v; it should join a flight", key, f, leads)
 	}
@@ -176,7 +176,7 @@ func (g *group) get(ctx context.Context, key string, compute func(context.Contex
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		f, leads := g.Join(ctx, flight.Start{Key: key, Tick: started, After: last, New: (&computation{Stored: g.stored}).maker()})
+		f, leads := g.Join(ctx, flight.Start{Key: key, Tick: started, After: last}, (&computation{Stored: g.stored}).maker())
 		if f == nil {
 			return 0, errClosed
 		}

@@ -83,11 +83,11 @@ func TestApart(t *testing.T) {
 		g.lead(t, ctx, "a", a)
 		g.lead(t, ctx, "b", b)
 		other.lead(t, ctx, "a", elsewhere)
-		f, leads := g.Join(ctx, flight.Start{Key: "a", Bare: true, Tick: g.Now(), New: bare.maker()})
+		f, leads := g.Join(ctx, flight.Start{Key: "a", Bare: true, Tick: g.Now()}, bare.maker())
 		if f != &bare.Flight || !leads {
 			t.Errorf("the bare caller has got %p, leads %v", f, leads)
 		}
-		f, leads = g.Join(ctx, flight.Start{Key: "a", Bare: true, Tick: g.Now(), New: new(computation).maker()})
+		f, leads = g.Join(ctx, flight.Start{Key: "a", Bare: true, Tick: g.Now()}, new(computation).maker())
 		if f != &bare.Flight || leads {
 			t.Errorf("the second bare caller has got %p, leads %v; want that of the first", f, leads)
 		}
@@ -123,7 +123,7 @@ func TestValid(t *testing.T) {
 				g.Tick()
 			}
 			g.lead(t, t.Context(), "k", c)
-			f, _ := g.Join(t.Context(), flight.Start{Key: "k", Tick: test.tick, New: new(computation).maker()})
+			f, _ := g.Join(t.Context(), flight.Start{Key: "k", Tick: test.tick}, new(computation).maker())
 			w := flight.NewWait(f, test.tick, nil)
 			if !c.Begin(t.Context(), false) || c.Began() != began {
 				t.Fatalf("it began at %d", c.Began())
@@ -202,7 +202,7 @@ func TestNext_Finished(t *testing.T) {
 	g.lead(t, ctx, "k", c)
 	one, two := g.join(t, ctx, "k"), g.join(t, ctx, "k")
 	c.Finish()
-	f, leads := g.Join(ctx, flight.Start{Key: "k", Tick: one.Tick, After: one.Flight, New: next.maker()})
+	f, leads := g.Join(ctx, flight.Start{Key: "k", Tick: one.Tick, After: one.Flight}, next.maker())
 	if f != &next.Flight || !leads {
 		t.Fatalf("the first one has got %p, leads %v", f, leads)
 	}
@@ -215,7 +215,7 @@ func TestNext_Finished(t *testing.T) {
 	next.Return()
 	next.Valid = next.Began()
 	next.Finish()
-	f, leads = g.Join(ctx, flight.Start{Key: "k", Tick: two.Tick, After: two.Flight, New: new(computation).maker()})
+	f, leads = g.Join(ctx, flight.Start{Key: "k", Tick: two.Tick, After: two.Flight}, new(computation).maker())
 	if f != &next.Flight || leads {
 		t.Fatalf("the second one has got %p, leads %v; want the flight that has finished", f, leads)
 	}
@@ -234,11 +234,11 @@ func TestNext_Bare(t *testing.T) {
 	g.lead(t, ctx, "k", c)
 	w := g.join(t, ctx, "k")
 	c.Finish()
-	f, _ := g.Join(ctx, flight.Start{Key: "k", Bare: true, Tick: w.Tick, After: w.Flight, New: bare.maker()})
+	f, _ := g.Join(ctx, flight.Start{Key: "k", Bare: true, Tick: w.Tick, After: w.Flight}, bare.maker())
 	if f != &bare.Flight {
 		t.Fatalf("the bare caller has got %p", f)
 	}
-	f, leads := g.Join(ctx, flight.Start{Key: "k", Tick: w.Tick, After: w.Flight, New: next.maker()})
+	f, leads := g.Join(ctx, flight.Start{Key: "k", Tick: w.Tick, After: w.Flight}, next.maker())
 	if f != &next.Flight || !leads {
 		t.Errorf("the other caller has got %p, leads %v", f, leads)
 	}
@@ -252,14 +252,14 @@ func TestJoin_Useless(t *testing.T) {
 	ctx := t.Context()
 	c, other := new(computation), new(computation)
 	before := g.Now()
-	f, _ := g.Join(ctx, flight.Start{Key: "k", Bare: true, Tick: before, New: c.maker()})
+	f, _ := g.Join(ctx, flight.Start{Key: "k", Bare: true, Tick: before}, c.maker())
 	if !c.Begin(ctx, true) {
 		t.Fatal("it did not begin")
 	}
-	if f, leads := g.Join(ctx, flight.Start{Key: "k", Bare: true, Tick: before, New: other.maker()}); f != &c.Flight || leads {
+	if f, leads := g.Join(ctx, flight.Start{Key: "k", Bare: true, Tick: before}, other.maker()); f != &c.Flight || leads {
 		t.Errorf("a caller who started before it has got %p, leads %v; want that flight", f, leads)
 	}
-	if f, leads := g.Join(ctx, flight.Start{Key: "k", Bare: true, Tick: g.Now(), New: other.maker()}); f != &other.Flight || !leads {
+	if f, leads := g.Join(ctx, flight.Start{Key: "k", Bare: true, Tick: g.Now()}, other.maker()); f != &other.Flight || !leads {
 		t.Errorf("a caller who started after it began has got %p, leads %v; want a flight of its own", f, leads)
 	}
 	f.Finish()

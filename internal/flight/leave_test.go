@@ -134,7 +134,7 @@ func TestLinger_Joined(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		time.Sleep(2 * time.Second)
-		f, _ := g.Join(t.Context(), flight.Start{Key: "k", Tick: started, New: new(computation).maker()})
+		f, _ := g.Join(t.Context(), flight.Start{Key: "k", Tick: started}, new(computation).maker())
 		w := flight.NewWait(f, started, nil)
 		if err := w.Wait(t.Context()); err != nil || !w.IsForCaller() || c.result != 4 || c.context != nil {
 			t.Errorf("%v, for the caller %v, result %d, the function's context: %v", err, w.IsForCaller(), c.result, c.context)

@@ -188,7 +188,7 @@ func (w *world) call(ctx context.Context, key string, p plan, c *modelCall, forc
 		if forced {
 			f = w.g.Replace(ctx, key, w.work(key, p, false).flight)
 		} else {
-			f, leads = w.g.Join(ctx, flight.Start{Key: key, Bare: bare, Tick: started, After: last, New: w.work(key, p, bare).flight})
+			f, leads = w.g.Join(ctx, flight.Start{Key: key, Bare: bare, Tick: started, After: last}, w.work(key, p, bare).flight)
 		}
 		if last != nil && !leads {
 			w.meets("a next flight that was there")

@@ -30,7 +30,7 @@ func (g *group) batch(t *testing.T, ctx context.Context, linger time.Duration, k
 	b := &batch{group: g, ctx: ctx}
 	for _, key := range keys {
 		c, started := &computation{LingerFor: linger}, g.Now()
-		f, leads := g.Join(ctx, flight.Start{Key: key, Tick: started, New: c.maker()})
+		f, leads := g.Join(ctx, flight.Start{Key: key, Tick: started}, c.maker())
 		if leads {
 			b.all = append(b.all, c)
 			b.waits = append(b.waits, flight.NewLead(f))

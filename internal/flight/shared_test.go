@@ -27,7 +27,7 @@ func TestRun_FlightsEndOnce(t *testing.T) {
 			defer cancel()
 			var flights []*Flight
 			for _, key := range []string{"a", "b"} {
-				f, leads := g.Join(ctx, Start{Key: key, New: newQuick})
+				f, leads := g.Join(ctx, Start{Key: key}, newQuick)
 				if !leads {
 					t.Fatal("it has joined a flight")
 				}
@@ -50,7 +50,7 @@ func TestRun_FlightsEndOnce(t *testing.T) {
 				g.leave(f, true, 0, context.Canceled)
 			}
 			for range 3 {
-				g.Join(context.Background(), Start{Key: "a"})
+				g.Join(context.Background(), Start{Key: "a"}, newQuick)
 				g.leave(a, false, 0, context.Canceled)
 			}
 			if err := under.Err(); err != nil {
@@ -67,8 +67,8 @@ func TestRun_FlightsEndOnce(t *testing.T) {
 // A flight that finishes without the function has no part in the context any more.
 func TestWaitAll_ContextOfThoseThatHaveNotFinished(t *testing.T) {
 	g := &Group{Lease: time.Hour, Idle: func() {}}
-	a, _ := g.Join(context.Background(), Start{Key: "a", New: newQuick})
-	b, _ := g.Join(context.Background(), Start{Key: "b", New: newQuick})
+	a, _ := g.Join(context.Background(), Start{Key: "a"}, newQuick)
+	b, _ := g.Join(context.Background(), Start{Key: "b"}, newQuick)
 	steps := g.stepsOf(context.Background(), []*Flight{a, b})
 	a.Finish()
 	if steps.Err() != nil {

@@ -22,11 +22,11 @@ func TestForget(t *testing.T) {
 			old, bare, fresh, other := new(computation), new(computation), new(computation), new(computation)
 			g.lead(t, ctx, "k", old)
 			g.lead(t, ctx, "other", other)
-			g.Join(ctx, flight.Start{Key: "k", Bare: true, New: bare.maker()})
+			g.Join(ctx, flight.Start{Key: "k", Bare: true}, bare.maker())
 			w := g.join(t, ctx, "k")
 			forget(g)
 			g.lead(t, ctx, "k", fresh)
-			f, leads := g.Join(ctx, flight.Start{Key: "k", Bare: true, New: new(computation).maker()})
+			f, leads := g.Join(ctx, flight.Start{Key: "k", Bare: true}, new(computation).maker())
 			if f == &bare.Flight || !leads {
 				t.Error("the bare flight is on the table still")
 			}

@@ -108,9 +108,9 @@ func (f *Flight) deadline(ctx context.Context) (deadline time.Time) {
 // return when the computation ended its goroutine, but the flight finishes.
 func (f *Flight) run(ctx context.Context, work func(context.Context)) {
 	done := false
-	leave := running.enter(f)
+	outer := running.enter(f)
 	defer func() {
-		leave()
+		running.leave(outer)
 		if v := recover(); !done {
 			f.Catch(v)
 		}

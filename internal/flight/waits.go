@@ -128,14 +128,21 @@ func (r *runningFlights) current() *Flight {
 }
 
 // enter notes that f computes on the calling goroutine, until leave is called there.
-func (r *runningFlights) enter(f *Flight) (leave func()) {
+func (r *runningFlights) enter(f *Flight) entered {
 	g := goroutine.Current()
 	r.flights.Add(1)
-	outer := r.shard(g).swap(g, f)
-	return func() {
-		r.shard(g).swap(g, outer)
-		r.flights.Add(-1)
-	}
+	return entered{g, r.shard(g).swap(g, f)}
+}
+
+// An entered is what a goroutine did before it computed.
+type entered struct {
+	goroutine uintptr
+	outer     *Flight
+}
+
+func (r *runningFlights) leave(e entered) {
+	r.shard(e.goroutine).swap(e.goroutine, e.outer)
+	r.flights.Add(-1)
 }
 
 // swap notes that f computes on the goroutine, or nothing, and returns what did before.

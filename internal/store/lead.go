@@ -25,8 +25,7 @@ type attempt struct {
 func (c *Store) join(ctx context.Context, a *attempt, late *atomic.Bool) (f *flight.Flight, leads bool) {
 	return c.flights.Join(ctx, flight.Start{
 		Key: a.key.stored, Bare: a.bare, Tick: a.started, After: a.last,
-		New: func() *flight.Flight { return &c.computationFor(a.key, a.task, late).Flight },
-	})
+	}, func() *flight.Flight { return &c.computationFor(a.key, a.task, late).Flight })
 }
 
 // again prepares the next attempt of a caller that got nothing from f, which it led or had joined.
