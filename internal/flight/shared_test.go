@@ -34,7 +34,7 @@ func TestRun_FlightsEndOnce(t *testing.T) {
 				flights = append(flights, f)
 			}
 			a, b := flights[0], flights[1]
-			g.Join(context.Background(), Start{Key: "b"}) // who stays
+			g.Join(context.Background(), Start{Key: "b"}, newQuick) // who stays
 			under := g.stepsOf(ctx, flights)
 			run := NewRun(ctx, flights)
 			if phase == "while the function runs" {
