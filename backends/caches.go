@@ -186,6 +186,11 @@ func Default() *Caches {
 	if s := configured.Load(); s != nil {
 		return s
 	}
+	return makeDefault()
+}
+
+// makeDefault makes the set that is used without a Configure.
+func makeDefault() *Caches {
 	configuring.Lock()
 	defer configuring.Unlock()
 	if s := configured.Load(); s != nil {

@@ -83,13 +83,13 @@ func makeFunc[F any](p *plan, call func([]reflect.Value) []reflect.Value) F {
 // call is a call of a decorated function.
 func (p *plan) call(values []reflect.Value) []reflect.Value {
 	ctx := p.context(values)
-	box, cache := p.hotHit(ctx, values, nil)
+	box, at := p.hotHit(ctx, values, nil)
 	if box != nil {
 		return p.hit(box, values)
 	}
 	for again := false; ; again = true {
-		box, miss, err := p.lookup(ctx, cache, values, nil)
-		cache = nil // it may be closed by now
+		box, miss, err := p.lookup(ctx, at, values, nil)
+		at = spot{} // the store may be closed by now
 		if box != nil && again {
 			return p.unbox(box, nil)
 		}

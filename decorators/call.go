@@ -18,22 +18,32 @@ import (
 // aren't there, goes on with the miss and a computation (cached.go, typed.go). Results are passed on as a box, see
 // results.go.
 
-// hotHit returns the box of the results for the arguments if they are in the hot table, otherwise nil and the store for
-// lookup, if it has found that. It does not retain pointer.
-func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, cache *store.Store) {
-	if !p.hot.usable {
-		return nil, nil
-	}
+// A spot is where the results for some arguments are.
+type spot struct {
+	store *store.Store // nil: that isn't known
+	slot  *hotSlot     // in the hot table of the store; nil: there is none
+}
+
+// hotHit returns the box of the results for the arguments if they are in the hot table, otherwise nil and what lookup
+// needs to know. It does not retain pointer.
+func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, at spot) {
 	cache, err := p.backend.store(ctx)
-	if err != nil || !p.backend.isOwn(cache) { // one of many sets, by a context: they have no tables
-		return nil, cache
+	if err != nil {
+		return nil, spot{}
 	}
-	return p.hot.get(orBackground(ctx), cache, p.task, values, pointer), cache
+	slots := p.hot.slots(cache)
+	var r raw
+	if slots == nil || !p.hot.read(&r, values, pointer) {
+		return nil, spot{store: cache}
+	}
+	slot := &slots[r.hash()%hotSlots]
+	return slot.get(orBackground(ctx), &r, p.task), spot{cache, slot}
 }
 
 // lookup returns the box of the results for the arguments, or the miss, or an error if the cache can't be used.
-// cache is the store, if that is known. Others may have the same box: copy what it points at, don't change it.
-func (p *plan) lookup(ctx context.Context, cache *store.Store, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
+// Others may have the same box: copy what it points at, don't change it.
+func (p *plan) lookup(ctx context.Context, at spot, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
+	cache := at.store
 	if cache == nil {
 		if cache, err = p.backend.store(ctx); err != nil {
 			return nil, nil, p.unavailable(err)
@@ -44,8 +54,13 @@ func (p *plan) lookup(ctx context.Context, cache *store.Store, values []reflect.
 	*buf, err = p.appendKey(cache.AppendPrefix((*buf)[:0]), a)
 	if err == nil {
 		groups := p.groupsFor(cache, a)
-		if box, miss = cache.Lookup(orBackground(ctx), *buf, groups, p.task); box != nil && p.backend.isOwn(cache) {
-			p.hot.put(cache, p.task, values, pointer, *buf, groups)
+		box, miss = cache.Lookup(orBackground(ctx), *buf, groups, p.task)
+		switch {
+		case box == nil:
+		case at.slot.takes():
+			p.hot.put(at, p.task, values, pointer, *buf, groups)
+		case at.slot == nil && p.backend.isOwn(cache): // a set that a context has named has no table
+			p.hot.begin(cache, p.task)
 		}
 	} else {
 		err = p.noKey(err)

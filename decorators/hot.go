@@ -85,55 +85,53 @@ func (p *plan) planHot() {
 	}
 }
 
-// slots returns the table's slots for the store, or nil if there can't be any.
-func (h *hotPlan) slots(cache *store.Store, task *store.Task) *[hotSlots]hotSlot {
-	if !h.usable {
-		return nil
+// slots returns the slots of the table for the store, or nil if it has none.
+func (h *hotPlan) slots(cache *store.Store) *[hotSlots]hotSlot {
+	if t := h.table.Load(); t != nil && t.store == cache {
+		return t.slots
 	}
-	t := h.table.Load()
-	if t == nil || t.store != cache {
-		t = &hotTable{store: cache}
-		if cache.Refers(task) {
-			t.slots = new([hotSlots]hotSlot)
-		}
-		h.table.Store(t)
+	return nil
+}
+
+// begin makes an empty table for the store, unless there is one, if the function can have one there.
+func (h *hotPlan) begin(cache *store.Store, task *store.Task) {
+	if t := h.table.Load(); !h.usable || t != nil && t.store == cache {
+		return
 	}
-	return t.slots
+	t := &hotTable{store: cache}
+	if cache.Refers(task) {
+		t.slots = new([hotSlots]hotSlot)
+	}
+	h.table.Store(t)
 }
 
 // get returns the value for the arguments, or nil.
-func (h *hotPlan) get(ctx context.Context, cache *store.Store, task *store.Task, values []reflect.Value, pointer unsafe.Pointer) any {
-	slots := h.slots(cache, task)
-	var r raw
-	if slots == nil || !h.read(&r, values, pointer) {
-		return nil
-	}
-	slot := &slots[r.hash()%hotSlots]
-	hit := slot.Load()
-	if hit == nil || !hit.isFor(&r) {
+func (s *hotSlot) get(ctx context.Context, r *raw, task *store.Task) any {
+	hit := s.Load()
+	if hit == nil || !hit.isFor(r) {
 		return nil
 	}
 	value, over := hit.ref.Value(ctx, task)
 	if over {
-		slot.CompareAndSwap(hit, nil)
+		s.CompareAndSwap(hit, nil)
 	}
 	return value
 }
 
-// put records a hit of a lookup for key and groups, which the arguments make.
-func (h *hotPlan) put(cache *store.Store, task *store.Task, values []reflect.Value, pointer unsafe.Pointer, key []byte, groups *store.Groups) {
-	slots := h.slots(cache, task)
+// takes reports whether a hit that was found by a lookup is to be put into the slot.
+func (s *hotSlot) takes() bool {
+	return s != nil && (s.Load() == nil || rand.Uint32()%replaceEvery == 0)
+}
+
+// put has the hit of a lookup for key and groups, which the arguments make, in the slot.
+func (h *hotPlan) put(at spot, task *store.Task, values []reflect.Value, pointer unsafe.Pointer, key []byte, groups *store.Groups) {
 	var r raw
-	if slots == nil || !h.read(&r, values, pointer) {
+	hit := at.slot.Load()
+	if !h.read(&r, values, pointer) || hit != nil && hit.isFor(&r) {
 		return
 	}
-	slot := &slots[r.hash()%hotSlots]
-	hit := slot.Load()
-	if hit != nil && (rand.Uint32()%replaceEvery != 0 || hit.isFor(&r)) {
-		return
-	}
-	if ref := cache.Ref(key, groups, task); ref != nil {
-		slot.CompareAndSwap(hit, &hotHit{string(r.text()), ref})
+	if ref := at.store.Ref(key, groups, task); ref != nil {
+		at.slot.CompareAndSwap(hit, &hotHit{string(r.text()), ref})
 	}
 }
 

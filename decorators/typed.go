@@ -23,17 +23,17 @@ func newTyped[A, R any](fn any, run func(context.Context, A) (R, error), opts []
 
 // call is a call of a decorated function.
 func (t *typed[A, R]) call(ctx context.Context, args A) (R, error) {
-	box, cache := t.hotHit(ctx, nil, unsafe.Pointer(&args))
+	box, at := t.hotHit(ctx, nil, unsafe.Pointer(&args))
 	if box != nil {
 		return *box.(*R), nil
 	}
-	return t.lookUp(ctx, cache, args)
+	return t.lookUp(ctx, at, args)
 }
 
 // lookUp is the rest of a call that the hot table has no answer for. The address of args is hidden from the
 // compiler, so args must be used after the lookup, which keeps them alive until then.
-func (t *typed[A, R]) lookUp(ctx context.Context, cache *store.Store, args A) (R, error) {
-	box, miss, err := t.lookup(ctx, cache, nil, t.pointer(&args))
+func (t *typed[A, R]) lookUp(ctx context.Context, at spot, args A) (R, error) {
+	box, miss, err := t.lookup(ctx, at, nil, t.pointer(&args))
 	switch {
 	case box != nil:
 		return *box.(*R), nil
@@ -55,7 +55,7 @@ func (t *typed[A, R]) miss(ctx context.Context, args A, miss *store.Miss) (R, er
 		}
 		var box any
 		var err error
-		box, miss, err = t.lookup(ctx, nil, nil, unsafe.Pointer(&args))
+		box, miss, err = t.lookup(ctx, spot{}, nil, unsafe.Pointer(&args))
 		switch {
 		case box != nil:
 			return *box.(*R), nil

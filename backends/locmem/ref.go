@@ -18,7 +18,8 @@ type ref struct {
 
 // A referred is what a ref is to.
 type referred struct {
-	entry *entry
+	item  *engine.Item // the entry's
+	key   string
 	store *store
 }
 
@@ -36,9 +37,9 @@ func (r *ref) Item() *engine.Item {
 		return nil
 	}
 	if uint64(now)*0x9e3779b97f4a7c15>>32%lookupEvery == 0 {
-		is.store.cache().GetIfPresent(is.entry.key)
+		is.store.cache().GetIfPresent(is.key)
 	}
-	return &is.entry.item
+	return is.item
 }
 
 // ref returns the ref to the entry under key, or nil if that isn't there.
@@ -52,7 +53,7 @@ func (s *store) ref(key string) *ref {
 		return r
 	}
 	r := &ref{until: e.until}
-	r.current.Store(&referred{e, s})
+	r.current.Store(&referred{&e.item, e.key, s})
 	if !e.ref.CompareAndSwap(nil, r) {
 		return e.ref.Load() // another reader's, or ended
 	}

@@ -47,8 +47,11 @@ func (c *Store) Retire() {
 
 // Closed returns an error that matches cacheutils.ErrClosed if the Store is closed, otherwise nil.
 func (c *Store) Closed() error {
-	if c.closed.Load() {
-		return errtext.Wrap(cacheutils.ErrClosed, "%q", c.Name)
+	if !c.closed.Load() {
+		return nil
 	}
-	return nil
+	return c.errClosed()
 }
+
+//go:noinline
+func (c *Store) errClosed() error { return errtext.Wrap(cacheutils.ErrClosed, "%q", c.Name) }
