@@ -293,6 +293,65 @@ func TestWith_Refresh(t *testing.T) {
 	})
 }
 
+// What a refresh calls without a context uses that set, too.
+func TestWith_RefreshOfCallsWithoutContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		own, err := backends.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer own.Close()
+		tenants, err := backends.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tenants.Close()
+		on, name := decorators.On(own), decorators.Key("sets.refresh.plain")
+		leaf, handle := decorators.Cached(func(n int) int { return n }, name, on)
+		one, _ := decorators.Cached1(func(_ context.Context, n int) (int, error) { return leaf(n), nil },
+			decorators.Key("sets.refresh.one"), on, decorators.Timeout(time.Second), decorators.Stale(time.Hour))
+		many, _ := decorators.CachedMany(func(_ context.Context, keys []int) (map[int]int, error) {
+			found := make(map[int]int)
+			for _, n := range keys {
+				found[n] = leaf(n)
+			}
+			return found, nil
+		}, decorators.Key("sets.refresh.many"), on, decorators.Timeout(time.Second), decorators.Stale(time.Hour))
+		for _, parent := range []context.Context{t.Context(), context.Background()} {
+			ctx := backends.With(parent, tenants)
+			call := func() {
+				got[int](t, "Cached1", 1)(one(ctx, 1))
+				got[map[int]int](t, "CachedMany", map[int]int{2: 2, 3: 3})(many(ctx, []int{2, 3}))
+				synctest.Wait()
+			}
+			call()
+			time.Sleep(2 * time.Second)
+			c, err := tenants.Get("default")
+			if err != nil {
+				t.Fatal(err)
+			}
+			mine, err := own.Get("default")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := 1; n <= 3; n++ {
+				if had, err := c.Delete(ctx, key(t, handle, n)); !had || err != nil {
+					t.Errorf("the first call for %d was not stored in the set of the context: %v", n, err)
+				}
+			}
+			call() // and refreshes
+			for n := 1; n <= 3; n++ {
+				in, err := c.Has(ctx, key(t, handle, n))
+				out, err2 := mine.Has(ctx, key(t, handle, n))
+				if !in || out || err != nil || err2 != nil {
+					t.Errorf("leaf(%d) in a refresh: in the set of the context: %v, in its own: %v; %v, %v", n, in, out, err, err2)
+				}
+			}
+			time.Sleep(2 * time.Hour)
+		}
+	})
+}
+
 // Tenants by With, many at once, with a function whose hits are found in its table otherwise.
 func TestWith_Tenants(t *testing.T) {
 	cachetest.Locmem(t)

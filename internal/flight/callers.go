@@ -35,10 +35,14 @@ func (g *Group) under(f *Flight, cancel context.CancelCauseFunc, deadline time.T
 	}
 }
 
-// waiting returns the context of the first caller or of the one who joined last, if that has not ended, otherwise nil.
+// waiting returns the context of the first caller, unless it's a refresh, or of the one who joined last, if that has not
+// ended, otherwise nil.
 func (g *Group) waiting(f *Flight) context.Context {
 	g.mu.Lock()
 	callers := [...]context.Context{f.leader, f.joiner}
+	if f.refresh {
+		callers[0] = nil
+	}
 	g.mu.Unlock()
 	for _, caller := range callers {
 		if caller != nil && caller.Err() == nil {

@@ -56,7 +56,7 @@ type Flight struct {
 	cancel        context.CancelCauseFunc // ends the computation's context, or the flight's part in it; nil: it is the caller's own, which has no end
 	interrupt     context.CancelFunc      // ends what it does with the store, see Interruptible; nil: nothing
 	callers       int                     // who still wait for the outcome
-	leader        context.Context         // of the first caller; nil: it's a refresh, for which nobody waits
+	leader        context.Context         // of the first caller; of a refresh, of the one who has started it and doesn't wait
 	joiner        context.Context         // of the caller who joined last
 	phase         phase                   // of the function
 	joined        bool                    // others than the first caller may have the outcome

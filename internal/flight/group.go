@@ -117,7 +117,7 @@ func (g *Group) Refresh(ctx context.Context, key string, new func() *Flight) *Fl
 	}
 	f := g.start(ctx, at, new)
 	if f != nil {
-		f.refresh, f.led, f.leader = true, false, nil
+		f.refresh, f.led = true, false
 	}
 	return f
 }

@@ -2,6 +2,7 @@ package flight
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -69,6 +70,21 @@ func (g *waitGraph) reaches(from, to *Flight, seen map[*Flight]bool) bool {
 		}
 	}
 	return false
+}
+
+// Waiting returns the flights whose computations wait for f, directly or by way of others, as far as that is known, and f.
+func (f *Flight) Waiting() []*Flight {
+	waits.mu.Lock()
+	defer waits.mu.Unlock()
+	all := []*Flight{f}
+	for i := 0; i < len(all); i++ {
+		for from, to := range waits.edges {
+			if to[all[i]] > 0 && !slices.Contains(all, from) {
+				all = append(all, from)
+			}
+		}
+	}
+	return all
 }
 
 // callersFlight returns the flight in whose computation the caller runs, or nil. Where the context is of one that

@@ -22,6 +22,8 @@ type computation struct {
 	lease    *lease // written before the function runs
 	refusals int    // of that lease so far
 
+	holder entry.Token // of the last lease of others that was found
+
 	// What the function has returned, or what was found instead. Written before it is handed out, read after.
 	result  Result
 	payload []byte // result.Value encoded, where callers or the engine need it

@@ -178,6 +178,9 @@ func (b *batch) takeLease(ctx context.Context, e *member) (tried bool) {
 		}
 		e.ready = true
 		return true
+	case m.waitsForItself(e.found):
+		e.finish()
+		return false
 	case !e.found.needsLease():
 		return false
 	}

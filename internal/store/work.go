@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/flight"
 )
@@ -17,6 +18,9 @@ func (c *Store) work(ctx context.Context, m *computation, compute func(context.C
 		return
 	}
 	for n := 0; ; n++ {
+		if m.waitsForItself(f) {
+			return
+		}
 		if f.needsLease() {
 			l, ok, err := m.takeLease(ctx, *f, false)
 			if err != nil {
@@ -48,6 +52,23 @@ func (c *Store) work(ctx context.Context, m *computation, compute func(context.C
 		}
 		f = &next
 	}
+}
+
+// waitsForItself reports whether the lease that was found is one for which the computation would wait forever: its holder
+// waits for the computation. Then the outcome is an error, which is for nobody who has joined. Within one Store
+// the flights know that; but two may have the same server, or the same store in memory.
+func (m *computation) waitsForItself(f *found) bool {
+	if f.state != entry.Leased || f.entry.Holder == m.holder {
+		return false
+	}
+	m.holder = f.entry.Holder
+	for _, waiting := range m.Waiting() {
+		if l := of(waiting).lease; l != nil && l.token == m.holder {
+			m.result, m.Valid = Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, m.task.name, m.key)}, 0
+			return true
+		}
+	}
+	return false
 }
 
 // needsLease reports whether what was found is to be computed by the reader.
