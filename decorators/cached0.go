@@ -16,7 +16,12 @@ func Cached0[R any](fn func(context.Context) (R, error), opts ...Option) (func(c
 	}
 	t := newTyped(fn, run, opts)
 	call := func(ctx context.Context) (R, error) {
-		return t.call(ctx, args0{})
+		args := args0{}
+		box, at := t.hotResult(ctx, &args)
+		if box != nil {
+			return *box.(*R), nil
+		}
+		return t.lookUp(ctx, at, args)
 	}
 	return call, &Handle0[R]{
 		ForceRecalc: func(ctx context.Context) (R, error) {

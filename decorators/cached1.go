@@ -16,7 +16,12 @@ func Cached1[A, R any](fn func(context.Context, A) (R, error), opts ...Option) (
 	}
 	t := newTyped(fn, run, opts)
 	call := func(ctx context.Context, a A) (R, error) {
-		return t.call(ctx, args1[A]{a})
+		args := args1[A]{a}
+		box, at := t.hotResult(ctx, &args)
+		if box != nil {
+			return *box.(*R), nil
+		}
+		return t.lookUp(ctx, at, args)
 	}
 	return call, &Handle1[A, R]{
 		ForceRecalc: func(ctx context.Context, a A) (R, error) {

@@ -16,7 +16,12 @@ func Cached2[A, B, R any](fn func(context.Context, A, B) (R, error), opts ...Opt
 	}
 	t := newTyped(fn, run, opts)
 	call := func(ctx context.Context, a A, b B) (R, error) {
-		return t.call(ctx, args2[A, B]{a, b})
+		args := args2[A, B]{a, b}
+		box, at := t.hotResult(ctx, &args)
+		if box != nil {
+			return *box.(*R), nil
+		}
+		return t.lookUp(ctx, at, args)
 	}
 	return call, &Handle2[A, B, R]{
 		ForceRecalc: func(ctx context.Context, a A, b B) (R, error) {

@@ -16,7 +16,12 @@ func Cached3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error), opts 
 	}
 	t := newTyped(fn, run, opts)
 	call := func(ctx context.Context, a A, b B, c C) (R, error) {
-		return t.call(ctx, args3[A, B, C]{a, b, c})
+		args := args3[A, B, C]{a, b, c}
+		box, at := t.hotResult(ctx, &args)
+		if box != nil {
+			return *box.(*R), nil
+		}
+		return t.lookUp(ctx, at, args)
 	}
 	return call, &Handle3[A, B, C, R]{
 		ForceRecalc: func(ctx context.Context, a A, b B, c C) (R, error) {

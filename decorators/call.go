@@ -18,12 +18,6 @@ import (
 // aren't there, goes on with the miss and a computation (cached.go, typed.go). Results are passed on as a box, see
 // results.go.
 
-// A spot is where the results for some arguments are.
-type spot struct {
-	store *store.Store // nil: that isn't known
-	slot  *hotSlot     // in the hot table of the store; nil: there is none
-}
-
 // hotHit returns the box of the results for the arguments if they are in the hot table, otherwise nil and what lookup
 // needs to know. It does not retain pointer.
 func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, at spot) {

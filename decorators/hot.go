@@ -63,6 +63,12 @@ type hotHit struct {
 
 func (h *hotHit) isFor(r *raw) bool { return h.raw == string(r.text()) }
 
+// A spot is where the results for some arguments are.
+type spot struct {
+	store *store.Store // nil: that isn't known
+	slot  *hotSlot     // in the hot table of the store; nil: there is none
+}
+
 // planHot finds out whether the bytes of arguments determine their key. Calls are typed if they have a struct
 // of arguments, which is laid out by now.
 func (p *plan) planHot() {

@@ -21,13 +21,11 @@ func newTyped[A, R any](fn any, run func(context.Context, A) (R, error), opts []
 	return &typed[A, R]{p, run}
 }
 
-// call is a call of a decorated function.
-func (t *typed[A, R]) call(ctx context.Context, args A) (R, error) {
-	box, at := t.hotHit(ctx, nil, unsafe.Pointer(&args))
-	if box != nil {
-		return *box.(*R), nil
-	}
-	return t.lookUp(ctx, at, args)
+// hotResult returns the box of the result for the arguments if that is in the hot table, otherwise nil and what lookUp needs
+// to know. It is the first step of a call, which Cached0 to Cached3 take themselves: a function in between costs a fifth
+// of what a hit does.
+func (t *typed[A, R]) hotResult(ctx context.Context, args *A) (box any, at spot) {
+	return t.hotHit(ctx, nil, unsafe.Pointer(args))
 }
 
 // lookUp is the rest of a call that the hot table has no answer for. The address of args is hidden from the
