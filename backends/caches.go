@@ -116,9 +116,9 @@ func (s *Caches) Get(name string) (*Cache, error) {
 		quoted(slices.Sorted(maps.Keys(s.byName))))
 }
 
-// Store is for the packages of this module: it returns what the backend of that name is made of, or the error of
-// Get.
-func (s *Caches) Store(name string) (*store.Store, error) {
+// Store is for the packages of this module, since others have no store.Caller: it returns what the backend of that name
+// is made of, or the error of Get.
+func (s *Caches) Store(name string, _ store.Caller) (*store.Store, error) {
 	c, err := s.Get(name)
 	if err != nil {
 		return nil, err

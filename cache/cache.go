@@ -160,7 +160,7 @@ func on(ctx context.Context, c call, operation func(*store.Store) error) error {
 	}
 	for {
 		caches := c.set(ctx)
-		b, err := caches.Store(c.backend)
+		b, err := caches.Store(c.backend, store.Caller{})
 		if err != nil {
 			return err
 		}

@@ -54,7 +54,7 @@ func (b *backend) store(ctx context.Context) (*store.Store, error) {
 	last := b.last.Load()
 	if last == nil || last.caches != caches {
 		last = &resolved{caches: caches}
-		last.store, last.err = caches.Store(b.name)
+		last.store, last.err = caches.Store(b.name, store.Caller{})
 		b.last.Store(last)
 	}
 	if last.err != nil {
@@ -68,7 +68,7 @@ func (b *backend) store(ctx context.Context) (*store.Store, error) {
 
 // storeIn is store for a set that a context names. There may be many of them, so nothing is retained for each.
 func (b *backend) storeIn(caches *backends.Caches) (*store.Store, error) {
-	s, err := caches.Store(b.name)
+	s, err := caches.Store(b.name, store.Caller{})
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/store"
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 )
 
@@ -18,7 +19,7 @@ func TestBackendByName(t *testing.T) {
 	}
 	for range 2 {
 		cachetest.Configure(t, backends.Config{"later": {Backend: "locmem"}})
-		want, _ := backends.Default().Store("later")
+		want, _ := backends.Default().Store("later", store.Caller{})
 		if got, err := b.store(context.Background()); err != nil || got != want {
 			t.Errorf("got %p, %v, want what Store returns", got, err)
 		}

@@ -67,7 +67,7 @@ func (s *suite) cache(t *testing.T, name string) cache {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := backends.Default().Store(name)
+	st, err := backends.Default().Store(name, store.Caller{})
 	if err != nil {
 		t.Fatal(err)
 	}

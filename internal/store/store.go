@@ -17,6 +17,9 @@ import (
 	"github.com/cacheutils/cacheutils/internal/flight"
 )
 
+// A Caller is a package of this module. Others can't make one, and so can't call what takes it.
+type Caller struct{}
+
 // A Config says what a Store is made of. There are no defaults: package backends knows those.
 type Config struct {
 	Name             string // of the backend, for logs and errors
