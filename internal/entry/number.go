@@ -22,7 +22,7 @@ func (e *Entry) Increase(s Sealer, delta int64) (sum int64, err error) {
 	}
 	t, p := Box(number)
 	if integers[t.Type().Kind()] != t.Type() {
-		return 0, fmt.Errorf("%w: it is a %s", cacheutils.ErrNotNumber, t.Type())
+		return 0, fmt.Errorf("%w: its type is %s", cacheutils.ErrNotNumber, t.Type())
 	}
 	if sum, err = increase(reflect.ValueOf(p).Elem(), delta); err != nil {
 		return 0, err

@@ -118,7 +118,7 @@ func (e *Entry) decode(t *codec.Type, p reflect.Value) error {
 func openOther(fingerprint uint64, t *codec.Type, payload []byte, p reflect.Value) error {
 	from, ok := codec.Lookup(fingerprint)
 	if !ok || from.Type().Kind() != reflect.Interface && t.Type().Kind() != reflect.Interface && !areIntegers(from.Type(), t.Type()) {
-		return Undecodable("it is not a %s, or one of another version of that type", t.Type())
+		return Undecodable("its type is not %s, or another version of that", t.Type())
 	}
 	q := reflect.New(from.Type())
 	if err := from.Decode(payload, q.UnsafePointer()); err != nil {
@@ -138,7 +138,7 @@ func assign(v, from reflect.Value) error {
 				v.SetZero()
 				return nil
 			}
-			return Undecodable("it is nil, not a %s", v.Type())
+			return Undecodable("it is nil, and not of type %s", v.Type())
 		}
 	}
 	if v.Kind() == reflect.String && from.Kind() == reflect.String && from.Type() == reflect.TypeFor[string]() {
@@ -149,7 +149,7 @@ func assign(v, from reflect.Value) error {
 		return openNumber(fmt.Append(nil, from), from.Type(), v)
 	}
 	if !from.Type().AssignableTo(v.Type()) {
-		return Undecodable("it is a %s, not a %s", from.Type(), v.Type())
+		return Undecodable("its type is %s, not %s", from.Type(), v.Type())
 	}
 	v.Set(from)
 	return nil
@@ -171,17 +171,17 @@ func openNumber(text []byte, stored reflect.Type, v reflect.Value) error {
 	case v.CanInt():
 		n, err := strconv.ParseInt(s, 10, v.Type().Bits())
 		if err != nil {
-			return Undecodable("%q is not a %s", s, v.Type())
+			return Undecodable("%q is not of type %s", s, v.Type())
 		}
 		v.SetInt(n)
 	case v.CanUint() && integers[v.Kind()] != nil:
 		n, err := strconv.ParseUint(s, 10, v.Type().Bits())
 		if err != nil {
-			return Undecodable("%q is not a %s", s, v.Type())
+			return Undecodable("%q is not of type %s", s, v.Type())
 		}
 		v.SetUint(n)
 	default:
-		return Undecodable("it is a number, not a %s", v.Type())
+		return Undecodable("it is a number, and not of type %s", v.Type())
 	}
 	return nil
 }
