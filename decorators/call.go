@@ -178,8 +178,7 @@ func (p *plan) replaced(ctx context.Context, cache *store.Store) bool {
 func (p *plan) uncached(err error) {
 	p.task.Stats.Errors.Add(1)
 	p.task.Stats.Computations.Add(1)
-	last, now := p.complained.Load(), time.Now().UnixNano()
-	if last != 0 && now >= last && now < last+int64(time.Second) || !p.complained.CompareAndSwap(last, now) {
+	if !p.complaints.Allow(time.Now()) {
 		return
 	}
 	level := logging.LevelWarn

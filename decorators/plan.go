@@ -4,7 +4,6 @@ import (
 	"context"
 	"reflect"
 	"runtime"
-	"sync/atomic"
 
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/internal/errtext"
@@ -44,7 +43,7 @@ type plan struct {
 	resultPlan // results.go: what becomes of results
 	copyPlan   // keep.go: which arguments are copied
 
-	complained atomic.Int64 // when it was last logged that a call bypasses the cache; nanoseconds
+	complaints store.Limiter // that a call bypasses the cache
 }
 
 // newPlan panics when the function can't be decorated with its options. argsType is a struct of the arguments after

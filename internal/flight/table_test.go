@@ -74,7 +74,7 @@ func TestForget_Left(t *testing.T) {
 }
 
 // After Invalidate the flights of the groups go on for those who were there, and can be joined, but the outcome is not
-// for who starts then. The first invalidation counts.
+// for callers who start then. The first invalidation counts.
 func TestInvalidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c, other := newGroup(), &computation{Discarded: true}, &computation{Discarded: true}

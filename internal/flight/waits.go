@@ -103,15 +103,6 @@ func callersFlight(ctx context.Context) *Flight {
 // finished waits for nobody, whatever goroutines its computation left behind.
 func (f *Flight) mayWait() bool { return f != nil && !f.IsComputed() && !f.finished.Load() }
 
-// InComputation returns ctx with the caller's flight, if it runs in a computation that only its goroutine tells of, for
-// goroutines that it starts.
-func InComputation(ctx context.Context) context.Context {
-	if f := callersFlight(ctx); f != nil {
-		return context.WithValue(ctx, flightKey{}, f)
-	}
-	return ctx
-}
-
 // running has the flights that compute, the innermost by goroutine.
 var running runningFlights
 

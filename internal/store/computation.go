@@ -19,7 +19,7 @@ type computation struct {
 	task  *Task
 	late  *atomic.Bool // of one of several: the engine has not answered one of them in time; nil: it is alone
 
-	lease    *lease // written before the function runs
+	lease    *lease // nil: it does without; written before the function runs
 	refusals int    // of that lease so far
 
 	holder entry.Token // of the last lease of others that was found

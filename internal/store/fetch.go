@@ -214,12 +214,12 @@ func (m *Miss) newRefresh(late *atomic.Bool) func() *flight.Flight {
 func (m *Miss) refresh(ctx context.Context, f *flight.Flight, compute func(context.Context) Result) {
 	defer f.LeaveAfter(m.found.entry.Left(time.Now()))()
 	f.Go(ctx, func(ctx context.Context) {
-		l, ok, err := of(f).takeLease(ctx, *m.found, false)
+		ok, err := of(f).takeLease(ctx, *m.found)
 		if err != nil {
 			m.store.taskFault(m.task, "take the lease for ", err)
 		}
 		if ok { // otherwise the outcome is for nobody
-			m.store.runWithLease(ctx, of(f), compute, l)
+			m.store.runWithLease(ctx, of(f), compute)
 		}
 	})
 }

@@ -30,21 +30,21 @@ func (c *Store) Force(ctx context.Context, key Key, task *Task, compute func(con
 const forceTries = 10
 
 func (c *Store) runForced(ctx context.Context, m *computation, compute func(context.Context) Result, patience time.Duration) {
-	if l := m.steal(ctx, patience); l != nil {
-		c.runWithLease(ctx, m, compute, l)
+	if m.steal(ctx, patience) {
+		c.runWithLease(ctx, m, compute)
 	} else if ctx.Err() != nil {
 		m.leaveEmpty(ctx)
 	} else {
-		c.run(ctx, m, compute, nil)
+		c.run(ctx, m, compute)
 	}
 	m.dropOlder(unending(ctx))
 }
 
-// steal takes the lease on the computation's key, over whatever is there, or returns nil.
-func (m *computation) steal(ctx context.Context, patience time.Duration) *lease {
+// steal takes the lease on the computation's key, over whatever is there, and reports whether it did.
+func (m *computation) steal(ctx context.Context, patience time.Duration) (ok bool) {
 	c := m.store
 	if c.discards {
-		return nil
+		return false
 	}
 	step, done := m.leaseStep(ctx)
 	var err error
@@ -58,20 +58,18 @@ func (m *computation) steal(ctx context.Context, patience time.Duration) *lease 
 		var f found
 		err = c.lookup(step, &f, m.key)
 		if err == nil {
-			var l *lease
-			var ok bool
-			if l, ok, err = c.take(step, m.key, f, true); ok {
-				return l
+			if m.lease, ok, err = c.take(step, m.key, f, true); ok {
+				return true
 			}
 		}
 		if err != nil {
 			if ctx.Err() == nil && !m.IsLeft() {
 				c.taskFault(m.task, "take the lease for ", err)
 			}
-			return nil
+			return false
 		}
 	}
-	return nil
+	return false
 }
 
 // dropOlder deletes what is under the key of a computation whose result could not be stored.

@@ -169,7 +169,7 @@ func (c *Store) PlainKey(text, version string, groups []string) (Key, error) {
 }
 
 func (c *Store) notice(text string) {
-	if c.notices.allow(time.Now()) {
+	if c.notices.Allow(time.Now()) {
 		logging.Log(logging.LevelWarn, logging.Event{Action: logging.ActionNotice, Backend: c.Name, Text: text})
 	}
 }

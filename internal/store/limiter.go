@@ -5,18 +5,20 @@ import (
 	"time"
 )
 
-// A limiter lets one event a second through.
-type limiter struct {
+// A Limiter lets one event a second through, and the first one after a clock was put back. The zero Limiter has let
+// none through. It may be used by many goroutines at once.
+type Limiter struct {
 	mu   sync.Mutex
-	next time.Time
+	last time.Time
 }
 
-func (l *limiter) allow(now time.Time) bool {
+// Allow reports whether an event at that time is let through.
+func (l *Limiter) Allow(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.Before(l.next) {
+	if since := now.Sub(l.last); since >= 0 && since < time.Second {
 		return false
 	}
-	l.next = now.Add(time.Second)
+	l.last = now
 	return true
 }

@@ -17,7 +17,7 @@ func (c *Store) debug(action logging.Action, key *Key, size int) {
 // fault logs a fault that the caller of a decorated function doesn't see, at most one a
 // second for each backend: a server that is down must not fill a disk.
 func (c *Store) fault(doing string, err error) {
-	if c.faults.allow(time.Now()) {
+	if c.faults.Allow(time.Now()) {
 		logging.Log(logging.LevelWarn, logging.Event{Action: logging.ActionFault, Backend: c.Name, Text: doing, Err: err})
 	}
 }

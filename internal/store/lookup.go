@@ -179,6 +179,16 @@ func (q *query) free() {
 	queries.Put(q)
 }
 
+// ask returns the query for keys and their groups, once the engine has answered. It is to be freed, also when there is an
+// error.
+func (c *Store) ask(ctx context.Context, keys []Key) (*query, error) {
+	q := newQuery()
+	for i := range keys {
+		q.add(c, &keys[i])
+	}
+	return q, q.run(ctx, c)
+}
+
 // add adds key and its groups.
 func (q *query) add(c *Store, key *Key) {
 	q.entries = append(q.entries, len(q.asked))

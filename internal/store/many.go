@@ -31,12 +31,8 @@ func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func
 		return misses
 	}
 	looking, done := c.boundLookup(ctx, task)
-	q := newQuery()
+	q, err := c.ask(looking, keys)
 	defer q.free()
-	for i := range keys {
-		q.add(c, &keys[i])
-	}
-	err := q.run(looking, c)
 	defer func() { done(err) }()
 	hits := uint64(0)
 	for i := range keys {

@@ -69,12 +69,8 @@ func (c *Store) GetMany(ctx context.Context, keys []Key, groups []string, t refl
 		return err
 	}
 	defer done()
-	q := newQuery()
+	q, err := c.ask(ctx, keys)
 	defer q.free()
-	for i := range keys {
-		q.add(c, &keys[i])
-	}
-	err = q.run(ctx, c)
 	typ := codec.Of(t)
 	for i := range keys {
 		if p, ok := c.oneOfMany(ctx, q, i, &keys[i], typ, err); ok {

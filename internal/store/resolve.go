@@ -19,7 +19,6 @@ type member struct {
 	attempt
 	index  int // among the caller's keys
 	m      *computation
-	lease  *lease
 	ending ending
 	ready  bool // it has its lease, or does without
 	over   bool // its flight has finished, or is finished by others
@@ -112,9 +111,9 @@ func (b *batch) giveBack(ctx context.Context, members []*member) {
 	eachMember(b.store, len(members), func(i int) {
 		e := members[i]
 		defer e.m.Finish()
-		if e.lease != nil {
+		if e.m.lease != nil {
 			var ends flight.Endings
-			ends.Catch(func() { e.m.settle(unending(ctx), e.lease, &ending{}) })
+			ends.Catch(func() { e.m.settle(unending(ctx), &ending{}) })
 		}
 	})
 }
@@ -171,7 +170,7 @@ func (b *batch) takeLease(ctx context.Context, e *member) (tried bool) {
 		e.ready = true
 		return false
 	case b.forced:
-		if e.lease = m.steal(ctx, b.patience); e.lease == nil && ctx.Err() != nil {
+		if !m.steal(ctx, b.patience) && ctx.Err() != nil {
 			m.leaveEmpty(ctx)
 			e.finish()
 			return false
@@ -184,10 +183,10 @@ func (b *batch) takeLease(ctx context.Context, e *member) (tried bool) {
 	case !e.found.needsLease():
 		return false
 	}
-	l, ok, err := m.takeLease(ctx, *e.found, false)
+	ok, err := m.takeLease(ctx, *e.found)
 	switch {
 	case ok:
-		e.lease, e.ready = l, true
+		e.ready = true
 	case m.IsRefresh(): // the outcome is for nobody
 		if err != nil {
 			c.taskFault(m.task, "take the lease for ", err)
@@ -253,7 +252,7 @@ func (b *batch) lookAgain(ctx context.Context, members []*member) (without []*me
 	return without
 }
 
-// lookupStep is computation.glance for a lookup of all members.
+// lookupStep is computation.lookupStep for a lookup of all members.
 func (b *batch) lookupStep(ctx context.Context, members []*member) (step context.Context, done func(error)) {
 	step, end := members[0].m.lookupStep(ctx)
 	answered := make([]func(), 0, len(members)-1)
@@ -278,8 +277,7 @@ func (b *batch) run(ctx context.Context, members []*member) {
 	var wanted, left []*member
 	var indices []int
 	for _, e := range members {
-		e.m.lease = e.lease
-		if run.Begin(&e.m.Flight, e.lease == nil && !c.discards) {
+		if run.Begin(&e.m.Flight, e.m.lease == nil && !c.discards) {
 			wanted, indices = append(wanted, e), append(indices, e.index)
 		} else {
 			left = append(left, e)
@@ -326,7 +324,7 @@ func (b *batch) returned(ctx context.Context, members []*member, how flight.Endi
 	var now, later []*member
 	for _, e := range members {
 		e.m.Ending, e.m.cut = how, cut
-		e.ending = e.m.returned(e.lease)
+		e.ending = e.m.returned()
 		if e.m.handOut(&e.ending) {
 			later = append(later, e)
 		} else {
@@ -338,7 +336,7 @@ func (b *batch) returned(ctx context.Context, members []*member, how flight.Endi
 			e.over = true
 		}
 		go eachMember(b.store, len(later), func(i int) {
-			later[i].m.settleLater(unending(ctx), later[i].lease, later[i].ending)
+			later[i].m.settleLater(unending(ctx), later[i].ending)
 		})
 	}
 	b.settle(ctx, now)
@@ -349,8 +347,8 @@ func (b *batch) settle(ctx context.Context, members []*member) {
 	ctx = unending(ctx)
 	eachMember(b.store, len(members), func(i int) {
 		e := members[i]
-		if e.lease != nil {
-			e.m.settle(ctx, e.lease, &e.ending)
+		if e.m.lease != nil {
+			e.m.settle(ctx, &e.ending)
 		}
 		if b.forced {
 			e.m.dropOlder(ctx)

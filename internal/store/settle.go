@@ -15,7 +15,7 @@ import (
 // lease.finish, which is the only one to write.
 
 // decide says what the lease is to end with after the computation's result.
-func (m *computation) decide(l *lease) (e ending) {
+func (m *computation) decide() (e ending) {
 	c, r := m.store, &m.result
 	timeout, stale := c.timeoutOf(r.Timeout), c.staleFor(m.task)
 	switch {
@@ -32,7 +32,7 @@ func (m *computation) decide(l *lease) (e ending) {
 		e.drops = !e.stores
 	}
 	if e.stores {
-		e.entry.Groups = l.groups
+		e.entry.Groups = m.lease.groups
 		e.keep = e.entry.Stamp(time.Now(), timeout, stale)
 	}
 	e.tick = c.flights.Tick()
@@ -63,10 +63,10 @@ func (m *computation) seal() (e entry.Entry, ok bool) {
 
 // settle ends the lease. If that was held and the groups have not changed, the outcome is for all who
 // started before the ending's tick.
-func (m *computation) settle(ctx context.Context, l *lease, e *ending) {
+func (m *computation) settle(ctx context.Context, e *ending) {
 	c := m.store
 	step, done := m.step(ctx)
-	held, err := l.finish(step, e)
+	held, err := m.lease.finish(step, e)
 	switch {
 	case !e.stores:
 		if err != nil {

@@ -63,8 +63,8 @@ type Store struct {
 	orphaning  atomic.Int64 // leases that are being taken away
 	background background
 	renewals   renewals
-	faults     limiter
-	notices    limiter
+	faults     Limiter
+	notices    Limiter
 }
 
 // maxLater bounds how many results of a Store wait to be stored after they were handed out. Callers

@@ -14,7 +14,7 @@ import (
 // what was found before, or nil.
 func (c *Store) work(ctx context.Context, m *computation, compute func(context.Context) Result, f *found) {
 	if f == nil || c.discards {
-		c.run(ctx, m, compute, nil)
+		c.run(ctx, m, compute)
 		return
 	}
 	for n := 0; ; n++ {
@@ -22,13 +22,13 @@ func (c *Store) work(ctx context.Context, m *computation, compute func(context.C
 			return
 		}
 		if f.needsLease() {
-			l, ok, err := m.takeLease(ctx, *f, false)
+			ok, err := m.takeLease(ctx, *f)
 			if err != nil {
 				c.unreachable(ctx, m, "take the lease for ", err, compute)
 				return
 			}
 			if ok {
-				c.runWithLease(ctx, m, compute, l)
+				c.runWithLease(ctx, m, compute)
 				return
 			}
 		} else if n > 0 {
@@ -76,17 +76,17 @@ func (f *found) needsLease() bool {
 	return f.state != entry.Leased && (f.state != entry.Stale || !f.entry.IsRefreshed(time.Now()))
 }
 
-// takeLease is take as a step of the computation's. It fails where it would go on forever.
-func (m *computation) takeLease(ctx context.Context, f found, steal bool) (l *lease, ok bool, err error) {
+// takeLease is take as a step of the computation's, which has the lease then. It fails where it would go on forever.
+func (m *computation) takeLease(ctx context.Context, f found) (ok bool, err error) {
 	step, done := m.leaseStep(ctx)
-	l, ok, err = m.store.take(step, m.key, f, steal)
+	m.lease, ok, err = m.store.take(step, m.key, f, false)
 	done(err)
 	if !ok && err == nil {
 		if m.refusals++; m.refusals >= maxRefusals {
 			err = errRefused
 		}
 	}
-	return l, ok, err
+	return ok, err
 }
 
 // maxRefusals is how often a computation, or an Add, takes it that others were faster when the engine doesn't write what
@@ -122,7 +122,7 @@ func (c *Store) unreachable(ctx context.Context, m *computation, doing string, e
 		return
 	}
 	c.taskFault(m.task, doing, err)
-	c.run(ctx, m, compute, nil)
+	c.run(ctx, m, compute)
 }
 
 // leaveEmpty makes why ctx has ended the result, which is for nobody else.
@@ -136,19 +136,18 @@ func (m *computation) leaveEmpty(ctx context.Context) {
 
 // runWithLease computes and stores. The result is for those who had started before the
 // computation, and if it was still valid when it was stored, for all who have joined.
-func (c *Store) runWithLease(ctx context.Context, m *computation, compute func(context.Context) Result, l *lease) {
-	if !c.run(ctx, m, compute, l) {
-		m.settle(unending(ctx), l, &ending{})
+func (c *Store) runWithLease(ctx context.Context, m *computation, compute func(context.Context) Result) {
+	if !c.run(ctx, m, compute) {
+		m.settle(unending(ctx), &ending{})
 	}
 }
 
-// run runs the function, under l or without a lease, and ends the lease. Without one, since the server can't be
+// run runs the function, and ends the lease if there is one. Without one, since the server can't be
 // reached, the result is only for those who had started before the function did: others may know of an invalidation that
 // this process could not see. They start again, together. It returns false, and does nothing, when nobody waits any
 // more.
-func (c *Store) run(ctx context.Context, m *computation, compute func(context.Context) Result, l *lease) (ran bool) {
-	m.lease = l
-	if !m.Begin(ctx, l == nil && !c.discards) {
+func (c *Store) run(ctx context.Context, m *computation, compute func(context.Context) Result) (ran bool) {
+	if !m.Begin(ctx, m.lease == nil && !c.discards) {
 		m.leaveEmpty(ctx)
 		return false
 	}
@@ -166,11 +165,11 @@ func (c *Store) run(ctx context.Context, m *computation, compute func(context.Co
 		if c.flights.Remote && (m.cut || !m.failed()) {
 			m.task.learns(time.Since(began), m.cut)
 		}
-		e := m.returned(l)
+		e := m.returned()
 		if m.handOut(&e) {
-			go m.settleLater(unending(ctx), l, e)
-		} else if l != nil {
-			m.settle(unending(ctx), l, &e)
+			go m.settleLater(unending(ctx), e)
+		} else if m.lease != nil {
+			m.settle(unending(ctx), &e)
 		}
 	}()
 	m.task.Stats.Computations.Add(1)
@@ -181,7 +180,7 @@ func (c *Store) run(ctx context.Context, m *computation, compute func(context.Co
 
 // returned notes that the function has ended, for whom its outcome is by now, and returns what the lease is to end with,
 // if there is one.
-func (m *computation) returned(l *lease) (e ending) {
+func (m *computation) returned() (e ending) {
 	c := m.store
 	if led := m.Return(); !led && m.result.Rekey != nil {
 		m.changed = !c.makes(m.result.Rekey, m.key)
@@ -194,11 +193,11 @@ func (m *computation) returned(l *lease) (e ending) {
 	case m.failed():
 		m.Valid = c.flights.Tick()
 	}
-	if l == nil {
+	if m.lease == nil {
 		m.unasked = !c.discards
 		return ending{}
 	}
-	return m.decide(l)
+	return m.decide()
 }
 
 // handOut lets those have the result who don't wait for it to be stored. It reports whether it is stored later, while
@@ -210,9 +209,9 @@ func (m *computation) handOut(e *ending) (later bool) {
 }
 
 // settleLater settles, and finishes the flight.
-func (m *computation) settleLater(ctx context.Context, l *lease, e ending) {
+func (m *computation) settleLater(ctx context.Context, e ending) {
 	defer m.store.releaseStoreSlot()
-	m.settle(ctx, l, &e)
+	m.settle(ctx, &e)
 	m.Finish()
 }
 
