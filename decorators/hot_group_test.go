@@ -2,10 +2,6 @@ package decorators
 
 import (
 	"context"
-	"math/rand/v2"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,48 +94,20 @@ func TestHotTable_Stale(t *testing.T) {
 	})
 }
 
-// No call gets a version older than one whose group had been invalidated before it began.
+// An invalidation of a group is one of all its rows.
 func TestLaw2_HotTableUnderInvalidationOfGroups(t *testing.T) {
 	cachetest.Locmem(t)
-	ctx := context.Background()
 	c, _ := backends.Get("default")
-	var source, floor [2]atomic.Int64
-	fn := func(_ context.Context, id int, _ string) (int64, error) { return source[id].Load(), nil }
-	for kind, f := range eachKind(fn, Group("a", "b")) {
+	var v versions
+	for kind, f := range eachKind(v.load, Group("a", "b")) {
 		t.Run(kind, func(t *testing.T) {
-			var done atomic.Bool
-			var calls atomic.Int64
-			var readers sync.WaitGroup
-			for range 2 {
-				readers.Go(func() {
-					for !done.Load() {
-						id := rand.IntN(2)
-						least := floor[id].Load()
-						calls.Add(1)
-						if v, err := f.call(ctx, id, "it"); v < least || err != nil {
-							t.Errorf("got %d, %v, after version %d was invalidated", v, err, least)
-							return
-						}
-					}
-				})
-			}
 			rounds := 3000
 			if testing.Short() {
 				rounds = 500
 			}
-			for i := range rounds {
-				one, other := source[0].Add(1), source[1].Add(1)
-				if err := c.InvalidateGroup(ctx, []string{"a", "b"}[i%2]); err != nil {
-					t.Error(err)
-				}
-				floor[0].Store(one)
-				floor[1].Store(other)
-				for before := calls.Load(); i%16 == 0 && calls.Load() < before+16 && !t.Failed(); {
-					runtime.Gosched()
-				}
-			}
-			done.Store(true)
-			readers.Wait()
+			v.underInvalidation(t, f, rounds, func(int) []int { return []int{0, 1} }, func(i int) error {
+				return c.InvalidateGroup(context.Background(), []string{"a", "b"}[i%2])
+			})
 		})
 	}
 }

@@ -136,46 +136,67 @@ func TestLaw2_HotTableExpires(t *testing.T) {
 	})
 }
 
-// No call gets a version older than one whose invalidation had returned before it began.
+// Versions are those of two rows.
+type versions struct {
+	source [2]atomic.Int64 // the newest
+	floor  [2]atomic.Int64 // the newest that had been written when an invalidation returned
+}
+
+func (v *versions) load(_ context.Context, id int, _ string) (int64, error) {
+	return v.source[id].Load(), nil
+}
+
+// underInvalidation calls f from two goroutines, while the ids of each round are written and then invalidated. No call gets
+// a version older than one whose invalidation had returned before it began.
+func (v *versions) underInvalidation(t *testing.T, f versioned, rounds int, ids func(i int) []int, invalidate func(i int) error) {
+	t.Helper()
+	var done atomic.Bool
+	var calls atomic.Int64
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for !done.Load() {
+				id := rand.IntN(2)
+				least := v.floor[id].Load()
+				calls.Add(1)
+				if got, err := f.call(context.Background(), id, "it"); got < least || err != nil {
+					t.Errorf("got %d, %v, after version %d was invalidated", got, err, least)
+					return
+				}
+			}
+		})
+	}
+	for i := range rounds {
+		var written [2]int64
+		for _, id := range ids(i) {
+			written[id] = v.source[id].Add(1)
+		}
+		if err := invalidate(i); err != nil {
+			t.Error(err)
+		}
+		for _, id := range ids(i) {
+			v.floor[id].Store(written[id])
+		}
+		for before := calls.Load(); i%16 == 0 && calls.Load() < before+16 && !t.Failed(); {
+			runtime.Gosched()
+		}
+	}
+	done.Store(true)
+	readers.Wait()
+}
+
 func TestLaw2_HotTableUnderInvalidation(t *testing.T) {
 	cachetest.Locmem(t)
-	var source, floor [2]atomic.Int64
-	for kind, f := range eachKind(func(_ context.Context, id int, _ string) (int64, error) { return source[id].Load(), nil }) {
+	var v versions
+	for kind, f := range eachKind(v.load) {
 		t.Run(kind, func(t *testing.T) {
-			ctx := context.Background()
-			var done atomic.Bool
-			var calls atomic.Int64
-			var readers sync.WaitGroup
-			for range 2 {
-				readers.Go(func() {
-					for !done.Load() {
-						id := rand.IntN(2)
-						least := floor[id].Load()
-						calls.Add(1)
-						if v, err := f.call(ctx, id, "it"); v < least || err != nil {
-							t.Errorf("got %d, %v, after version %d was invalidated", v, err, least)
-							return
-						}
-					}
-				})
-			}
 			rounds := 5000
 			if testing.Short() {
 				rounds = 1000
 			}
-			for i := range rounds {
-				id := i % 2
-				v := source[id].Add(1)
-				if err := f.invalidate(ctx, id, "it"); err != nil {
-					t.Error(err)
-				}
-				floor[id].Store(v)
-				for before := calls.Load(); i%16 == 0 && calls.Load() < before+16 && !t.Failed(); {
-					runtime.Gosched()
-				}
-			}
-			done.Store(true)
-			readers.Wait()
+			v.underInvalidation(t, f, rounds, func(i int) []int { return []int{i % 2} }, func(i int) error {
+				return f.invalidate(context.Background(), i%2, "it")
+			})
 		})
 	}
 }
