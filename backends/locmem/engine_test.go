@@ -99,7 +99,7 @@ func TestOneKey(t *testing.T) {
 		t.Errorf("after the swaps: %s", got)
 	}
 
-	got, err := e.GetMany(ctx, []string{"k", "live", "gone", "k"}) // C20, C27
+	got, err := e.GetMany(ctx, []string{"k", "live", "gone", "k"})
 	if err != nil || len(got) != 2 || string(got["k"].Value) != "swapped" {
 		t.Errorf("GetMany: %v, %v", got, err)
 	}
@@ -109,7 +109,7 @@ func TestOneKey(t *testing.T) {
 	if ok, err := e.Delete(ctx, "k"); ok || err != nil {
 		t.Errorf("delete of nothing: %v, %v", ok, err)
 	}
-	if err := e.Clear(ctx, ""); err != nil { // C83
+	if err := e.Clear(ctx, ""); err != nil {
 		t.Error(err)
 	}
 	if got := value(e, "live"); got != miss {
