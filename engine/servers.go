@@ -6,9 +6,10 @@ import (
 )
 
 // A Server is what an engine knows of one of its servers, without asking it. The counters only
-// grow, for as long as the engine is configured.
+// grow, for as long as the engine is configured and the server is one of its own: memcached's come and go with the
+// addresses of a host name.
 type Server struct {
-	Address string
+	Address string // as it was configured; with the host name after it, if it is one of several addresses of that
 
 	Down      bool      // nothing but probes is sent to it
 	Since     time.Time // when that changed last; zero if it never has

@@ -24,7 +24,7 @@ func TestBreaker_ValueTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	s := e.(*memcached).servers[0]
+	s := e.(*memcached).locations[0].only[0]
 	s.via = func(context.Context, string, string) (net.Conn, error) {
 		return &script{left: []byte("VALUE k 0 1500000 1\r\n")}, nil
 	}
@@ -48,7 +48,7 @@ func TestBreaker_CannotDial(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := e.(*memcached).servers[0]
+		s := e.(*memcached).locations[0].only[0]
 		s.via = func(context.Context, string, string) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", test.cause)}
 		}
@@ -101,7 +101,7 @@ func TestClose_WhileItDials(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := e.(*memcached).servers[0]
+			s := e.(*memcached).locations[0].only[0]
 			wire := &script{left: []byte("VALUE k 0 1 1\r\nv\r\nEND\r\n")}
 			s.via = func(context.Context, string, string) (net.Conn, error) {
 				e.Close()

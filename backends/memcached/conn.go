@@ -130,7 +130,7 @@ var past = time.Unix(1, 0)
 
 // dial connects for the client, under the operation's own context and deadline, unless the engine is
 // closed. What is dialled while it closes is closed when the operation ends.
-func (c *conn) dial(_ context.Context, network, addr string) (net.Conn, error) {
+func (c *conn) dial(context.Context, string, string) (net.Conn, error) {
 	if c.server.closed.isClosed() {
 		return nil, cacheutils.ErrClosed
 	}
@@ -143,7 +143,7 @@ func (c *conn) dial(_ context.Context, network, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithDeadline(parent, deadline)
 	defer cancel()
 	c.server.dials.Add(1)
-	nc, socket, err := c.server.dial(ctx, network, addr)
+	nc, socket, err := c.server.connectTo(ctx)
 	if err != nil {
 		c.unconnected = true
 		return nil, err

@@ -21,8 +21,23 @@ type dialing struct {
 	via func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
+// connectTo returns a connection to the server, and the socket under it.
+func (s *server) connectTo(ctx context.Context) (nc, socket net.Conn, err error) {
+	if s.name == nil {
+		return s.dial(ctx, s.address.network, s.address.address, s.tlsName)
+	}
+	ips, err := s.name.dialled(ctx, s)
+	for _, ip := range ips {
+		nc, socket, err = s.dial(ctx, "tcp", net.JoinHostPort(ip.String(), s.name.port), s.tlsName)
+		if err == nil || timedOut(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return nc, socket, err
+}
+
 // dial returns a connection, and the socket under it.
-func (d *dialing) dial(ctx context.Context, network, address string) (nc, socket net.Conn, err error) {
+func (d *dialing) dial(ctx context.Context, network, address, tlsName string) (nc, socket net.Conn, err error) {
 	via := d.via
 	if via == nil {
 		via = new(net.Dialer).DialContext
@@ -40,10 +55,7 @@ func (d *dialing) dial(ctx context.Context, network, address string) (nc, socket
 	config := d.tls
 	if config.ServerName == "" && !config.InsecureSkipVerify {
 		config = config.Clone()
-		config.ServerName = "localhost"
-		if network != "unix" {
-			config.ServerName, _, _ = net.SplitHostPort(address)
-		}
+		config.ServerName = tlsName
 	}
 	secure := tls.Client(socket, config)
 	if err := secure.HandshakeContext(ctx); err != nil {

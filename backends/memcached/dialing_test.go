@@ -52,7 +52,7 @@ func TestTLS_Full(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.(*memcached).servers[0].via = func(ctx context.Context, network, address string) (net.Conn, error) {
+	e.(*memcached).locations[0].only[0].via = func(ctx context.Context, network, address string) (net.Conn, error) {
 		nc, err := new(net.Dialer).DialContext(ctx, network, address)
 		return &full{Conn: nc}, err
 	}

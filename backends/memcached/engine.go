@@ -2,7 +2,14 @@
 //
 // A location is a server: "host", "host:port", "[::1]:11211", "unix:/path" or "/path"; the
 // port is 11211 unless given, and without a location the server is 127.0.0.1:11211. Servers are
-// dialled when they are first needed, and their names are resolved at each dial.
+// dialled when they are first needed, and nothing is resolved before that.
+//
+// A host name with several addresses stands for several servers: the keys of its location are spread over the
+// addresses, and all processes that get the same addresses, in whatever order, agree. If some of the addresses are IPv4,
+// the others don't count; a name with one IPv4 address has one server, whose IPv6 addresses are tried if nobody listens at
+// that. While it is used, a name is resolved again every 5 s, and when connections are dialled. If the answer has changed
+// keys are looked for where the new one says; while processes have different answers they don't agree.
+// If it can't be resolved the last answer stays.
 //
 // With several locations the keys are spread over them by rendezvous hashing, as pymemcache (so
 // Django) does it. Every process has to call the servers by the same names; their order doesn't
@@ -61,6 +68,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,9 +83,9 @@ const (
 
 // memcached is an engine.
 type memcached struct {
-	servers servers // a key's server is servers.of(key)
-	closed  lifetime
-	closing sync.Once
+	locations locations // a key's server is serverOf
+	closed    lifetime
+	closing   sync.Once
 }
 
 // A lifetime is a channel that is closed when the engine is. The engine and its servers share it.
@@ -104,26 +112,27 @@ func Open(s engine.Settings) (engine.Engine, error) {
 	l.tls, err = readTLS(r)
 	errs := []error{err, r.Err()}
 
-	locations := s.Location
-	if len(locations) == 0 {
-		locations = []string{defaultHost}
+	texts := s.Location
+	if len(texts) == 0 {
+		texts = []string{defaultHost}
 	}
 	closed := make(lifetime)
-	byAddress := map[address]*server{}
-	for _, location := range locations {
-		a, err := parseLocation(location)
+	m := &memcached{closed: closed}
+	known := map[address]bool{}
+	for _, text := range texts {
+		a, err := parseLocation(text)
 		if err != nil {
 			errs = append(errs, err)
-			continue
-		}
-		if byAddress[a] == nil {
-			byAddress[a] = newServer(a, l, closed)
+		} else if !known[a] {
+			known[a] = true
+			m.locations = append(m.locations, newLocation(a, l, closed))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &memcached{servers: sorted(byAddress), closed: closed}, nil
+	slices.SortFunc(m.locations, byPlace)
+	return m, nil
 }
 
 // readLimits reads the options but those about TLS. An operation may take as long as is given, unless
@@ -157,22 +166,26 @@ func (m *memcached) Traits() engine.Traits { return engine.Traits{KeepsTime: tru
 func (m *memcached) Close() error {
 	m.closing.Do(func() {
 		close(m.closed)
-		for _, s := range m.servers {
-			s.close()
+		for _, l := range m.locations {
+			if l.name != nil {
+				l.name.close()
+				continue
+			}
+			l.only[0].close()
 		}
 	})
 	return nil
 }
 
 // server returns the server of key, unless the engine is closed or memcached can't take the key.
-func (m *memcached) server(key string) (*server, error) {
+func (m *memcached) server(ctx context.Context, key string) (*server, error) {
 	if m.closed.isClosed() {
 		return nil, cacheutils.ErrClosed
 	}
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	return m.servers.of(key), nil
+	return m.serverOf(ctx, key), nil
 }
 
 // onEach runs f for each of the servers at once and returns all errors.
@@ -201,9 +214,11 @@ func (m *memcached) Clear(ctx context.Context, prefix string) error {
 	if m.closed.isClosed() {
 		return cacheutils.ErrClosed
 	}
-	work := make(map[*server]struct{}, len(m.servers))
-	for _, s := range m.servers {
-		work[s] = struct{}{}
+	work := make(map[*server]struct{}, len(m.locations))
+	for _, l := range m.locations {
+		for _, s := range l.servers(ctx) {
+			work[s] = struct{}{}
+		}
 	}
 	return onEach(work, func(s *server, _ struct{}) error {
 		return s.do(ctx, clearing, (*client).FlushAll)

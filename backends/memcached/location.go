@@ -1,8 +1,10 @@
 package memcached
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -14,9 +16,50 @@ const (
 	defaultPort = "11211"
 )
 
-// An address says where a server is, as it was configured: a name stays a name, and each
-// dial resolves it again.
+// A location has its own share of the keys, and one server, unless it is a host name with several addresses.
+type location struct {
+	label string  // what of it counts in the score of a key
+	only  servers // its server, unless it is a host name
+	name  *name
+}
+
+func newLocation(a address, l limits, closed lifetime) *location {
+	if a.isName() {
+		n := newName(a, l, closed)
+		return &location{label: n.sole.label, name: n}
+	}
+	s := newServer(a, l, closed)
+	return &location{label: s.label, only: servers{s}}
+}
+
+// servers returns the servers that the location has now. It may have to wait for the name to be resolved.
+func (l *location) servers(ctx context.Context) servers {
+	if l.name == nil {
+		return l.only
+	}
+	return l.name.now(ctx)
+}
+
+// known returns the servers that the location is known to have.
+func (l *location) known() servers {
+	if l.name == nil {
+		return l.only
+	}
+	return l.name.current.Load().servers
+}
+
+// An address says where a server is, as it was configured.
 type address struct{ network, address string }
+
+// isName reports whether the address has to be resolved.
+func (a address) isName() bool {
+	host, _, err := net.SplitHostPort(a.address)
+	if a.network != "tcp" || err != nil {
+		return false
+	}
+	_, err = netip.ParseAddr(host)
+	return err != nil
+}
 
 // Network and String make an address a net.Addr.
 func (a address) Network() string { return a.network }

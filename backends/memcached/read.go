@@ -28,7 +28,7 @@ const flagInt = 2
 
 // Get returns an error unless the server's reply is for key.
 func (m *memcached) Get(ctx context.Context, key string) (engine.Item, error) {
-	s, err := m.server(key)
+	s, err := m.server(ctx, key)
 	if err != nil {
 		return engine.Item{}, err
 	}
@@ -79,11 +79,13 @@ func (m *memcached) GetEach(ctx context.Context, keys []string, each func(i int,
 			return err
 		}
 	}
-	if len(m.servers) == 1 && len(keys) <= perRequest {
-		return m.servers[0].getEach(ctx, keys, each)
+	if len(m.locations) == 1 && len(keys) <= perRequest {
+		if all := m.locations[0].servers(ctx); len(all) == 1 {
+			return all[0].getEach(ctx, keys, each)
+		}
 	}
 	var mu sync.Mutex
-	return onEach(m.servers.spread(keys), func(s *server, indices []int) error {
+	return onEach(m.spread(ctx, keys), func(s *server, indices []int) error {
 		for batch := range slices.Chunk(indices, perRequest) {
 			asked := make([]string, len(batch))
 			for i, index := range batch {

@@ -17,12 +17,16 @@ type queue map[string]*removal
 
 type removal struct{ key string }
 
-func (m *memcached) ReplayDelete(key string) bool { return m.servers.of(key).enqueue(key) }
+func (m *memcached) ReplayDelete(key string) bool {
+	l := m.locations.of(key)
+	s := l.known().of(key)
+	return s.enqueue(key) || l.known().of(key) != s && l.known().of(key).enqueue(key)
+}
 
 func (s *server) enqueue(key string) bool {
 	s.mu.Lock()
 	_, known := s.queue[key]
-	if len(s.queue) >= s.maxQueued && !known || s.closed.isClosed() {
+	if len(s.queue) >= s.maxQueued && !known || s.closed.isClosed() || s.gone {
 		s.mu.Unlock()
 		return false
 	}

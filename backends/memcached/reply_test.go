@@ -173,7 +173,7 @@ func scripted(tb testing.TB, next func() []byte) *memcached {
 	}
 	tb.Cleanup(func() { e.Close() })
 	m := e.(*memcached)
-	m.servers[0].via = func(context.Context, string, string) (net.Conn, error) { return &script{left: next()}, nil }
+	m.locations[0].only[0].via = func(context.Context, string, string) (net.Conn, error) { return &script{left: next()}, nil }
 	return m
 }
 
@@ -214,7 +214,7 @@ func tryAll(tb testing.TB, m *memcached, reply string) {
 	if err := m.Clear(ctx, ""); err == nil && !strings.HasPrefix(reply, "OK\r\n") {
 		tb.Fatalf("clear succeeds with %q", reply)
 	}
-	if err := m.Ping(ctx)[m.servers[0].address.String()]; err == nil && !strings.HasPrefix(reply, "VERSION") {
+	if err := m.Ping(ctx)[m.locations[0].only[0].address.String()]; err == nil && !strings.HasPrefix(reply, "VERSION") {
 		tb.Fatalf("ping succeeds with %q", reply)
 	}
 }

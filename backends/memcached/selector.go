@@ -1,8 +1,9 @@
 package memcached
 
 import (
+	"context"
 	"net"
-	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/bradfitz/gomemcache/memcache"
@@ -19,30 +20,43 @@ import (
 // server meanwhile, they would be found again on the first one, after all that had been
 // invalidated in between.
 
-// servers are those that keys are spread over, sorted by address.
-type servers []*server
+// Places are what keys are spread over, sorted by place.
+type places[T interface{ place() string }] []T
 
-// of returns the server of key.
-func (s servers) of(key string) *server {
-	if len(s) == 1 {
-		return s[0]
+// The locations share the keys, and the servers of a location those that are its own. So when a name gets another
+// address, no key of another location moves.
+type (
+	locations = places[*location]
+	servers   = places[*server]
+)
+
+func (l *location) place() string { return l.label }
+func (s *server) place() string   { return s.label }
+
+// of returns the place of key.
+func (p places[T]) of(key string) T {
+	if len(p) == 1 {
+		return p[0]
 	}
-	return s[s.index(key)]
+	return p[p.index(key)]
 }
 
-func (s servers) index(key string) (best int) {
+func (p places[T]) index(key string) (best int) {
 	var keyBuffer [maxKey]byte // on the stack
 	var buffer [2 * maxKey]byte
 	counts := appendKey(keyBuffer[:0], key)
 	var highest uint32
-	for i, one := range s {
-		score := murmur3.Sum32(append(append(buffer[:0], one.label...), counts...))
-		if i == 0 || score > highest || score == highest && one.label > s[best].label {
+	for i, one := range p {
+		label := one.place()
+		score := murmur3.Sum32(append(append(buffer[:0], label...), counts...))
+		if i == 0 || score > highest || score == highest && label > p[best].place() {
 			best, highest = i, score
 		}
 	}
 	return best
 }
+
+func byPlace[T interface{ place() string }](a, b T) int { return strings.Compare(a.place(), b.place()) }
 
 // appendKey appends what of the key counts in a score: the low byte of the number of each
 // character, as in Python.
@@ -60,29 +74,26 @@ func appendKey(b []byte, key string) []byte {
 	return b
 }
 
+// serverOf returns the server of key.
+func (m *memcached) serverOf(ctx context.Context, key string) *server {
+	return m.locations.of(key).servers(ctx).of(key)
+}
+
 // spread returns the indices of the keys by server.
-func (s servers) spread(keys []string) map[*server][]int {
-	by := make(map[*server][]int, len(s))
+func (m *memcached) spread(ctx context.Context, keys []string) map[*server][]int {
+	by := make(map[*server][]int, len(m.locations))
+	at := make(map[*location]servers, len(m.locations))
 	for i, key := range keys {
-		one := s.of(key)
+		l := m.locations.of(key)
+		all, known := at[l]
+		if !known {
+			all = l.servers(ctx)
+			at[l] = all
+		}
+		one := all.of(key)
 		by[one] = append(by[one], i)
 	}
 	return by
-}
-
-// sorted returns the servers, each once.
-func sorted(byAddress map[address]*server) servers {
-	var s servers
-	for _, one := range byAddress {
-		s = append(s, one)
-	}
-	slices.SortFunc(s, func(a, b *server) int {
-		if a.label < b.label {
-			return -1
-		}
-		return 1
-	})
-	return s
 }
 
 // only is the selector of a client that talks to one server.

@@ -8,13 +8,13 @@ import (
 	"github.com/cacheutils/cacheutils/engine"
 )
 
-func opened(t *testing.T, locations ...string) servers {
+func opened(t *testing.T, texts ...string) locations {
 	t.Helper()
-	e, err := Open(engine.Settings{Location: locations})
+	e, err := Open(engine.Settings{Location: texts})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.(*memcached).servers
+	return e.(*memcached).locations
 }
 
 // Keys are where pymemcache's HashClient puts them: this is what its RendezvousHash says.
@@ -30,7 +30,7 @@ func TestPlaces(t *testing.T) {
 		":1:ключ":                "10.0.0.2:11211",
 		strings.Repeat("x", 250): "10.0.0.2:11211",
 	} {
-		if got := all.of(key).address.String(); got != want {
+		if got := all.of(key).known()[0].address.String(); got != want {
 			t.Errorf("%q: got %s, want %s", key, got, want)
 		}
 	}
@@ -65,9 +65,9 @@ func TestSpread(t *testing.T) {
 		moved := 0
 		for i := range keys {
 			key := fmt.Sprintf(":1:[cached]example.com/app/geo.LoadCity:42((%d,))", i)
-			place := to.of(key).address
+			place := to.of(key).known()[0].address
 			count[place.String()]++
-			if from.of(key).address != place {
+			if from.of(key).known()[0].address != place {
 				moved++
 			}
 		}

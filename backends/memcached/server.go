@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +22,10 @@ import (
 // for one; that counts against the operation's timeout.
 type server struct {
 	address address
-	label   string // what of the server counts in the score of a key
+	label   string     // what of the server counts in the score of a key
+	name    *name      // that it was found by, or nil
+	ip      netip.Addr // if it is one of several with that name
+	tlsName string     // in its certificate, unless an option says otherwise
 	limits
 
 	// tooLarge is the smallest size that the server is known to refuse, in bytes as it counts
@@ -41,6 +48,7 @@ type server struct {
 	closed lifetime
 
 	mu         sync.Mutex
+	gone       bool    // the name has other addresses
 	idle       []*conn // the one used last comes last, and is used next
 	generation uint64  // rises when idle connections are closed, and those in use have to follow
 	health
@@ -60,7 +68,10 @@ type limits struct {
 }
 
 func newServer(a address, l limits, closed lifetime) *server {
-	s := &server{address: a, label: a.label() + "-", limits: l, closed: closed, slots: make(chan struct{}, l.maxConns)}
+	s := &server{address: a, label: a.label() + "-", tlsName: "localhost", limits: l, closed: closed, slots: make(chan struct{}, l.maxConns)}
+	if host, _, err := net.SplitHostPort(a.address); a.network == "tcp" && err == nil {
+		s.tlsName = host
+	}
 	s.tooLarge.Store(int64(l.maxItemSize) + 1)
 	s.breaker = s.newBreaker()
 	s.health.tripped = make(chan struct{})
@@ -126,6 +137,8 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 		bad = s.fault(op, s.endKind(cause, taken), cause)
 	case timedOut(err) && taken != began && deadline.Sub(taken) < s.read/3:
 		bad = s.fault(op, busy, fmt.Errorf("%w, after %v of waiting for a connection", err, taken.Sub(began)))
+	case errors.Is(err, errMoved):
+		bad = s.fault(op, down, err)
 	case unconnected:
 		bad = s.fault(op, connect, err)
 		bad.fatal = !timedOut(err) && !ours(err)
@@ -263,6 +276,32 @@ func (s *server) drop() {
 	s.mu.Unlock()
 	for _, c := range idle {
 		c.close()
+	}
+}
+
+// leave is for a server that its name doesn't have any more: callers don't come to it now. It returns the keys
+// whose invalidations wait for it.
+func (s *server) leave() (waiting []string) {
+	s.mu.Lock()
+	s.gone = true
+	if s.watcher != nil {
+		s.watcher.stop() // and not wait: it may be what has looked up the name
+		s.watcher = nil
+	}
+	waiting = slices.Collect(maps.Keys(s.queue))
+	s.mu.Unlock()
+	s.drop()
+	return waiting
+}
+
+// join is for a server that its name has now.
+func (s *server) join() {
+	s.mu.Lock()
+	again := s.gone
+	s.gone = false
+	s.mu.Unlock()
+	if again {
+		s.watch(0)
 	}
 }
 

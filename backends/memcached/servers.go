@@ -2,26 +2,50 @@ package memcached
 
 import (
 	"context"
+	"slices"
+	"strings"
+	"sync"
 
 	"github.com/cacheutils/cacheutils/engine"
 )
 
 // Ping probes all servers at once, those that are down too, over connections of the pool.
 func (m *memcached) Ping(ctx context.Context) map[string]error {
-	type answer struct {
-		server *server
-		err    error
+	answers := make(chan []pinged, len(m.locations))
+	for _, l := range m.locations {
+		go func() { answers <- l.ping(ctx) }()
 	}
-	answers := make(chan answer, len(m.servers))
-	for _, s := range m.servers {
-		go func() { answers <- answer{s, s.ping(ctx)} }()
-	}
-	all := make(map[string]error, len(m.servers))
-	for range m.servers {
-		a := <-answers
-		all[a.server.address.String()] = a.err
+	all := make(map[string]error, len(m.locations))
+	for range m.locations {
+		for _, a := range <-answers {
+			all[a.server.address.String()] = a.err
+		}
 	}
 	return all
+}
+
+// pinged is what a server has answered to a ping.
+type pinged struct {
+	server *server
+	err    error
+}
+
+// ping asks the servers that a location has now.
+func (l *location) ping(ctx context.Context) []pinged {
+	all := l.only
+	if l.name != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, l.name.operation)
+		defer cancel()
+		all = l.name.again(ctx)
+	}
+	answers := make([]pinged, len(all))
+	var asked sync.WaitGroup
+	for i, s := range all {
+		asked.Go(func() { answers[i] = pinged{s, s.ping(ctx)} })
+	}
+	asked.Wait()
+	return answers
 }
 
 func (s *server) ping(ctx context.Context) error {
@@ -39,10 +63,13 @@ func (s *server) ping(ctx context.Context) error {
 
 // Servers describes the servers as they are at this moment.
 func (m *memcached) Servers() []engine.Server {
-	all := make([]engine.Server, len(m.servers))
-	for i, s := range m.servers {
-		all[i] = s.describe()
+	var all []engine.Server
+	for _, l := range m.locations {
+		for _, s := range l.known() {
+			all = append(all, s.describe())
+		}
 	}
+	slices.SortFunc(all, func(a, b engine.Server) int { return strings.Compare(a.Address, b.Address) })
 	return all
 }
 

@@ -20,7 +20,7 @@ type watcher struct {
 func (s *server) watch(first time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.watcher != nil || !s.unavailable.Load() || s.closed.isClosed() {
+	if s.watcher != nil || !s.unavailable.Load() || s.closed.isClosed() || s.gone {
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -28,17 +28,17 @@ func (s *server) watch(first time.Duration) {
 	s.watcher = w
 	go func() {
 		defer close(w.done)
-		s.probeUntilUp(ctx, first)
+		s.probeUntilUp(ctx, w, first)
 	}()
 }
 
 // probeUntilUp sends probes until the server is up, or ctx ends.
-func (s *server) probeUntilUp(ctx context.Context, wait time.Duration) {
+func (s *server) probeUntilUp(ctx context.Context, w *watcher, wait time.Duration) {
 	began := time.Now()
 	s.announceDown()
 	for pause(ctx, wait) {
 		_, err := s.breaker.Execute(func() (struct{}, error) { return struct{}{}, s.probeOnce(ctx) })
-		if err == nil && s.endWatch() {
+		if err == nil && s.endWatch(w) {
 			s.announceUp(began)
 			return
 		}
@@ -59,13 +59,15 @@ func (s *server) probeOnce(ctx context.Context) error {
 }
 
 // endWatch ends the watcher, unless there is something to do for it again.
-func (s *server) endWatch() bool {
+func (s *server) endWatch(w *watcher) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.unavailable.Load() {
 		return false
 	}
-	s.watcher = nil
+	if s.watcher == w {
+		s.watcher = nil
+	}
 	return true
 }
 

@@ -39,7 +39,7 @@ var (
 func (m *memcached) Set(ctx context.Context, key string, item engine.Item, timeout time.Duration) error {
 	stored, err := m.store(ctx, set, key, item, timeout)
 	if err == nil && !stored {
-		return m.servers.of(key).operationError(set.operation, errors.New("the server says that it wasn't stored"))
+		return m.serverOf(ctx, key).operationError(set.operation, errors.New("the server says that it wasn't stored"))
 	}
 	return err
 }
@@ -56,7 +56,7 @@ func (m *memcached) CompareAndSwap(ctx context.Context, key string, item engine.
 }
 
 func (m *memcached) store(ctx context.Context, v verb, key string, item engine.Item, timeout time.Duration) (bool, error) {
-	s, err := m.server(key)
+	s, err := m.server(ctx, key)
 	if err != nil {
 		return false, err
 	}
@@ -128,7 +128,7 @@ func refusedAsTooLarge(err error) bool {
 }
 
 func (m *memcached) Delete(ctx context.Context, key string) (bool, error) {
-	s, err := m.server(key)
+	s, err := m.server(ctx, key)
 	if err != nil {
 		return false, err
 	}
@@ -146,7 +146,7 @@ func (s *server) delete(ctx context.Context, key string) (bool, error) {
 // Incr adds as memcached does: see the package. It returns an error when its reply is lost;
 // whether the number was changed is then unknown.
 func (m *memcached) Incr(ctx context.Context, key string, delta int64) (int64, error) {
-	s, err := m.server(key)
+	s, err := m.server(ctx, key)
 	if err != nil {
 		return 0, err
 	}

@@ -49,7 +49,7 @@ func TestFault_DownAtStart(t *testing.T) {
 // A name that can't be resolved: the error names the host, no caller sees it, and the other server
 // works. Once the name can be resolved, its server does too, within 2 s.
 func TestFault_UnresolvableName(t *testing.T) {
-	resolver.resolving.Store(false)
+	resolver.Forget()
 	good := memcachedtest.Start(t)
 	_, port, _ := strings.Cut(memcachedtest.Start(t).Addr(), ":")
 	bad := "cache.faults.invalid:" + port
@@ -86,7 +86,7 @@ func TestFault_UnresolvableName(t *testing.T) {
 		t.Errorf("%d of %d results are recomputed", again, keys)
 	}
 
-	resolver.resolving.Store(true)
+	resolver.Answer("127.0.0.1")
 	strictly(t, "unresolvable name: first hit after it is resolved", 2*time.Second, eventually(t, "all keys are hits", func() bool {
 		before := f.runs.Load()
 		for n := range keys {

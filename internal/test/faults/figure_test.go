@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"testing"
@@ -11,14 +12,19 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/cacheutils/cacheutils/internal/test/dnstest"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
 // resolver is the name server of this process, from before the first name is looked up.
-var resolver *names
+var resolver *dnstest.Server
 
 func TestMain(m *testing.M) {
-	resolver = serveNames()
+	var err error
+	if resolver, err = dnstest.New(); err != nil {
+		panic(err)
+	}
+	net.DefaultResolver = resolver.Resolver()
 	logging.Logger().SetLevel(logrus.PanicLevel) // the faults that are logged are meant
 	os.Exit(m.Run())
 }

@@ -56,6 +56,32 @@ func Start(tb testing.TB, args ...string) *Server {
 	return nil
 }
 
+// StartTogether starts a server at each of the hosts, such as 127.0.0.1 and 127.0.0.2, all at the same port.
+func StartTogether(tb testing.TB, hosts ...string) []*Server {
+	tb.Helper()
+	program := program(tb)
+	var err error
+	for range 5 {
+		_, port, _ := net.SplitHostPort(freePort(tb))
+		var all []*Server
+		for _, host := range hosts {
+			s := &Server{tb: tb, program: program, network: "tcp", addr: net.JoinHostPort(host, port)}
+			if err = s.start(); err != nil {
+				break
+			}
+			all = append(all, s)
+		}
+		if err == nil {
+			return all
+		}
+		for _, s := range all {
+			s.Stop()
+		}
+	}
+	tb.Fatalf("memcachedtest: %v", err)
+	return nil
+}
+
 // StartTLS starts a server that speaks TLS, with a new certificate for 127.0.0.1. ca is the path of a
 // PEM file with what the certificate can be checked with.
 func StartTLS(tb testing.TB, args ...string) (s *Server, ca string) {
