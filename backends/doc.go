@@ -50,8 +50,10 @@
 //	                                           without the monotonic part
 //	big.Int, netip.Addr, url.URL, ...          by their own MarshalBinary, GobEncode or
 //	                                           MarshalText, if that gives the value back
+//	keys of maps                               the same to ==; refused where a copy can't be: pointers,
+//	                                           times in another location than UTC and Local
 //	cycles                                     refused when they are met
-//	unexported fields, without such a method   refused
+//	unexported fields, without such a method   refused, unless they take no memory
 //	errors and other interfaces with methods   refused
 //	funcs, chans, unsafe.Pointer               refused
 //

@@ -64,7 +64,8 @@ import (
 // context names (see backends.With) or that backends.Configure has made, and again after a Configure. If it has
 // been closed, calls run fn without the cache. Cached panics, saying what to change, when fn is not a function
 // or has no results, when its name can't be known (see Key), when a parameter's type can't be in a key, when a
-// result's type can't be encoded exactly, or when an option doesn't fit.
+// result's type can't be encoded exactly, or when an option doesn't fit. To find that out it calls the marshalers in
+// result types for values of its own.
 func Cached[F any](fn F, opts ...Option) (F, *Handle[F]) {
 	p := newPlan(newFunction(reflect.ValueOf(fn), nil, callerLocation(1), opts), nil)
 	h := &Handle[F]{

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
@@ -53,6 +54,33 @@ func TestLaw8_ChangedTypeIsAMiss(t *testing.T) {
 		}
 		if got := New(); got.Title != "Paris" || h.Stats().Hits != 1 {
 			t.Errorf("the entry was not overwritten: %+v, %+v", got, h.Stats())
+		}
+	})
+}
+
+// A caller who looks something up in a map that it was given finds it, on the first call and on each later one.
+func TestLaw8_KeysOfMaps(t *testing.T) {
+	rome, err := time.LoadLocation("Europe/Rome")
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	type night struct {
+		Day  time.Time
+		Room string
+	}
+	cachetest.Each(t, func(t *testing.T) {
+		for name, day := range map[string]time.Time{
+			"UTC": day, "Rome": day.In(rome), "fixed": day.In(time.FixedZone("X", 3600)), "Local": day.Local(), "now": time.Now(),
+		} {
+			days, _ := decorators.Cached(func() map[time.Time]int { return map[time.Time]int{day: 120} }, decorators.Key("law8.days."+name))
+			nights, _ := decorators.Cached(func() map[night]int { return map[night]int{{day, "1"}: 120} }, decorators.Key("law8.nights."+name))
+			anything, _ := decorators.Cached(func() []map[any]any { return []map[any]any{{[1]any{day}: 120}} }, decorators.Key("law8.anything."+name))
+			for call := range 3 {
+				if a, b, c := days()[day], nights()[night{day, "1"}], anything()[0][[1]any{day}]; a != 120 || b != 120 || c != 120 {
+					t.Errorf("%s, call %d: found %d, %d and %v, want 120", name, call, a, b, c)
+				}
+			}
 		}
 	})
 }

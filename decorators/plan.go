@@ -6,7 +6,6 @@ import (
 	"runtime"
 
 	"github.com/cacheutils/cacheutils/backends"
-	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/registered"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
@@ -103,8 +102,13 @@ func (p *plan) checkTask() {
 	if cache, unknown := p.backend.store(context.Background()); err == nil && unknown == nil {
 		err = cache.Holds(p.task)
 	}
-	if err != nil {
-		panicf("%s: its results (%s) can't be cached: %v; return something that can be encoded, "+
-			"or say Shared() and use a backend in this process's memory", p.displayName, typeList(p.typ.Out, p.numResults), errtext.Bare(err))
+	if err == nil {
+		return
 	}
+	otherwise := "or say Shared() and use a backend in this process's memory"
+	if p.options.shared {
+		otherwise = "or use a backend in this process's memory"
+	}
+	panicf("%s, decorated at %s: its results (%s) can't be cached: %v; %s",
+		p.displayName, p.location, typeList(p.typ.Out, p.numResults), p.whyRefused(err), otherwise)
 }

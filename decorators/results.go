@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -64,6 +66,12 @@ func newResultPlan(f *function) resultPlan {
 		r.noError = reflect.Zero(last)
 		r.carriesErrors = last == errorType
 	}
+	for i := range r.numResults {
+		if out := t.Out(i); i < r.numOut-1 && out.Kind() == reflect.Interface && isError(out) {
+			panicf("%s, decorated at %s: result %d is an error that isn't last, so it would be cached as a value; return the error last",
+				f.displayName, f.location, i+1)
+		}
+	}
 	r.boxType = boxTypeOf(t, r.numResults)
 	switch t.Out(0).Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Func, reflect.Chan:
@@ -90,6 +98,16 @@ func boxTypeOf(t reflect.Type, n int) reflect.Type {
 		fields[i] = reflect.StructField{Name: fmt.Sprintf("R%d", i), Type: t.Out(i)}
 	}
 	return reflect.StructOf(fields)
+}
+
+// whyRefused returns err, which says why the box can't be cached, with the result that it is about.
+func (r *resultPlan) whyRefused(err error) error {
+	for i := range r.numResults {
+		if own := codec.Of(r.typ.Out(i)).Err(); r.numResults > 1 && own != nil {
+			return fmt.Errorf("result %d: %w", i+1, own)
+		}
+	}
+	return errtext.Bare(err)
 }
 
 // resultFunc checks the function of an option that takes the results, with the trailing error

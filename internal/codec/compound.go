@@ -255,11 +255,17 @@ func mapEncoder(t *Type) encodeFunc {
 		for iter := m.MapRange(); iter.Next(); n-- {
 			k.Elem().SetIterKey(iter)
 			x.Elem().SetIterValue(iter)
-			e.inKey++
+			start := len(e.buf)
+			e.inKey, e.mayDiffer = true, false
 			if err := key.encode(e, k.UnsafePointer()); err != nil {
 				return err
 			}
-			e.inKey--
+			e.inKey = false
+			if e.mayDiffer {
+				if err := key.found(k, e.buf[start:]); err != nil {
+					return err
+				}
+			}
 			if err := elem.encode(e, x.UnsafePointer()); err != nil {
 				return err
 			}
@@ -297,11 +303,11 @@ func mapDecoder(t *Type) decodeFunc {
 		for range n {
 			k.Elem().SetZero()
 			x.Elem().SetZero()
-			d.inKey++
+			d.inKey = true
 			if err := key.decode(d, k.UnsafePointer()); err != nil {
 				return err
 			}
-			d.inKey--
+			d.inKey = false
 			if err := elem.decode(d, x.UnsafePointer()); err != nil {
 				return err
 			}

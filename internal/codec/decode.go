@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -17,7 +18,7 @@ type decoder struct {
 	free    uint64 // the memory that may still be taken
 	held    uint64 // the memory that was taken
 	depth   int
-	inKey   int             // how many map keys are being decoded, one inside of the other
+	inKey   bool            // a key of a map is being decoded
 	unknown map[string]bool // names of locations that were not found
 }
 
@@ -60,6 +61,15 @@ func (t *Type) Decode(data []byte, p unsafe.Pointer) (err error) {
 }
 
 var errShort = fmt.Errorf("%w: it ends too early", cacheutils.ErrUndecodable)
+
+// ErrForeign matches errors of Decode for an encoding of a value that another process can have, but not this one:
+// an interface in it holds a type that this process doesn't know yet (see Lookup), or a time in a map's key
+// is in the local time of a machine in another time zone. Such data is not damaged, and no server is to blame.
+var ErrForeign = errors.New("another process's")
+
+func foreignf(format string, args ...any) error {
+	return fmt.Errorf("%w: %w: "+format, append([]any{cacheutils.ErrUndecodable, ErrForeign}, args...)...)
+}
 
 func undecodablef(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{cacheutils.ErrUndecodable}, args...)...)

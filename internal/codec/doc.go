@@ -1,7 +1,7 @@
 // Package codec turns Go values into bytes and back, exactly or not at all.
 //
 //	t := codec.Of(reflect.TypeFor[City]())      // once per type
-//	if err := t.Err(); err != nil { ... }       // "field geo.City.conn of type net.Conn: a non-empty interface"
+//	if err := t.Err(); err != nil { ... }       // "field geo.City.conn of type net.Conn: an interface with methods; ..."
 //	data, err := t.Append(nil, unsafe.Pointer(&city))
 //	err = t.Decode(data, unsafe.Pointer(&back)) // back is a zero City
 //
@@ -27,9 +27,11 @@
 // encoded: it is unmarshaled again, and has to be deeply equal to what it was or equal by its
 // own method Equal or Cmp. So big.Int, big.Float, netip.Addr, url.URL and regexp.Regexp work.
 //
+// What is under a key of a map is found under it in what is decoded, in every process.
+//
 // # What is normalised
 //
-//   - time.Time loses its monotonic part.
+//   - time.Time loses its monotonic part. So times are to be compared by their method Equal, not by ==.
 //   - A time in a time zone that the decoding process doesn't have, or has other rules for at that instant,
 //     keeps instant, offset and abbreviation in a fixed zone. That concerns time.Local too.
 //   - Pointers, slices and maps that share memory come back separate. The capacity of a slice is its length.
@@ -37,18 +39,22 @@
 // # What is refused
 //
 // Types, by Err: functions, channels, unsafe pointers, interfaces with methods (error, too),
-// unexported fields of types that have no marshaler (so everything with a mutex), and maps with
-// pointers in their keys, which only their addresses distinguish.
+// unexported fields of types that have no marshaler (so everything with a mutex), unless they take no memory, and maps
+// with pointers in their keys, which only their addresses distinguish. So are types whose marshaler keeps neither a
+// zero value nor one whose exported fields are set, and maps with keys of such types, to which their copies are not ==.
 //
 // Values, by Append: an interface with a value of such a type, or of a type that shares
 // its name and structure with another (both declared inside functions); what contains itself;
 // what is nested deeper than 10,000 levels or longer than 512 MiB; what its marshaler fails for
-// or loses a part of; a time in a location that time.LoadLocation doesn't find.
+// or loses a part of; a time in a location that time.LoadLocation doesn't find; a map with a key of
+// which == tells a copy apart: a time in another location than UTC and Local or with a monotonic part, and what else has an
+// address in it.
 //
 // # Trust
 //
 // Decode takes any bytes. What isn't an encoding of the type is an error that matches
-// cacheutils.ErrUndecodable, also if an unmarshaler panics, and never takes more than 32 bytes
+// cacheutils.ErrUndecodable, also if an unmarshaler panics; where it is that of a value that another process can have, and
+// not this one, the error matches ErrForeign as well. Decode never takes more than 32 bytes
 // of memory for each byte of input and 2 KiB. What unmarshalers take of their own and the tables
 // of time zones are not counted.
 package codec

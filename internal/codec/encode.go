@@ -32,7 +32,10 @@ type encoder struct {
 	held   uint64 // the memory that decoding will take
 	depth  int
 	onPath map[visit]struct{} // what is being encoded, deeper than trackFrom
-	inKey  int                // how many map keys are being encoded, one inside of the other
+
+	inKey     bool // a key of a map is being encoded
+	mayDiffer bool // that holds something of which a copy may not be == to it
+	unchecked bool // marshalers may lose something
 }
 
 // A visit is an address in memory seen as a type. Slices of one array differ by their length.

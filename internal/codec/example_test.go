@@ -37,7 +37,7 @@ func ExampleType_Err() {
 		Conn net.Conn
 	}
 	fmt.Println(codec.Of(reflect.TypeFor[map[string]Server]()).Err())
-	// Output: field codec_test.Server.Conn of type net.Conn: a non-empty interface
+	// Output: field codec_test.Server.Conn of type net.Conn: an interface with methods; have a concrete type in its place
 }
 
 func ExampleType_Fingerprint() {

@@ -132,7 +132,7 @@ func (e *encoder) writeType(t *Type) error {
 		return unsupportedf("a value of type %v behind an interface: %w", t.rtype, t.Err())
 	case t.ambiguous.Load():
 		return unsupportedf("a value of type %v behind an interface: two types have this name and structure", t.rtype)
-	case e.inKey > 0 && t.pointers():
+	case e.inKey && t.pointers():
 		return unsupportedf("a value of type %v in a map's key: a pointer in a map's key", t.rtype)
 	}
 	e.buf = binary.BigEndian.AppendUint64(append(e.buf, tagOther), t.Fingerprint())
@@ -216,10 +216,10 @@ func (d *decoder) readType(tag byte) (*Type, error) {
 	t, ok := Lookup(fingerprint)
 	switch {
 	case !ok:
-		return nil, undecodablef("a value of a type with fingerprint %016x, unknown to this process", fingerprint)
+		return nil, foreignf("a value of a type with fingerprint %016x, which this process has not met", fingerprint)
 	case t.refused != nil:
 		return nil, undecodablef("a value of type %v: %w", t.rtype, t.Err())
-	case d.inKey > 0 && t.pointers():
+	case d.inKey && t.pointers():
 		return nil, undecodablef("a pointer in a map's key")
 	}
 	return t, nil

@@ -17,7 +17,7 @@ import (
 type refusal struct {
 	step string // the field's name, "[]" for an element, "[key]" for a map's key, "" for the type itself
 	part *Type  // the type there
-	why  string // empty if part is refused itself
+	why  string // and what to do; empty if part is refused itself
 }
 
 // refuse sets refused and form of the types.
@@ -31,7 +31,7 @@ func (c *compiler) refuse() {
 	// Only now is it known which keys have marshalers, which determine what such a key is.
 	for _, t := range c.order {
 		if t.rtype.Kind() == reflect.Map && t.open() && t.key.pointers() {
-			t.refuse(&refusal{"[key]", t.key, "a pointer in a map's key"})
+			t.refuse(&refusal{"[key]", t.key, "a pointer in a map's key, of which a copy is another; have what it points at in its place"})
 		}
 	}
 	c.propagate()
@@ -78,7 +78,8 @@ func (t *Type) ownRefusal() *refusal {
 		if f.hidden {
 			why := refusedKind(f.typ.rtype)
 			if why == "" {
-				why = "an unexported field of a type that has no marshaler"
+				why = "an unexported field of a type that has no marshaler; export it or give the type MarshalBinary and UnmarshalBinary, " +
+					"and of a type that isn't yours (a protobuf message, an entity of an ORM) copy what is needed into a struct of your own"
 			}
 			return &refusal{f.name, f.typ, why}
 		}
@@ -89,14 +90,18 @@ func (t *Type) ownRefusal() *refusal {
 func refusedKind(rt reflect.Type) string {
 	switch rt.Kind() {
 	case reflect.Func:
-		return "a function"
+		return "a function; leave it out"
 	case reflect.Chan:
-		return "a channel"
+		return "a channel; leave it out"
 	case reflect.UnsafePointer:
-		return "an unsafe pointer"
+		return "an unsafe pointer; leave it out"
 	case reflect.Interface:
 		if rt.NumMethod() > 0 {
-			return "a non-empty interface"
+			return "an interface with methods; have a concrete type in its place"
+		}
+	case reflect.Struct:
+		if rt.PkgPath() == "sync" || rt.PkgPath() == "sync/atomic" {
+			return "a copy of it guards nothing; leave it out"
 		}
 	}
 	return ""
@@ -127,21 +132,35 @@ func (t *Type) refusalText() string {
 	path := ""
 	for {
 		r := t.refused
-		switch {
-		case t.rtype.Kind() == reflect.Struct && path == "":
-			path = t.rtype.String() + "." + r.step
-		case t.rtype.Kind() == reflect.Struct:
-			path += "." + r.step
-		case path != "":
-			path += r.step
+		path = step(path, t, r.step)
+		if r.why != "" {
+			return at(path, r.part) + r.why
 		}
-		if r.why == "" {
-			t = r.part
-			continue
-		}
-		if path == "" {
-			return "type " + r.part.rtype.String() + ": " + r.why
-		}
-		return "field " + path + " of type " + r.part.rtype.String() + ": " + r.why
+		t = r.part
 	}
+}
+
+// step returns the path to a part of t, which is at path, by the step to it, which is empty for t itself. Paths begin
+// at the first struct.
+func step(path string, t *Type, step string) string {
+	switch {
+	case step == "":
+		return path
+	case t.rtype.Kind() == reflect.Struct && path == "":
+		return t.rtype.String() + "." + step
+	case t.rtype.Kind() == reflect.Struct:
+		return path + "." + step
+	case path != "":
+		return path + step
+	default:
+		return ""
+	}
+}
+
+// at is how a text begins about the part of type t at path.
+func at(path string, t *Type) string {
+	if path == "" {
+		return "type " + t.rtype.String() + ": "
+	}
+	return "field " + path + " of type " + t.rtype.String() + ": "
 }

@@ -32,6 +32,7 @@ const zoneMemory = 320
 
 func encodeTime(e *encoder, p unsafe.Pointer) error {
 	t := *(*time.Time)(p)
+	e.mayDiffer = true
 	e.buf = binary.AppendVarint(e.buf, t.Unix())
 	e.buf = binary.AppendUvarint(e.buf, uint64(t.Nanosecond()))
 	loc := t.Location()
@@ -114,6 +115,9 @@ func decodeTime(d *decoder, p unsafe.Pointer) error {
 
 // inLocation returns t in the location that was written.
 func (d *decoder) inLocation(t time.Time, where byte, name, abbreviation string, offset int) (time.Time, error) {
+	if d.inKey && where == inNamed {
+		return t, errZoneInKey
+	}
 	switch where {
 	case inLocal:
 		if t = t.Local(); agrees(t, abbreviation, offset) {
@@ -130,7 +134,11 @@ func (d *decoder) inLocation(t time.Time, where byte, name, abbreviation string,
 			}
 		}
 	}
-	return t.In(time.FixedZone(abbreviation, offset)), nil
+	zone := time.FixedZone(abbreviation, offset)
+	if d.inKey && (where == inLocal || zone != time.FixedZone(abbreviation, offset)) {
+		return t, errZoneInKey
+	}
+	return t.In(zone), nil
 }
 
 // location is like the function, and remembers the names that it didn't find.
@@ -151,6 +159,9 @@ func (d *decoder) location(name string) (*time.Location, error) {
 	d.unknown[name] = true
 	return nil, nil
 }
+
+// errZoneInKey is for a time in a map's key whose location has another address here than where it was written.
+var errZoneInKey = foreignf("a key of a map has a time in another time zone, by which it can't be found")
 
 func agrees(t time.Time, abbreviation string, offset int) bool {
 	a, o := t.Zone()

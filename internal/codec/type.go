@@ -30,6 +30,9 @@ type Type struct {
 	guarded   bool   // a struct that several goroutines may be changing
 	shareable bool
 
+	trying sync.Once
+	tried  error // of tryout
+
 	hashing     sync.Once
 	fingerprint uint64
 	ambiguous   atomic.Bool // another type has the same fingerprint
@@ -41,7 +44,7 @@ type field struct {
 	offset   uintptr
 	blank    bool // called _
 	embedded bool
-	hidden   bool // unexported, and nothing of it is promoted
+	hidden   bool // unexported, with something to keep, of which nothing is promoted
 }
 
 // A form says what carries the values of a type.
@@ -89,12 +92,14 @@ func (t *Type) Type() reflect.Type { return t.rtype }
 func (t *Type) Pointer() reflect.Type { return t.ptr }
 
 // Err returns nil if values of the type can be encoded exactly. Otherwise it says why not,
-// naming the path to the offending field and its type; it matches ErrUnsupportedValue.
+// naming the path to the offending field and its type; it matches ErrUnsupportedValue. It calls the marshalers in
+// the type for values of its own, once.
 func (t *Type) Err() error {
-	if t.refused == nil {
-		return nil
+	if t.refused != nil {
+		return unsupported(t.refusalText())
 	}
-	return unsupported(t.refusalText())
+	t.trying.Do(func() { t.tried = t.tryout() })
+	return t.tried
 }
 
 // Shareable reports whether a plain copy of a value shares nothing that could be changed through
@@ -171,7 +176,7 @@ func (c *compiler) of(rt reflect.Type) *Type {
 				offset:   f.Offset,
 				blank:    f.Name == "_",
 				embedded: f.Anonymous,
-				hidden:   !f.IsExported() && f.Name != "_" && !promotes(f),
+				hidden:   !f.IsExported() && f.Name != "_" && !promotes(f) && f.Type.Size() > 0,
 			}
 		}
 	}

@@ -84,23 +84,24 @@ type (
 )
 
 func TestErr(t *testing.T) {
-	const hidden = "an unexported field of a type that has no marshaler"
+	const hidden = "an unexported field of a type that has no marshaler; export it or give the type MarshalBinary and UnmarshalBinary, " +
+		"and of a type that isn't yours (a protobuf message, an entity of an ORM) copy what is needed into a struct of your own"
 	for _, test := range []struct {
 		name string
 		of   any
 		want string
 	}{
-		{"unexported interface field", city{}, "field codec.city.conn of type net.Conn: a non-empty interface"},
-		{"path", country{}, "field codec.country.Cities[][].conn of type net.Conn: a non-empty interface"},
-		{"path from a slice", []country{}, "field codec.country.Cities[][].conn of type net.Conn: a non-empty interface"},
+		{"unexported interface field", city{}, "field codec.city.conn of type net.Conn: an interface with methods; have a concrete type in its place"},
+		{"path", country{}, "field codec.country.Cities[][].conn of type net.Conn: an interface with methods; have a concrete type in its place"},
+		{"path from a slice", []country{}, "field codec.country.Cities[][].conn of type net.Conn: an interface with methods; have a concrete type in its place"},
 		{"unexported field", codectest.Hidden{}, "field codectest.Hidden.unseen of type int: " + hidden},
-		{"mutex", codectest.Locked{}, "field codectest.Locked.Mutex.mu of type sync.Mutex: " + hidden},
-		{"channel", make(chan int), "type chan int: a channel"},
-		{"slice of funcs", []func(){}, "type func(): a function"},
-		{"interface", struct{ E error }{}, "field struct { E error }.E of type error: a non-empty interface"},
-		{"map key", map[*int]bool{}, "type *int: a pointer in a map's key"},
-		{"circle, entered at its bad type", ping{}, "field codec.ping.F of type func(): a function"},
-		{"circle, entered before it", pong{}, "field codec.pong.Ping.F of type func(): a function"},
+		{"mutex", codectest.Locked{}, "field codectest.Locked.Mutex of type sync.Mutex: a copy of it guards nothing; leave it out"},
+		{"channel", make(chan int), "type chan int: a channel; leave it out"},
+		{"slice of funcs", []func(){}, "type func(): a function; leave it out"},
+		{"interface", struct{ E error }{}, "field struct { E error }.E of type error: an interface with methods; have a concrete type in its place"},
+		{"map key", map[*int]bool{}, "type *int: a pointer in a map's key, of which a copy is another; have what it points at in its place"},
+		{"circle, entered at its bad type", ping{}, "field codec.ping.F of type func(): a function; leave it out"},
+		{"circle, entered before it", pong{}, "field codec.pong.Ping.F of type func(): a function; leave it out"},
 		{"marshaler without unmarshaler", onlyOneWay{}, "field codec.onlyOneWay.n of type int: " + hidden},
 		{"marshaler of an embedded field", codectest.Stamped{}, "field codectest.Stamped.note of type string: " + hidden},
 		{"marshaler of an embedded field of that name", URL{}, "field codec.URL.note of type string: " + hidden},
@@ -111,6 +112,12 @@ func TestErr(t *testing.T) {
 		{"blank fields", struct {
 			_ func()
 			A int
+		}{}, ""},
+		{"unexported field that takes no memory", struct {
+			noCompare [0]func()
+			noCopy    struct{}
+			A         int
+			nothing   struct{ none [0]codectest.Locked }
 		}{}, ""},
 		{"array of no funcs", [0]func(){}, ""},
 		{"named empty interface", struct{ A interface{} }{}, ""},

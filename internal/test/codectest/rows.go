@@ -58,6 +58,12 @@ type (
 		ByName      map[string]*Tree
 	}
 
+	// Incomparable has an unexported field of which there is nothing to keep.
+	Incomparable struct {
+		none [0]func()
+		A    int
+	}
+
 	Hidden struct{ Seen, unseen int }
 	Locked struct {
 		sync.Mutex
@@ -220,6 +226,7 @@ func structRows() []Row {
 		row("embedded field shadowed", Shadow{Base{1, 2}, "k"}),
 		row("embedded nil pointer", EmbedsPointer{}),
 		row("embedded unexported struct", EmbedsHidden{hidden{1}}),
+		row("unexported field that takes no memory", Incomparable{A: 1}),
 		row("embedded time", struct {
 			time.Time
 			Note string
