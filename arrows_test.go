@@ -35,7 +35,7 @@ const (
 var fileOrders = []fileOrder{
 	{
 		folder: "backends",
-		files:  []string{"doc.go", "url.go", "json.go", "caches.go", "settings.go", "cache.go", "options.go"},
+		files:  []string{"doc.go", "url.go", "json.go", "caches.go", "settings.go", "engines.go", "cache.go", "options.go"},
 	},
 	{
 		folder: "decorators",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/registered"
 	"github.com/cacheutils/cacheutils/internal/steer"
 	"github.com/cacheutils/cacheutils/internal/store"
+	"github.com/cacheutils/cacheutils/logging"
 )
 
 // Config has the settings of each backend by its name, as Django's CACHES. The name
@@ -45,16 +47,17 @@ var (
 // scopes numbers the sets that are not the program's.
 var scopes atomic.Uint64
 
-// New makes a set of one's own. Without a "default" in config, that is an embedded locmem. An error names the
-// backend and the setting, as that of Configure. No server is contacted.
+// New makes a set of one's own. Without a "default" in config, that is an embedded locmem. An error names each
+// backend that is wrong, and the setting, as that of Configure. No server is contacted.
 //
 // A library uses its set with decorators.On and cache.On, and the user's Configure doesn't touch it. [With] has
 // calls use it whatever they say.
 func New(config Config) (*Caches, error) { return openSet(config, scopes.Add(1)) }
 
 // Configure replaces the program's set of backends. Without a "default" in config, that is an embedded locmem.
-// When anything is wrong with any of them, nothing changes and the error names the backend and the setting. No
-// server is contacted. It does not check decorated functions: see [Check].
+// When anything is wrong with any of them, nothing changes, and the error names each backend that is wrong, and the setting. No
+// server is contacted. Decorated functions that name a backend which isn't there are not an error: they are logged, once,
+// and [Check] names them.
 //
 // The backends that were in use before are closed, and stay so: one that was kept returns errors
 // that match cacheutils.ErrClosed. Configure doesn't wait for them. Computations under way with them are stored
@@ -69,7 +72,32 @@ func Configure(config Config) error {
 	}
 	next.program = true
 	configured.Swap(next).retire()
+	next.logLost()
 	return nil
+}
+
+// maxLost is how many functions logLost names.
+const maxLost = 10
+
+// logLost logs the decorated functions that name a backend which isn't in the program's set, in one line.
+func (s *Caches) logLost() {
+	var lost []string
+	for _, f := range registered.Functions(nil) {
+		if _, ok := s.byName[f.Backend]; !ok {
+			lost = append(lost, fmt.Sprintf("%s, decorated at %s, on %q", f.Name, f.Place, f.Backend))
+		}
+	}
+	if len(lost) == 0 {
+		return
+	}
+	if more := len(lost) - maxLost; more > 0 {
+		lost = append(lost[:maxLost], fmt.Sprintf("and %d more", more))
+	}
+	logging.Log(logging.LevelError, logging.Event{
+		Action: logging.ActionNotice,
+		Text: fmt.Sprintf("cacheutils: functions compute at each call, since their backend is not configured: %s; configured are %s",
+			strings.Join(lost, "; "), quoted(s.Names())),
+	})
 }
 
 func openSet(config Config, scope uint64) (*Caches, error) {
@@ -82,12 +110,16 @@ func openSet(config Config, scope uint64) (*Caches, error) {
 	}()
 	all := Config{defaultName: {Backend: "locmem"}}
 	maps.Copy(all, config)
+	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		c, err := openCache(name, all[name], scope)
-		if err != nil {
-			return nil, err
+		if c, err := openCache(name, all[name], scope); err != nil {
+			errs = append(errs, err)
+		} else {
+			s.byName[name] = c
 		}
-		s.byName[name] = c
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	complete = true
 	return s, nil

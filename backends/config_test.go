@@ -317,6 +317,10 @@ func TestCheckNamesFunctions(t *testing.T) {
 	if err := backends.Configure(backends.Config{"sessions": {Backend: "locmem"}}); err != nil {
 		t.Fatal(err)
 	}
+	if events := log.logged(); len(events) != 1 || !strings.Contains(events[0], "geo.Lost") || !strings.Contains(events[0], "config_test.go:") ||
+		!strings.Contains(events[0], `"nowhere"`) {
+		t.Errorf("Configure: got log %q, want one line about geo.Lost", events)
+	}
 	err := backends.Check()
 	if !errors.Is(err, cacheutils.ErrUnknownBackend) {
 		t.Fatalf("Check: got error %v, want ErrUnknownBackend", err)

@@ -8,20 +8,22 @@
 //	err = c.Set(ctx, "user:1", user)
 //
 // Without a Configure there is a "default" in this process's memory. A [Config] can also be read from JSON with
-// Django's names, and [Settings] from a URL with [ParseURL]. The engines are locmem, memcached and dummy, and
+// Django's names, by [ParseJSON], and [Settings] from a URL, by [ParseURL]. The engines are locmem, memcached and dummy, and
 // what [Register] adds; their options are in their packages. "group" is memcached, and "group+locmem" locmem,
 // with values that are served for 30 seconds past their timeout while they are recomputed in the background.
-// These options hold for all of them:
+// These options hold for all of them. Times are a time.Duration, or text such as "250ms"; a number without a
+// unit is an error.
 //
 //	operation_timeout  how long an operation may take, and each step of what a decorated call does with
-//	                   the store: the lookup, taking the lease, storing the result (250ms). A store
-//	                   in this process's memory takes no time
+//	                   the store: the lookup, taking the lease, storing the result (250ms; from 1ms to
+//	                   1h). A store in this process's memory takes no time
 //	compress_above     the size in bytes above which encoded values are compressed (1024; -1 never)
 //	stale              how long decorated functions' results are served past their timeout, unless
-//	                   the function says (0; 30 seconds for group)
+//	                   the function says (0; 30 seconds for group; otherwise 1ms or more)
 //	lease              how long, and a second more, others wait for the computation of a process that
 //	                   has died; how long a computation goes on that all callers have left, since
-//	                   their deadlines had passed; and how long after that it is given up (5 seconds)
+//	                   their deadlines had passed; and how long after that it is given up (5 seconds;
+//	                   from 100ms to 24h)
 //	store_later        whether a call that has computed returns before the result is stored (false);
 //	                   for long-running programs that call Close before they end
 //

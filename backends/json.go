@@ -3,8 +3,8 @@ package backends
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -13,135 +13,306 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/errtext"
-	"github.com/cacheutils/cacheutils/logging"
 )
 
-// UnmarshalJSON reads an object with the settings of each backend, under Django's names: see
-// Settings. An error names the backend and the setting.
-func (c *Config) UnmarshalJSON(data []byte) error {
-	var byName map[string]json.RawMessage
-	if err := json.Unmarshal(data, &byName); err != nil {
-		return fmt.Errorf("%w: backends are an object by their names: %w", cacheutils.ErrConfig, err)
+// ParseJSON reads the settings of backends by their names from a JSON object with Django's names: see
+// [Settings.UnmarshalJSON]. It is json.Unmarshal into a Config, but for errors about the text, which have the line and
+// the column. Errors match cacheutils.ErrConfig and name the backend and the setting; options are checked by Configure.
+func ParseJSON(text []byte) (Config, error) {
+	var c Config
+	err := json.Unmarshal(text, &c)
+	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+		before := text[:min(max(int(syntax.Offset)-1, 0), len(text))]
+		line, column := bytes.Count(before, []byte("\n"))+1, len(before)-bytes.LastIndexByte(before, '\n')
+		return nil, fmt.Errorf("%w: JSON, line %d, column %d: %w; %s", cacheutils.ErrConfig, line, column, syntax,
+			"texts stand in double quotes, there are true, false and null, no comments, and no comma after the last of a list")
 	}
-	*c = make(Config, len(byName))
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		var s Settings
-		if err := json.Unmarshal(byName[name], &s); err != nil {
-			return errtext.Wrap(err, "backend %q", name)
+	if err == nil && c == nil {
+		err = fmt.Errorf("%w: JSON: backends are an object by their names, not null", cacheutils.ErrConfig)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// A member is a name of a JSON object with its value.
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// members returns what is in a JSON object, in its order. what says in errors what the object is. A name that is given twice is
+// an error, since all but one of its values would be ignored.
+func members(what string, data []byte) ([]member, error) {
+	if kind := kindOf(data); kind != "an object" {
+		return nil, fmt.Errorf("%w: %s, not %s", cacheutils.ErrConfig, what, kind)
+	}
+	var list []member
+	d := json.NewDecoder(bytes.NewReader(data))
+	if _, err := d.Token(); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", cacheutils.ErrConfig, what, err)
+	}
+	for d.More() {
+		name, err := d.Token()
+		var value json.RawMessage
+		if err == nil {
+			err = d.Decode(&value)
 		}
-		(*c)[name] = s
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", cacheutils.ErrConfig, what, err)
+		}
+		m := member{name.(string), value}
+		if slices.ContainsFunc(list, func(other member) bool { return other.name == m.name }) {
+			return nil, fmt.Errorf("%w: %s is given twice: leave one out", cacheutils.ErrConfig, m.name)
+		}
+		list = append(list, m)
 	}
-	return nil
+	return list, nil
+}
+
+// kindOf says what a JSON value is.
+func kindOf(value []byte) string {
+	value = bytes.TrimSpace(value)
+	if len(value) == 0 {
+		return "nothing"
+	}
+	switch value[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case '"':
+		return "a text"
+	case 't', 'f':
+		return string(value)
+	case 'n':
+		return "null"
+	default:
+		return "a number"
+	}
+}
+
+func isNull(value []byte) bool { return kindOf(value) == "null" }
+
+// UnmarshalJSON reads an object with the settings of each backend, under Django's names: see
+// Settings. An error names each backend that is wrong, and the setting. [ParseJSON] also has the lines of mistakes in the JSON.
+func (c *Config) UnmarshalJSON(data []byte) error {
+	if isNull(data) {
+		return nil
+	}
+	list, err := members("backends are an object by their names", data)
+	if err != nil {
+		return err
+	}
+	*c = make(Config, len(list))
+	var errs []error
+	for _, m := range list {
+		var s Settings
+		if err := s.UnmarshalJSON(m.value); err != nil {
+			errs = append(errs, inBackend{m.name, err})
+		}
+		(*c)[m.name] = s
+	}
+	return errors.Join(errs...)
 }
 
 // UnmarshalJSON reads settings under Django's names: BACKEND, LOCATION (a list, or one string split at ';' or
-// ','), TIMEOUT (seconds, as a number or text, or "1h30m"; null never expires), KEY_PREFIX, VERSION (a number
+// ','), TIMEOUT (seconds, as a number or text, or "1h30m"; null or "never" never expires), KEY_PREFIX, VERSION (a number
 // or text) and OPTIONS. BACKEND may be one of Django's class paths; OPTIONS are then Django's, or the engine's
-// own, and those of Django's that mean nothing here are left out and logged. A TIMEOUT in another form counts
-// as not given, as in Django, and is logged. Any other wrong value and any other name are an error that names
+// own, and those of Django's that mean nothing here are left out and logged. null stands for the default, but for
+// TIMEOUT. KEY_FUNCTION may be Django's default. Any other wrong value and any other name are an error that names
 // it.
 func (s *Settings) UnmarshalJSON(data []byte) error {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(data, &fields); err != nil {
-		return fmt.Errorf("%w: a backend's settings are an object: %w", cacheutils.ErrConfig, err)
+	if isNull(data) {
+		return nil
+	}
+	list, err := members("a backend's settings are an object (a URL is read by backends.ParseURL)", data)
+	if err != nil {
+		return err
 	}
 	*s = Settings{}
-	for name, value := range fields {
-		if err := s.unmarshalField(name, value); err != nil {
-			return fmt.Errorf("%w: %s: %w", cacheutils.ErrConfig, name, err)
+	var errs []error
+	for _, m := range list {
+		if err := s.unmarshalField(m.name, m.value); err != nil {
+			errs = append(errs, fmt.Errorf("%w: %s: %w", cacheutils.ErrConfig, m.name, errtext.Bare(err)))
 		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	*s = s.translated()
 	return nil
 }
 
-func (s *Settings) unmarshalField(name string, value json.RawMessage) error {
+// djangoKeyFunction is Django's KEY_FUNCTION where none is given: prefix:version:key, as here.
+const djangoKeyFunction = "django.core.cache.backends.base.default_key_func"
+
+var fieldNames = []string{"BACKEND", "LOCATION", "TIMEOUT", "KEY_PREFIX", "VERSION", "OPTIONS"}
+
+func (s *Settings) unmarshalField(name string, value json.RawMessage) (err error) {
 	switch name {
 	case "BACKEND":
-		return json.Unmarshal(value, &s.Backend)
+		s.Backend, err = textOf(value)
 	case "LOCATION":
-		return s.unmarshalLocation(value)
+		s.Location, err = locationsOf(value)
 	case "TIMEOUT":
-		s.unmarshalTimeout(value)
-		return nil
+		s.Timeout, err = timeoutOf(value)
 	case "KEY_PREFIX":
-		return json.Unmarshal(value, &s.KeyPrefix)
+		s.KeyPrefix, err = textOf(value)
 	case "VERSION":
-		text := string(value)
-		if _, err := strconv.ParseInt(text, 10, 64); err == nil {
-			s.Version = text
+		if _, err := strconv.ParseInt(string(value), 10, 64); err == nil {
+			s.Version = string(value)
 			return nil
 		}
-		return json.Unmarshal(value, &s.Version)
+		if s.Version, err = textOf(value); err != nil {
+			err = fmt.Errorf("it is %s: write an integer or a text", value)
+		}
 	case "OPTIONS":
-		return json.Unmarshal(value, &s.Options)
+		s.Options, err = optionsOf(value)
 	case "KEY_FUNCTION":
+		if path, err := textOf(value); err == nil && (path == "" || path == djangoKeyFunction) {
+			return nil
+		}
 		return fmt.Errorf("a function can't be named in JSON: set Settings.KeyFunction")
 	default:
-		return fmt.Errorf("no such setting: there are BACKEND, LOCATION, TIMEOUT, KEY_PREFIX, VERSION, OPTIONS")
+		for _, there := range fieldNames {
+			if strings.EqualFold(name, there) {
+				return fmt.Errorf("no such setting: write %s", there)
+			}
+		}
+		return fmt.Errorf("no such setting: there are %s; what is the engine's own stands in OPTIONS", strings.Join(fieldNames, ", "))
 	}
+	return err
 }
 
-func (s *Settings) unmarshalLocation(value json.RawMessage) error {
-	if value[0] == '[' {
-		return json.Unmarshal(value, &s.Location)
+func textOf(value json.RawMessage) (text string, err error) {
+	if kind := kindOf(value); kind != "a text" && kind != "null" {
+		return "", fmt.Errorf("it is %s: write a text in double quotes", kind)
 	}
-	var text string
-	if err := json.Unmarshal(value, &text); err != nil {
-		return fmt.Errorf("use a list of texts or one text: %w", err)
+	err = json.Unmarshal(value, &text)
+	return text, err
+}
+
+func locationsOf(value json.RawMessage) (list []string, err error) {
+	switch kindOf(value) {
+	case "null":
+		return nil, nil
+	case "a text":
+		text, err := textOf(value)
+		if err != nil {
+			return nil, err
+		}
+		return splitLocation(text)
+	case "a list":
+		var values []json.RawMessage
+		if err := json.Unmarshal(value, &values); err != nil {
+			return nil, err
+		}
+		for i, v := range values {
+			text, err := textOf(v)
+			if err != nil {
+				return nil, fmt.Errorf("number %d in the list: %w", i+1, err)
+			}
+			if strings.TrimSpace(text) == "" {
+				return nil, emptyLocation(i)
+			}
+			list = append(list, text)
+		}
+		return list, nil
+	default:
+		return nil, fmt.Errorf("it is %s: write a list of texts, or one text", kindOf(value))
 	}
-	s.Location = splitLocation(text)
-	return nil
 }
 
 // splitLocation splits a list of locations at ';' and ','.
-func splitLocation(text string) []string {
-	var list []string
-	for _, l := range strings.FieldsFunc(text, func(r rune) bool { return r == ';' || r == ',' }) {
-		if l = strings.TrimSpace(l); l != "" {
-			list = append(list, l)
+func splitLocation(text string) ([]string, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	list := strings.Split(strings.ReplaceAll(text, ";", ","), ",")
+	for i := range list {
+		if list[i] = strings.TrimSpace(list[i]); list[i] == "" {
+			return nil, emptyLocation(i)
 		}
 	}
-	return list
+	return list, nil
 }
 
-func (s *Settings) unmarshalTimeout(value json.RawMessage) {
-	if bytes.Equal(value, []byte("null")) {
-		s.Timeout = cacheutils.Forever
-		return
-	}
-	text := string(value)
-	if unquoted, err := strconv.Unquote(text); err == nil {
-		text = strings.TrimSpace(unquoted)
-	}
-	if d, ok := parseTimeout(text); ok {
-		s.Timeout = d
-		return
-	}
-	logging.Log(logging.LevelWarn, logging.Event{
-		Action: logging.ActionNotice,
-		Text:   fmt.Sprintf("cacheutils: TIMEOUT %s is not a number of seconds: the default of 300 is used", value),
-	})
+func emptyLocation(i int) error {
+	return fmt.Errorf("location %d in the list is empty: write it, or leave out its comma (or semicolon)", i+1)
 }
 
-// parseTimeout reads a number of seconds, or a Go duration such as 1h30m, as Settings have
+func optionsOf(value json.RawMessage) (options map[string]any, err error) {
+	if isNull(value) {
+		return nil, nil
+	}
+	list, err := members("options are an object by their names", value)
+	if err != nil {
+		return nil, err
+	}
+	options = make(map[string]any, len(list))
+	for _, m := range list {
+		var v any
+		if err := json.Unmarshal(m.value, &v); err != nil {
+			return nil, fmt.Errorf("%s: %w", m.name, err)
+		}
+		options[m.name] = v
+	}
+	return options, nil
+}
+
+func timeoutOf(value json.RawMessage) (time.Duration, error) {
+	switch kindOf(value) {
+	case "null":
+		return cacheutils.Forever, nil
+	case "a number":
+		return parseTimeout(string(value))
+	case "a text":
+		text, err := textOf(value)
+		if err != nil {
+			return 0, err
+		}
+		return parseTimeout(strings.TrimSpace(text))
+	default:
+		return 0, fmt.Errorf("it is %s: %s", kindOf(value), timeoutForms)
+	}
+}
+
+const timeoutForms = `use seconds, a duration like 1h30m, or never`
+
+// parseTimeout reads a number of seconds, a Go duration such as 1h30m, or "never", as Settings have
 // it: 0 becomes negative, since entries that live no time are not stored. Seconds that a
 // Duration can't hold are Forever.
-func parseTimeout(text string) (d time.Duration, ok bool) {
-	d, ok = parseDuration(text)
-	if ok && d == 0 {
-		d = -1
-	}
-	return d, ok
-}
-
-func parseDuration(text string) (d time.Duration, ok bool) {
-	if seconds, err := strconv.ParseFloat(text, 64); err == nil && !math.IsNaN(seconds) {
-		if seconds >= float64(math.MaxInt64)/float64(time.Second) {
-			return cacheutils.Forever, true
-		}
-		return time.Duration(seconds * float64(time.Second)), true
+func parseTimeout(text string) (time.Duration, error) {
+	if text == "never" {
+		return cacheutils.Forever, nil
 	}
 	d, err := time.ParseDuration(text)
-	return d, err == nil
+	if seconds, isNumber := parseSeconds(text); isNumber {
+		if ns := seconds * float64(time.Second); ns >= math.MaxInt64 {
+			return cacheutils.Forever, nil
+		} else if d, err = time.Duration(max(ns, math.MinInt64/2)), nil; d == 0 && seconds > 0 {
+			d = 1
+		}
+	}
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("it is %q: %s", errtext.WithoutPassword(text), timeoutForms)
+	case d == 0:
+		return -1, nil
+	case d > 0 && d < time.Millisecond:
+		return 0, fmt.Errorf("it is %q, less than 1ms: %s", text, timeoutForms)
+	default:
+		return d, nil
+	}
+}
+
+// parseSeconds reads a decimal number.
+func parseSeconds(text string) (float64, bool) {
+	if strings.Trim(text, "0123456789.+-eE") != "" { // also no NaN, Inf and hexadecimal
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	return n, err == nil || errors.Is(err, strconv.ErrRange)
 }

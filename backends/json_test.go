@@ -39,7 +39,7 @@ const caches = `{
 		"TIMEOUT": 3600,
 		"KEY_PREFIX": "shop",
 		"VERSION": 2,
-		"OPTIONS": {"no_delay": true, "OPERATION_TIMEOUT": 0.5, "max_conns": 16}
+		"OPTIONS": {"no_delay": true, "OPERATION_TIMEOUT": "500ms", "max_conns": 16}
 	},
 	"pylibmc": {"BACKEND": "django.core.cache.backends.memcached.PyLibMCCache", "LOCATION": "h1:11211; h2,[::1]:11211"},
 	"python-memcached": {"BACKEND": "django.core.cache.backends.memcached.MemcachedCache", "TIMEOUT": "60"},
@@ -53,7 +53,8 @@ const caches = `{
 	"off": {"BACKEND": "django.core.cache.backends.dummy.DummyCache", "TIMEOUT": 0},
 	"own": {"BACKEND": "locmem", "TIMEOUT": "1h30m"},
 	"fraction": {"BACKEND": "locmem", "TIMEOUT": 0.5},
-	"wordy": {"BACKEND": "locmem", "TIMEOUT": "not a number"}
+	"endless": {"BACKEND": "locmem", "TIMEOUT": "never", "LOCATION": null, "KEY_PREFIX": null, "VERSION": null, "OPTIONS": null},
+	"plain": {"BACKEND": "locmem", "KEY_FUNCTION": "django.core.cache.backends.base.default_key_func"}
 }`
 
 func TestConfigure_JSON(t *testing.T) {
@@ -66,7 +67,7 @@ func TestConfigure_JSON(t *testing.T) {
 		"default": {
 			Backend: "memcached", Location: []string{"10.0.0.1:11211", "unix:/run/memcached.sock"},
 			Timeout: time.Hour, KeyPrefix: "shop", Version: "2",
-			Options: map[string]any{"no_delay": true, "OPERATION_TIMEOUT": 0.5, "max_conns": 16.0},
+			Options: map[string]any{"no_delay": true, "OPERATION_TIMEOUT": "500ms", "max_conns": 16.0},
 		},
 		"pylibmc":          {Backend: "memcached", Location: []string{"h1:11211", "h2", "[::1]:11211"}},
 		"python-memcached": {Backend: "memcached", Timeout: time.Minute},
@@ -77,13 +78,14 @@ func TestConfigure_JSON(t *testing.T) {
 		"off":      {Backend: "dummy", Timeout: -1},
 		"own":      {Backend: "locmem", Timeout: 90 * time.Minute},
 		"fraction": {Backend: "locmem", Timeout: 500 * time.Millisecond},
-		"wordy":    {Backend: "locmem"},
+		"endless":  {Backend: "locmem", Timeout: cacheutils.Forever},
+		"plain":    {Backend: "locmem"},
 	})
-	if events := log.logged(); len(events) != 1 || !strings.Contains(events[0], "not a number") {
-		t.Errorf("got log %q, want one line about the TIMEOUT that is none", events)
+	if events := log.logged(); len(events) != 0 {
+		t.Errorf("got log %q, want none", events)
 	}
 	configure(t, config)
-	for name, timeout := range map[string]time.Duration{"local": cacheutils.Forever, "wordy": 300 * time.Second, "pylibmc": 300 * time.Second} {
+	for name, timeout := range map[string]time.Duration{"local": cacheutils.Forever, "plain": 300 * time.Second, "pylibmc": 300 * time.Second} {
 		want(t, "timeout of "+name, get(t, name).Timeout(), timeout)
 	}
 }

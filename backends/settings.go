@@ -1,6 +1,7 @@
 package backends
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,24 +17,29 @@ import (
 
 // Settings say how to open a backend. The zero value of each field is its default.
 type Settings struct {
-	// Backend is the name of the engine, as it was registered: "locmem", "memcached", "dummy". "group" is memcached
-	// and "group+locmem" locmem, with values that are served past their timeout.
+	// Backend is the name of the engine, as it was registered: "locmem", "memcached", "dummy", or a class path of
+	// Django. "group" is memcached and "group+locmem" locmem, with values that are served past their timeout.
 	Backend string
 
 	// Location contains the addresses of servers, a path, or the name of a store.
 	Location []string
 
 	// Timeout is how long entries live whose timeout (Django's word for TTL) is not given. 0 is 300 seconds,
-	// as in Django; cacheutils.Forever never expires; with a negative one such entries aren't stored.
+	// as in Django; cacheutils.Forever never expires; with a negative one such entries aren't stored. One above 0 and
+	// below 1ms is an error, since it was meant as a number of seconds.
 	Timeout time.Duration
 
 	// KeyPrefix and Version stand before every key: KeyPrefix:Version:key. An empty Version
 	// is "1".
+	//
+	// A Version separates invalidations, too: those of one version don't reach what another has stored, so it is
+	// not for deploys. These need none, since values of types that have changed are told apart by themselves.
 	KeyPrefix string
 	Version   string
 
 	// KeyFunction, if not nil, makes the key that is stored from a key, the prefix and the
-	// version, in place of KeyPrefix:Version:key.
+	// version, in place of KeyPrefix:Version:key. It makes one key for each, the same each time, without spaces
+	// and control characters; Configure tries it. Many goroutines may call it at once.
 	KeyFunction func(key, prefix, version string) string
 
 	// Options are those that hold for all backends (see the package doc) and the engine's own. An unknown option,
@@ -67,51 +73,34 @@ const (
 	groupStale = 30 * time.Second
 
 	// lease is how long a computation may go on without a sign of life, unless the option lease says otherwise.
-	lease = 5 * time.Second
+	lease      = 5 * time.Second
+	leastLease = 100 * time.Millisecond // renewals take a round trip every third of it
+	mostLease  = 24 * time.Hour         // what a process leaves behind that dies ends some day
 
 	// operationTimeout is how long an operation may take, unless the option operation_timeout says otherwise.
-	operationTimeout = 250 * time.Millisecond
+	operationTimeout     = 250 * time.Millisecond
+	mostOperationTimeout = time.Hour
 )
-
-const (
-	groupBackend = "group"
-	groupEngine  = "memcached" // what groupBackend is on
-)
-
-// groupAliases are the names of groupBackend in Django.
-var groupAliases = []string{"cache_utils.group_backend.CacheClass", "django_cache_utils.group_backend.CacheClass"}
-
-// splitGroup splits a Settings.Backend, or the scheme of a URL, into the engine's and whether it is grouped.
-func splitGroup(backend string) (name string, grouped bool) {
-	if backend == groupBackend {
-		return groupEngine, true
-	}
-	return strings.CutPrefix(backend, groupBackend+"+")
-}
-
-// driverNamed returns the driver that has the name.
-func driverNamed(name string) (engine.Driver, bool) {
-	for _, d := range engine.Drivers() {
-		if slices.Contains(d.Names, name) {
-			return d, true
-		}
-	}
-	return engine.Driver{}, false
-}
 
 // translated returns s without Django's names: of the backend and its options. What is left out of these is logged.
 func (s Settings) translated() Settings {
-	if slices.Contains(groupAliases, s.Backend) {
+	name, _ := splitGroup(s.Backend)
+	d, ok := driverNamed(name)
+	switch {
+	case ok && name == d.Name():
+		return s
+	case ok:
+		s.Backend = strings.TrimSuffix(s.Backend, name) + d.Name()
+	case slices.Contains(groupAliases, s.Backend):
 		s.Backend = groupBackend
-		if d, ok := driverNamed(groupEngine); ok {
-			s.Options = translatedOptions(d, s.Options)
-		}
+		d, _ = driverNamed(groupEngine)
+	default:
 		return s
 	}
-	name, _ := splitGroup(s.Backend)
-	if d, ok := driverNamed(name); ok && name != d.Name() {
-		s.Backend, s.Options = strings.TrimSuffix(s.Backend, name)+d.Name(), translatedOptions(d, s.Options)
+	if d.Name() == "dummy" { // DummyCache ignores what is the location of the cache that it stands for
+		s.Location = nil
 	}
+	s.Options = translatedOptions(d, s.Options)
 	return s
 }
 
@@ -136,39 +125,50 @@ func (s Settings) openEngine(given engine.Settings) (engine.Engine, error) {
 		name, _ := splitGroup(s.Backend)
 		d, ok := driverNamed(name)
 		if !ok {
-			return nil, fmt.Errorf("%w: no engine is registered as %q: there are %s; import the package of another one",
-				cacheutils.ErrUnknownBackend, s.Backend, quoted(driverNames()))
+			return nil, unknownEngine(s.Backend)
 		}
 		open = d.Open
 	} else if s.Backend != "" && s.Backend != groupBackend {
-		return nil, fmt.Errorf("%w: both Backend, %q, and Open are set: leave one out", cacheutils.ErrConfig, s.Backend)
+		return nil, fmt.Errorf("%w: both Backend, %q, and Open are set: leave one out", cacheutils.ErrConfig, errtext.WithoutPassword(s.Backend))
 	}
 	e, err := open(given)
-	if err == nil && e == nil {
-		err = fmt.Errorf("%w: neither an engine nor an error was returned by the function that opens it", cacheutils.ErrConfig)
+	if err != nil {
+		return nil, err
 	}
-	return e, err
+	if err := checkEngine(e); err != nil {
+		return nil, fmt.Errorf("%w: the function that opens the engine returned no error, and %w", cacheutils.ErrConfig, err)
+	}
+	return e, nil
 }
 
-func driverNames() []string {
-	var names []string
-	for _, d := range engine.Drivers() {
-		names = append(names, d.Name())
-	}
-	return names
+// An inBackend is what is wrong with a backend, which each line of its text names.
+type inBackend struct {
+	name string
+	err  error
 }
+
+func (b inBackend) Error() string {
+	lines := strings.Split(errtext.Bare(b.err).Error(), "\n")
+	for i, line := range lines {
+		lines[i] = fmt.Sprintf("cacheutils: backend %q: %s", b.name, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (b inBackend) Unwrap() error { return b.err }
 
 // openCache opens the backend of that name in a set of that scope: see engine.Settings.
 func openCache(name string, s Settings, scope uint64) (*Cache, error) {
 	c, err := s.open(name, scope)
 	if err != nil {
-		return nil, errtext.Wrap(err, "backend %q", name)
+		return nil, inBackend{name, err}
 	}
 	return c, nil
 }
 
 func (s Settings) open(name string, scope uint64) (*Cache, error) {
 	s = s.translated()
+	errs := []error{checkName(name), checkTimeout(s.Timeout)}
 	if s.Timeout == 0 {
 		s.Timeout = defaultTimeout
 	}
@@ -176,18 +176,17 @@ func (s Settings) open(name string, scope uint64) (*Cache, error) {
 	if s.Version == "" {
 		s.Version = defaultVersion
 	}
-	if err := store.CheckPrefix(s.KeyPrefix, s.Version); err != nil {
-		return nil, err
-	}
+	errs = append(errs, store.CheckPrefix(s.KeyPrefix, s.Version), store.CheckKeyFunction(s.KeyFunction, s.KeyPrefix, s.Version))
 	_, grouped := splitGroup(s.Backend)
 	common, own, err := splitOptions(s.Options, grouped)
-	if err != nil {
-		return nil, err
-	}
+	errs = append(errs, err)
 	e, err := s.openEngine(engine.Settings{
 		Location: s.Location, Options: own, OperationTimeout: common.operationTimeout, Scope: scope,
 	})
-	if err != nil {
+	if err := errors.Join(append(errs, err)...); err != nil {
+		if e != nil {
+			e.Close()
+		}
 		return nil, err
 	}
 	return &Cache{store.New(store.Config{
@@ -206,6 +205,26 @@ func (s Settings) open(name string, scope uint64) (*Cache, error) {
 	})}, nil
 }
 
+// checkName returns an error if a backend of that name was probably meant to have another one.
+func checkName(name string) error {
+	switch trimmed := strings.TrimSpace(name); {
+	case trimmed == "":
+		return fmt.Errorf("%w: it has no name: what is used where no name is given is %q", cacheutils.ErrConfig, defaultName)
+	case name != defaultName && strings.EqualFold(trimmed, defaultName):
+		return fmt.Errorf("%w: it is another one than %q, which is used where no name is given: write that, or another name", cacheutils.ErrConfig, defaultName)
+	default:
+		return nil
+	}
+}
+
+// checkTimeout returns an error if d was probably meant to be a number of another unit.
+func checkTimeout(d time.Duration) error {
+	if d <= 0 || d >= time.Millisecond {
+		return nil
+	}
+	return fmt.Errorf("%w: Timeout is %v, less than 1ms: did you mean %d*time.Second? In JSON and URLs it is in seconds", cacheutils.ErrConfig, d, d)
+}
+
 // commonOptions are those that all backends have.
 type commonOptions struct {
 	compressAbove    int
@@ -216,12 +235,7 @@ type commonOptions struct {
 }
 
 func isCommonOption(name string) bool {
-	switch strings.ToLower(name) {
-	case "compress_above", "stale", "lease", "store_later", "operation_timeout":
-		return true
-	default:
-		return false
-	}
+	return slices.Contains(engine.CommonOptions(), strings.ToLower(name))
 }
 
 // splitOptions reads the common options and returns the others.
@@ -229,22 +243,14 @@ func splitOptions(given map[string]any, grouped bool) (common commonOptions, own
 	mine, own := maps.Clone(given), maps.Clone(given)
 	maps.DeleteFunc(mine, func(name string, _ any) bool { return !isCommonOption(name) })
 	maps.DeleteFunc(own, func(name string, _ any) bool { return isCommonOption(name) })
-	r := engine.ReadOptions("backends", mine)
+	r := engine.ReadOptions("", mine)
 	common.compressAbove = r.Int("compress_above", compressAbove)
 	if grouped {
 		common.stale = groupStale
 	}
 	common.stale = r.NonNegativeDuration("stale", common.stale)
-	common.lease = r.PositiveDuration("lease", lease)
+	common.lease = r.DurationBetween("lease", lease, leastLease, mostLease)
 	common.storeLater = r.Bool("store_later", false)
-	common.operationTimeout = r.PositiveDuration("operation_timeout", operationTimeout)
+	common.operationTimeout = r.DurationBetween("operation_timeout", operationTimeout, time.Millisecond, mostOperationTimeout)
 	return common, own, r.Err()
-}
-
-func quoted(names []string) string {
-	q := make([]string, len(names))
-	for i, n := range names {
-		q[i] = fmt.Sprintf("%q", n)
-	}
-	return strings.Join(q, ", ")
 }

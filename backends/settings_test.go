@@ -29,7 +29,7 @@ func TestConfigure_DjangoOptions(t *testing.T) {
 		{
 			"PyMemcacheCache", django + "memcached.PyMemcacheCache",
 			`{"no_delay": true, "ignore_exc": true, "max_pool_size": 4, "use_pooling": true, "connect_timeout": 1}`,
-			backends.Settings{Backend: "memcached", Options: map[string]any{"no_delay": true, "max_conns": 4.0, "connect_timeout": 1.0}},
+			backends.Settings{Backend: "memcached", Options: map[string]any{"no_delay": true, "max_conns": 4.0, "connect_timeout": time.Second}},
 			"ignore_exc, use_pooling",
 		},
 		{
@@ -54,13 +54,13 @@ func TestConfigure_DjangoOptions(t *testing.T) {
 			"MAX_ENTRIES, max_pool_size",
 		},
 		{
-			"the group backend", "cache_utils.group_backend.CacheClass", `{"MAX_ENTRIES": 100, "stale": 1}`,
-			backends.Settings{Backend: "group", Options: map[string]any{"stale": 1.0}},
+			"the group backend", "cache_utils.group_backend.CacheClass", `{"MAX_ENTRIES": 100, "stale": "1s"}`,
+			backends.Settings{Backend: "group", Options: map[string]any{"stale": "1s"}},
 			"MAX_ENTRIES",
 		},
 		{
-			"as a group backend", "group+" + django + "locmem.LocMemCache", `{"MAX_ENTRIES": 100, "CULL_FREQUENCY": 2, "stale": 1}`,
-			backends.Settings{Backend: "group+locmem", Options: map[string]any{"MAX_ENTRIES": 100.0, "stale": 1.0}},
+			"as a group backend", "group+" + django + "locmem.LocMemCache", `{"MAX_ENTRIES": 100, "CULL_FREQUENCY": 2, "stale": "1s"}`,
+			backends.Settings{Backend: "group+locmem", Options: map[string]any{"MAX_ENTRIES": 100.0, "stale": "1s"}},
 			"CULL_FREQUENCY",
 		},
 		{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // ParseURL reads settings from a URL: a registered engine's scheme, the
@@ -21,13 +22,14 @@ import (
 //	memcached:///run/memcached.sock?prefix=shop
 //	group+memcached://10.0.0.1:11211/shop?stale=1m
 //
-// Without a host the path is that of a unix socket. An engine may read its URLs in another way, except for
-// timeout, version, prefix and the options that all backends have. Any other mistake is an error that matches
-// cacheutils.ErrConfig and names it; options are checked by Configure.
+// Without a host the path is that of a unix socket, or several separated by commas. What is special in a URL is written as an
+// escape where it is a part of a name: %40 for an @, %2C for a comma. An engine may read its URLs in another way, except
+// for timeout, version, prefix and the options that all backends have. Any other mistake is an error that matches
+// cacheutils.ErrConfig and names it, without users and passwords; options are checked by Configure.
 func ParseURL(text string) (Settings, error) {
 	s, err := parseURL(text)
 	if err != nil {
-		return Settings{}, fmt.Errorf("%w: URL %q: %w", cacheutils.ErrConfig, withoutSecrets(text), err)
+		return Settings{}, fmt.Errorf("%w: URL %q: %w", cacheutils.ErrConfig, withoutSecrets(text), errtext.Bare(err))
 	}
 	return s, nil
 }
@@ -39,29 +41,34 @@ func withoutSecrets(text string) string {
 	if scheme += "://"; !ok {
 		scheme, rest = "", text
 	}
-	if i := strings.LastIndex(rest, "@"); i >= 0 {
-		rest = "..." + rest[i:]
-	}
-	if before, query, ok := strings.Cut(rest, "?"); ok && query != "" {
-		rest = before + "?..."
+	rest = errtext.WithoutPassword(rest)
+	if i := strings.IndexAny(rest, "?&=#"); i >= 0 {
+		rest = rest[:i+1] + "..."
 	}
 	return scheme + rest
 }
 
 func parseURL(text string) (s Settings, err error) {
 	scheme, rest, ok := strings.Cut(text, "://")
-	if !ok || scheme == "" {
+	switch {
+	case !ok || scheme == "":
 		return s, fmt.Errorf("it has no scheme: use something like locmem:// or memcached://127.0.0.1:11211")
+	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		return s, fmt.Errorf("it has a space, a line break or another control character: take it out, or write %%20 for a space")
+	case strings.Contains(rest, "#"):
+		return s, fmt.Errorf("it has a #, after which nothing is read: write %%23 if it is a part of a name")
 	}
+	scheme = strings.ToLower(scheme)
 	s.Backend = scheme
-	if d, plain, ok := driverFor(scheme); ok {
+	d, plain, ok := driverFor(scheme)
+	switch {
+	case !ok && adviceFor(scheme) != "":
+		return s, unknownEngine(scheme)
+	case ok && scheme != groupBackend:
 		s.Backend = strings.TrimSuffix(scheme, plain) + d.Name()
-		if scheme == groupBackend {
-			s.Backend = scheme
-		}
-		if d.ParseURL != nil {
-			return s, s.parseByDriver(d, plain+"://"+rest)
-		}
+	}
+	if d.ParseURL != nil {
+		return s, s.parseByDriver(d, plain+"://"+rest)
 	}
 	return s, s.parseRest(rest)
 }
@@ -77,6 +84,9 @@ func driverFor(scheme string) (d engine.Driver, plain string, ok bool) {
 	return engine.Driver{}, plain, false
 }
 
+// urlSettings are the names in the query of a URL that are not those of options.
+var urlSettings = []string{"timeout", "version", "prefix"}
+
 // parseByDriver reads from the query what all backends have, and has the driver read what is left of the URL.
 func (s *Settings) parseByDriver(d engine.Driver, text string) error {
 	rest, query, _ := strings.Cut(text, "?")
@@ -86,10 +96,9 @@ func (s *Settings) parseByDriver(d engine.Driver, text string) error {
 	}
 	own := maps.Clone(values)
 	for name := range values {
-		switch {
-		case name == "timeout", name == "version", name == "prefix", isCommonOption(name):
+		if slices.Contains(urlSettings, strings.ToLower(name)) || isCommonOption(name) {
 			delete(own, name)
-		default:
+		} else {
 			delete(values, name)
 		}
 	}
@@ -101,6 +110,9 @@ func (s *Settings) parseByDriver(d engine.Driver, text string) error {
 	}
 	e, err := d.ParseURL(rest)
 	if err != nil {
+		if shows(err.Error(), rest) {
+			return fmt.Errorf("%s can't read it; why is left out here, since it shows a part of the password: is all that is special in that written as %%23 and the like?", d.Name())
+		}
 		return err
 	}
 	s.Location = e.Location
@@ -110,26 +122,37 @@ func (s *Settings) parseByDriver(d engine.Driver, text string) error {
 	return nil
 }
 
+// shows reports whether text may have a part of a user's name or a password in it that the URL has.
+func shows(text, address string) bool {
+	_, address, _ = strings.Cut(address, "://")
+	before, query, _ := strings.Cut(address, "?")
+	var secrets []string
+	if i := strings.LastIndex(before+"?"+query, "@"); i >= 0 {
+		secrets = strings.FieldsFunc((before + "?" + query)[:i], func(r rune) bool { return strings.ContainsRune(":/@?#&=", r) })
+	}
+	for _, pair := range strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' }) {
+		if _, value, _ := strings.Cut(pair, "="); value != "" {
+			secrets = append(secrets, value)
+		}
+	}
+	return slices.ContainsFunc(secrets, func(secret string) bool {
+		plain, err := url.QueryUnescape(secret)
+		return strings.Contains(text, secret) || err == nil && strings.Contains(text, plain)
+	})
+}
+
 // parseRest reads what stands behind the scheme, as memcached's URLs have it.
 func (s *Settings) parseRest(rest string) error {
+	if strings.Contains(rest, "@") {
+		return fmt.Errorf("users and passwords are not supported: leave out what stands before the @, or write %%40 for an @ in a name")
+	}
 	rest, query, _ := strings.Cut(rest, "?")
+	if i := strings.IndexAny(rest, "&="); i >= 0 {
+		return fmt.Errorf("it has a %c before any ?, which is where options begin: write ?name=value, or %%%X for a %c in a name", rest[i], rest[i], rest[i])
+	}
 	hosts, path, hasPath := strings.Cut(rest, "/")
-	hosts, err := url.PathUnescape(hosts)
-	if err != nil {
+	if err := s.parsePlaces(hosts, path, hasPath); err != nil {
 		return err
-	}
-	if path, err = url.PathUnescape(path); err != nil {
-		return err
-	}
-	if strings.Contains(hosts, "@") {
-		return fmt.Errorf("users and passwords are not supported")
-	}
-	s.Location = splitLocation(hosts)
-	switch {
-	case len(s.Location) > 0:
-		s.KeyPrefix = path
-	case hasPath && path != "":
-		s.Location = []string{"/" + path}
 	}
 	values, err := url.ParseQuery(query)
 	if err != nil {
@@ -138,38 +161,78 @@ func (s *Settings) parseRest(rest string) error {
 	return s.setFromQuery(values)
 }
 
-func (s *Settings) setFromQuery(values url.Values) error {
-	for name, list := range values {
-		if len(list) > 1 {
-			return fmt.Errorf("%s is given %d times", name, len(list))
+// parsePlaces reads the locations and the prefix.
+func (s *Settings) parsePlaces(hosts, path string, hasPath bool) error {
+	places, err := splitLocation(hosts)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(places) > 0 && strings.HasSuffix(path, "/"):
+		return fmt.Errorf("the key prefix %q ends with a slash: leave that out, or write %%2F", path)
+	case len(places) > 0:
+		if s.KeyPrefix, err = url.PathUnescape(path); err != nil {
+			return err
 		}
-		if err := s.set(name, list[0]); err != nil {
+	case hasPath && path != "":
+		if places, err = splitLocation("/" + path); err != nil {
+			return err
+		}
+	}
+	for i, place := range places {
+		if places[i], err = url.PathUnescape(place); err != nil {
+			return err
+		}
+		if hosts == "" && !strings.HasPrefix(place, "/") {
+			return fmt.Errorf("location %d, %q, is not a path, as the one before: write unix:%%2Fpath for a unix socket among hosts", i+1, place)
+		}
+		if strings.Contains(places[i], "@") {
+			return fmt.Errorf("users and passwords are not supported: leave out what stands before the %%40")
+		}
+	}
+	s.Location = places
+	return nil
+}
+
+func (s *Settings) setFromQuery(values url.Values) error {
+	given := map[string]string{} // the settings, by name
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if len(values[name]) > 1 {
+			return fmt.Errorf("%s is given %d times: leave the others out", name, len(values[name]))
+		}
+		lower := strings.ToLower(name)
+		if slices.Contains(urlSettings, lower) {
+			if other, twice := given[lower]; twice {
+				return fmt.Errorf("%s is given as %s, too: leave one out", name, other)
+			}
+			given[lower], name, values[lower] = name, lower, values[name]
+		}
+		if err := s.set(name, values[name][0]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Settings) set(name, value string) error {
+func (s *Settings) set(name, value string) (err error) {
 	switch name {
 	case "timeout":
-		if value == "never" {
-			s.Timeout = cacheutils.Forever
-			return nil
+		if s.Timeout, err = parseTimeout(value); err != nil {
+			return fmt.Errorf("timeout=%s: %s", errtext.WithoutPassword(value), timeoutForms)
 		}
-		d, ok := parseTimeout(value)
-		if !ok {
-			return fmt.Errorf("timeout=%s: use seconds, a duration like 1h30m, or never", value)
-		}
-		s.Timeout = d
 	case "version":
 		s.Version = value
 	case "prefix":
 		if s.KeyPrefix != "" {
-			return fmt.Errorf("the prefix is given twice, as the path and as prefix=%s", value)
+			return fmt.Errorf("the prefix is given twice, as the path and as prefix=...: leave one out")
 		}
 		s.KeyPrefix = value
+	case "":
+		return fmt.Errorf("a value without a name stands in the query: write ?name=value")
 	default:
+		if strings.EqualFold(name, "key_prefix") {
+			return fmt.Errorf("%s is named prefix in a URL, where it may be the path as well", name)
+		}
 		s.setOption(name, value)
 	}
 	return nil

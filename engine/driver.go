@@ -33,10 +33,12 @@ type Settings struct {
 // anything before that is asked for an item. The functions may be called by many goroutines at once.
 type Driver struct {
 	// Names are what Settings.Backend of package backends may be. The first is the name; it has lower-case letters,
-	// digits, '_', '-' and '.'. The others are aliases: Django's class paths.
+	// digits, '_', '-' and '.', and is a Django class path if it has upper-case letters besides a '.': "newcache.CacheClass". The
+	// others are aliases: Django's class paths. Names match with their case.
 	Names []string
 
-	// Schemes are those of the URLs that backends.ParseURL reads for the engine. With none that is the name.
+	// Schemes are those of the URLs that backends.ParseURL reads for the engine, in lower case; they match whatever their
+	// case. With none that is the name in lower case.
 	Schemes []string
 
 	// Open opens an engine. Wrong settings are an error that matches cacheutils.ErrConfig.
@@ -49,7 +51,8 @@ type Driver struct {
 
 	// Django translates the OPTIONS of a backend that is named by an alias. It returns the engine's options, those
 	// that it doesn't know as they are, and the names of those that mean something to Django but nothing
-	// here, which are logged. It doesn't change the map. With nil nothing is translated.
+	// here, which are logged. It doesn't change the map. Django's times are numbers of seconds: see [Seconds]. With nil
+	// nothing is translated.
 	Django func(options map[string]any) (mapped map[string]any, leftOut []string)
 }
 
@@ -70,23 +73,30 @@ func Register(d Driver) {
 		panic("cacheutils: Register: a driver without a name: set Names")
 	}
 	if len(d.Schemes) == 0 {
-		d.Schemes = d.Names[:1]
+		d.Schemes = []string{strings.ToLower(d.Name())}
 	}
 	if d.Open == nil {
 		panic(fmt.Sprintf("cacheutils: Register %q: Open is nil", d.Name()))
 	}
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789_-."
-	if d.Name() == "" || strings.Trim(d.Name(), letters) != "" {
-		panic(fmt.Sprintf("cacheutils: Register %q: use a name of lower-case letters, digits, '_', '-' and '.'", d.Name()))
+	if isClassPath := strings.Contains(d.Name(), "."); !isClassPath && d.Name() != strings.ToLower(d.Name()) {
+		panic(fmt.Sprintf("cacheutils: Register %q: use a name of lower-case letters, or a class path such as newcache.CacheClass", d.Name()))
 	}
-	for _, name := range d.Names {
-		if name == "" || name == "group" || strings.HasPrefix(name, "group+") {
-			panic(fmt.Sprintf("cacheutils: Register %q: the name %q can't be an engine's", d.Name(), name))
+	for i, name := range d.Names {
+		if name == "" || strings.Trim(strings.ToLower(name), letters) != "" {
+			panic(fmt.Sprintf("cacheutils: Register %q: name %q: use a name of lower-case letters, digits, '_', '-' and '.'", d.Name(), name))
+		}
+		if name == "group" {
+			panic(fmt.Sprintf("cacheutils: Register %q: the name %q is that of memcached with values that are served past their timeout: use another", d.Name(), name))
+		}
+		if slices.Contains(d.Names[:i], name) {
+			panic(fmt.Sprintf("cacheutils: Register %q: the name %q is given twice: leave one out", d.Name(), name))
 		}
 	}
 	for _, scheme := range d.Schemes {
 		if scheme == "" || strings.Trim(scheme, letters+"+") != "" || scheme == "group" || strings.HasPrefix(scheme, "group+") {
-			panic(fmt.Sprintf("cacheutils: Register %q: %q can't be the scheme of a URL", d.Name(), scheme))
+			panic(fmt.Sprintf("cacheutils: Register %q: %q can't be the scheme of a URL: use lower-case letters, digits, '_', '-', '.' and '+', "+
+				"and nothing that begins with group", d.Name(), scheme))
 		}
 	}
 	drivers.Lock()
@@ -94,12 +104,12 @@ func Register(d Driver) {
 	for _, other := range drivers.list {
 		for _, name := range d.Names {
 			if slices.Contains(other.Names, name) {
-				panic(fmt.Sprintf("cacheutils: Register %q: there is an engine of the name %q already", d.Name(), name))
+				panic(fmt.Sprintf("cacheutils: Register %q: there is an engine of the name %q already: use another", d.Name(), name))
 			}
 		}
 		for _, scheme := range d.Schemes {
 			if slices.Contains(other.Schemes, scheme) {
-				panic(fmt.Sprintf("cacheutils: Register %q: there is an engine for the scheme %q already", d.Name(), scheme))
+				panic(fmt.Sprintf("cacheutils: Register %q: there is an engine for the scheme %q already: use another", d.Name(), scheme))
 			}
 		}
 	}

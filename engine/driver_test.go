@@ -33,6 +33,10 @@ func TestRegister_Panics(t *testing.T) {
 		{"an alias for group", engine.Driver{Names: []string{"second", "group+x"}, Open: openShelf}, `"group+x"`},
 		{"a scheme for group", engine.Driver{Names: []string{"second"}, Schemes: []string{"group+x"}, Open: openShelf}, `"group+x"`},
 		{"a scheme with a space", engine.Driver{Names: []string{"second"}, Schemes: []string{"a b"}, Open: openShelf}, `"a b"`},
+		{"a name twice in one", engine.Driver{Names: []string{"second", "second"}, Open: openShelf}, "twice"},
+		{"a class path of group", engine.Driver{Names: []string{"group+my.Cache"}, Open: openShelf}, `"group+my.Cache"`},
+		{"an alias with a space", engine.Driver{Names: []string{"second", "my.Cache "}, Open: openShelf}, `"my.Cache "`},
+		{"a class path's scheme in upper case", engine.Driver{Names: []string{"my.Cache"}, Schemes: []string{"My"}, Open: openShelf}, `"My"`},
 		{"upper case", engine.Driver{Names: []string{"Second"}, Open: openShelf}, "lower-case"},
 		{"an empty alias", engine.Driver{Names: []string{"second", ""}, Open: openShelf}, `""`},
 	} {

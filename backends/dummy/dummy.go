@@ -1,7 +1,8 @@
 // Package dummy is a cache that stores nothing. Name it in place of a real backend to see a program run as if
 // every lookup were a miss, in development or in tests: writes succeed, reads find nothing.
 //
-// It takes no location and no options of its own.
+// It takes no location and no options of its own. As Django's DummyCache it ignores those of the cache that it stands
+// for.
 package dummy
 
 import (
@@ -9,11 +10,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 func init() {
@@ -30,7 +33,8 @@ func init() {
 // matches cacheutils.ErrConfig.
 func Open(s engine.Settings) (engine.Engine, error) {
 	if len(s.Location) > 0 {
-		return nil, fmt.Errorf("%w: dummy has no location, but %q is given", cacheutils.ErrConfig, s.Location)
+		return nil, fmt.Errorf("%w: dummy has no location, but %q is given: leave it out",
+			cacheutils.ErrConfig, errtext.WithoutPassword(strings.Join(s.Location, ",")))
 	}
 	if err := engine.ReadOptions("dummy", s.Options).Err(); err != nil {
 		return nil, err

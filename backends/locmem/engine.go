@@ -9,7 +9,8 @@
 //	max_entries  how many entries it holds at most; 100000 unless given
 //	max_cost     how many bytes they may take, keys and bookkeeping included; 256 MiB unless given
 //
-// Both have to be above 0, and Django's spelling MAX_ENTRIES works as well. An engine that
+// max_entries has to be above 0, and max_cost at least 4096, since with less there would be no place for any entry.
+// Django's spelling MAX_ENTRIES works as well. An engine that
 // is opened with bounds changes those of a store that is already there, one that is opened
 // without them leaves them.
 //
@@ -23,17 +24,20 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 const (
 	defaultMaxEntries = 100_000
 	defaultMaxCost    = 256 << 20
+	leastMaxCost      = 4 << 10
 )
 
 func init() {
@@ -57,19 +61,23 @@ func fromDjango(options map[string]any) (mapped map[string]any, leftOut []string
 }
 
 // Open returns an engine on the store that s.Location names. It implements
-// engine.Referrer. Wrong options and more than one location are errors that match
+// engine.Referrer. Wrong options, more than one location and one that begins with a slash are errors that match
 // cacheutils.ErrConfig.
 //
 // Timeouts are exact: an entry is gone the nanosecond they end, by the monotonic clock, so that setting the
 // clock neither ends nor prolongs an entry.
 func Open(s engine.Settings) (engine.Engine, error) {
 	if len(s.Location) > 1 {
-		return nil, fmt.Errorf("%w: locmem has one location, the name of its store, but %q are given",
-			cacheutils.ErrConfig, s.Location)
+		return nil, fmt.Errorf("%w: locmem has one location, the name of its store, but %q are given: leave the others out",
+			cacheutils.ErrConfig, errtext.WithoutPassword(strings.Join(s.Location, ",")))
 	}
 	name := ""
 	if len(s.Location) == 1 {
 		name = s.Location[0]
+	}
+	if strings.HasPrefix(name, "/") {
+		return nil, fmt.Errorf("%w: locmem location %q is a path, but it is the name of a store in memory: write it without the slash, or, "+
+			"if the prefix of keys is meant, as KeyPrefix (in a URL prefix=...)", cacheutils.ErrConfig, errtext.WithoutPassword(name))
 	}
 	scope := s.Scope
 	if name != "" {
@@ -78,7 +86,7 @@ func Open(s engine.Settings) (engine.Engine, error) {
 	r := engine.ReadOptions("locmem", s.Options)
 	w := wanted{
 		entries: r.PositiveInt("max_entries", 0),
-		cost:    r.PositiveInt("max_cost", 0),
+		cost:    r.IntBetween("max_cost", 0, leastMaxCost, math.MaxInt),
 	}
 	if err := r.Err(); err != nil {
 		return nil, err

@@ -49,7 +49,10 @@ func TestWrongSettings(t *testing.T) {
 		{"unknown option", engine.Settings{Options: map[string]any{"max_entires": 5}}, "max_entires"},
 		{"wrong type", engine.Settings{Options: map[string]any{"MAX_ENTRIES": "many"}}, "max_entries"},
 		{"zero", engine.Settings{Options: map[string]any{"max_entries": 0}}, "above 0"},
-		{"negative", engine.Settings{Options: map[string]any{"max_cost": -1}}, "above 0"},
+		{"negative", engine.Settings{Options: map[string]any{"max_cost": -1}}, "from 4096"},
+		{"too small for an entry", engine.Settings{Options: map[string]any{"max_cost": 256}}, "from 4096"},
+		{"a path", engine.Settings{Location: []string{"/shop"}}, "prefix=..."},
+		{"passwords", engine.Settings{Location: []string{"u:1234567@h", "u:1234567@i"}}, "...@i"},
 		{"two locations", engine.Settings{Location: []string{"a", "b"}}, "location"},
 	}
 	for _, test := range tests {

@@ -148,7 +148,7 @@ func TestClose_WhileItFails(t *testing.T) {
 	server.Stop()
 	before := runtime.NumGoroutine()
 	for range 100 {
-		e := open(t, map[string]any{"probe_interval": "100us", "invalidation_replay": 10}, server.Addr())
+		e := open(t, map[string]any{"probe_interval": "1ms", "invalidation_replay": 10}, server.Addr())
 		together(8, func(g int) {
 			if g == 7 {
 				time.Sleep(time.Duration(rand.IntN(1000)) * time.Microsecond)

@@ -20,7 +20,7 @@
 // own meanwhile: on another server they would be found again, after that one is back, as they were
 // before all that was invalidated since.
 //
-// The options are
+// The options are as follows. Times are from 1ms to 1h.
 //
 //	operation_timeout    how long an operation may take in all, waiting for a connection and dialling
 //	                     included; 250ms unless given. A reply gets it once more for every 256 KiB
@@ -29,21 +29,23 @@
 //	                     unless given
 //	read_timeout         how long the server may be silent, from when a request is sent; three fifths of
 //	                     operation_timeout unless given
-//	max_conns            how many connections to each server may be open; 64 unless given. Further
-//	                     callers wait for one.
-//	max_idle_conns       how many of them stay open when nobody needs them; as many as max_conns
-//	                     unless given
+//	max_conns            how many connections to each server may be open, from 1 to 65535; 64 unless
+//	                     given. Further callers wait for one.
+//	max_idle_conns       how many of them stay open when nobody needs them, from 1 to max_conns; as
+//	                     many as max_conns unless given
 //	max_waiting          how many callers may wait for a connection to a server, above which
-//	                     operations fail at once; 16384 unless given
+//	                     operations fail at once, from 0 to 1048576; 16384 unless given
 //	breaker_failures     after how many faults in a row a server is down; 3 unless given. When
 //	                     nobody listens at its address, or its name can't be resolved, it is down
 //	                     at once.
 //	probe_interval       how often a server that is down is probed; 500ms unless given
 //	invalidation_replay  how many invalidations may wait for each server that can't be reached, to be
-//	                     carried out before anything is read from it again; 0 unless given: none
+//	                     carried out before anything is read from it again, up to 1048576; 0 unless
+//	                     given: none
 //	max_item_size        the size of the largest item that is sent, in bytes, its key and memcached's
-//	                     header included; 1 MiB unless given, as in memcached (its option -I). A
-//	                     larger value that another program stored is not read: getting it is an error.
+//	                     header included, from 1 KiB to 1 GiB; 1 MiB unless given, as in memcached
+//	                     (its option -I). A larger value that another program stored is not read:
+//	                     getting it is an error.
 //	no_delay             whether to send small packets at once; true unless given
 //	tls                  whether to use TLS: true, false, or in Go a *tls.Config; false unless given
 //	tls_ca               a PEM file with the certificates that the server's is checked with, instead
@@ -78,7 +80,13 @@ import (
 
 const (
 	defaultMaxItemSize = 1 << 20
-	maxItemSize        = 1 << 30 // memcached's -I allows no more
+	leastItemSize      = 1 << 10 // memcached's -I allows no less
+	maxItemSize        = 1 << 30 // and no more
+
+	maxConns        = 65535   // as many as there are ports
+	maxQueueing     = 1 << 20 // callers, or invalidations, that wait for one server
+	longestTimeout  = time.Hour
+	longestInterval = time.Hour
 )
 
 // memcached is an engine.
@@ -138,19 +146,19 @@ func Open(s engine.Settings) (engine.Engine, error) {
 // readLimits reads the options but those about TLS. An operation may take as long as is given, unless
 // an option says otherwise.
 func readLimits(r *engine.OptionReader, operation time.Duration) limits {
-	maxConns := r.PositiveInt("max_conns", 64)
-	operation = r.PositiveDuration("operation_timeout", cmp.Or(operation, 250*time.Millisecond))
+	conns := r.IntBetween("max_conns", 64, 1, maxConns)
+	operation = r.DurationBetween("operation_timeout", cmp.Or(operation, 250*time.Millisecond), time.Millisecond, longestTimeout)
 	return limits{
 		operation:   operation,
-		connect:     r.PositiveDuration("connect_timeout", operation/5*3),
-		read:        r.PositiveDuration("read_timeout", operation/5*3),
-		maxConns:    maxConns,
-		maxIdle:     r.PositiveInt("max_idle_conns", maxConns),
-		maxWaiting:  r.NonNegativeInt("max_waiting", 16384),
-		maxItemSize: min(r.PositiveInt("max_item_size", defaultMaxItemSize), maxItemSize),
+		connect:     r.DurationBetween("connect_timeout", operation/5*3, time.Millisecond, longestTimeout),
+		read:        r.DurationBetween("read_timeout", operation/5*3, time.Millisecond, longestTimeout),
+		maxConns:    conns,
+		maxIdle:     r.IntBetween("max_idle_conns", conns, 1, conns),
+		maxWaiting:  r.IntBetween("max_waiting", 16384, 0, maxQueueing),
+		maxItemSize: r.IntBetween("max_item_size", defaultMaxItemSize, leastItemSize, maxItemSize),
 		failures:    r.PositiveInt("breaker_failures", 3),
-		probe:       r.PositiveDuration("probe_interval", 500*time.Millisecond),
-		maxQueued:   r.NonNegativeInt("invalidation_replay", 0),
+		probe:       r.DurationBetween("probe_interval", 500*time.Millisecond, time.Millisecond, longestInterval),
+		maxQueued:   r.IntBetween("invalidation_replay", 0, 0, maxQueueing),
 		dialing:     dialing{noDelay: r.Bool("no_delay", true)},
 	}
 }

@@ -48,7 +48,7 @@ func pool(t *testing.T, e engine.Engine, server *memcachedtest.Server, n int) {
 // A server that hangs costs a call its timeout and no more.
 func TestHang(t *testing.T) {
 	server := memcachedtest.Start(t)
-	e := open(t, map[string]any{"operation_timeout": 0.1, "read_timeout": 0.1}, server.Addr())
+	e := open(t, map[string]any{"operation_timeout": "100ms", "read_timeout": "100ms"}, server.Addr())
 	mustSet(t, e, "k", text("v"))
 	server.Pause()
 	start := time.Now()

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 const (
@@ -79,8 +80,10 @@ func (a address) label() string {
 func parseLocation(location string) (address, error) {
 	invalid := func(reason string) (address, error) {
 		shown := location
-		if i := strings.LastIndex(location, "@"); i >= 0 && strings.Contains(location[:i], ":") { // a password doesn't belong in errors
-			shown, reason = "..."+location[i:], "has a password, which is not supported"
+		if user, _, ok := strings.Cut(location, "@"); ok && strings.Contains(user, ":") {
+			shown, reason = errtext.WithoutPassword(location), "has a password, which is not supported"
+		} else if strings.Contains(location, "://") {
+			reason = "is a URL, which backends.ParseURL reads"
 		}
 		return address{}, fmt.Errorf("%w: memcached location %q %s; write host, host:port, [ipv6]:port or unix:/path",
 			cacheutils.ErrConfig, shown, reason)

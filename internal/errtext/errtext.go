@@ -25,6 +25,16 @@ func Bare(err error) error {
 	return bare{err}
 }
 
+// WithoutPassword returns text, which may be the address of a server or a URL, without what stands before its last @: a
+// user and a password don't belong in errors.
+func WithoutPassword(text string) string {
+	at := max(strings.LastIndex(text, "@"), strings.LastIndex(text, "%40"))
+	if at < 0 {
+		return text
+	}
+	return "..." + text[at:]
+}
+
 type bare struct{ err error }
 
 func (b bare) Error() string { return strings.ReplaceAll(b.err.Error(), prefix, "") }

@@ -9,6 +9,20 @@ import (
 	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
+func TestWithoutPassword(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                     "",
+		"h:11211":              "h:11211",
+		"u:s3cret@h:11211":     "...@h:11211",
+		"redis://:s3c@ret@h/0": "...@h/0",
+		"u:s3cret%40h":         "...%40h",
+	} {
+		if got := errtext.WithoutPassword(text); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestWrap(t *testing.T) {
 	err := errtext.Wrap(fmt.Errorf("%w: no such option", cacheutils.ErrConfig), "backend %q", "default")
 	err = errtext.Wrap(errors.Join(err, cacheutils.ErrClosed), "configure")

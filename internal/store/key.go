@@ -194,6 +194,42 @@ func notPortable(key string) string {
 	return ""
 }
 
+// CheckKeyFunction returns an error that matches cacheutils.ErrConfig if f, which may be nil, makes keys that can't be
+// stored, or not one for each. It calls f with a few.
+func CheckKeyFunction(f func(key, prefix, version string) string, prefix, version string) (err error) {
+	if f == nil {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: KeyFunction panics: %v", cacheutils.ErrConfig, v)
+		}
+	}()
+	long := strings.Repeat("k", 100)
+	keys := []string{"k", "K", "k1", "k,1", "[cached]f(('a',))", "[cached]f(('b',))", long[:leastKey], long + "1", long + "2", "1" + long, "2" + long}
+	from := map[string]string{}
+	for _, key := range keys {
+		stored := f(key, prefix, version)
+		switch other, twice := from[stored]; {
+		case twice:
+			return fmt.Errorf("%w: KeyFunction makes %q of %q and of %q: they would share an entry; return one key for each",
+				cacheutils.ErrConfig, stored, other, key)
+		case stored != f(key, prefix, version):
+			return fmt.Errorf("%w: KeyFunction makes another key of %q each time: return the same", cacheutils.ErrConfig, key)
+		case stored == "":
+			return fmt.Errorf("%w: KeyFunction makes nothing of %q: return a key", cacheutils.ErrConfig, key)
+		case strings.Contains(stored, groupMark):
+			return fmt.Errorf("%w: KeyFunction makes %q of %q, which has %q, as the keys of groups: leave that out",
+				cacheutils.ErrConfig, stored, key, groupMark)
+		}
+		if why := notPortable(stored); why != "" && len(key) <= leastKey { // longer ones are shortened
+			return fmt.Errorf("%w: KeyFunction makes a key of %q that %s: memcached would refuse it, so no engine gets it", cacheutils.ErrConfig, key, why)
+		}
+		from[stored] = key
+	}
+	return nil
+}
+
 // CheckPrefix returns an error that matches cacheutils.ErrConfig if keys can't begin with prefix and version.
 func CheckPrefix(prefix, version string) error {
 	h := composePrefix(prefix, version)
