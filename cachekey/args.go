@@ -46,9 +46,8 @@ func Args(args []any, kwargs Kwargs) (string, error) {
 // Repr renders one value as it is rendered behind an interface, so that values of different
 // types never share a text: Repr(1) is 1, Repr(int64(1)) is int64(1).
 //
-// The error wraps cacheutils.ErrInvalidKey. It is non-nil if v holds a channel, a func or an
-// unsafe.Pointer, contains itself, is nested deeper than 10,000 levels, or if a CacheKey or
-// MarshalText method in it fails or panics.
+// The error wraps cacheutils.ErrInvalidKey. It is non-nil if v is, or has a part, that can't be in a key (see the
+// doc of the package), or if a CacheKey or MarshalText method in it fails or panics.
 func Repr(v any) (string, error) {
 	dst := make([]byte, 0, 64)
 	var err error

@@ -18,9 +18,12 @@
 //  2. A type that has a text of its own is rendered as its name and that text,
 //     netip.Addr('1.2.3.4'): a Keyer, otherwise an encoding.TextMarshaler, with the method on the
 //     type or on its pointer. A method that is only promoted from an embedded field is not the
-//     type's own. big.Int is rendered as decimal digits. time.Time, and types made of it, as
+//     type's own. The text of MarshalText counts only if UnmarshalText gives the value back: each value is
+//     compared, deeply or by its method Equal or Cmp. A nil slice or map of such a type without Equal is (None).
+//     big.Int is rendered as decimal digits, big.Float as big.Float('0.1/53/ToNearestEven'), with its precision and
+//     rounding mode. time.Time, and types made of it, as
 //     time.Time('2026-01-02T03:04:05.6+01:00[Europe/Rome]'), which has the instant, the offset and
-//     the location, but no location for UTC (Z) and fixed zones, and no monotonic reading.
+//     the location, <CET> for a fixed zone of that name, but none for UTC (Z), and no monotonic reading.
 //  3. Booleans are True and False, integers decimal digits, floats as Python's with the fewest
 //     digits that give them back (1.0, 1e+16, nan, -inf, -0.0), complex numbers (1.0+2.0j).
 //  4. A string is rendered with Python's quotes and escapes, except that a space is \x20 and that a
@@ -41,8 +44,21 @@
 // []any, Tuple and map[string]any unless they are nil; map[any]any with a key that is not a string;
 // and a *big.Int that no int64 can hold.
 //
-// Channels, funcs and unsafe.Pointers can't be rendered, nor can values that contain themselves.
-// A key never contains a memory address.
+// # What can't be in a key
+//
+//   - Channels, funcs and unsafe.Pointers. A key never contains a memory address.
+//   - Types of sync and sync/atomic, and what contains one: a value that guards itself is there to be changed while
+//     it is read.
+//   - A context.Context under whatever name: those of a decorated function don't count, and inside of something they
+//     can't be left out by themselves.
+//   - An encoding.TextMarshaler without UnmarshalText, whose text may hide a part, and a value that its text doesn't
+//     give back.
+//   - Protobuf messages, whose state is hidden.
+//   - Values that contain themselves, are nested deeper than 10,000 levels, or whose text would be longer than 16 MiB.
+//
+// A type that has one of these as a part can be rendered if it is a Keyer, if decorators.ObjectAttrs names the fields
+// that count, or if the field has the tag cachekey:"-". What is behind an interface is found out when it is
+// rendered, by its type, before anything of it is read.
 //
 // Values that differ never share a rendering, unless their types have one name and are declared
 // inside of different functions: package reflect can't distinguish those either. The argument why

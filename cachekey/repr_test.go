@@ -49,6 +49,11 @@ func (x texted) MarshalText() ([]byte, error) {
 	return []byte(x.text), nil
 }
 
+func (x *texted) UnmarshalText(text []byte) error {
+	x.text = string(text)
+	return nil
+}
+
 type both struct{ texted }
 
 func (both) CacheKey() string             { return "key" }
@@ -243,11 +248,11 @@ func TestRepr_Time(t *testing.T) {
 		{"UTC", at.UTC(), `time.Time('2026-01-02T02:04:05Z')`},
 		{"zone", at, `time.Time('2026-01-02T03:04:05+01:00[Europe/Rome]')`},
 		{"nanoseconds", at.Add(120), `time.Time('2026-01-02T03:04:05.00000012+01:00[Europe/Rome]')`},
-		{"fixed zone", at.In(time.FixedZone("CET", 3600)), `time.Time('2026-01-02T03:04:05+01:00')`},
+		{"fixed zone", at.In(time.FixedZone("CET", 3600)), `time.Time('2026-01-02T03:04:05+01:00<CET>')`},
 		{"zone named as its abbreviation", at.In(cet), `time.Time('2026-01-02T03:04:05+01:00[CET]')`},
 		{"unnamed zone", at.In(time.FixedZone("", -5400)), `time.Time('2026-01-02T00:34:05-01:30')`},
 		{"offset with seconds", at.In(time.FixedZone("", 3601)), `time.Time('2026-01-02T03:04:06+01:00:01')`},
-		{"zero offset", at.In(time.FixedZone("UTC", 0)), `time.Time('2026-01-02T02:04:05+00:00')`},
+		{"zero offset", at.In(time.FixedZone("UTC", 0)), `time.Time('2026-01-02T02:04:05+00:00<UTC>')`},
 		{"year 10000", time.Date(12026, 1, 2, 3, 4, 5, 0, time.UTC), `time.Time('12026-01-02T03:04:05Z')`},
 		{"year -1", time.Date(-1, 1, 2, 3, 4, 5, 0, time.UTC), `time.Time('-0001-01-02T03:04:05Z')`},
 		{"far off", time.Unix(1<<60, 7).UTC(), `time.Time('@1152921504606846976.7Z')`},

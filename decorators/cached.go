@@ -132,14 +132,14 @@ func (p *plan) requireCache(values []reflect.Value) []reflect.Value {
 // what keep returned for the arguments.
 func (p *plan) computation(values []reflect.Value, rekey func([]byte) ([]byte, error)) func(context.Context) store.Result {
 	return func(ctx context.Context) store.Result {
-		arguments := values // two flights may run it at once
-		if p.contextIndex >= 0 && !values[p.contextIndex].IsNil() {
-			arguments = slices.Clone(values)
-			arguments[p.contextIndex] = reflect.ValueOf(&ctx).Elem()
+		given := values // two flights may run it at once
+		if p.derives && !values[p.contextIndex].IsNil() {
+			given = slices.Clone(values)
+			given[p.contextIndex] = reflect.ValueOf(&ctx).Elem()
 		}
-		results := callWith(p.fn, arguments)
+		results := callWith(p.fn, given)
 		r := p.judge(ctx, p.box(results), p.failure(results))
-		r.Rekey = rekey
+		r.Rekey, r.Cut = rekey, p.givenEnded(&arguments{values: given})
 		return r
 	}
 }

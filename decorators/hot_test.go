@@ -207,7 +207,8 @@ func (keyed) CacheKey() string { return "one key for all" }
 
 type marshaled string
 
-func (*marshaled) MarshalText() ([]byte, error) { return nil, nil }
+func (m *marshaled) MarshalText() ([]byte, error) { return []byte(*m), nil }
+func (m *marshaled) UnmarshalText(b []byte) error { *m = marshaled(b); return nil }
 
 type shape interface{ Area(int) int }
 

@@ -28,7 +28,7 @@ func newCopyPlan(k *keyPlan) (p copyPlan) {
 	}
 	for i := range counts {
 		in := k.typ.In(i)
-		if in == contextType || k.options.ignored[in] || !counts[i] && i != k.kwargsIndex && !k.keyOf.IsValid() {
+		if in.Implements(contextType) || k.options.ignored[in] || !counts[i] && i != k.kwargsIndex && !k.keyOf.IsValid() {
 			continue
 		}
 		// With KeyOf it isn't known what a pointer points at: a value, or a service, which must stay itself.

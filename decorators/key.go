@@ -34,15 +34,18 @@ type keyOptions struct {
 // A keyPlan is how the arguments of a call make a key.
 type keyPlan struct {
 	*function
-	prefix       string          // what stands before the arguments
-	params       []param         // those that count, in their order
-	inPlace      bool            // of typed calls: making the key retains no pointer to the arguments
-	argsType     reflect.Type    // of typed calls: a struct of the parameters after the context; otherwise nil
-	contextIndex int             // of the first context.Context among the parameters, or -1
-	kwargsIndex  int             // of a cachekey.Kwargs that is the last parameter, or -1
-	kwargs       *keyenc.Encoder // of it
-	keyOf        reflect.Value   // invalid: the parameters make the key
-	keyParams    []param         // of what keyOf returns
+	prefix        string          // what stands before the arguments
+	params        []param         // those that count, in their order
+	inPlace       bool            // of typed calls: making the key retains no pointer to the arguments
+	argsType      reflect.Type    // of typed calls: a struct of the parameters after the context; otherwise nil
+	contextIndex  int             // of the call's context among the parameters, or -1
+	derives       bool            // that is a context.Context, in whose place the function is given its computation's
+	ownContext    reflect.Type    // of a context among the parameters that isn't a context.Context, or nil
+	givenContexts []int           // of the contexts that the function is given as they are
+	kwargsIndex   int             // of a cachekey.Kwargs that is the last parameter, or -1
+	kwargs        *keyenc.Encoder // of it
+	keyOf         reflect.Value   // invalid: the parameters make the key
+	keyParams     []param         // of what keyOf returns
 }
 
 // newKeyPlan panics if a parameter can't be in a key, or an option about keys doesn't fit the parameters.
@@ -121,8 +124,49 @@ func (k *keyPlan) context(values []reflect.Value) context.Context {
 	if k.contextIndex < 0 {
 		return nil
 	}
+	if !k.derives {
+		return usable(values[k.contextIndex])
+	}
 	ctx, _ := values[k.contextIndex].Interface().(context.Context)
 	return ctx
+}
+
+// usable returns v, a context of a type of the user's, or nil if it has nothing behind it.
+func usable(v reflect.Value) (ctx context.Context) {
+	defer func() {
+		if recover() != nil { // a nil pointer, or one to a struct without the context that it embeds
+			ctx = nil
+		}
+	}()
+	ctx, _ = v.Interface().(context.Context)
+	if ctx != nil {
+		_, _, _ = ctx.Done(), ctx.Err(), ctx.Value(nil)
+		_, _ = ctx.Deadline()
+	}
+	return ctx
+}
+
+// givenEnded reports whether one of the contexts has ended that the function was given as they are.
+func (k *keyPlan) givenEnded(a *arguments) bool {
+	if len(k.givenContexts) == 0 {
+		return false
+	}
+	values := k.reflected(a)
+	for _, i := range k.givenContexts {
+		v := values[i]
+		if v.Kind() != reflect.Slice || v.Type().Implements(contextType) {
+			if ctx := usable(v); ctx != nil && ctx.Err() != nil {
+				return true
+			}
+			continue
+		}
+		for j := range v.Len() {
+			if ctx := usable(v.Index(j)); ctx != nil && ctx.Err() != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // reflected returns the arguments as the function takes them.

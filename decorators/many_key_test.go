@@ -15,6 +15,11 @@ type texter struct{ a, b int }
 
 func (x *texter) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%d/%d", x.a, x.b), nil }
 
+func (x *texter) UnmarshalText(text []byte) error {
+	_, err := fmt.Sscanf(string(text), "%d/%d", &x.a, &x.b)
+	return err
+}
+
 type embedder struct {
 	texter
 	N int

@@ -2,7 +2,11 @@ package decorators
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"reflect"
+	"strings"
+	"time"
 
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/internal/errtext"
@@ -16,7 +20,8 @@ func ObjectAttrs(sample any, fields ...string) Option {
 	return func(o *options) { o.objectAttrs = append(o.objectAttrs, objectAttrs{sample, fields}) }
 }
 
-// Ignore leaves parameters of type T, a database handle say, out of keys.
+// Ignore leaves parameters of type T, a database handle say, out of keys. The function is given them as they are,
+// also when it goes on after its caller has left. Contexts don't count anyway.
 func Ignore[T any]() Option {
 	return func(o *options) {
 		if o.ignored == nil {
@@ -59,33 +64,92 @@ func (k *keyPlan) planParams(attrs keyenc.Attrs) {
 	if o.withReceiver && !k.hasReceiver {
 		panicf("%s: WithReceiver is for method expressions such as City.Offers, whose first parameter is the receiver; leave it out", k.displayName)
 	}
-	ignored := make(map[reflect.Type]bool)
+	k.checkIgnored(attrs)
+	k.planContexts()
 	for i := range t.NumIn() {
-		in := t.In(i)
+		in, receiver := t.In(i), i == 0 && k.hasReceiver
+		variadic := t.IsVariadic() && i == t.NumIn()-1
+		if variadic {
+			in = in.Elem()
+		}
 		switch {
-		case in == contextType:
-			if k.contextIndex < 0 {
-				k.contextIndex = i
-			}
-		case o.ignored[in]:
-			ignored[in] = true
-		case o.keyOf != nil:
-		case i == 0 && k.hasReceiver && !o.withReceiver && !countsByAttrs(in, attrs):
+		case o.ignored[t.In(i)], o.keyOf != nil:
+		case receiver && !o.withReceiver && !countsByAttrs(in, attrs):
 			if in.Kind() == reflect.Interface {
 				k.params = append(k.params, param{index: i, dynamicType: true})
 			}
-		case in == kwargsType && i == t.NumIn()-1 && !t.IsVariadic():
+		case in.Implements(contextType) && !receiver && !(k.isMany() && i == 1) && !namesWhatCounts(in, attrs):
+		case in == kwargsType && i == t.NumIn()-1 && !variadic:
 			k.kwargsIndex = i
 			k.kwargs = k.encoder(i, reflect.TypeFor[map[string]any](), attrs)
-		case t.IsVariadic() && i == t.NumIn()-1:
-			k.params = append(k.params, param{index: i, encoder: k.encoder(i, in.Elem(), attrs), variadic: true})
+		case in == kwargsType && !variadic:
+			panicf("Cached at %s: parameter %d of %s has type %s, and is not the last one; make it the last, or a map[string]any",
+				k.location, i+1, k.displayName, in)
 		default:
-			k.params = append(k.params, param{index: i, encoder: k.encoder(i, in, attrs)})
+			k.params = append(k.params, param{index: i, encoder: k.encoder(i, in, attrs), variadic: variadic})
 		}
 	}
-	for in := range o.ignored {
-		if !ignored[in] {
+}
+
+// checkIgnored panics if there is nothing to be left out where Ignore says so.
+func (k *keyPlan) checkIgnored(attrs keyenc.Attrs) {
+	for in := range k.options.ignored {
+		switch {
+		case in.Implements(contextType) && !namesWhatCounts(in, attrs):
+			panicf("%s: Ignore[%s]: contexts never count; leave it out", k.displayName, in)
+		case !k.hasParam(in):
 			panicf("%s: Ignore[%s]: it has no parameter of that type; leave it out", k.displayName, in)
+		}
+	}
+}
+
+func (k *keyPlan) hasParam(t reflect.Type) bool {
+	for i := range k.typ.NumIn() {
+		if k.typ.In(i) == t {
+			return true
+		}
+	}
+	return false
+}
+
+// planContexts finds the contexts among the parameters, under whatever name. The first context.Context is the call's;
+// where there is none, the first of another type.
+func (k *keyPlan) planContexts() {
+	t := k.typ
+	for i := range t.NumIn() {
+		in := t.In(i)
+		if t.IsVariadic() && i == t.NumIn()-1 && in.Elem().Implements(contextType) {
+			k.givenContexts = append(k.givenContexts, i)
+		}
+		if !in.Implements(contextType) {
+			continue
+		}
+		if in == contextType && !k.derives {
+			if k.contextIndex >= 0 {
+				k.givenContexts = append(k.givenContexts, k.contextIndex)
+			}
+			k.contextIndex, k.derives = i, true
+			continue
+		}
+		if k.contextIndex < 0 {
+			k.contextIndex = i
+		} else {
+			k.givenContexts = append(k.givenContexts, i)
+		}
+		if in != contextType {
+			k.ownContext = in
+		}
+	}
+	if k.contextIndex >= 0 && !k.derives {
+		k.givenContexts = append(k.givenContexts, k.contextIndex)
+	}
+	if k.ownContext == nil {
+		return
+	}
+	for name, d := range map[string]*time.Duration{"Stale": k.options.stale, "Linger": k.options.linger} {
+		if d != nil && *d > 0 {
+			panicf("%s: %s runs it when its caller has left, and with that the caller's %s, of which only the caller can make another; "+
+				"have it take a context.Context instead, or leave %s out", k.displayName, name, k.ownContext, name)
 		}
 	}
 }
@@ -93,15 +157,61 @@ func (k *keyPlan) planParams(attrs keyenc.Attrs) {
 var (
 	contextType = reflect.TypeFor[context.Context]()
 	kwargsType  = reflect.TypeFor[cachekey.Kwargs]()
+	keyerType   = reflect.TypeFor[cachekey.Keyer]()
 )
+
+// namesWhatCounts reports whether the user has said what of a context counts.
+func namesWhatCounts(t reflect.Type, attrs keyenc.Attrs) bool {
+	return countsByAttrs(t, attrs) || t.Implements(keyerType)
+}
 
 func (k *keyPlan) encoder(i int, t reflect.Type, attrs keyenc.Attrs) *keyenc.Encoder {
 	e, err := keyenc.EncoderOf(t, attrs)
-	if err != nil {
-		panicf("parameter %d of %s has type %s, which can't be in a key: %v; leave it out with Ignore[%s]() or KeyOf",
-			i+1, k.displayName, k.typ.In(i), errtext.Bare(err), k.typ.In(i))
+	var refused *keyenc.TypeError
+	switch {
+	case errors.As(err, &refused):
+		panicf("Cached at %s: parameter %d of %s has type %s, which can't be in a key%s; %s",
+			k.location, i+1, k.displayName, k.typ.In(i), after(": ", refused.Reason()), k.remedy(i, refused))
+	case err != nil:
+		panicf("Cached at %s: parameter %d of %s: %v", k.location, i+1, k.displayName, errtext.Bare(err))
 	}
 	return e
+}
+
+// after returns text behind the separator, or nothing if there is none.
+func after(separator, text string) string {
+	if text == "" {
+		return ""
+	}
+	return separator + text
+}
+
+// remedy says what to do about the parameter i, which can't be in a key. To leave out the only one that counts is no
+// remedy: all calls would have one result.
+func (k *keyPlan) remedy(i int, refused *keyenc.TypeError) string {
+	var remedies []string
+	if given := refused.Remedy(); given != "" {
+		remedies = append(remedies, given)
+	}
+	if i == 0 && k.options.withReceiver {
+		remedies = append(remedies, "name the fields that count with ObjectAttrs instead of WithReceiver")
+	} else if t := k.typ.In(i); k.countedBesides(i) {
+		remedies = append(remedies, fmt.Sprintf("leave it out with Ignore[%s]()", t))
+	}
+	return strings.Join(append(remedies, "say what stands for the arguments with KeyOf"), ", or ")
+}
+
+// countedBesides reports whether a parameter counts besides i and those of its type.
+func (k *keyPlan) countedBesides(i int) bool {
+	t := k.typ
+	for j := range t.NumIn() {
+		in := t.In(j)
+		receiver := j == 0 && k.hasReceiver && !k.options.withReceiver
+		if in != t.In(i) && !receiver && !k.options.ignored[in] && !in.Implements(contextType) {
+			return true
+		}
+	}
+	return false
 }
 
 // attrs returns what the ObjectAttrs say.

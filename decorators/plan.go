@@ -91,6 +91,9 @@ func newTask(p *plan) *store.Task {
 	task.Stale = p.options.staleFor()
 	task.Linger = p.options.lingerFor()
 	task.DropIfEnded = p.errorType == nil && p.contextIndex >= 0
+	if p.ownContext != nil {
+		task.Attached, task.Stale = true, 0
+	}
 	task.Many = p.isMany()
 	p.checkAbsent()
 	return task

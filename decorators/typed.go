@@ -108,7 +108,7 @@ func (t *typed[A, R]) computation(ctx context.Context, args *A, rekey func([]byt
 		}
 		r, err := t.run(working, *args)
 		result := t.judge(working, &r, err)
-		result.Rekey = rekey
+		result.Rekey, result.Cut = rekey, t.givenEnded(&arguments{ctx: working, pointer: unsafe.Pointer(args)})
 		return result
 	}
 }

@@ -31,6 +31,7 @@ type Computation interface {
 type Flight struct {
 	Computation Computation // not changed once the flight has started
 	Groups      []string    // that the key is in; likewise
+	Attached    bool        // its first caller stays though its context has ended; likewise
 
 	outcome // written by the flight before it finishes, read after
 

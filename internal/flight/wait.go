@@ -156,6 +156,7 @@ func (g *Group) await(ctx context.Context, all []Wait) {
 	for i := range all {
 		w := &all[i]
 		w.done, w.computed = g.doneChan(w.Flight), w.Flight.computed
+		left := ctx.Done()
 		for w.Arrival == Waiting {
 			select {
 			case <-w.computed:
@@ -174,10 +175,11 @@ func (g *Group) await(ctx context.Context, all []Wait) {
 					return
 				}
 				patience.Reset(first.Computation.Patience(time.Until(deadline), true))
-			case <-ctx.Done():
+			case <-left:
 				for j := range all[i:] {
 					all[i+j].leave(ctx)
 				}
+				left = nil // those who are still there stay
 			}
 		}
 	}
@@ -224,6 +226,7 @@ func (w *Wait) leave(ctx context.Context) {
 		w.Arrival = Done
 	case w.knows():
 		w.Arrival = Early
+	case w.leads && f.Attached:
 	default:
 		f.group.leave(f, w.leads, f.Computation.Linger(ctx.Err()), context.Cause(ctx))
 		w.Arrival = Left

@@ -80,13 +80,16 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 	if fields, ok := c.scope.attrs[t]; ok {
 		return n, c.structNode(n, fields, at)
 	}
-	if body := ownText(t); body != nil {
+	if ok, err := c.ownText(n, at); err != nil || ok {
 		c.flat = c.flat && t == timeType // no other is known not to retain the pointer
-		n.asText, n.inPlace, n.body = true, t == timeType, body
+		n.asText, n.inPlace = true, t == timeType
 		if t != bigIntType {
 			n.named, n.name = true, EscapeName(t.String())
 		}
-		return n, nil
+		return n, err
+	}
+	if why := refusal(t); why != "" {
+		return n, at.refused(t, why)
 	}
 	if body := scalarBody(t.Kind()); body != nil {
 		n.inPlace, n.body = true, body
@@ -133,7 +136,7 @@ func (c *compiler) composite(n *node, at trail) (err error) {
 		c.flat, n.none, n.inPlace = false, true, t.NumMethod() == 0
 		n.body = n.interfaceBody()
 	default:
-		err = &TypeError{Root: at.root, Path: at.String(), Type: t}
+		err = at.refused(t, "")
 	}
 	return err
 }

@@ -28,8 +28,9 @@ type Encoder struct {
 // values begin with their bare name, scalars carry no type. If t is an interface type, its
 // values are rendered as Repr does.
 //
-// The error is a *TypeError, naming the path to the offending field, if a channel, a func or
-// an unsafe.Pointer can be reached from t through fields, elements, keys and pointers;
+// The error is a *TypeError, naming the path to the offending field, if a type that can't be in a key can be
+// reached from t through fields, elements, keys and pointers: a channel, a func, an unsafe.Pointer, a type of
+// sync or sync/atomic, a context, a protobuf message, or a TextMarshaler without UnmarshalText;
 // what is behind interfaces is checked when it is rendered. It is also an error if attrs
 // names a field that its type doesn't have. Every error wraps cacheutils.ErrInvalidKey.
 func EncoderOf(t reflect.Type, attrs Attrs) (*Encoder, error) {
@@ -57,20 +58,20 @@ func (e *Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
 	case reflect.Int:
 		return strconv.AppendInt(dst, v.Int(), 10), nil
 	case reflect.String:
-		return appendString(dst, v.String()), nil
+		return appendText(dst, v.String(), walkFrom(dst))
 	}
 	if v.CanAddr() {
-		return e.root.append(dst, v.Addr().UnsafePointer(), walk{})
+		return e.root.append(dst, v.Addr().UnsafePointer(), walkFrom(dst))
 	}
 	if e.scratch == nil {
-		return e.root.appendValue(dst, v, false, walk{})
+		return e.root.appendValue(dst, v, false, walkFrom(dst))
 	}
 	if !v.CanInterface() {
 		return dst, e.root.unexported()
 	}
 	c := e.scratch.Get().(*reflect.Value)
 	c.Set(v)
-	dst, err := e.root.append(dst, c.Addr().UnsafePointer(), walk{})
+	dst, err := e.root.append(dst, c.Addr().UnsafePointer(), walkFrom(dst))
 	c.SetZero()
 	e.scratch.Put(c)
 	return dst, err
@@ -79,7 +80,7 @@ func (e *Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
 // AppendPointer appends the rendering of the value of the encoder's type that p points at.
 // It fails as Append does.
 func (e *Encoder) AppendPointer(dst []byte, p unsafe.Pointer) ([]byte, error) {
-	return e.root.append(dst, p, walk{})
+	return e.root.append(dst, p, walkFrom(dst))
 }
 
 // InPlace reports whether AppendPointer does not retain the pointer that it is given, nor pass it to
@@ -100,13 +101,13 @@ func (e *Encoder) Scalar() reflect.Kind {
 // Append appends the rendering of v as behind an interface, as cachekey.Repr describes. It fails as
 // Repr does; what was appended then has to be discarded.
 func Append(dst []byte, v any) ([]byte, error) {
-	return shared.appendAny(dst, v, walk{})
+	return shared.appendAny(dst, v, walkFrom(dst))
 }
 
 // AppendTuple appends the rendering of values as a Python tuple, each as Append renders it. It fails
 // as Append does.
 func AppendTuple(dst []byte, values []any) ([]byte, error) {
-	return shared.appendTuple(dst, values, walk{})
+	return shared.appendTuple(dst, values, walkFrom(dst))
 }
 
 // A scope is the set of encoders that share one set of attributes. The encoders of types found

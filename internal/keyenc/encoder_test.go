@@ -299,6 +299,7 @@ type (
 
 func (keyedText) CacheKey() string               { return "k" }
 func (*pointedInt) MarshalText() ([]byte, error) { return []byte("t"), nil }
+func (i *pointedInt) UnmarshalText([]byte) error { *i = 1; return nil }
 
 func TestEncoder_Scalar(t *testing.T) {
 	for _, c := range []struct {

@@ -12,17 +12,49 @@ import (
 // cacheutils.ErrInvalidKey.
 type TypeError struct {
 	Root reflect.Type // the type that was to be rendered
-	Path string       // from Root to the offending part, like Conn.Notify or Filters[].Match; empty for Root itself
-	Type reflect.Type // the type of that part: a channel, a func or an unsafe.Pointer
+	Path string       // from Root to the offending part, like Conn.Notify or Filters[].Match; empty for Root itself, or what it points at
+	Type reflect.Type // the type of that part
+	Why  string       // what is wrong with it; empty for a channel, a func and an unsafe.Pointer
 }
 
 // Error names the type and the way to it, and says what to change.
 func (e *TypeError) Error() string {
-	if e.Path == "" {
-		return fmt.Sprintf("%v: type %s can't be in a key", cacheutils.ErrInvalidKey, TypeName(e.Type))
+	because := ""
+	if e.Why != "" {
+		because = ": " + e.Why
 	}
-	return fmt.Sprintf("%v: %s of %s has type %s, which can't be in a key; leave the field out with the tag `cachekey:\"-\"`, or give its struct a CacheKey method",
-		cacheutils.ErrInvalidKey, e.Path, TypeName(e.Root), TypeName(e.Type))
+	if e.Path == "" {
+		return fmt.Sprintf("%v: type %s can't be in a key%s", cacheutils.ErrInvalidKey, TypeName(e.Root), because)
+	}
+	return fmt.Sprintf("%v: %s of %s has type %s, which can't be in a key%s; %s",
+		cacheutils.ErrInvalidKey, e.Path, TypeName(e.Root), TypeName(e.Type), because, e.Remedy())
+}
+
+// Reason says what of Root can't be in a key, and why. It is empty where the name of Root says it all.
+func (e *TypeError) Reason() string {
+	switch {
+	case e.Path == "":
+		return e.Why
+	case e.Why == "":
+		return fmt.Sprintf("%s has type %s", e.Path, e.Type)
+	default:
+		return fmt.Sprintf("%s has type %s, and %s", e.Path, e.Type, e.Why)
+	}
+}
+
+// Remedy says what the author of the types can do; empty: nothing.
+func (e *TypeError) Remedy() string {
+	var remedies []string
+	if e.Path != "" {
+		remedies = append(remedies, "leave the field out with the tag `cachekey:\"-\"`")
+	}
+	switch {
+	case e.Why == whyText:
+		remedies = append(remedies, "give the type an UnmarshalText or a CacheKey method")
+	case e.Path != "":
+		remedies = append(remedies, "give its struct a CacheKey method")
+	}
+	return strings.Join(remedies, ", or ")
 }
 
 // Unwrap returns cacheutils.ErrInvalidKey.
@@ -52,3 +84,8 @@ func (p trail) step(s string) trail {
 }
 
 func (p trail) String() string { return strings.Join(p.steps, "") }
+
+// refused is the error for the part of type t at the end of the trail.
+func (p trail) refused(t reflect.Type, why string) error {
+	return &TypeError{Root: p.root, Path: p.String(), Type: t, Why: why}
+}

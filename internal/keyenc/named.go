@@ -1,8 +1,10 @@
 package keyenc
 
 import (
+	"bytes"
 	"encoding"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"runtime"
 	"runtime/debug"
@@ -15,38 +17,44 @@ import (
 type keyer interface{ CacheKey() string }
 
 var (
-	keyerType  = reflect.TypeFor[keyer]()
-	texterType = reflect.TypeFor[encoding.TextMarshaler]()
+	keyerType    = reflect.TypeFor[keyer]()
+	texterType   = reflect.TypeFor[encoding.TextMarshaler]()
+	untexterType = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// ownText returns the body of types that have a text of their own, nil for others:
-// Keyers, then big integers, times and locations, whose own texts lose something or are not
-// texts of one kind, then encoding.TextMarshalers.
-func ownText(t reflect.Type) appendFunc {
-	if t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer {
-		return nil
-	}
-	switch t {
-	case bigIntType:
-		return bigIntBody
-	case timeType:
-		return timeBody
-	case locationType:
-		return locationBody
-	}
+// exactTexts are types whose text is known to have all of the value.
+var exactTexts = map[reflect.Type]bool{reflect.TypeFor[netip.Addr](): true}
+
+// ownText makes n, which has not been refused, a node of a type that has a text of its own, and reports whether
+// that is so: Keyers, then big numbers, times and locations, whose own texts lose something or are not
+// texts of one kind, then encoding.TextMarshalers whose text gives the value back.
+func (c *compiler) ownText(n *node, at trail) (ok bool, err error) {
+	t := n.typ
 	switch {
-	case declares(t, keyerType, cacheKeyOf):
-		return quoted(t, func(x any) (string, error) { return x.(keyer).CacheKey(), nil })
+	case t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer:
+	case t == bigIntType:
+		n.body = bigIntBody
+	case t == bigFloatType:
+		n.body = bigFloatBody
+	case t == timeType:
+		n.body = timeBody
+	case t == locationType:
+		n.body = locationBody
+	case namesItself(t):
+		n.body = keyerBody(t)
+	case refusal(t) != "": // whatever its text is
 	case declares(t, texterType, marshalTextOf):
-		return quoted(t, func(x any) (string, error) {
-			text, err := x.(encoding.TextMarshaler).MarshalText()
-			return string(text), err
-		})
+		n.body, err = textBody(t, at)
 	case t.Kind() == reflect.Struct && t.ConvertibleTo(timeType):
 		// A type made of time.Time has its fields, some of which are not part of the instant.
-		return timeBody
+		n.body = timeBody
 	}
-	return nil
+	return n.body != nil, err
+}
+
+// namesItself reports whether t is a Keyer, which is the user's word that its text has all that counts.
+func namesItself(t reflect.Type) bool {
+	return t.Kind() != reflect.Interface && t.Kind() != reflect.Pointer && declares(t, keyerType, cacheKeyOf)
 }
 
 // declares reports whether t or *t implements the interface i by a method that is declared for
@@ -97,27 +105,167 @@ func embeds(t, i reflect.Type) bool {
 	return false
 }
 
-// quoted returns a body that renders the text of a value as ('text'). text is called with a
+// keyerBody returns a body that renders the text that a value gives itself as ('text'). The method is called on a
 // pointer to the value, which has the methods of both.
-func quoted(t reflect.Type, text func(any) (string, error)) appendFunc {
-	return func(dst []byte, p unsafe.Pointer, _ walk) ([]byte, error) {
-		s, err := callText(t, text, reflect.NewAt(t, p).Interface())
+func keyerBody(t reflect.Type) appendFunc {
+	return func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+		var text string
+		err := protect(t, func() error {
+			text = reflect.NewAt(t, p).Interface().(keyer).CacheKey()
+			return nil
+		})
 		if err != nil {
 			return dst, err
 		}
-		return append(appendString(append(dst, '('), s), ')'), nil
+		return appendQuoted(dst, text, w)
 	}
 }
 
-func callText(t reflect.Type, text func(any) (string, error), x any) (s string, err error) {
+func appendQuoted(dst []byte, text string, w walk) ([]byte, error) {
+	dst, err := appendText(append(dst, '('), text, w)
+	return append(dst, ')'), err
+}
+
+// textBody returns a body that renders the text of MarshalText as ('text'), and fails for a value that its text
+// doesn't give back. It is an error if no text of the type does, or if that would read what other
+// goroutines may be changing.
+func textBody(t reflect.Type, at trail) (appendFunc, error) {
+	if exactTexts[t] {
+		return func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+			text, err := marshalText(t, p)
+			if err != nil {
+				return dst, err
+			}
+			return appendQuoted(dst, string(text), w)
+		}, nil
+	}
+	if !implements(t, untexterType) {
+		return nil, at.refused(t, whyText)
+	}
+	if at, guard := guardIn(t, at, make(map[reflect.Type]bool)); guard != nil {
+		return nil, at.refused(guard, whyGuard)
+	}
+	same, ownEqual := equality(t)
+	isNil := func(unsafe.Pointer) bool { return false }
+	if k := t.Kind(); (k == reflect.Slice || k == reflect.Map) && !ownEqual {
+		// Nil and empty mostly have one text. The first word of both is nil if they are.
+		isNil = func(p unsafe.Pointer) bool { return *(*unsafe.Pointer)(p) == nil }
+	}
+	return func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+		if isNil(p) {
+			return append(dst, "(None)"...), nil
+		}
+		text, err := marshalText(t, p)
+		if err != nil {
+			return dst, err
+		}
+		if dst, err = appendQuoted(dst, unsafe.String(unsafe.SliceData(text), len(text)), w); err != nil {
+			return dst, err
+		}
+		// What is unmarshaled is a copy, since the text may be the value's own memory.
+		end := len(dst)
+		dst = append(dst, text...)
+		back := reflect.New(t)
+		if err := unmarshalText(t, back, dst[end:len(dst):len(dst)]); err != nil {
+			return dst[:end], err
+		}
+		if !same(p, back.UnsafePointer()) {
+			return dst[:end], invalid("the text of a value of type %s doesn't give it back: MarshalText or UnmarshalText loses a part of it; "+
+				"if that doesn't matter, give the type a method Equal or CacheKey", TypeName(t))
+		}
+		return dst[:end], nil
+	}, nil
+}
+
+func marshalText(t reflect.Type, p unsafe.Pointer) (text []byte, err error) {
+	err = protect(t, func() (err error) {
+		text, err = reflect.NewAt(t, p).Interface().(encoding.TextMarshaler).MarshalText()
+		return err
+	})
+	return text, err
+}
+
+func unmarshalText(t reflect.Type, back reflect.Value, text []byte) error {
+	return protect(t, func() error { return back.Interface().(encoding.TextUnmarshaler).UnmarshalText(text) })
+}
+
+// protect calls methods of t, and makes an error of a panic.
+func protect(t reflect.Type, call func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = invalid("the text of a %s: panic: %v\n%s", TypeName(t), r, debug.Stack())
+			err = invalid("the text of a value of type %s: panic: %v\n%s", TypeName(t), r, debug.Stack())
 		}
 	}()
-	s, err = text(x)
-	if err != nil {
-		err = fmt.Errorf("%w: the text of a %s: %w", cacheutils.ErrInvalidKey, TypeName(t), err)
+	if err = call(); err != nil {
+		err = fmt.Errorf("%w: the text of a value of type %s: %w", cacheutils.ErrInvalidKey, TypeName(t), err)
 	}
-	return s, err
+	return err
+}
+
+// equality returns how two values of t, given by pointers, are compared: deeply, and where that finds a
+// difference, by the type's own Equal or Cmp. ownEqual reports whether it has one.
+func equality(t reflect.Type) (same func(a, b unsafe.Pointer) bool, ownEqual bool) {
+	own := ownEquality(t)
+	isText, isFlat := t.Kind() == reflect.String, hasNoPointers(t)
+	return func(a, b unsafe.Pointer) bool {
+		switch {
+		case isText && *(*string)(a) == *(*string)(b):
+			return true
+		case isFlat && bytes.Equal(unsafe.Slice((*byte)(a), t.Size()), unsafe.Slice((*byte)(b), t.Size())):
+			return true
+		}
+		x, y := reflect.NewAt(t, a), reflect.NewAt(t, b)
+		if reflect.DeepEqual(x.Interface(), y.Interface()) {
+			return true
+		}
+		equal := false
+		_ = protect(t, func() error {
+			equal = own != nil && own(x, y)
+			return nil
+		})
+		return equal
+	}, own != nil
+}
+
+// ownEquality returns what compares two values of t, given by pointers, by its method Equal or Cmp, or nil.
+func ownEquality(t reflect.Type) func(a, b reflect.Value) bool {
+	pt := reflect.PointerTo(t)
+	for _, method := range []func(reflect.Type) (reflect.Method, bool){equalOf, cmpOf} {
+		m, ok := method(pt)
+		if !ok || m.Type.NumIn() != 2 || m.Type.NumOut() != 1 {
+			continue
+		}
+		in, out := m.Type.In(1), m.Type.Out(0).Kind()
+		if out != reflect.Bool && out != reflect.Int || !t.AssignableTo(in) && !pt.AssignableTo(in) {
+			continue
+		}
+		return func(a, b reflect.Value) bool {
+			if t.AssignableTo(in) {
+				b = b.Elem()
+			}
+			result := m.Func.Call([]reflect.Value{a, b})[0]
+			return out == reflect.Bool && result.Bool() || out == reflect.Int && result.Int() == 0
+		}
+	}
+	return nil
+}
+
+func equalOf(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("Equal") }
+func cmpOf(t reflect.Type) (reflect.Method, bool)   { return t.MethodByName("Cmp") }
+
+// hasNoPointers reports whether values of t refer to nothing, so that those of equal memory are the same.
+func hasNoPointers(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Array:
+		return hasNoPointers(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !hasNoPointers(t.Field(i).Type) {
+				return false
+			}
+		}
+		return true
+	default:
+		return scalarBody(t.Kind()) != nil && t.Kind() != reflect.String
+	}
 }

@@ -54,8 +54,8 @@ func scalarBody(k reflect.Kind) appendFunc {
 			return appendComplex(dst, *(*complex128)(p), 64), nil
 		}
 	case reflect.String:
-		return func(dst []byte, p unsafe.Pointer, _ walk) ([]byte, error) {
-			return appendString(dst, *(*string)(p)), nil
+		return func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+			return appendText(dst, *(*string)(p), w)
 		}
 	}
 	return nil
@@ -69,7 +69,7 @@ func uintBody[T uint | uint8 | uint16 | uint32 | uint64 | uintptr](dst []byte, p
 	return strconv.AppendUint(dst, uint64(*(*T)(p)), 10), nil
 }
 
-// appendScalar renders v if it is of a simple kind. It reads it without an address.
+// appendScalar renders v if it is a bool or a number. It reads it without an address.
 func appendScalar(dst []byte, v reflect.Value) ([]byte, bool) {
 	switch v.Kind() {
 	case reflect.Bool:
@@ -86,8 +86,6 @@ func appendScalar(dst []byte, v reflect.Value) ([]byte, bool) {
 		return appendComplex(dst, v.Complex(), 32), true
 	case reflect.Complex128:
 		return appendComplex(dst, v.Complex(), 64), true
-	case reflect.String:
-		return appendString(dst, v.String()), true
 	}
 	return dst, false
 }
@@ -138,8 +136,27 @@ func appendComplex(dst []byte, c complex128, bits int) []byte {
 	return append(appendFloat(dst, imag(c), bits), "j)"...)
 }
 
-var bigIntType = reflect.TypeFor[big.Int]()
+var (
+	bigIntType   = reflect.TypeFor[big.Int]()
+	bigFloatType = reflect.TypeFor[big.Float]()
+)
 
-func bigIntBody(dst []byte, p unsafe.Pointer, _ walk) ([]byte, error) {
-	return (*big.Int)(p).Append(dst, 10), nil
+func bigIntBody(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+	n := (*big.Int)(p)
+	if err := w.room(dst, n.BitLen()/4); err != nil { // a digit is less than four bits
+		return dst, err
+	}
+	return n.Append(dst, 10), nil
+}
+
+// bigFloatBody renders a float as ('0.1/53/ToNearestEven'): the fewest digits that give it back among those of its
+// precision, that precision, and how it is rounded. Its accuracy is about how it came to be.
+func bigFloatBody(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
+	f := (*big.Float)(p)
+	if err := w.room(dst, int(f.MinPrec()/4)); err != nil {
+		return dst, err
+	}
+	dst = f.Append(append(dst, "('"...), 'g', -1)
+	dst = strconv.AppendUint(append(dst, '/'), uint64(f.Prec()), 10)
+	return append(append(append(dst, '/'), f.Mode().String()...), "')"...), nil
 }

@@ -21,6 +21,62 @@ func appendString(dst []byte, s string) []byte {
 	return append(appendEscaped(append(dst, quote), s, quote), quote)
 }
 
+const (
+	longText = 64 << 10 // from how many bytes on a text is rendered piece by piece
+	piece    = 16 << 10
+)
+
+// appendText is appendString for the text of a value, which may be longer than there is room for.
+func appendText(dst []byte, s string, w walk) ([]byte, error) {
+	if len(s) < longText {
+		return appendString(dst, s), nil
+	}
+	if err := w.room(dst, len(s)); err != nil { // no text becomes shorter
+		return dst, err
+	}
+	if isPlain(s) {
+		return appendString(dst, s), nil
+	}
+	quote := quoteFor(s)
+	dst = append(dst, quote)
+	for s != "" {
+		n := min(piece, len(s))
+		for back := 0; back < utf8.UTFMax && n < len(s); back++ { // no rune is cut in two
+			if utf8.RuneStart(s[n-back]) {
+				n -= back
+				break
+			}
+		}
+		dst = appendEscaped(dst, s[:n], quote)
+		if err := w.room(dst, len(s)-n); err != nil {
+			return dst, err
+		}
+		s = s[n:]
+	}
+	return append(dst, quote), nil
+}
+
+// appendByteText is appendBytes for a value, which may be longer than there is room for.
+func appendByteText(dst, b []byte, w walk) ([]byte, error) {
+	if len(b) < longText {
+		return appendBytes(dst, b), nil
+	}
+	if err := w.room(dst, len(b)); err != nil {
+		return dst, err
+	}
+	quote := quoteFor(b)
+	dst = append(dst, 'b', quote)
+	for len(b) > 0 {
+		n := min(piece, len(b))
+		dst = appendEscapedBytes(dst, b[:n], quote)
+		if err := w.room(dst, len(b)-n); err != nil {
+			return dst, err
+		}
+		b = b[n:]
+	}
+	return append(dst, quote), nil
+}
+
 // isPlain reports whether s is rendered as it is, between single quotes.
 func isPlain(s string) bool {
 	for i := range len(s) {
@@ -65,7 +121,10 @@ func appendEscaped(dst []byte, s string, quote byte) []byte {
 // appendBytes renders b as repr of Python renders bytes, except spaces, which are \x20.
 func appendBytes(dst, b []byte) []byte {
 	quote := quoteFor(b)
-	dst = append(dst, 'b', quote)
+	return append(appendEscapedBytes(append(dst, 'b', quote), b, quote), quote)
+}
+
+func appendEscapedBytes(dst, b []byte, quote byte) []byte {
 	for _, c := range b {
 		if c < utf8.RuneSelf {
 			dst = appendASCII(dst, c, quote)
@@ -73,7 +132,7 @@ func appendBytes(dst, b []byte) []byte {
 			dst = appendEscape(dst, rune(c))
 		}
 	}
-	return append(dst, quote)
+	return dst
 }
 
 // quoteFor returns Python's choice of the quote around text.

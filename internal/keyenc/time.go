@@ -13,8 +13,8 @@ var (
 )
 
 // timeBody renders a time as ('2026-01-02T03:04:05.6+01:00[Europe/Rome]'): the instant in its own
-// zone with its nanoseconds, the offset (Z for time.UTC alone), and the location's name where
-// it is more than an offset. The monotonic reading doesn't count.
+// zone with its nanoseconds, the offset (Z for time.UTC alone), and the location's name, in <> where that is only
+// what the offset is called. The monotonic reading doesn't count.
 func timeBody(dst []byte, p unsafe.Pointer, _ walk) ([]byte, error) {
 	t := *(*time.Time)(p)
 	dst = appendInstant(append(dst, "('"...), t)
@@ -23,7 +23,11 @@ func timeBody(dst []byte, p unsafe.Pointer, _ walk) ([]byte, error) {
 	}
 	abbreviation, offset := t.Zone()
 	dst = appendOffset(dst, offset)
-	if name := t.Location().String(); name != "" && !isFixed(t, name, abbreviation) {
+	switch name := t.Location().String(); {
+	case name == "":
+	case isFixed(t, name, abbreviation):
+		dst = append(appendEscaped(append(dst, '<'), name, '\''), '>')
+	default:
 		dst = append(appendEscaped(append(dst, '['), name, '\''), ']')
 	}
 	return append(dst, "')"...), nil

@@ -19,7 +19,7 @@ func (s *scope) appendAny(dst []byte, x any, w walk) ([]byte, error) {
 	case int:
 		return strconv.AppendInt(dst, int64(x), 10), nil
 	case string:
-		return appendString(dst, x), nil
+		return appendText(dst, x, w)
 	case float64:
 		return appendFloat(dst, x, 64), nil
 	}
@@ -82,6 +82,8 @@ func (n *node) appendValue(dst []byte, v reflect.Value, wasNamed bool, w walk) (
 			return out, nil
 		}
 		switch v.Kind() {
+		case reflect.String:
+			return appendText(dst, v.String(), w)
 		case reflect.Pointer:
 			if wasNamed {
 				return n.enterPointer(dst, v.UnsafePointer(), n.elem.body, w)
@@ -121,7 +123,7 @@ func (n *node) appendPointer(dst []byte, p unsafe.Pointer, w walk) ([]byte, erro
 
 func (n *node) enterPointer(dst []byte, p unsafe.Pointer, body appendFunc, w walk) ([]byte, error) {
 	at := visit{p: p, typ: n.typ}
-	w, err := w.enter(at)
+	w, err := w.enter(dst, at)
 	if err != nil {
 		return dst, err
 	}
@@ -136,10 +138,10 @@ func (n *node) appendSlice(dst []byte, p unsafe.Pointer, length int, w walk) ([]
 		return append(dst, "None"...), nil
 	}
 	if n.isBytes() {
-		return appendBytes(dst, unsafe.Slice((*byte)(p), length)), nil
+		return appendByteText(dst, unsafe.Slice((*byte)(p), length), w)
 	}
 	at := visit{p: p, len: length, typ: n.typ}
-	w, err := w.enter(at)
+	w, err := w.enter(dst, at)
 	if err != nil {
 		return dst, err
 	}
@@ -159,7 +161,7 @@ func (n *node) isBytes() bool {
 
 func (n *node) appendList(dst []byte, p unsafe.Pointer, length int, w walk) ([]byte, error) {
 	if n.isBytes() {
-		return appendBytes(dst, unsafe.Slice((*byte)(p), length)), nil
+		return appendByteText(dst, unsafe.Slice((*byte)(p), length), w)
 	}
 	dst = append(dst, '[')
 	size := n.elem.typ.Size()
@@ -167,6 +169,9 @@ func (n *node) appendList(dst []byte, p unsafe.Pointer, length int, w walk) ([]b
 	for i := range length {
 		if i > 0 {
 			dst = append(dst, ',')
+		}
+		if err = w.room(dst, 0); err != nil {
+			return dst, err
 		}
 		if dst, err = n.elem.append(dst, unsafe.Add(p, uintptr(i)*size), w); err != nil {
 			return dst, err
@@ -187,6 +192,9 @@ func (s *scope) appendTuple(dst []byte, t []any, w walk) ([]byte, error) {
 	for i, x := range t {
 		if i > 0 {
 			dst = append(dst, ',')
+		}
+		if err = w.room(dst, 0); err != nil {
+			return dst, err
 		}
 		if dst, err = s.appendAny(dst, x, w); err != nil {
 			return dst, err
@@ -209,29 +217,36 @@ func (n *node) appendMap(dst []byte, m reflect.Value, w walk) ([]byte, error) {
 		return append(dst, "{}"...), nil
 	}
 	at := visit{p: m.UnsafePointer(), typ: n.typ}
-	w, err := w.enter(at)
+	w, err := w.enter(dst, at)
 	if err != nil {
 		return dst, err
 	}
 	type span struct{ start, mid, end int }
 	spans := make([]span, 0, m.Len())
 	var texts []byte
+	part := w.apart(dst)
 	key, value := reflect.New(n.key.typ), reflect.New(n.elem.typ)
 	for it := m.MapRange(); it.Next(); {
 		key.Elem().SetIterKey(it)
 		value.Elem().SetIterValue(it)
 		at := span{start: len(texts)}
-		if texts, err = n.key.append(texts, key.UnsafePointer(), w); err != nil {
+		if texts, err = n.key.append(texts, key.UnsafePointer(), part); err != nil {
 			return dst, err
 		}
 		at.mid = len(texts)
-		if texts, err = n.elem.append(texts, value.UnsafePointer(), w); err != nil {
+		if texts, err = n.elem.append(texts, value.UnsafePointer(), part); err != nil {
 			return dst, err
 		}
 		at.end = len(texts)
 		spans = append(spans, at)
+		if err = part.room(texts, 0); err != nil {
+			return dst, err
+		}
 	}
 	w.leave(at)
+	if err = w.copies(len(texts)); err != nil {
+		return dst, err
+	}
 	slices.SortFunc(spans, func(a, b span) int {
 		if c := bytes.Compare(texts[a.start:a.mid], texts[b.start:b.mid]); c != 0 {
 			return c

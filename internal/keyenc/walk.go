@@ -11,9 +11,20 @@ import (
 // Almost no value is deep: the first levels are only counted. From there on, the walk
 // records what it is inside of and fails when it reaches one of those again. It removes
 // them when it leaves, so that what is shared without a cycle is rendered each time.
+//
+// What is shared may make the text of a small value endless, so texts are bounded. The length is checked wherever
+// something begins that the caller's memory doesn't bound by itself: at each pointer, at each element and entry, and
+// before a long text is rendered.
 type walk struct {
-	depth  int
-	inside map[visit]struct{} // nil until depth passes trackedFrom
+	depth int
+	start int    // where the text begins in what is appended to; negative: that begins within the text
+	deep  *depth // nil until depth passes trackedFrom
+}
+
+// A depth is what is known of a walk that is deep.
+type depth struct {
+	inside map[visit]struct{}
+	copied int // the bytes of maps' texts that were put in order
 }
 
 type visit struct {
@@ -22,13 +33,39 @@ type visit struct {
 	typ reflect.Type
 }
 
+// MaxText is how long the text of a value, or of all arguments of a call, may be.
+const MaxText = 16 << 20
+
 const (
 	trackedFrom = 32
-	maxDepth    = 10_000 // keeps the goroutine's stack far from its limit
+	maxDepth    = 10_000       // keeps the goroutine's stack far from its limit
+	maxCopied   = 16 * MaxText // the text of a map within others is copied at each level
 )
 
-// enter returns the walk inside of v.
-func (w walk) enter(v visit) (walk, error) {
+// walkFrom returns the walk of a value whose text is appended to dst.
+func walkFrom(dst []byte) walk { return walk{start: len(dst)} }
+
+// apart returns the walk for a part whose text is made apart from dst, and appended to it later.
+func (w walk) apart(dst []byte) walk {
+	w.start -= len(dst)
+	return w
+}
+
+// room returns an error if there is no room for n more bytes behind dst.
+func (w walk) room(dst []byte, n int) error {
+	if len(dst)-w.start > MaxText-n {
+		return errTooLong
+	}
+	return nil
+}
+
+var errTooLong = invalid("the text of a key would be longer than %d MiB", MaxText>>20)
+
+// enter returns the walk inside of v, whose text is appended to dst.
+func (w walk) enter(dst []byte, v visit) (walk, error) {
+	if err := w.room(dst, 0); err != nil {
+		return w, err
+	}
 	w.depth++
 	if w.depth <= trackedFrom {
 		return w, nil
@@ -36,19 +73,30 @@ func (w walk) enter(v visit) (walk, error) {
 	if w.depth > maxDepth {
 		return w, invalid("a value is nested deeper than %d levels", maxDepth)
 	}
-	if w.inside == nil {
-		w.inside = make(map[visit]struct{})
+	if w.deep == nil {
+		w.deep = &depth{inside: make(map[visit]struct{})}
 	}
-	if _, ok := w.inside[v]; ok {
+	if _, ok := w.deep.inside[v]; ok {
 		return w, invalid("a value of type %s contains itself", TypeName(v.typ))
 	}
-	w.inside[v] = struct{}{}
+	w.deep.inside[v] = struct{}{}
 	return w, nil
 }
 
 // leave undoes enter(v).
 func (w walk) leave(v visit) {
-	if w.inside != nil {
-		delete(w.inside, v)
+	if w.deep != nil {
+		delete(w.deep.inside, v)
 	}
+}
+
+// copies counts n bytes that are copied, and fails when that takes too long.
+func (w walk) copies(n int) error {
+	if w.deep == nil {
+		return nil
+	}
+	if w.deep.copied += n; w.deep.copied > maxCopied {
+		return errTooLong
+	}
+	return nil
 }

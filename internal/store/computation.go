@@ -45,7 +45,7 @@ type stored struct {
 // computationFor returns a computation that has not started.
 func (c *Store) computationFor(key *Key, task *Task, late *atomic.Bool) *computation {
 	m := &computation{store: c, key: key, task: task, late: late}
-	m.Computation, m.Groups = m, key.groups
+	m.Computation, m.Groups, m.Attached = m, key.groups, task.Attached
 	return m
 }
 

@@ -181,7 +181,9 @@ func (m *Miss) unanswered(ctx context.Context) *found {
 }
 
 // isStale reports whether the miss is a value past its timeout, which its caller has.
-func (m *Miss) isStale() bool { return m.err == nil && m.found.state == entry.Stale && !m.task.plain }
+func (m *Miss) isStale() bool {
+	return m.err == nil && m.found.state == entry.Stale && !m.task.plain && !m.task.Attached
+}
 
 // Refreshes reports whether Fetch may run its computation in the background, after it has returned.
 func (m *Miss) Refreshes() bool {

@@ -26,6 +26,11 @@ type Task struct {
 	// be why it is what it is, and it has no error to say so.
 	DropIfEnded bool
 
+	// Attached says that the function is under its caller's own context, which nobody can make another of. That
+	// caller stays until the function has returned, and nothing is recomputed in the background: a value past its
+	// timeout is a miss.
+	Attached bool
+
 	// Many says that computations are for several keys, and may find that there is nothing for one
 	// of them. Without it such a Result is never seen by the task's callers.
 	Many bool
@@ -124,6 +129,9 @@ type Result struct {
 	// Rekey, if not nil, appends the text of the key as the arguments make it now, which a caller who has left may
 	// have changed. A result for another key is nobody's.
 	Rekey func(head []byte) ([]byte, error)
+
+	// Cut says that the function was under another context than the computation's, which had ended.
+	Cut bool
 
 	Value    any           // a pointer to a value of the task's type, which nobody else has
 	Err      error         // the function's error: Value is passed on, but not stored

@@ -161,7 +161,7 @@ func (c *Store) run(ctx context.Context, m *computation, compute func(context.Co
 		if !done {
 			m.Catch(recover())
 		}
-		m.cut = m.cut || ctx.Err() != nil
+		m.cut = m.cut || m.result.Cut || ctx.Err() != nil
 		if c.flights.Remote && (m.cut || !m.failed()) {
 			m.task.learns(time.Since(began), m.cut)
 		}
