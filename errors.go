@@ -75,11 +75,17 @@ type PanicError struct {
 
 // Error returns the panic's value and the stack of the panic.
 func (p *PanicError) Error() string {
+	if p == nil {
+		return "<nil>"
+	}
 	return fmt.Sprintf("%v\n\n%s", p.Value, p.Stack)
 }
 
 // Unwrap returns the panic's value if it is an error, otherwise nil.
 func (p *PanicError) Unwrap() error {
+	if p == nil { // a function may panic with one
+		return nil
+	}
 	err, _ := p.Value.(error)
 	return err
 }

@@ -26,7 +26,8 @@ import (
 // A key that the backend can't take is cacheutils.ErrInvalidKey, before anything is sent;
 // backends other than memcached take any but the empty key, and log which would not be
 // portable. A Cache that was closed, or that Configure has replaced, stays closed and returns errors
-// that match cacheutils.ErrClosed: get the backend again by its name. All other errors are those of the
+// that match cacheutils.ErrClosed: get the backend again by its name. A context that is nil is an error that matches
+// cacheutils.ErrArguments. All other errors are those of the
 // store, wrapped.
 //
 // Each request to the store takes as long as the option operation_timeout says at most, also where ctx has
@@ -45,8 +46,11 @@ func (c *Cache) Name() string { return c.store.Name }
 func (c *Cache) Timeout() time.Duration { return c.store.Timeout }
 
 // at carries out an operation on the key that text and opts say.
-func (c *Cache) at(text string, opts []Option, do func(store.Key, operation) error) error {
-	o := c.collect(opts)
+func (c *Cache) at(ctx context.Context, text string, opts []Option, do func(store.Key, operation) error) error {
+	o, err := c.collect(ctx, opts)
+	if err != nil {
+		return err
+	}
 	key, err := c.store.PlainKey(text, o.version, o.groups)
 	if err != nil {
 		return err
@@ -54,18 +58,25 @@ func (c *Cache) at(text string, opts []Option, do func(store.Key, operation) err
 	return do(key, o)
 }
 
-// collect returns what opts add up to.
-func (c *Cache) collect(opts []Option) operation {
-	o := operation{timeout: c.store.Timeout, version: c.store.Version}
-	for _, opt := range opts {
+// collect returns what opts add up to, or an error that says what is wrong with one.
+func (c *Cache) collect(ctx context.Context, opts []Option) (operation, error) {
+	o := operation{timeout: DefaultTimeout, version: c.store.Version}
+	if err := checkContext(ctx); err != nil {
+		return o, err
+	}
+	for i, opt := range opts {
+		if opt == nil {
+			o.wrong = fmt.Sprintf("option %d is nil: leave it out", i+1)
+			break
+		}
 		opt(&o)
 	}
-	return o
+	return o, o.err()
 }
 
 // Get reads the value under key into the variable that into points at.
 func (c *Cache) Get(ctx context.Context, key string, into any, opts ...Option) error {
-	return c.at(key, opts, func(k store.Key, o operation) error { return c.store.Get(ctx, k, into) })
+	return c.at(ctx, key, opts, func(k store.Key, o operation) error { return c.store.Get(ctx, k, into) })
 }
 
 // GetMany reads the values under keys into the map that into is: a map with string keys
@@ -74,13 +85,19 @@ func (c *Cache) Get(ctx context.Context, key string, into any, opts ...Option) e
 // type are left out and logged.
 func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Option) error {
 	m := reflect.ValueOf(into)
-	if m.Kind() != reflect.Map || m.IsNil() || m.Type().Key().Kind() != reflect.String {
-		return fmt.Errorf("%w: GetMany takes a map with string keys to fill, got %T", cacheutils.ErrArguments, into)
+	if m.Kind() != reflect.Map || m.Type().Key().Kind() != reflect.String {
+		return fmt.Errorf("%w: GetMany takes a map with string keys to fill, got %s", cacheutils.ErrArguments, typeOf(into))
+	}
+	if m.IsNil() {
+		return fmt.Errorf("%w: GetMany takes a map to fill, got a nil %T: make it first", cacheutils.ErrArguments, into)
 	}
 	if len(keys) == 0 {
 		return nil
 	}
-	o := c.collect(opts)
+	o, err := c.collect(ctx, opts)
+	if err != nil {
+		return err
+	}
 	ks, err := c.keys(keys, o)
 	if err != nil {
 		return err
@@ -88,6 +105,22 @@ func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Op
 	return c.store.GetMany(ctx, ks, o.groups, m.Type().Elem(), func(i int, value reflect.Value) {
 		m.SetMapIndex(reflect.ValueOf(keys[i]).Convert(m.Type().Key()), value)
 	})
+}
+
+// checkContext returns an error if there is no context.
+func checkContext(ctx context.Context) error {
+	if ctx == nil {
+		return fmt.Errorf("%w: the context is nil: pass context.Background()", cacheutils.ErrArguments)
+	}
+	return nil
+}
+
+// typeOf describes the type of what was given.
+func typeOf(v any) string {
+	if v == nil {
+		return "nil"
+	}
+	return fmt.Sprintf("a value of type %T", v)
 }
 
 // keys returns the keys that texts and o say.
@@ -107,7 +140,7 @@ func (c *Cache) keys(texts []string, o operation) ([]store.Key, error) {
 // matches cacheutils.ErrUnsupportedValue, and what was stored before stays. One too large
 // for the store is cacheutils.ErrTooLarge, and what was stored before is gone.
 func (c *Cache) Set(ctx context.Context, key string, value any, opts ...Option) error {
-	return c.at(key, opts, func(k store.Key, o operation) error { return c.store.Set(ctx, k, value, o.timeout) })
+	return c.at(ctx, key, opts, func(k store.Key, o operation) error { return c.store.Set(ctx, k, value, o.timeout) })
 }
 
 // SetMany stores values, a map with string keys. It returns the keys that could not be
@@ -115,12 +148,15 @@ func (c *Cache) Set(ctx context.Context, key string, value any, opts ...Option) 
 func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed []string, err error) {
 	m := reflect.ValueOf(values)
 	if m.Kind() != reflect.Map || m.Type().Key().Kind() != reflect.String {
-		return nil, fmt.Errorf("%w: SetMany takes a map with string keys, got %T", cacheutils.ErrArguments, values)
+		return nil, fmt.Errorf("%w: SetMany takes a map with string keys, got %s", cacheutils.ErrArguments, typeOf(values))
 	}
-	o := c.collect(opts)
 	var texts []string
 	for _, k := range m.MapKeys() {
 		texts = append(texts, k.String())
+	}
+	o, err := c.collect(ctx, opts)
+	if err != nil {
+		return texts, err
 	}
 	keys, err := c.keys(texts, o)
 	if err != nil {
@@ -141,7 +177,7 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 // that is over already it reports whether there was none.
 func (c *Cache) Add(ctx context.Context, key string, value any, opts ...Option) (bool, error) {
 	var added bool
-	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
+	err := c.at(ctx, key, opts, func(k store.Key, o operation) (err error) {
 		added, err = c.store.Add(ctx, k, value, o.timeout)
 		return err
 	})
@@ -152,7 +188,7 @@ func (c *Cache) Add(ctx context.Context, key string, value any, opts ...Option) 
 // is one. A timeout that is over already deletes it, though ctx has ended, as Delete.
 func (c *Cache) Touch(ctx context.Context, key string, opts ...Option) (bool, error) {
 	var had bool
-	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
+	err := c.at(ctx, key, opts, func(k store.Key, o operation) (err error) {
 		had, err = c.store.Touch(ctx, k, o.timeout)
 		return err
 	})
@@ -168,7 +204,7 @@ func (c *Cache) Touch(ctx context.Context, key string, opts ...Option) (bool, er
 // deadline that is ahead bounds it, as the option operation_timeout does.
 func (c *Cache) Delete(ctx context.Context, key string, opts ...Option) (bool, error) {
 	var had bool
-	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
+	err := c.at(ctx, key, opts, func(k store.Key, o operation) (err error) {
 		had, err = c.store.Delete(ctx, k)
 		return err
 	})
@@ -179,7 +215,11 @@ func (c *Cache) Delete(ctx context.Context, key string, opts ...Option) (bool, e
 // joined. Several keys take two round trips: all are removed, and then all once more, since the value
 // of one may have been computed from that of another in between.
 func (c *Cache) DeleteMany(ctx context.Context, keys []string, opts ...Option) error {
-	ks, err := c.keys(keys, c.collect(opts))
+	o, err := c.collect(ctx, opts)
+	if err != nil {
+		return err
+	}
+	ks, err := c.keys(keys, o)
 	if err != nil {
 		return err
 	}
@@ -189,7 +229,7 @@ func (c *Cache) DeleteMany(ctx context.Context, keys []string, opts ...Option) e
 // Has reports whether there is an entry under key, whatever its value.
 func (c *Cache) Has(ctx context.Context, key string, opts ...Option) (bool, error) {
 	var had bool
-	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
+	err := c.at(ctx, key, opts, func(k store.Key, o operation) (err error) {
 		had, err = c.store.Has(ctx, k)
 		return err
 	})
@@ -203,7 +243,7 @@ func (c *Cache) Has(ctx context.Context, key string, opts ...Option) (bool, erro
 // store is logged, not returned: the value is there. compute's context, and what is done with its value when
 // all callers have left, are those of decorators.Cached without the option Linger.
 func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func(context.Context) (any, error), opts ...Option) error {
-	return c.at(key, opts, func(k store.Key, o operation) error {
+	return c.at(ctx, key, opts, func(k store.Key, o operation) error {
 		return c.store.GetOrSet(ctx, k, into, compute, o.timeout)
 	})
 }
@@ -215,7 +255,7 @@ func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func
 // not incremented.
 func (c *Cache) Incr(ctx context.Context, key string, delta int64, opts ...Option) (int64, error) {
 	var sum int64
-	err := c.at(key, opts, func(k store.Key, o operation) (err error) {
+	err := c.at(ctx, key, opts, func(k store.Key, o operation) (err error) {
 		sum, err = c.store.Incr(ctx, k, delta)
 		return err
 	})
@@ -233,6 +273,9 @@ func (c *Cache) Decr(ctx context.Context, key string, delta int64, opts ...Optio
 // two; the errors of those that failed are joined, and their groups may still be what they were. It is carried
 // out though ctx has been cancelled, as Delete.
 func (c *Cache) InvalidateGroup(ctx context.Context, groups ...string) error {
+	if err := checkContext(ctx); err != nil {
+		return err
+	}
 	return c.store.InvalidateGroup(ctx, groups...)
 }
 
@@ -241,7 +284,12 @@ func (c *Cache) InvalidateGroup(ctx context.Context, groups ...string) error {
 // memcached it always does. Once it has returned without an error, no call that starts later gets a value from
 // before, and computations that were under way are not stored. It is carried out though ctx has ended, as
 // Delete.
-func (c *Cache) Clear(ctx context.Context) error { return c.store.Clear(ctx) }
+func (c *Cache) Clear(ctx context.Context) error {
+	if err := checkContext(ctx); err != nil {
+		return err
+	}
+	return c.store.Clear(ctx)
+}
 
 // Close closes the Cache, which begins nothing from then on. It waits until no result is being stored, at most
 // as long as an operation may take. Computations that are under way are not waited for: the last one that ends
@@ -267,6 +315,9 @@ func (c *Cache) Health(ctx context.Context) map[string]error {
 // It is for an alert or a check at start-up, not for a readiness probe: calls work without the cache, and
 // a probe that fails with it takes all processes out of service. A backend without servers is always there.
 func (c *Cache) Ping(ctx context.Context) error {
+	if err := checkContext(ctx); err != nil {
+		return err
+	}
 	health := c.Health(ctx)
 	var errs []error
 	for _, address := range slices.Sorted(maps.Keys(health)) {

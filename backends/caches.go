@@ -36,6 +36,7 @@ type Config map[string]Settings
 type Caches struct {
 	byName  map[string]*Cache
 	program bool // it is the program's, or was
+	lines   logging.Limiter
 }
 
 // The program's set.
@@ -158,6 +159,10 @@ func (s *Caches) Store(name string, _ store.Caller) (*store.Store, error) {
 	return c.store, nil
 }
 
+// Lines is for the packages of this module, as Store: it returns what limits the lines about calls that can't use a
+// backend of the set.
+func (s *Caches) Lines(_ store.Caller) *logging.Limiter { return &s.lines }
+
 // Names returns the names of the backends, sorted.
 func (s *Caches) Names() []string {
 	if s == nil {
@@ -257,9 +262,12 @@ func Close() error { return Default().Close() }
 // use otherwise: a tenant's, or that of a test while others run. It is found by the names of backends in c.
 // Functions that are called in a computation use the set that the call uses which computes, also where they are
 // not given its context, as long as they run on its goroutine; and so do refreshes in the background.
-// Operations of a Cache that a caller has, and the functions of this package, ignore it. With panics if c is
+// Operations of a Cache that a caller has, and the functions of this package, ignore it. With panics if ctx or c is
 // nil.
 func With(ctx context.Context, c *Caches) context.Context {
+	if ctx == nil {
+		panic("cacheutils: backends.With has a nil context: pass context.Background()")
+	}
 	if c == nil {
 		panic("cacheutils: backends.With has a nil set: make one with backends.New, or use backends.Default()")
 	}

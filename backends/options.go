@@ -1,7 +1,12 @@
 package backends
 
 import (
+	"fmt"
+	"slices"
 	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // An Option changes one operation of a Cache.
@@ -12,16 +17,33 @@ type operation struct {
 	timeout time.Duration
 	version string
 	groups  []string
+	wrong   string // what is wrong with them; empty: nothing
+}
+
+// err returns an error that says what is wrong with the options, and matches cacheutils.ErrArguments, or nil.
+func (o *operation) err() error {
+	if o.wrong == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", cacheutils.ErrArguments, o.wrong)
 }
 
 // DefaultTimeout stands for the backend's own timeout.
-const DefaultTimeout time.Duration = -1 << 63
+const DefaultTimeout = store.DefaultTimeout
 
 // Timeout says how long the stored value lives, in place of the backend's timeout. Zero and
-// negative ones mean that it is over already: what was stored before is gone and nothing is
-// stored. cacheutils.Forever never expires.
+// negative ones, but for DefaultTimeout, mean that it is over already: what was stored before is gone and nothing is
+// stored. cacheutils.Forever never expires. One above zero and below a millisecond is a number without a unit, which
+// counts nanoseconds, and an error that matches cacheutils.ErrArguments.
 func Timeout(d time.Duration) Option {
-	return func(o *operation) { o.timeout = d }
+	return func(o *operation) {
+		if o.timeout = d; d != DefaultTimeout {
+			o.timeout = max(d, 0)
+		}
+		if wrong := store.MissingUnit("backends.Timeout", d); wrong != "" {
+			o.wrong = wrong
+		}
+	}
 }
 
 // Version addresses the key in that version instead of the backend's. Groups stay those of the
@@ -32,8 +54,12 @@ func Version(v string) Option {
 
 // Group puts what is stored into groups, so that InvalidateGroup drops it, and has a reader find
 // only what is in all of them. Without it a reader finds an entry whatever its groups, at the
-// cost of a second round trip if it has any. A name is any text; an entry can be in at most
-// 1000 groups.
+// cost of a second round trip if it has any. A name is any text but the empty one, which is an error that matches
+// cacheutils.ErrArguments; an entry can be in at most 1000 groups.
 func Group(names ...string) Option {
-	return func(o *operation) { o.groups = append(o.groups, names...) }
+	return func(o *operation) {
+		if o.groups = append(o.groups, names...); slices.Contains(names, "") {
+			o.wrong = store.EmptyGroup("backends.Group")
+		}
+	}
 }

@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
@@ -36,7 +37,7 @@ type Option func(*call)
 type call struct {
 	backend string
 	caches  *backends.Caches // nil: the program's
-	err     error            // a wrong option
+	wrong   string           // what is wrong with an option; empty: nothing
 	timeout time.Duration
 	groups  []string
 }
@@ -50,24 +51,35 @@ func Backend(name string) Option { return func(c *call) { c.backend = name } }
 func On(c *backends.Caches) Option {
 	return func(o *call) {
 		if o.caches = c; c == nil {
-			o.err = fmt.Errorf("%w: cache.On has a nil set of backends: make it with backends.New", cacheutils.ErrArguments)
+			o.wrong = "cache.On has a nil set of backends: make it with backends.New"
 		}
 	}
 }
 
 // Timeout says how long the value is kept. Without it that is the backend's timeout. With
 // zero or less nothing is stored, and what was there before is gone; with
-// cacheutils.Forever it never expires.
+// cacheutils.Forever it never expires. One above zero and below a millisecond is a number without a unit, which counts
+// nanoseconds, and an error that matches cacheutils.ErrArguments.
 func Timeout(d time.Duration) Option {
-	return func(c *call) { c.timeout = d }
+	return func(c *call) {
+		c.timeout = max(d, 0)
+		if wrong := store.MissingUnit("cache.Timeout", d); wrong != "" {
+			c.wrong = wrong
+		}
+	}
 }
 
 // Group puts the value into groups, which InvalidateGroup drops at once, in all processes. Get with it finds
 // only what is in all of them, and costs one round trip; without it Get finds a value whatever its groups, but
 // takes a second round trip if there are any. The functions of package decorators, and backends on the same
-// server with the same Version, share the groups.
+// server with the same Version, share the groups. An empty name is an error that matches
+// cacheutils.ErrArguments.
 func Group(names ...string) Option {
-	return func(c *call) { c.groups = append(c.groups, names...) }
+	return func(c *call) {
+		if c.groups = append(c.groups, names...); slices.Contains(names, "") {
+			c.wrong = store.EmptyGroup("cache.Group")
+		}
+	}
 }
 
 // Get returns the value under key. It is an error that matches cacheutils.ErrCacheMiss when
@@ -134,7 +146,11 @@ type place struct {
 
 func collect(opts []Option) call {
 	c := call{backend: "default", timeout: store.DefaultTimeout}
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			c.wrong = fmt.Sprintf("option %d is nil: leave it out", i+1)
+			break
+		}
 		opt(&c)
 	}
 	return c
@@ -155,8 +171,11 @@ func at(ctx context.Context, key any, opts []Option, operation func(place) error
 // on carries out an operation on the backend that c and ctx say. One that is closed when it is used may have been
 // replaced since it was looked up, and is looked up again.
 func on(ctx context.Context, c call, operation func(*store.Store) error) error {
-	if c.err != nil {
-		return c.err
+	if ctx == nil {
+		c.wrong = "the context is nil: pass context.Background()"
+	}
+	if c.wrong != "" {
+		return fmt.Errorf("%w: %s", cacheutils.ErrArguments, c.wrong)
 	}
 	for {
 		caches := c.set(ctx)

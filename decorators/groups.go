@@ -1,31 +1,40 @@
 package decorators
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"sync/atomic"
 
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // Group puts results into groups, which cache.InvalidateGroup drops at once, in all processes and
-// whatever their number. A name is any text. It costs a hit no round trip: the groups are read
+// whatever their number. A name is any text but the empty one. It costs a hit no round trip: the groups are read
 // together with the result. Adding a group to a function makes its existing entries misses, since
 // what it has stored without that group would not be invalidated with it.
 func Group(names ...string) Option {
-	return func(o *options) { o.groups = append(o.groups, names...) }
+	return func(o *options) {
+		o.groups = append(o.groups, names...)
+		o.noGroup = o.noGroup || len(names) == 0
+	}
 }
 
 // GroupsOf has fn decide which groups the results for some arguments are in, besides those of
 // Group. It takes the parameters of the decorated function, the context too, and returns
-// a []string. It runs at every call, and equal arguments must have equal groups.
+// a []string. It runs at every call, and equal arguments must have equal groups. An empty name is a fault: the call
+// runs without the cache, and an operation of the handle that stores returns an error that matches
+// cacheutils.ErrArguments.
 func GroupsOf(fn any) Option {
-	return func(o *options) { o.groupsOf = fn }
+	return func(o *options) { o.groupsOf = given(fn) }
 }
 
 type groupOptions struct {
 	groups   []string
 	groupsOf any
+	noGroup  bool // a Group has no names
 }
 
 // A groupPlan is which groups results are in.
@@ -40,40 +49,49 @@ type groupCache struct {
 	groups *store.Groups
 }
 
-// checkedGroupsOf returns the function of GroupsOf, if there is one.
+// checkedGroupsOf returns the function of GroupsOf, if there is one, and panics if an option about groups doesn't fit.
 func checkedGroupsOf(f *function) reflect.Value {
+	if f.options.noGroup {
+		panicf("%s: Group has no names; leave it out, or name a group", f.displayName)
+	}
+	if slices.Contains(f.options.groups, "") {
+		panicf("%s: %s", f.displayName, store.EmptyGroup("Group"))
+	}
 	fn := f.options.groupsOf
 	if fn == nil {
 		return reflect.Value{}
 	}
 	v := reflect.ValueOf(fn)
 	if !f.takesParameters(v) || v.Type().NumOut() != 1 || v.Type().Out(0) != reflect.TypeFor[[]string]() {
-		panicf("%s: GroupsOf takes a func%s []string, got %T", f.displayName, f.takes(), fn)
+		panicf("%s: GroupsOf takes a func%s []string, got %s", f.displayName, f.takes(), got(fn))
 	}
 	return v
 }
 
-// groupsFor returns the groups of the results for the arguments, or nil.
-func (p *plan) groupsFor(cache *store.Store, a *arguments) *store.Groups {
+// groupsFor returns the groups of the results for the arguments, or nil if there are none.
+func (p *plan) groupsFor(cache *store.Store, a *arguments) (*store.Groups, error) {
 	names := p.options.groups
 	if p.groupsOf.IsValid() {
 		others := callWith(p.groupsOf, p.reflected(a))[0].Interface().([]string)
-		return cache.Groups(append(slices.Clip(names), others...)...)
+		if slices.Contains(others, "") {
+			return nil, errtext.Wrap(fmt.Errorf("%w: %s", cacheutils.ErrArguments, store.EmptyGroup("GroupsOf")), "the groups of %s", p.name)
+		}
+		return cache.Groups(append(slices.Clip(names), others...)...), nil
 	}
 	if len(names) == 0 {
-		return nil
+		return nil, nil
 	}
 	known := p.groupCaches.Load()
 	if known != nil {
 		for _, g := range known {
 			if g != nil && g.cache == cache {
-				return g.groups
+				return g.groups, nil
 			}
 		}
 	}
 	g := &groupCache{cache, cache.Groups(names...)}
 	p.groupCaches.Store(known.with(g))
-	return g.groups
+	return g.groups, nil
 }
 
 // maxGroupCaches is for how many stores the groups are kept. There are several where contexts name sets of backends.

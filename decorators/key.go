@@ -23,7 +23,7 @@ func Hashed() Option {
 // the decorated function, the context too, and returns one value or several, which are
 // rendered as arguments; a single cachekey.Tuple is rendered as the arguments it contains.
 func KeyOf(fn any) Option {
-	return func(o *options) { o.keyOf = fn }
+	return func(o *options) { o.keyOf = given(fn) }
 }
 
 type keyOptions struct {
@@ -65,7 +65,7 @@ func (k *keyPlan) planKeyOf(attrs keyenc.Attrs) {
 	}
 	v := reflect.ValueOf(fn)
 	if !k.takesParameters(v) || v.Type().NumOut() == 0 {
-		panicf("%s: KeyOf takes a func%s that returns what stands for them, got %T", k.displayName, k.takes(), fn)
+		panicf("%s: KeyOf takes a func%s that returns what stands for them, got %s", k.displayName, k.takes(), got(fn))
 	}
 	k.keyOf = v
 	for i := range v.Type().NumOut() {

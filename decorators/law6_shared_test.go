@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -25,7 +26,7 @@ func TestLaw6_ReadersOfShared(t *testing.T) {
 	shared, handle := decorators.Cached1(load, name, on, decorators.Shared())
 	own, ownHandle := decorators.Cached1(load, name, on)
 	ofAny, _ := decorators.Cached(load, name, on)
-	stale, _ := decorators.Cached1(load, name, on, decorators.Stale(1))
+	stale, _ := decorators.Cached1(load, name, on, decorators.Stale(time.Second))
 	many, manyHandle := decorators.CachedMany(func(context.Context, []int) (map[int][]int, error) { return nil, nil }, name, on)
 	key, err := handle.CacheKey(1)
 	if err != nil {

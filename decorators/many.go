@@ -128,7 +128,7 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 
 // bypass is a call without the cache, because of err. It returns what it would with the cache.
 func (m *many[K, V]) bypass(ctx context.Context, keys []K, err error) (map[K]V, error) {
-	m.uncached(err)
+	m.uncached(ctx, err)
 	answers, err := m.fn(ctx, slices.Clone(keys))
 	found := make(map[K]V, len(keys))
 	for _, key := range keys {
@@ -185,7 +185,9 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing, groupe
 			if m.groupsOf.IsValid() {
 				m.argument(&a, ctx, keys[i])
 			}
-			groups = m.groupsFor(cache, &a)
+			if groups, err = m.groupsFor(cache, &a); err != nil {
+				return nil, err
+			}
 		}
 		text := l.texts[begin:end]
 		l.entries = append(l.entries, cache.KeyOf(unsafe.String(unsafe.SliceData(text), len(text)), groups))

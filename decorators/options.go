@@ -1,7 +1,9 @@
 package decorators
 
 // An Option says how the results of one function are cached. One that doesn't fit the
-// function panics at Cached, with a message that says what to change.
+// function panics at Cached, with a message that says what to change. Of an option that is given twice the last one
+// counts, so that a wrapper can add options of its own after those that it is given; Group, Ignore and
+// ObjectAttrs add to what was said before.
 type Option func(*options)
 
 // options are what the options of one function say. Options that belong together have a file, which has the

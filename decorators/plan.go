@@ -41,8 +41,6 @@ type plan struct {
 	groupPlan  // groups.go: which groups results are in
 	resultPlan // results.go: what becomes of results
 	copyPlan   // keep.go: which arguments are copied
-
-	complaints store.Limiter // that a call bypasses the cache
 }
 
 // newPlan panics when the function can't be decorated with its options. argsType is a struct of the arguments after
@@ -112,6 +110,6 @@ func (p *plan) checkTask() {
 	if p.options.shared {
 		otherwise = "or use a backend in this process's memory"
 	}
-	panicf("%s, decorated at %s: its results (%s) can't be cached: %v; %s",
-		p.displayName, p.location, typeList(p.typ.Out, p.numResults), p.whyRefused(err), otherwise)
+	panicf("%s: its results (%s) can't be cached: %v; %s",
+		p.displayName, typeList(p.typ.Out, p.numResults), p.whyRefused(err), otherwise)
 }

@@ -23,7 +23,7 @@ func CacheNil() Option {
 // Unless has fn decide which results are not stored. It takes the results of the decorated
 // function, with or without the trailing error, and returns a bool: true leaves them out.
 func Unless(fn any) Option {
-	return func(o *options) { o.unless = fn }
+	return func(o *options) { o.unless = given(fn) }
 }
 
 // Shared says that callers only read results, so that all of them, and a backend in this
@@ -60,23 +60,20 @@ func newResultPlan(f *function) resultPlan {
 		panicf("%s returns nothing, so there is nothing to cache; cache a function that has a result", f.displayName)
 	}
 	r := resultPlan{function: f, numOut: t.NumOut(), numResults: t.NumOut()}
-	if last := t.Out(r.numOut - 1); isError(last) {
+	if last := t.Out(r.numOut - 1); last.Implements(errorType) {
+		r.checkError(last)
 		r.numResults--
 		r.errorType = last
 		r.noError = reflect.Zero(last)
 		r.carriesErrors = last == errorType
 	}
 	for i := range r.numResults {
-		if out := t.Out(i); i < r.numOut-1 && out.Kind() == reflect.Interface && isError(out) {
-			panicf("%s, decorated at %s: result %d is an error that isn't last, so it would be cached as a value; return the error last",
-				f.displayName, f.location, i+1)
+		if out := t.Out(i); out.Kind() == reflect.Interface && out.Implements(errorType) {
+			panicf("%s: result %d is an error that isn't last, so it would be cached as a value; return the error last", f.displayName, i+1)
 		}
 	}
 	r.boxType = boxTypeOf(t, r.numResults)
-	switch t.Out(0).Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Func, reflect.Chan:
-		r.nilIsNone = r.numResults == 1 && !f.options.cacheNil
-	}
+	r.nilIsNone = r.numResults == 1 && canBeNil(t.Out(0)) && !f.options.cacheNil
 	r.timeoutOf = r.checkedTimeoutOf()
 	r.unless = r.resultFunc("Unless", f.options.unless, reflect.TypeFor[bool]())
 	return r
@@ -84,9 +81,29 @@ func newResultPlan(f *function) resultPlan {
 
 var errorType = reflect.TypeFor[error]()
 
-// isError reports whether a trailing result of type t says that the function has failed.
-func isError(t reflect.Type) bool {
-	return t.Implements(errorType) && (t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer)
+// checkError panics if the trailing result, whose type t has an Error method, is the only one, or can't say that there
+// is no error.
+func (r *resultPlan) checkError(t reflect.Type) {
+	switch {
+	case r.numOut == 1 && t == errorType:
+		panicf("%s returns only an error, so there is nothing to cache, and a second call would do nothing; cache a function that has a result",
+			r.displayName)
+	case r.numOut == 1:
+		panicf("%s returns only a value of type %s, which has an Error method and so counts as its error; return a value besides, or one of another type",
+			r.displayName, t)
+	case !canBeNil(t):
+		panicf("%s: its last result has type %s, which has an Error method but no nil for when there is no error; return error instead",
+			r.displayName, t)
+	}
+}
+
+func canBeNil(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Func, reflect.Chan:
+		return true
+	default:
+		return false
+	}
 }
 
 func boxTypeOf(t reflect.Type, n int) reflect.Type {
@@ -125,7 +142,7 @@ func (r *resultPlan) resultFunc(option string, fn any, out reflect.Type) reflect
 		ok = t.Out(i).AssignableTo(v.Type().In(i))
 	}
 	if !ok {
-		panicf("%s: %s takes a func(%s) %s, got %T", r.displayName, option, typeList(t.Out, r.numResults), out, fn)
+		panicf("%s: %s takes a func(%s) %s, got %s", r.displayName, option, typeList(t.Out, r.numResults), out, got(fn))
 	}
 	return v
 }

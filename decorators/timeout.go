@@ -12,16 +12,17 @@ import (
 
 // Timeout says how long results are cached. With cacheutils.Forever they never expire. With zero or less
 // nothing is stored, so that only simultaneous calls share a result. Without it that is the timeout of the
-// backend.
+// backend. Cached panics if it is above zero and below a millisecond: that is a number without a unit, which
+// counts nanoseconds.
 func Timeout(d time.Duration) Option {
 	return func(o *options) { o.timeout = &d }
 }
 
 // TimeoutOf has fn decide for each result how long it is kept. fn takes the results of the
 // decorated function, with or without the trailing error, and returns a time.Duration as for
-// Timeout.
+// Timeout, which may be of any length.
 func TimeoutOf(fn any) Option {
-	return func(o *options) { o.timeoutOf = fn }
+	return func(o *options) { o.timeoutOf = given(fn) }
 }
 
 // Jitter makes each timeout shorter by up to that fraction of it, at random, so that entries
@@ -37,12 +38,23 @@ type timeoutOptions struct {
 	jitter    float64
 }
 
-// checkedTimeoutOf returns the function of TimeoutOf, if there is one, and panics if an option about timeouts
+// checkedTimeoutOf returns the function of TimeoutOf, if there is one, and panics if an option about time
 // doesn't fit.
 func (r *resultPlan) checkedTimeoutOf() reflect.Value {
 	o := &r.options
 	if o.jitter < 0 || o.jitter > 1 || o.jitter != o.jitter {
 		panicf("%s: Jitter(%v) is not a fraction from 0 to 1", r.displayName, o.jitter)
+	}
+	for _, given := range [...]struct {
+		option string
+		d      *time.Duration
+	}{{"Timeout", o.timeout}, {"Stale", o.stale}, {"Linger", o.linger}, {"Absent", o.absent}} {
+		if given.d == nil {
+			continue
+		}
+		if wrong := store.MissingUnit(given.option, *given.d); wrong != "" {
+			panicf("%s: %s", r.displayName, wrong)
+		}
 	}
 	timeoutOf := r.resultFunc("TimeoutOf", o.timeoutOf, reflect.TypeFor[time.Duration]())
 	if timeoutOf.IsValid() && o.timeout != nil {
@@ -56,9 +68,9 @@ func (p *plan) timeoutFor(ctx context.Context, box any) time.Duration {
 	d := store.DefaultTimeout
 	switch {
 	case p.timeoutOf.IsValid():
-		d = time.Duration(p.callResultFunc(p.timeoutOf, box).Int())
+		d = max(time.Duration(p.callResultFunc(p.timeoutOf, box).Int()), 0)
 	case p.options.timeout != nil:
-		d = *p.options.timeout
+		d = max(*p.options.timeout, 0)
 	}
 	return p.jittered(ctx, d)
 }

@@ -65,7 +65,7 @@ func (t *typed[A, R]) miss(ctx context.Context, args A, miss *store.Miss) (R, er
 
 // bypass is a call without the cache, because of err.
 func (t *typed[A, R]) bypass(ctx context.Context, args A, err error) (R, error) {
-	t.uncached(err)
+	t.uncached(ctx, err)
 	return t.run(ctx, args)
 }
 

@@ -51,6 +51,7 @@ type Event struct {
 	Size    int    // of a SET: bytes handed to the engine
 	Err     error  // of a FAULT
 	Text    string // of a FAULT or NOTICE: what was being done, or is to be known
+	LeftOut int    // of a FAULT or NOTICE: how many of the same cause were left out before it, see Limiter
 }
 
 // Message returns the event as a line of text, without its backend and error: "Cache HIT: key",
@@ -109,7 +110,7 @@ func Log(level Level, e Event) {
 }
 
 // Logrus returns a sink that logs to l, with the fields logger, action, and backend, key,
-// size and error where they apply.
+// size, error and left_out where they apply.
 func Logrus(l *logrus.Logger) Sink { return logrusSink{l} }
 
 type logrusSink struct{ logger *logrus.Logger }
@@ -173,5 +174,8 @@ func (e Event) each(field func(name string, value any)) {
 	}
 	if e.Err != nil {
 		field("error", e.Err)
+	}
+	if e.LeftOut != 0 {
+		field("left_out", e.LeftOut)
 	}
 }

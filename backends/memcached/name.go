@@ -143,7 +143,7 @@ func (n *name) run(l *lookup) {
 	found, err := resolve(ctx, n.host)
 
 	if notice := n.end(l, found, err); notice != "" {
-		n.sole.notice(notice, nil)
+		n.sole.notice("addresses", notice, nil)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/logging"
 )
 
 // A server has the connections to one memcached: at most maxConns at a time, which are dialled when they are
@@ -35,6 +36,7 @@ type server struct {
 	slots   chan struct{} // holds one token for each connection in use
 	waiting atomic.Int64  // callers that wait for one
 	counters
+	lines logging.Limiter
 
 	// unavailable is true while nothing but probes is to be sent: see breaker.go.
 	unavailable    atomic.Bool

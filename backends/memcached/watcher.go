@@ -89,20 +89,20 @@ func (s *server) announceDown() {
 	s.mu.Lock()
 	why := s.health.lastErr
 	s.mu.Unlock()
-	s.notice("counts as down", why)
+	s.notice("down", "counts as down", why)
 }
 
 func (s *server) announceUp(since time.Time) {
-	s.notice("is up again after "+time.Since(since).Round(time.Millisecond).String(), nil)
+	s.notice("up", "is up again after "+time.Since(since).Round(time.Millisecond).String(), nil)
 }
 
-// notice logs what has become of the server.
-func (s *server) notice(text string, why *fault) {
+// notice logs what has become of the server, a line a second of each cause.
+func (s *server) notice(cause, text string, why *fault) {
 	e := logging.Event{Action: logging.ActionNotice, Text: "cacheutils: memcached " + s.address.String() + " " + text}
 	if why != nil {
 		e.Err = why
 	}
-	logging.Log(logging.LevelWarn, e)
+	s.lines.Log(logging.LevelWarn, cause, e)
 }
 
 // pause returns true after d, and false when ctx ends before.

@@ -62,11 +62,14 @@ func Undecodable(format string, args ...any) error {
 // It returns how long the engine is to keep it.
 func (e *Entry) Stamp(now time.Time, timeout, stale time.Duration) time.Duration {
 	e.FreshUntil, e.ExpiresAt = 0, 0
-	if timeout == cacheutils.Forever || timeout > cacheutils.Forever-stale {
+	if timeout == cacheutils.Forever {
 		return cacheutils.Forever
 	}
 	if stale > 0 {
 		e.FreshUntil = now.Add(timeout).UnixMilli()
+	}
+	if timeout > cacheutils.Forever-stale {
+		return cacheutils.Forever
 	}
 	if !e.IsPlainNumber() {
 		e.ExpiresAt = now.Add(timeout + stale).UnixMilli()

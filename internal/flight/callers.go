@@ -21,7 +21,7 @@ func (g *Group) addCaller(ctx context.Context, f *Flight) {
 // watch has the flight abandoned a lease after its context has ended, if the function goes on until then.
 func (g *Group) watch(f *Flight) {
 	if f.hangs == nil && !f.ends.IsZero() && f.phase != returned {
-		f.hangs = time.AfterFunc(time.Until(f.ends)+g.Lease, func() { g.abandon(f) })
+		f.hangs = time.AfterFunc(time.Until(f.ends.Add(g.Lease)), func() { g.abandon(f) })
 	}
 }
 

@@ -65,7 +65,7 @@ func (e *Endings) First() Ending { return e.first }
 // asPanicError keeps a PanicError as it is: it comes from a cached function that this one
 // called, with the stack of where it really happened.
 func asPanicError(v any) *cacheutils.PanicError {
-	if p, ok := v.(*cacheutils.PanicError); ok {
+	if p, ok := v.(*cacheutils.PanicError); ok && p != nil {
 		return p
 	}
 	return &cacheutils.PanicError{Value: v, Stack: debug.Stack()}

@@ -21,7 +21,7 @@ func contexts(t *testing.T) map[string]context.Context {
 
 // All callers of a function that panics panic with the same error, which has the panic's value and stack.
 func TestPanic(t *testing.T) {
-	for name, value := range map[string]any{"text": "oops", "error": errGone, "nil": nil} {
+	for name, value := range map[string]any{"text": "oops", "error": errGone, "nil": nil, "nil of a PanicError": (*cacheutils.PanicError)(nil)} {
 		bubble(t, name, func(t *testing.T) {
 			for can, ctx := range contexts(t) {
 				g, gate := newGroup(), make(chan struct{})

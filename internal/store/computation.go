@@ -129,7 +129,7 @@ func (m *computation) needsCopies() bool {
 func (m *computation) encode() bool {
 	payload, err := entry.Encode([]byte{}, m.task.typ, m.result.Value)
 	if err != nil {
-		m.store.taskFault(m.task, "encode a result of ", err)
+		m.store.valueFault(m.task, "encode a result of ", err)
 		return false
 	}
 	m.payload = payload
@@ -164,7 +164,7 @@ func (m *computation) share(task *Task, early bool) (r Result, ok bool) {
 	}
 	var err error
 	if r.Value, err = entry.Decode(payload, m.task.typ); err != nil {
-		m.store.fault("copy a result of "+m.task.name, err)
+		m.store.valueFault(m.task, "copy a result of ", err)
 		return Result{}, false
 	}
 	return r, true

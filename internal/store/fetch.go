@@ -165,7 +165,7 @@ func (m *Miss) begin(ctx context.Context) attempt {
 	}
 	c.debug(logging.ActionMiss, &m.key, 0)
 	if f.err != nil {
-		c.taskFault(m.task, "look up a result of ", f.err)
+		c.valueFault(m.task, "look up a result of ", f.err)
 	}
 	return m.attempt(f)
 }

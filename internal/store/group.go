@@ -30,6 +30,9 @@ func (c *Store) InvalidateGroup(ctx context.Context, groups ...string) error {
 	if err := c.Closed(); err != nil {
 		return err
 	}
+	if slices.Contains(groups, "") {
+		return fmt.Errorf("%w: %s", cacheutils.ErrArguments, EmptyGroup("InvalidateGroup"))
+	}
 	groups = unique(groups)
 	c.flights.Invalidate(groups)
 	return invalidateAll(len(groups), func(i int) error { return c.newGeneration(ctx, groups[i]) })
@@ -49,6 +52,11 @@ func invalidateAll(n int, invalidate func(i int) error) error {
 		return err
 	}
 	return pass()
+}
+
+// EmptyGroup says what is wrong where the name of a group is empty.
+func EmptyGroup(where string) string {
+	return where + ": the name of a group is empty: was a variable not set?"
 }
 
 func (c *Store) newGeneration(ctx context.Context, group string) error {

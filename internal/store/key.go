@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
@@ -163,15 +162,14 @@ func (c *Store) PlainKey(text, version string, groups []string) (Key, error) {
 		return k, nil
 	}
 	if why := notPortable(k.stored); why != "" {
-		c.notice(fmt.Sprintf("key %q %s: memcached would refuse it", k.stored, why))
+		c.notice("not portable", fmt.Sprintf("key %q %s: memcached would refuse it", k.stored, why))
 	}
 	return k, nil
 }
 
-func (c *Store) notice(text string) {
-	if c.notices.Allow(time.Now()) {
-		logging.Log(logging.LevelWarn, logging.Event{Action: logging.ActionNotice, Backend: c.Name, Text: text})
-	}
+// notice logs what is to be known, a line a second of that cause.
+func (c *Store) notice(cause, text string) {
+	c.lines.Log(logging.LevelWarn, cause, logging.Event{Action: logging.ActionNotice, Backend: c.Name, Text: text})
 }
 
 func (c *Store) compose(key, version string) string {

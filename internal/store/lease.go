@@ -165,7 +165,7 @@ func (l *lease) renew() {
 		_, err = c.Engine.CompareAndSwap(ctx, l.key.stored, f.entry.Item(), l.life(&f.entry))
 	}
 	if err != nil {
-		c.fault("renew the lease on "+l.key.text, err)
+		c.fault("renew the lease on ", l.key.text, err)
 	}
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"strings"
-	"time"
 
 	"github.com/cacheutils/cacheutils/logging"
 )
@@ -14,16 +13,21 @@ func (c *Store) debug(action logging.Action, key *Key, size int) {
 	}
 }
 
-// fault logs a fault that the caller of a decorated function doesn't see, at most one a
-// second for each backend: a server that is down must not fill a disk.
-func (c *Store) fault(doing string, err error) {
-	if c.faults.Allow(time.Now()) {
-		logging.Log(logging.LevelWarn, logging.Event{Action: logging.ActionFault, Backend: c.Name, Text: doing, Err: err})
-	}
+// fault logs a fault that the caller of a decorated function doesn't see, met when doing something to what:
+// a line a second of each doing.
+func (c *Store) fault(doing, what string, err error) {
+	c.lines.Log(logging.LevelWarn, doing, logging.Event{Action: logging.ActionFault, Backend: c.Name, Text: doing + what, Err: err})
 }
 
-// taskFault counts and logs a fault that the task's caller doesn't see.
+// taskFault counts and logs a fault of the engine that the task's caller doesn't see. Its cause is what
+// was being done: a server that is down fails for all tasks.
 func (c *Store) taskFault(task *Task, doing string, err error) {
 	task.Stats.Errors.Add(1)
-	c.fault(doing+task.name, err)
+	c.fault(doing, task.name, err)
+}
+
+// valueFault is taskFault for a fault of the task's own values, so that each task has a line.
+func (c *Store) valueFault(task *Task, doing string, err error) {
+	task.Stats.Errors.Add(1)
+	c.fault(doing+task.name, "", err)
 }

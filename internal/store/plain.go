@@ -96,10 +96,10 @@ func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *cod
 	}
 	switch {
 	case f.err != nil:
-		c.fault("decode the entry of "+key.text, f.err)
+		c.fault("decode the entry of ", key.text, f.err)
 	case err != nil:
 	case failed != nil:
-		c.fault("look up "+key.text, failed)
+		c.fault("look up ", key.text, failed)
 	default:
 		c.debug(logging.ActionMiss, key, 0)
 	}
@@ -337,8 +337,13 @@ func (c *Store) clearPrefix() string {
 // target returns the variable that into points at.
 func target(method string, into any) (reflect.Value, error) {
 	v := reflect.ValueOf(into)
-	if v.Kind() != reflect.Pointer || v.IsNil() {
-		return v, fmt.Errorf("%w: %s takes a pointer to the variable to fill, got %T", cacheutils.ErrArguments, method, into)
+	switch {
+	case !v.IsValid():
+		return v, fmt.Errorf("%w: %s takes a pointer to the variable to fill, got nil", cacheutils.ErrArguments, method)
+	case v.Kind() != reflect.Pointer:
+		return v, fmt.Errorf("%w: %s takes a pointer to the variable to fill, got a value of type %T: put & before it", cacheutils.ErrArguments, method, into)
+	case v.IsNil():
+		return v, fmt.Errorf("%w: %s takes a pointer to the variable to fill, got a nil %T", cacheutils.ErrArguments, method, into)
 	}
 	return v.Elem(), nil
 }

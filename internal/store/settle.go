@@ -21,7 +21,7 @@ func (m *computation) decide() (e ending) {
 	switch {
 	case m.failed(), m.changed, m.cut && m.task.DropIfEnded:
 		if e.fails = m.IsRefresh(); e.fails {
-			c.taskFault(m.task, "recompute a stale result of ", m.why())
+			c.valueFault(m.task, "recompute a stale result of ", m.why())
 		}
 	case r.Discard || timeout <= 0:
 		e.drops = true
@@ -56,7 +56,7 @@ func (m *computation) seal() (e entry.Entry, ok bool) {
 		e, err = c.sealer.Seal(m.key.check, t, p, m.task.shared, m.payload)
 	}
 	if err != nil {
-		c.taskFault(m.task, "encode a result of ", err)
+		c.valueFault(m.task, "encode a result of ", err)
 	}
 	return e, err == nil
 }
@@ -74,7 +74,7 @@ func (m *computation) settle(ctx context.Context, e *ending) {
 			c.taskFault(m.task, "give back the lease for ", err)
 		}
 	case errors.Is(err, cacheutils.ErrTooLarge): // says the store, which was there
-		c.taskFault(m.task, "store a result of ", err)
+		c.valueFault(m.task, "store a result of ", err)
 		err = nil
 	case err != nil:
 		m.unasked = true

@@ -15,6 +15,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/flight"
+	"github.com/cacheutils/cacheutils/logging"
 )
 
 // A Caller is a package of this module. Others can't make one, and so can't call what takes it.
@@ -63,8 +64,7 @@ type Store struct {
 	orphaning  atomic.Int64 // leases that are being taken away
 	background background
 	renewals   renewals
-	faults     Limiter
-	notices    Limiter
+	lines      logging.Limiter
 }
 
 // maxLater bounds how many results of a Store wait to be stored after they were handed out. Callers

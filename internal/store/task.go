@@ -44,15 +44,6 @@ type Task struct {
 	probed atomic.Int64 // when it was run to find that out, in nanoseconds since epoch; 0: never
 }
 
-// DefaultTimeout stands for the store's own timeout.
-const DefaultTimeout time.Duration = -1 << 63
-
-// DefaultStale stands for the backend's own time that values may be served past their timeout.
-const DefaultStale time.Duration = -1 << 63
-
-// DefaultLinger stands for the time that a computation goes on without anything else being said.
-const DefaultLinger time.Duration = -1 << 63
-
 // NewTask returns a task whose computations have values of type t. name is for logs and
 // errors. shared says that callers only read the values that Fetch returns: they then all
 // get the same one, and an engine that holds live values keeps it as it is.
