@@ -29,6 +29,11 @@ func Unless(fn any) Option {
 // Shared says that callers only read results, so that all of them, and a backend in this
 // process's memory, may have the very same value. It saves the copies that keep callers
 // apart, and lets such a backend keep types that can't be encoded.
+//
+// What a value takes of the backend's max_cost is found out when it is stored, by following its pointers, slices, maps and
+// interfaces to the end: nobody may be changing what they lead to. Some memory can't be seen from there: what a string
+// or slice was cut from (clone what is kept of something large), what a channel or a captured variable holds, and
+// what a pointee with a lock guards. Of the last three a line in the log says so once.
 func Shared() Option {
 	return func(o *options) { o.shared = true }
 }

@@ -9,6 +9,10 @@
 //	max_entries  how many entries it holds at most; 100000 unless given
 //	max_cost     how many bytes they may take, keys and bookkeeping included; 256 MiB unless given
 //
+// A value kept as it is counts with all that it refers to, as large as the allocator makes it, and its strings
+// are copied, so that they keep nothing that they were cut from. What can't be counted is said with
+// decorators.Shared.
+//
 // max_entries has to be above 0, and max_cost at least 4096, since with less there would be no place for any entry.
 // Django's spelling MAX_ENTRIES works as well. An engine that
 // is opened with bounds changes those of a store that is already there, one that is opened

@@ -1,142 +1,276 @@
 package codec
 
 import (
+	"math/bits"
 	"reflect"
+	"sync"
+	"time"
 	"unsafe"
 )
 
-const (
-	sizeWork   = 10_000 // how many parts of a value Size visits
-	sizeDepth  = 200    // how many pointers, slices, maps and interfaces it follows into each other
-	sizeSample = 256    // how many elements of a slice or entries of a map it visits
-)
+// How much memory a value holds. What a value refers to is counted once, however many ways lead there, and each piece of
+// memory as large as the allocator makes it. Pieces that are found wait in a list, so that neither long lists nor
+// deep trees need a stack.
 
-// Size estimates how many bytes of memory the value at p holds: its own, and those of the
-// strings, slices, maps and pointees that it refers to. It works for all types, refused ones
-// too, visits no more than 10,000 parts of a value, and takes the rest of a long slice or map
-// to be like its beginning. What is reached by two ways counts twice.
+// sizeWork is how many parts of a value Size visits. A value with so many takes 64 MiB and more.
+const sizeWork = 4 << 20
+
+// Size returns about how many bytes of memory the value at p holds: its own, and those of the strings, slices, maps,
+// pointees and time zones that it refers to, as large as the allocator makes them. It works for all types, refused ones
+// too. What is reached by two ways counts once. Of more than four million parts it visits those at equal distances, and
+// takes the rest to be like them.
 //
-// A pointee that guards itself (its struct has a field of a type from sync or sync/atomic) counts
-// only by its own size, and a map in a value that can't be encoded only by its length, because
-// other goroutines may be changing them.
-func (t *Type) Size(p unsafe.Pointer) int {
-	s := sizer{work: sizeWork, live: t.refused != nil}
-	return int(t.rtype.Size()) + s.behind(t, p)
+// Some memory can't be seen from the value: what comes before a string or slice in the array that it was cut from, the
+// rest of an array or struct that a pointer points into, what a function has captured, and what is in a channel. Nor does
+// Size look where other goroutines may be changing something: a struct that guards itself, see guarded, counts only by its
+// own size, unless it is the value at p. hidden is the type of the first such part, or nil if there is none.
+func (t *Type) Size(p unsafe.Pointer) (size int, hidden reflect.Type) {
+	if t.flat {
+		return allocation(t.rtype.Size(), false), nil
+	}
+	if t.rtype.Kind() == reflect.String {
+		return allocation(t.rtype.Size(), true) + allocation(uintptr(len(*(*string)(p))), false), nil
+	}
+	s := sizers.Get().(*sizer)
+	s.work, s.size = sizeWork, allocation(t.rtype.Size(), true)
+	s.parts(t, p)
+	for len(s.pieces) > 0 {
+		last := len(s.pieces) - 1
+		next := s.pieces[last]
+		s.pieces = s.pieces[:last]
+		s.visit(next)
+	}
+	size, hidden = s.size, s.hidden
+	s.free()
+	return size, hidden
 }
+
+var sizers = sync.Pool{New: func() any { return &sizer{seen: map[uintptr]struct{}{}, arrays: map[uintptr]uintptr{}} }}
 
 type sizer struct {
-	work  int
-	depth int
-	live  bool // parts may change while they are visited
+	size   int
+	work   int // how many parts may still be visited
+	pieces []piece
+	seen   map[uintptr]struct{} // what is in pieces or has been, by its address and type
+	arrays map[uintptr]uintptr  // the arrays of slices with spare capacity: where their part that counts begins, by their end
+	hidden reflect.Type
 }
 
-// behind returns what the value at p refers to.
-func (s *sizer) behind(t *Type, p unsafe.Pointer) int {
-	kind := t.rtype.Kind()
-	if kind == reflect.String {
-		return len(*(*string)(p))
-	}
-	if t.form == asTime || t.flat || s.work <= 0 || s.depth >= sizeDepth {
-		return 0
-	}
-	s.work--
-	s.depth++
-	defer func() { s.depth-- }()
-	switch kind {
-	case reflect.Pointer:
-		return s.pointee(t.elem, *(*unsafe.Pointer)(p))
-	case reflect.Interface:
-		return s.dynamic(reflect.NewAt(t.rtype, p).Elem().Elem())
-	case reflect.Slice:
-		h := (*sliceHeader)(p)
-		return h.cap*int(t.elem.rtype.Size()) + s.elements(t.elem, h.data, h.len)
-	case reflect.Array:
-		return s.elements(t.elem, p, t.rtype.Len())
-	case reflect.Map:
-		return s.mapped(t, reflect.NewAt(t.rtype, p).Elem())
-	case reflect.Struct:
-		n := 0
-		for _, f := range t.fields {
-			n += s.behind(f.typ, unsafe.Add(p, f.offset))
-		}
-		return n
-	}
-	return 0
+// A piece is memory that has been counted, but for what it refers to: n values of a type, one after the other.
+type piece struct {
+	typ *Type
+	at  unsafe.Pointer
+	n   int
 }
 
-func (s *sizer) pointee(t *Type, p unsafe.Pointer) int {
-	if p == nil {
-		return 0
+// free has s used again, unless a large value has made it large.
+func (s *sizer) free() {
+	const most = 1 << 10
+	if len(s.seen) > most || len(s.arrays) > most || cap(s.pieces) > most {
+		return
 	}
-	if t.guarded {
-		return int(t.rtype.Size())
-	}
-	return int(t.rtype.Size()) + s.behind(t, p)
+	clear(s.seen)
+	clear(s.arrays)
+	*s = sizer{pieces: s.pieces[:0], seen: s.seen, arrays: s.arrays}
+	sizers.Put(s)
 }
 
-// dynamic returns the size of what an interface holds.
-func (s *sizer) dynamic(v reflect.Value) int {
-	if !v.IsValid() {
-		return 0
-	}
-	t := Of(v.Type())
-	switch v.Kind() {
-	case reflect.Pointer:
-		return s.pointee(t.elem, v.UnsafePointer())
-	case reflect.Map:
-		return s.mapped(t, v)
-	case reflect.String:
-		return 16 + v.Len()
-	}
-	if t.flat || t.guarded {
-		return int(v.Type().Size())
-	}
-	box := reflect.New(v.Type())
-	box.Elem().Set(v)
-	return int(v.Type().Size()) + s.behind(t, box.UnsafePointer())
+// isNew notes that what is at p was seen as a t, and reports whether that is the first time.
+func (s *sizer) isNew(t *Type, p unsafe.Pointer) bool {
+	id := uintptr(p) ^ uintptr(uint64(uintptr(unsafe.Pointer(t)))*0x9e3779b97f4a7c15)
+	before := len(s.seen)
+	s.seen[id] = struct{}{}
+	return len(s.seen) > before
 }
 
-func (s *sizer) elements(t *Type, p unsafe.Pointer, n int) int {
-	if n == 0 || t.flat {
-		return 0
+// visit counts what a piece refers to.
+func (s *sizer) visit(piece piece) {
+	every := 1 // of how many one is visited
+	if piece.n > s.work {
+		every = piece.n/max(s.work, 1) + 1
 	}
-	total, visited := 0, min(n, sizeSample)
-	for i := range visited {
-		if s.work <= 0 {
-			visited = i
-			break
-		}
+	before, visited := s.size, 0
+	size := piece.typ.rtype.Size()
+	for i := 0; i < piece.n && s.work > 0; i += every {
 		s.work--
-		total += s.behind(t, unsafe.Add(p, uintptr(i)*t.rtype.Size()))
+		visited++
+		s.parts(piece.typ, unsafe.Add(piece.at, uintptr(i)*size))
 	}
-	return extrapolate(total, visited, n)
+	s.extrapolate(before, visited, piece.n)
 }
 
-func (s *sizer) mapped(t *Type, m reflect.Value) int {
-	if m.IsNil() {
-		return 0
+// parts counts what the value at p refers to.
+func (s *sizer) parts(t *Type, p unsafe.Pointer) {
+	if t.flat {
+		return
+	}
+	switch t.rtype.Kind() {
+	case reflect.String:
+		s.size += allocation(uintptr(len(*(*string)(p))), false)
+	case reflect.Pointer:
+		s.pointee(t.elem, *(*unsafe.Pointer)(p))
+	case reflect.Interface:
+		if v := reflect.NewAt(t.rtype, p).Elem().Elem(); v.IsValid() {
+			s.dynamic(Of(v.Type()), (*[2]unsafe.Pointer)(p))
+		}
+	case reflect.Slice:
+		s.slice(t, (*sliceHeader)(p))
+	case reflect.Map:
+		s.mapped(t, reflect.NewAt(t.rtype, p).Elem())
+	case reflect.Chan, reflect.Func:
+		s.opaque(t, p)
+	case reflect.Array:
+		size := t.elem.rtype.Size()
+		for i := range t.rtype.Len() {
+			s.parts(t.elem, unsafe.Add(p, uintptr(i)*size))
+		}
+	case reflect.Struct:
+		if t.form == asTime {
+			s.size += zoneSize(*(*time.Time)(p), s)
+			return
+		}
+		for i := range t.fields {
+			s.parts(t.fields[i].typ, unsafe.Add(p, t.fields[i].offset))
+		}
+	}
+}
+
+// opaque counts a channel or function, but for what is in it.
+func (s *sizer) opaque(t *Type, p unsafe.Pointer) {
+	at := *(*unsafe.Pointer)(p)
+	if at == nil || !s.isNew(t, at) {
+		return
+	}
+	s.size += 96
+	if t.rtype.Kind() == reflect.Chan {
+		s.size += reflect.NewAt(t.rtype, p).Elem().Cap() * int(t.rtype.Elem().Size())
+		if Of(t.rtype.Elem()).flat {
+			return
+		}
+	}
+	s.hide(t)
+}
+
+// hide notes that a t has parts that are not counted.
+func (s *sizer) hide(t *Type) {
+	if s.hidden == nil {
+		s.hidden = t.rtype
+	}
+}
+
+func (s *sizer) pointee(t *Type, p unsafe.Pointer) {
+	if p == nil || !s.isNew(t, p) {
+		return
+	}
+	s.size += allocation(t.rtype.Size(), !t.flat)
+	s.find(piece{t, p, 1})
+}
+
+// find has a piece visited that was counted.
+func (s *sizer) find(piece piece) {
+	switch {
+	case piece.n == 0 || piece.typ.flat:
+	case piece.typ.guarded:
+		s.hide(piece.typ)
+	default:
+		s.pieces = append(s.pieces, piece)
+	}
+}
+
+// dynamic counts what an interface with a value of type t holds.
+func (s *sizer) dynamic(t *Type, words *[2]unsafe.Pointer) {
+	if t.direct {
+		s.parts(t, unsafe.Pointer(&words[1]))
+	} else {
+		s.pointee(t, words[1])
+	}
+}
+
+// direct reports whether an interface holds a t itself, a pointer in some guise, and not a pointer to one.
+func direct(rt reflect.Type) bool {
+	if rt.Kind() == reflect.Interface || rt.Size() != unsafe.Sizeof(uintptr(0)) {
+		return false
+	}
+	zero := reflect.Zero(rt).Interface()
+	return (*[2]unsafe.Pointer)(unsafe.Pointer(&zero))[1] == nil
+}
+
+// slice counts an array up to the end of the capacity, from where the slice or another one that was cut from the array
+// begins.
+func (s *sizer) slice(t *Type, h *sliceHeader) {
+	size := t.elem.rtype.Size()
+	if h.cap == 0 || size == 0 || !s.isNew(t, h.data) {
+		return
+	}
+	begin, end := uintptr(h.data), uintptr(h.data)+uintptr(h.cap)*size
+	counted, known := end, false
+	if h.cap > h.len {
+		if counted, known = s.arrays[end]; !known {
+			counted = end
+		}
+		s.arrays[end] = min(begin, counted)
+	}
+	switch {
+	case !known:
+		s.size += allocation(end-begin, !t.elem.flat)
+	case begin < counted:
+		s.size += int(counted - begin)
+	}
+	s.find(piece{t.elem, h.data, h.len})
+}
+
+// mapped counts a map and what is in it.
+func (s *sizer) mapped(t *Type, m reflect.Value) {
+	if m.IsNil() || !s.isNew(t, m.UnsafePointer()) {
+		return
 	}
 	n := m.Len()
-	size := int(t.mapMemory(uint64(n)))
-	if n == 0 || s.live || t.key.flat && t.elem.flat {
-		return size
+	s.size += int(t.mapMemory(uint64(n)))
+	if n == 0 || t.key.flat && t.elem.flat {
+		return
+	}
+	if t.key.guarded || t.elem.guarded {
+		s.hide(t)
+		return
 	}
 	key, elem := reflect.New(t.key.rtype), reflect.New(t.elem.rtype)
-	total, visited := 0, 0
-	for iter := m.MapRange(); visited < sizeSample && s.work > 0 && iter.Next(); visited++ {
+	before, visited := s.size, 0
+	for iter := m.MapRange(); s.work > 0 && iter.Next(); visited++ {
 		s.work--
 		key.Elem().SetIterKey(iter)
 		elem.Elem().SetIterValue(iter)
-		total += s.behind(t.key, key.UnsafePointer()) + s.behind(t.elem, elem.UnsafePointer())
+		s.parts(t.key, key.UnsafePointer())
+		s.parts(t.elem, elem.UnsafePointer())
 	}
-	return size + extrapolate(total, visited, n)
+	s.extrapolate(before, visited, n)
 }
 
-func extrapolate(total, visited, n int) int {
-	if visited == 0 {
-		return 0
+// extrapolate takes what was not visited of n values, to which nothing belongs that was counted before, to be like the
+// rest. What waits in pieces is not in that.
+func (s *sizer) extrapolate(before, visited, n int) {
+	if visited > 0 && visited < n {
+		s.size += int(float64(s.size-before) / float64(visited) * float64(n-visited))
 	}
-	return int(float64(total) / float64(visited) * float64(n))
+}
+
+// allocation returns about what the allocator takes for n bytes, with pointers or without: one of its sizes, which are
+// an eighth apart at most, and from 32 KiB on whole pages.
+func allocation(n uintptr, pointers bool) int {
+	const page = 8 << 10
+	if pointers && n > 512 {
+		n += 8 // a header that says where they are
+	}
+	switch {
+	case n == 0:
+		return 0
+	case n <= 8:
+		return 8
+	case n <= 32<<10:
+		step := max(uintptr(8), 1<<(bits.Len(uint(n-1))-1)/8)
+		return int((n + step - 1) / step * step)
+	default:
+		return int(min((n+page-1)/page*page, 1<<62))
+	}
 }
 
 // flat reports whether values refer to nothing.
@@ -148,6 +282,9 @@ func flat(t *Type) bool {
 	case reflect.Array:
 		return t.rtype.Len() == 0 || flat(t.elem)
 	case reflect.Struct:
+		if t.form == asTime {
+			return false
+		}
 		for _, f := range t.fields {
 			if !flat(f.typ) {
 				return false

@@ -26,7 +26,18 @@ func romeData(t *testing.T) []byte {
 func sizeOf(v any) int {
 	p := reflect.New(reflect.TypeOf(v))
 	p.Elem().Set(reflect.ValueOf(v))
-	return Of(reflect.TypeOf(v)).Size(p.UnsafePointer())
+	size, _ := Of(reflect.TypeOf(v)).Size(p.UnsafePointer())
+	return size
+}
+
+// rows returns a matrix whose rows are cut from one array.
+func rows(n, width int) [][]byte {
+	all := make([]byte, n*width)
+	matrix := make([][]byte, n)
+	for i := range matrix {
+		matrix[i] = all[i*width : (i+1)*width]
+	}
+	return matrix
 }
 
 func TestSize(t *testing.T) {
@@ -60,15 +71,17 @@ func TestSize(t *testing.T) {
 		{"string", string(kb), 16 + 1024, 16 + 1024},
 		{"bytes", kb, 24 + 1024, 24 + 1024},
 		{"spare capacity", make([]byte, 1, 1024), 24 + 1024, 24 + 1024},
-		{"strings", strings, 24 + 100*(16+1024), 24 + 100*(16+1024)},
-		{"more elements than are looked at", make([][100]*int, 100_000), 24 + 100_000*800, 24 + 100_000*800},
-		{"any", struct{ V any }{strings}, 100 * 1040, 100*1040 + 100},
-		{"map", map[string][]byte{"a": kb, "b": kb}, 2 * 1024, 3 * 1024},
+		{"strings", strings, 24 + 100*(16+1024), 24 + 1792 + 100*1024},
+		{"more elements than are looked at", make([][100]*int, 100_000), 24 + 100_000*800, 24 + 100_000*800 + 8<<10},
+		{"any", struct{ V any }{strings}, 100 * 1040, 100*1040 + 300},
+		{"map", map[string][]byte{"a": kb, "b": make([]byte, 1024)}, 2 * 1024, 3 * 1024},
 		{"unexported fields", &live{name: string(kb), m: map[string]int{"a": 1}, f: func() {}}, 1024, 2048},
 		{"error behind an unexported field", live{e: &os.PathError{Op: string(kb)}}, 1024, 2048},
 		{"guarded pointee", &guarded{data: kb}, 8 + 32, 8 + 40},
 		{"guarded value", guarded{data: kb}, 1024, 2048},
-		{"endless", loop, 1000, 10 << 20},
+		{"one by two ways", [][]byte{kb, kb}, 24 + 48 + 1024, 24 + 48 + 1024},
+		{"rows of one array", rows(100, 1<<10), 24 + 2400 + 100<<10, 24 + 2700 + 106<<10},
+		{"endless", loop, 8 + int(unsafe.Sizeof(*loop)), 8 + int(unsafe.Sizeof(*loop)) + 16},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := sizeOf(test.v); got < test.min || got > test.max {

@@ -28,6 +28,8 @@ type Type struct {
 	nests     bool   // an encoded value may hold others behind pointers, slices, maps or interfaces
 	flat      bool   // a value refers to no other memory
 	guarded   bool   // a struct that several goroutines may be changing
+	direct    bool   // an interface holds it as it is
+	borrows   bool   // the value itself, not what it refers to, has strings or times in it
 	shareable bool
 
 	trying sync.Once
@@ -121,6 +123,8 @@ func compile(rt reflect.Type) *Type {
 		t.nests = nests(t)
 		t.flat = flat(t)
 		t.guarded = guarded(t)
+		t.direct = direct(t.rtype)
+		t.borrows = borrows(t)
 		t.encode, t.decode = t.coders()
 	}
 	for _, t := range c.order {

@@ -4,6 +4,7 @@ package entry
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
@@ -22,8 +23,12 @@ import (
 // Text with flags 16, as Django writes str, is read too.
 type Entry struct {
 	Meta
-	Cost int    // in bytes, once Item has been called
+	Cost int    // in bytes, of a live value without its metadata, otherwise once Item has been called
 	CAS  uint64 // as it was read
+
+	// Hidden is the type of a part of a live value that is not in Cost, see codec.Type.Size; nil: there is none. It is
+	// known once the value is sealed.
+	Hidden reflect.Type
 
 	flags       uint32
 	live        any    // a pointer to the value; not nil for live values only

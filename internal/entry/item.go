@@ -2,6 +2,7 @@ package entry
 
 import (
 	"reflect"
+	"unsafe"
 
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/codec"
@@ -13,13 +14,18 @@ func (e *Entry) Item() engine.Item {
 	switch {
 	case e.live != nil:
 		item.Live = e.wrapped()
+		if meta, ok := item.Live.(*withMeta); ok {
+			item.Cost += meta.memory()
+		}
 	case e.flags == flagsFrame:
 		item.Value = e.frame()
 		item.Cost = len(item.Value)
 	default:
 		item.Value, item.Cost = e.body, len(e.body)
 	}
-	e.Cost = item.Cost
+	if item.Live == nil {
+		e.Cost = item.Cost
+	}
 	return item
 }
 
@@ -27,6 +33,16 @@ func (e *Entry) Item() engine.Item {
 type withMeta struct {
 	Meta
 	value any
+}
+
+// memory returns about how many bytes the metadata takes, besides what an engine counts for any item.
+func (m *withMeta) memory() int {
+	const generation = 32 + 48 // a group and its id, a text of 36 bytes
+	n := int(unsafe.Sizeof(withMeta{})) + generation*len(m.Groups)
+	for i := range m.Groups {
+		n += len(m.Groups[i].Group)
+	}
+	return n
 }
 
 // A withExpiry is a live value whose metadata is only its ExpiresAt: most are.
@@ -92,6 +108,7 @@ func (e *Entry) Parse(item engine.Item) error {
 		switch l := item.Live.(type) {
 		case *withMeta:
 			e.Meta, e.live = l.Meta, l.value
+			e.Cost -= l.memory()
 		case *withExpiry:
 			e.ExpiresAt, e.live = l.expiresAt, l.value
 		case Mark:

@@ -248,6 +248,7 @@ func (c *Store) Put(ctx context.Context, key Key, task *Task, value any, timeout
 	if err != nil {
 		return errtext.Wrap(err, "set %q", key.text)
 	}
+	c.unsized(task, e.Hidden)
 	if timeout > 0 {
 		if e.Groups, err = c.ensureGenerationsBounded(ctx, key.groups); err != nil {
 			return errtext.Wrap(err, "set %q", key.text)

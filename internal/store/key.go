@@ -56,9 +56,11 @@ type Groups struct{ names, keys []string }
 
 // Groups returns the groups of those names.
 func (c *Store) Groups(names ...string) *Groups {
-	g := &Groups{names: unique(names)}
-	for _, name := range g.names {
-		g.keys = append(g.keys, c.groupKey(name))
+	names = unique(names)
+	texts := make([]string, 2*len(names))
+	g := &Groups{names: texts[:len(names)], keys: texts[len(names):]}
+	for i, name := range names {
+		g.names[i], g.keys[i] = c.ownGroup(name)
 	}
 	return g
 }
@@ -80,6 +82,16 @@ func (g *Groups) keysOrNone() []string {
 // groupKey returns the key that holds the group's generation.
 func (c *Store) groupKey(group string) string {
 	return cachekey.Sanitize(c.GroupVersion+groupMark+group, maxKey)
+}
+
+// ownGroup returns the group's name and key. Entries may keep the name: its memory is that of the key, and nothing of
+// what it was cut from.
+func (c *Store) ownGroup(group string) (name, key string) {
+	key = c.groupKey(group)
+	if strings.HasSuffix(key, group) {
+		return key[len(key)-len(group):], key
+	}
+	return strings.Clone(group), key
 }
 
 // unique returns names sorted, each once.
@@ -174,7 +186,7 @@ func (c *Store) notice(cause, text string) {
 
 func (c *Store) compose(key, version string) string {
 	if c.KeyFunction != nil {
-		return c.KeyFunction(key, c.KeyPrefix, version)
+		return strings.Clone(c.KeyFunction(key, c.KeyPrefix, version)) // which may be a part of something large
 	}
 	if version == c.Version {
 		return c.prefix + key

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +68,9 @@ func (c *Store) take(ctx context.Context, key *Key, f found, steal bool) (l *lea
 		// several servers a lookup is not one moment. It may count after all.
 		return nil, false, nil
 	}
+	if key.in == nil {
+		l.groups = ownNames(l.groups)
+	}
 	held := c.sealer.Tombstone(key.check)
 	if (f.state == entry.Fresh || f.state == entry.Stale) && !f.entry.IsPlainNumber() {
 		held = f.entry
@@ -91,6 +95,15 @@ func (c *Store) take(ctx context.Context, key *Key, f found, steal bool) (l *lea
 	}
 	c.renewals.add(l, now)
 	return l, true, nil
+}
+
+// ownNames returns the generations with names that have memory of their own.
+func ownNames(generations []entry.Generation) []entry.Generation {
+	own := slices.Clone(generations)
+	for i := range own {
+		own[i].Group = strings.Clone(own[i].Group)
+	}
+	return own
 }
 
 // orphan is for a lease of which nobody knows whether it is on the key's entry: an answer was lost,

@@ -251,8 +251,9 @@ func (c *Store) generations(ctx context.Context, groups []string) ([]entry.Gener
 	}
 	err := q.run(ctx, c)
 	generations := make([]entry.Generation, len(groups))
-	for i, group := range groups {
-		got := &q.got[q.groups[c.groupKey(group)]]
+	for i := range groups {
+		group, key := c.ownGroup(groups[i])
+		got := &q.got[q.groups[key]]
 		if !got.found && err != nil {
 			return nil, errtext.Wrap(err, "read the generation of group %q", group)
 		}

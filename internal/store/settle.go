@@ -58,6 +58,7 @@ func (m *computation) seal() (e entry.Entry, ok bool) {
 	if err != nil {
 		c.valueFault(m.task, "encode a result of ", err)
 	}
+	c.unsized(m.task, e.Hidden)
 	return e, err == nil
 }
 

@@ -40,7 +40,9 @@ type Task struct {
 	shared bool        // callers only read values, so all may have the same
 	plain  bool        // stored as by Set, and only where nothing is
 
-	took   atomic.Int64 // how long the function took the last time, in nanoseconds; 0: that isn't known
+	took      atomic.Int64 // how long the function took the last time, in nanoseconds; 0: that isn't known
+	isUnsized atomic.Bool  // it was said that the memory of values can't be counted
+
 	probed atomic.Int64 // when it was run to find that out, in nanoseconds since epoch; 0: never
 }
 
