@@ -37,6 +37,45 @@ func WithoutPassword(text string) string {
 
 type bare struct{ err error }
 
-func (b bare) Error() string { return strings.ReplaceAll(b.err.Error(), prefix, "") }
+func (b bare) Error() string { return textOf(b.err) }
 
 func (b bare) Unwrap() error { return b.err }
+
+// textOf returns the text of err without the prefix, nor those of the errors that it wraps. A key in it may have the
+// same text, which stays.
+func textOf(err error) string {
+	text := err.Error()
+	if _, ok := err.(bare); ok {
+		return text
+	}
+	var list []error
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		list = []error{e.Unwrap()}
+	case interface{ Unwrap() []error }:
+		list = e.Unwrap()
+	}
+	var before strings.Builder // of text, without the prefixes
+	for _, wrapped := range list {
+		if wrapped == nil {
+			continue
+		}
+		full := wrapped.Error()
+		at := strings.Index(text, full)
+		if at < 0 {
+			continue
+		}
+		before.WriteString(withoutPrefix(text[:at], before.Len() == 0))
+		before.WriteString(textOf(wrapped))
+		text = text[at+len(full):]
+	}
+	return before.String() + withoutPrefix(text, before.Len() == 0)
+}
+
+// withoutPrefix returns text without the prefix if it is the beginning of an error's.
+func withoutPrefix(text string, begins bool) string {
+	if begins {
+		return strings.TrimPrefix(text, prefix)
+	}
+	return text
+}

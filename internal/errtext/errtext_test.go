@@ -34,3 +34,22 @@ func TestWrap(t *testing.T) {
 		t.Error("it doesn't match what it wraps")
 	}
 }
+
+// What is quoted in a text is not its prefix.
+func TestWrap_QuotedPrefix(t *testing.T) {
+	const key = "cacheutils: a"
+	err := errtext.Wrap(fmt.Errorf("get %q: %w", key, cacheutils.ErrServerDown), "look up %s", key)
+	err = errtext.Wrap(errors.Join(err, fmt.Errorf("%w: %w", cacheutils.ErrCacheMiss, errtext.Wrap(cacheutils.ErrClosed, "key %s", key))), "%s", key)
+	const want = "cacheutils: cacheutils: a: look up cacheutils: a: get \"cacheutils: a\": server is down\ncache miss: key cacheutils: a: backend is closed"
+	if err.Error() != want {
+		t.Errorf("got  %q, want %q", err, want)
+	}
+	for _, is := range []error{cacheutils.ErrServerDown, cacheutils.ErrCacheMiss, cacheutils.ErrClosed} {
+		if !errors.Is(err, is) {
+			t.Errorf("it doesn't match %v", is)
+		}
+	}
+	if got := errtext.Bare(errors.New(key)).Error(); got != "a" {
+		t.Errorf("got %q", got)
+	}
+}

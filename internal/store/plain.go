@@ -206,7 +206,10 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 		return false, err
 	}
 	keep := e.Stamp(time.Now(), timeout, 0)
-	for range maxRefusals {
+	for n := 0; ; n++ {
+		if err := beforeTry(ctx, n); err != nil {
+			return false, err
+		}
 		if added, err := c.Engine.Add(ctx, key.stored, e.Item(), keep); added || err != nil || c.discards {
 			return added, err
 		}
@@ -224,7 +227,6 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 			return swapped, err
 		}
 	}
-	return false, errRefused
 }
 
 // Touch gives the entry under key a new timeout, counted from now, and reports whether there
@@ -250,9 +252,12 @@ func (c *Store) Touch(ctx context.Context, key Key, timeout time.Duration) (bool
 }
 
 // change swaps what edit makes of the fresh entry under key for it, or deletes it, and reports
-// whether there was one. An entry that changes meanwhile is read again.
+// whether there was one. An entry that changes meanwhile is read again, maxRefusals times at most.
 func (c *Store) change(ctx context.Context, key Key, edit func(*entry.Entry) (keep time.Duration, err error), remove bool) (bool, error) {
-	for {
+	for n := 0; ; n++ {
+		if err := beforeTry(ctx, n); err != nil {
+			return false, err
+		}
 		var f found
 		err := c.lookup(ctx, &f, &key)
 		if err != nil || f.state != entry.Fresh {

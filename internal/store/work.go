@@ -89,9 +89,23 @@ func (m *computation) takeLease(ctx context.Context, f found) (ok bool, err erro
 	return ok, err
 }
 
-// maxRefusals is how often a computation, or an Add, takes it that others were faster when the engine doesn't write what
-// would stand in the place of what was found.
+// maxRefusals is how often a computation, or an operation, takes it that others were faster when the engine doesn't write
+// what would stand in the place of what was found.
 const maxRefusals = 100
+
+// beforeTry waits before an operation's nth try, counted from 0: those who are faster all the time are given way to.
+// It fails when there were too many, or ctx ends.
+func beforeTry(ctx context.Context, n int) error {
+	const atOnce = 3
+	switch {
+	case n >= maxRefusals:
+		return errRefused
+	case n >= atOnce:
+		return sleep(ctx, pollDelay(n-atOnce))
+	default:
+		return nil
+	}
+}
 
 // errRefused is for an engine that contradicts itself.
 var errRefused = fmt.Errorf("cacheutils: the engine has refused %d times to replace what it says that it has, or has not", maxRefusals)
