@@ -249,7 +249,8 @@ func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func
 }
 
 // Incr adds delta, which may be negative, to the number under key and returns the sum. It has to be of a
-// predeclared integer type: int, int64, uint8 and so on. Its timeout stays. Where there is none the error
+// predeclared integer type: int, int64, uint8 and so on. A sum that is more than that type can hold is kept all the
+// same: Get reads it into an int64 or an any, and into a variable of the smaller type not. Its timeout stays. Where there is none the error
 // matches cacheutils.ErrCacheMiss, and where there is another value cacheutils.ErrNotNumber. On memcached
 // numbers that are in no group end at 0: a larger decrement gives 0, and a negative number can be stored but
 // not incremented.

@@ -6,6 +6,7 @@ import (
 	"runtime"
 
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/registered"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
@@ -54,6 +55,10 @@ func newPlan(f *function, argsType reflect.Type) *plan {
 		backend:    newBackend(f),
 	}
 	p.copyPlan = newCopyPlan(&p.keyPlan)
+	for i := range p.params {
+		codec.Expect(p.typ.In(p.params[i].index))
+	}
+	codec.Expect(p.boxType)
 	if argsType != nil {
 		p.layOut(argsType)
 	}

@@ -21,6 +21,7 @@ func (s *suite) testNumbers(t *testing.T) {
 	t.Run("FewerDigits", s.fewerDigits)
 	t.Run("UncountableNumbers", s.uncountableNumbers)
 	t.Run("VariableTooSmall", s.variableTooSmall)
+	t.Run("BeyondTheType", s.beyondTheType)
 }
 
 func (s *suite) incrAndDecr(t *testing.T) {
@@ -143,4 +144,41 @@ func (s *suite) variableTooSmall(t *testing.T) {
 	c.same("the variable", uint8(7), small)
 	c.set("n", -1, backends.Timeout(cacheutils.Forever))
 	c.fails(c.Get(ctx, "n", &small), cacheutils.ErrUndecodable)
+}
+
+// A number that Incr has made larger than its type can hold is read into the variables that can hold it, an any too.
+func (s *suite) beyondTheType(t *testing.T) {
+	c := s.only(t)
+	for name, opts := range map[string][]backends.Option{"plain": nil, "in a group": {backends.Group("numbers")}} {
+		for _, test := range []struct {
+			stored, tooSmall any
+			sum              int64
+		}{
+			{int8(120), new(int8), 130},
+			{uint8(250), new(uint8), 260},
+			{int16(math.MaxInt16), new(int16), math.MaxInt16 + 10},
+			{uint16(math.MaxUint16), new(uint16), math.MaxUint16 + 10},
+			{int32(math.MaxInt32), new(int32), math.MaxInt32 + 10},
+			{uint32(math.MaxUint32), new(uint32), math.MaxUint32 + 10},
+		} {
+			c.ok(c.Set(ctx, "n", test.stored, opts...))
+			c.is(test.sum)(c.Incr(ctx, "n", 10, opts...))
+			var number int64
+			c.ok(c.Get(ctx, "n", &number, opts...))
+			c.same(name+": as int64", test.sum, number)
+			var got any
+			c.ok(c.Get(ctx, "n", &got, opts...))
+			c.same(name+": as any", any(test.sum), got)
+			c.fails(c.Get(ctx, "n", test.tooSmall, opts...), cacheutils.ErrUndecodable)
+			found := map[string]any{}
+			c.ok(c.GetMany(ctx, []string{"n"}, found, opts...))
+			c.same(name+": GetMany", map[string]any{"n": test.sum}, found)
+			added, err := c.Add(ctx, "n", 1, opts...)
+			c.ok(err)
+			c.same(name+": Add over it", false, added)
+			c.is(test.sum + 1)(c.Incr(ctx, "n", 1, opts...))
+			c.is(5)(c.Decr(ctx, "n", test.sum-4, opts...))
+			c.ok(c.Get(ctx, "n", test.tooSmall, opts...))
+		}
+	}
 }

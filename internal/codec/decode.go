@@ -26,7 +26,7 @@ var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 // Decode fills the value at p, which must be of the type and zero, from an encoding made by
 // Append. All of data must belong to it; Decode does not retain it. An error matches
-// ErrUndecodable and leaves the value in an undefined state; it is also returned if an interface
+// ErrUndecodable and leaves the value in an undefined state; it matches ErrUnknownType, too, if an interface
 // in the value has a type that this process doesn't know (see Lookup). Decode never allocates
 // more than 32 bytes for each byte of data and 2 KiB, besides what unmarshalers and the tables
 // of time zones take.
@@ -62,13 +62,13 @@ func (t *Type) Decode(data []byte, p unsafe.Pointer) (err error) {
 
 var errShort = fmt.Errorf("%w: it ends too early", cacheutils.ErrUndecodable)
 
-// ErrForeign matches errors of Decode for an encoding of a value that another process can have, but not this one:
-// an interface in it holds a type that this process doesn't know yet (see Lookup), or a time in a map's key
-// is in the local time of a machine in another time zone. Such data is not damaged, and no server is to blame.
-var ErrForeign = errors.New("another process's")
+// ErrUnknownType is matched by errors of Decode for data that another process can decode: an interface in the value has
+// a type that this process doesn't know (see Lookup), or a time in a map's key is in a zone that is that of another
+// machine. The data is not damaged, and no server is to blame.
+var ErrUnknownType = errors.New("unknown to this process")
 
-func foreignf(format string, args ...any) error {
-	return fmt.Errorf("%w: %w: "+format, append([]any{cacheutils.ErrUndecodable, ErrForeign}, args...)...)
+func unknownTypef(format string, args ...any) error {
+	return undecodablef(format+", %w", append(args, ErrUnknownType)...)
 }
 
 func undecodablef(format string, args ...any) error {

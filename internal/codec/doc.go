@@ -54,7 +54,7 @@
 //
 // Decode takes any bytes. What isn't an encoding of the type is an error that matches
 // cacheutils.ErrUndecodable, also if an unmarshaler panics; where it is that of a value that another process can have, and
-// not this one, the error matches ErrForeign as well. Decode never takes more than 32 bytes
+// not this one, the error matches ErrUnknownType as well. Decode never takes more than 32 bytes
 // of memory for each byte of input and 2 KiB. What unmarshalers take of their own and the tables
 // of time zones are not counted.
 package codec

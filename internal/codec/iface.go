@@ -216,7 +216,7 @@ func (d *decoder) readType(tag byte) (*Type, error) {
 	t, ok := Lookup(fingerprint)
 	switch {
 	case !ok:
-		return nil, foreignf("a value of a type with fingerprint %016x, which this process has not met", fingerprint)
+		return nil, unknownTypef("a value of a type with fingerprint %016x", fingerprint)
 	case t.refused != nil:
 		return nil, undecodablef("a value of type %v: %w", t.rtype, t.Err())
 	case d.inKey && t.pointers():

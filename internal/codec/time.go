@@ -161,7 +161,7 @@ func (d *decoder) location(name string) (*time.Location, error) {
 }
 
 // errZoneInKey is for a time in a map's key whose location has another address here than where it was written.
-var errZoneInKey = foreignf("a key of a map has a time in another time zone, by which it can't be found")
+var errZoneInKey = unknownTypef("the key of a map has a time in a time zone that is")
 
 func agrees(t time.Time, abbreviation string, offset int) bool {
 	a, o := t.Zone()

@@ -38,6 +38,7 @@ type Type struct {
 	hashing     sync.Once
 	fingerprint uint64
 	ambiguous   atomic.Bool // another type has the same fingerprint
+	expected    bool        // by Expect, which alone uses it
 }
 
 type field struct {
@@ -76,7 +77,7 @@ func Of(t reflect.Type) *Type {
 }
 
 // Lookup returns the type that has this fingerprint, out of those that this process knows: given to
-// Of, part of such a type, or encoded behind an interface. It returns false if there is none, or if
+// Of, part of such a type, near one that was given to Expect, or encoded behind an interface. It returns false if there is none, or if
 // two types share the fingerprint, as types of one name and structure declared inside two
 // functions do; only a process that knows both can tell.
 func Lookup(fingerprint uint64) (*Type, bool) {

@@ -9,7 +9,8 @@ import (
 	"github.com/cacheutils/cacheutils/internal/codec"
 )
 
-// Increase adds delta to the number that the entry holds, and returns the sum. An entry that holds something else
+// Increase adds delta to the number that the entry holds, and returns the sum. Where that is more than the number's type
+// can hold it is an int64 from then on, as for numbers without metadata. An entry that holds something else
 // is an error that matches cacheutils.ErrNotNumber; so is one that has no room for metadata, which is the
 // engine's to change.
 func (e *Entry) Increase(s Sealer, delta int64) (sum int64, err error) {
@@ -24,8 +25,17 @@ func (e *Entry) Increase(s Sealer, delta int64) (sum int64, err error) {
 	if integers[t.Type().Kind()] != t.Type() {
 		return 0, fmt.Errorf("%w: its type is %s", cacheutils.ErrNotNumber, t.Type())
 	}
-	if sum, err = increase(reflect.ValueOf(p).Elem(), delta); err != nil {
+	if sum, err = plus(reflect.ValueOf(number), delta); err != nil {
 		return 0, err
+	}
+	v := reflect.ValueOf(p).Elem()
+	switch {
+	case v.CanInt() && !v.OverflowInt(sum):
+		v.SetInt(sum)
+	case v.CanUint() && sum >= 0 && !v.OverflowUint(uint64(sum)):
+		v.SetUint(uint64(sum))
+	default:
+		t, p = Box(sum)
 	}
 	sealed, err := s.Seal(e.Check, t, p, false, nil)
 	if err != nil {
@@ -36,24 +46,20 @@ func (e *Entry) Increase(s Sealer, delta int64) (sum int64, err error) {
 	return sum, nil
 }
 
-// increase adds delta to v, an integer, if that can hold the sum and so can an int64.
-func increase(v reflect.Value, delta int64) (sum int64, err error) {
-	overflow := fmt.Errorf("%w: the sum is more than %s can hold", cacheutils.ErrNotNumber, v.Type())
-	if v.CanInt() {
-		sum = v.Int() + delta
-		if (sum > v.Int()) != (delta > 0) && delta != 0 || v.OverflowInt(sum) {
-			return 0, overflow
-		}
-		v.SetInt(sum)
-		return sum, nil
+// plus returns v, an integer, and delta added up, if an int64 can hold that.
+func plus(v reflect.Value, delta int64) (sum int64, err error) {
+	overflow := fmt.Errorf("%w: the sum is more than an int64 can hold", cacheutils.ErrNotNumber)
+	var n int64
+	switch {
+	case v.CanInt():
+		n = v.Int()
+	case v.Uint() > math.MaxInt64:
+		return 0, overflow
+	default:
+		n = int64(v.Uint())
 	}
-	if v.Uint() > math.MaxInt64 {
+	if sum = n + delta; (sum > n) != (delta > 0) && delta != 0 {
 		return 0, overflow
 	}
-	sum = int64(v.Uint()) + delta
-	if sum < 0 || v.OverflowUint(uint64(sum)) {
-		return 0, overflow
-	}
-	v.SetUint(uint64(sum))
 	return sum, nil
 }

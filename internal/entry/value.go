@@ -156,16 +156,20 @@ func assign(v, from reflect.Value) error {
 }
 
 // openNumber reads decimal text, which was stored as a number of the given type, into a variable
-// of any integer type that can hold it, or into an interface. memcached pads the text with
-// spaces after a decrement that made it shorter.
+// of any integer type that can hold it, or into an interface: as a number of that type or, where Incr has made it
+// more than that can hold, an int64 or uint64. memcached pads the text with spaces after a decrement that made it
+// shorter.
 func openNumber(text []byte, stored reflect.Type, v reflect.Value) error {
 	s := strings.TrimRight(string(text), " ")
 	if v.Kind() == reflect.Interface {
-		n := reflect.New(stored).Elem()
-		if err := openNumber(text, stored, n); err != nil {
-			return err
+		var err error
+		for _, t := range []reflect.Type{stored, reflect.TypeFor[int64](), reflect.TypeFor[uint64]()} {
+			n := reflect.New(t).Elem()
+			if err = openNumber(text, t, n); err == nil {
+				return assign(v, n)
+			}
 		}
-		return assign(v, n)
+		return err
 	}
 	switch {
 	case v.CanInt():

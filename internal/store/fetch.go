@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/flight"
@@ -164,7 +165,7 @@ func (m *Miss) begin(ctx context.Context) attempt {
 		return m.attempt(m.unanswered(ctx))
 	}
 	c.debug(logging.ActionMiss, &m.key, 0)
-	if f.err != nil {
+	if f.err != nil && !errors.Is(f.err, codec.ErrUnknownType) {
 		c.valueFault(m.task, "look up a result of ", f.err)
 	}
 	return m.attempt(f)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -95,7 +96,7 @@ func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *cod
 		}
 	}
 	switch {
-	case f.err != nil:
+	case f.err != nil && !errors.Is(f.err, codec.ErrUnknownType):
 		c.fault("decode the entry of ", key.text, f.err)
 	case err != nil:
 	case failed != nil:
