@@ -147,7 +147,13 @@ func (p *plan) computation(values []reflect.Value, rekey func([]byte) ([]byte, e
 // bypass is a call without the cache, because of err.
 func (p *plan) bypass(values []reflect.Value, err error) []reflect.Value {
 	p.uncached(p.context(values), err)
-	return callWith(p.fn, values)
+	return p.callAlone(values)
+}
+
+// callAlone calls the function for one caller.
+func (p *plan) callAlone(values []reflect.Value) (results []reflect.Value) {
+	store.Compute(p.context(values), func() { results = callWith(p.fn, values) })
+	return results
 }
 
 // results are what a call returns for r.
@@ -157,7 +163,7 @@ func (p *plan) results(r store.Result, values []reflect.Value) []reflect.Value {
 	}
 	if !p.carriesErrors && orBackground(p.context(values)).Err() != nil {
 		p.task.Stats.Computations.Add(1)
-		return callWith(p.fn, values)
+		return p.callAlone(values)
 	}
 	return p.fail(r.Err)
 }

@@ -126,11 +126,12 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 	}
 }
 
-// bypass is a call without the cache, because of err. It returns what it would with the cache.
-func (m *many[K, V]) bypass(ctx context.Context, keys []K, err error) (map[K]V, error) {
-	m.uncached(ctx, err)
-	answers, err := m.fn(ctx, slices.Clone(keys))
-	found := make(map[K]V, len(keys))
+// bypass is a call without the cache, because of why. It returns what it would with the cache.
+func (m *many[K, V]) bypass(ctx context.Context, keys []K, why error) (found map[K]V, err error) {
+	m.uncached(ctx, why)
+	var answers map[K]V
+	store.Compute(ctx, func() { answers, err = m.fn(ctx, slices.Clone(keys)) })
+	found = make(map[K]V, len(keys))
 	for _, key := range keys {
 		if answer, ok := answers[key]; ok {
 			found[key] = answer

@@ -63,10 +63,11 @@ func (t *typed[A, R]) miss(ctx context.Context, args A, miss *store.Miss) (R, er
 	}
 }
 
-// bypass is a call without the cache, because of err.
-func (t *typed[A, R]) bypass(ctx context.Context, args A, err error) (R, error) {
-	t.uncached(ctx, err)
-	return t.run(ctx, args)
+// bypass is a call without the cache, because of why.
+func (t *typed[A, R]) bypass(ctx context.Context, args A, why error) (r R, err error) {
+	t.uncached(ctx, why)
+	store.Compute(ctx, func() { r, err = t.run(ctx, args) })
+	return r, err
 }
 
 func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {

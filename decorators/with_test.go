@@ -380,3 +380,55 @@ func TestWith_Tenants(t *testing.T) {
 		t.Errorf("%d computations, want one in each set for each argument: 210", n)
 	}
 }
+
+// What a function calls that runs without the cache uses the set of its caller's context too, also where it is not
+// given the context; and so does what runs for a caller whose context has ended.
+func TestWith_NestedInCallsWithoutTheCache(t *testing.T) {
+	cachetest.Locmem(t)
+	inner, handle := decorators.Cached(func() string { return "value" }, decorators.Key("with.inner"))
+	missing := decorators.Backend("missing")
+	outer, outerHandle := decorators.Cached(func(_ context.Context, n int) string { return inner() }, decorators.Key("with.outer"), missing)
+	typed, typedHandle := decorators.Cached1(func(_ context.Context, n int) (string, error) { return inner(), nil }, decorators.Key("with.typed"), missing)
+	many, manyHandle := decorators.CachedMany(func(_ context.Context, keys []int) (map[int]string, error) {
+		return map[int]string{1: inner()}, nil
+	}, decorators.Key("with.many"), missing)
+	there, _ := decorators.Cached(func(context.Context, int) string { return inner() }, decorators.Key("with.there"))
+	between, _ := decorators.Cached(func() string { return outer(context.Background(), 1) }, decorators.Key("with.between"))
+	outermost, _ := decorators.Cached(func(context.Context) string { return between() }, decorators.Key("with.outermost"))
+	for name, call := range map[string]func(context.Context){
+		"Cached":                     func(ctx context.Context) { outer(ctx, 1) },
+		"Cached1":                    func(ctx context.Context) { typed(ctx, 1) },
+		"CachedMany":                 func(ctx context.Context) { many(ctx, []int{1}) },
+		"ForceRecalc":                func(ctx context.Context) { outerHandle.ForceRecalc(ctx, 1) },
+		"ForceRecalc of Cached1":     func(ctx context.Context) { typedHandle.ForceRecalc(ctx, 1) },
+		"ForceRecalc of CachedMany":  func(ctx context.Context) { manyHandle.ForceRecalc(ctx, []int{1}) },
+		"within another computation": func(ctx context.Context) { outermost(ctx) },
+		"a context that has ended": func(ctx context.Context) {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			there(ctx, 1)
+		},
+	} {
+		set := newSet(t, nil)
+		ctx := backends.With(context.Background(), set)
+		call(ctx)
+		c, err := set.Get("default")
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := handle.CacheKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stored, err := c.Has(context.Background(), key); !stored || err != nil {
+			t.Errorf("%s: the inner result is not in the set of the context: %v, %v", name, stored, err)
+		}
+		def, err := backends.Get("default")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stored, err := def.Has(context.Background(), key); stored || err != nil {
+			t.Errorf("%s: the inner result is in the program's set: %v, %v", name, stored, err)
+		}
+	}
+}

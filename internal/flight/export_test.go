@@ -6,7 +6,7 @@ import "context"
 func Leftovers() (waiting, computing int) {
 	waits.mu.Lock()
 	defer waits.mu.Unlock()
-	return len(waits.edges), int(running.flights.Load())
+	return len(waits.edges), int(running.runs.Load())
 }
 
 // InComputation returns ctx with the caller's flight, if it runs in a computation that only its goroutine tells of, for

@@ -171,7 +171,7 @@ func (r *Run) Do(function func(context.Context)) {
 			defer waits.leave(f, leader)
 		}
 	}
-	defer running.leave(running.enter(leader))
+	defer running.leave(running.enter(runner{flight: leader}))
 	if r.w == nil {
 		function(&endless{r.caller, leader})
 		return

@@ -108,7 +108,7 @@ func (f *Flight) deadline(ctx context.Context) (deadline time.Time) {
 // return when the computation ended its goroutine, but the flight finishes.
 func (f *Flight) run(ctx context.Context, work func(context.Context)) {
 	done := false
-	outer := running.enter(f)
+	outer := running.enter(runner{flight: f})
 	defer func() {
 		running.leave(outer)
 		if v := recover(); !done {

@@ -93,7 +93,7 @@ func callersFlight(ctx context.Context) *Flight {
 	if f, _ := ctx.Value(flightKey{}).(*Flight); f.mayWait() {
 		return f
 	}
-	if f := running.current(); f.mayWait() {
+	if f := running.current().flight; f.mayWait() {
 		return f
 	}
 	return nil
@@ -103,18 +103,25 @@ func callersFlight(ctx context.Context) *Flight {
 // finished waits for nobody, whatever goroutines its computation left behind.
 func (f *Flight) mayWait() bool { return f != nil && !f.IsComputed() && !f.finished.Load() }
 
-// running has the flights that compute, the innermost by goroutine.
+// running has what computes, the innermost by goroutine.
 var running runningFlights
 
 type runningFlights struct {
-	flights atomic.Int64 // that compute; while there are none nobody asks which goroutine it is
-	shards  [64]runningShard
+	runs   atomic.Int64 // that are under way; while there are none nobody asks which goroutine it is
+	shards [64]runningShard
+}
+
+// A running computation is a flight's, or one that a caller does without a flight, perhaps within that of a flight. The
+// zero value is none.
+type runner struct {
+	flight *Flight
+	caller context.Context // of the one without a flight; nil: it is the flight's
 }
 
 // A runningShard is a cache line.
 type runningShard struct {
 	mu        sync.Mutex
-	innermost map[uintptr]*Flight // by goroutine
+	innermost map[uintptr]runner // by goroutine
 	_         [48]byte
 }
 
@@ -122,10 +129,10 @@ func (r *runningFlights) shard(g uintptr) *runningShard {
 	return &r.shards[(g>>6^g>>12)%uintptr(len(r.shards))]
 }
 
-// current returns the flight that computes on the calling goroutine, or nil.
-func (r *runningFlights) current() *Flight {
-	if r.flights.Load() == 0 {
-		return nil
+// current returns what computes on the calling goroutine.
+func (r *runningFlights) current() runner {
+	if r.runs.Load() == 0 {
+		return runner{}
 	}
 	g := goroutine.Current()
 	shard := r.shard(g)
@@ -134,36 +141,36 @@ func (r *runningFlights) current() *Flight {
 	return shard.innermost[g]
 }
 
-// enter notes that f computes on the calling goroutine, until leave is called there.
-func (r *runningFlights) enter(f *Flight) entered {
+// enter notes what computes on the calling goroutine, until leave is called there.
+func (r *runningFlights) enter(inner runner) entered {
 	g := goroutine.Current()
-	r.flights.Add(1)
-	return entered{g, r.shard(g).swap(g, f)}
+	r.runs.Add(1)
+	return entered{g, r.shard(g).swap(g, inner)}
 }
 
 // An entered is what a goroutine did before it computed.
 type entered struct {
 	goroutine uintptr
-	outer     *Flight
+	outer     runner
 }
 
 func (r *runningFlights) leave(e entered) {
 	r.shard(e.goroutine).swap(e.goroutine, e.outer)
-	r.flights.Add(-1)
+	r.runs.Add(-1)
 }
 
-// swap notes that f computes on the goroutine, or nothing, and returns what did before.
-func (s *runningShard) swap(g uintptr, f *Flight) (outer *Flight) {
+// swap notes what computes on the goroutine, and returns what did before.
+func (s *runningShard) swap(g uintptr, inner runner) (outer runner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	outer = s.innermost[g]
 	switch {
-	case f == nil:
+	case inner.flight == nil && inner.caller == nil:
 		delete(s.innermost, g)
 	case s.innermost == nil:
-		s.innermost = map[uintptr]*Flight{g: f}
+		s.innermost = map[uintptr]runner{g: inner}
 	default:
-		s.innermost[g] = f
+		s.innermost[g] = inner
 	}
 	return outer
 }

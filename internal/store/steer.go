@@ -25,6 +25,16 @@ func Steering(ctx context.Context) *steer.Call {
 	return nil
 }
 
+// Compute runs f, which computes for a caller under ctx, which may be nil, without a Store: the calls within are steered
+// as that one is.
+func Compute(ctx context.Context, f func()) {
+	if Steering(ctx) == nil {
+		f()
+		return
+	}
+	flight.Compute(Steered(ctx), f)
+}
+
 // Steered returns ctx, or one that never ends if it is nil, with what Steering returns: for a call that may compute, so
 // that those within the computation are steered as it is.
 func Steered(ctx context.Context) context.Context {
