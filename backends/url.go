@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cacheutils/cacheutils"
@@ -37,7 +38,7 @@ func ParseURL(text string) (Settings, error) {
 // withoutSecrets leaves out what stands before an @, and the query: passwords don't belong in errors. What is
 // wrong with a part of the query names that.
 func withoutSecrets(text string) string {
-	scheme, rest, ok := strings.Cut(text, "://")
+	scheme, rest, ok := cutScheme(text)
 	if scheme += "://"; !ok {
 		scheme, rest = "", text
 	}
@@ -48,17 +49,26 @@ func withoutSecrets(text string) string {
 	return scheme + rest
 }
 
+// cutScheme returns what stands before and after the :// of a URL, if it has a scheme.
+func cutScheme(text string) (scheme, rest string, ok bool) {
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789_-.+"
+	scheme, rest, ok = strings.Cut(text, "://")
+	scheme = strings.ToLower(scheme)
+	return scheme, rest, ok && scheme != "" && strings.Trim(scheme, letters) == ""
+}
+
 func parseURL(text string) (s Settings, err error) {
-	scheme, rest, ok := strings.Cut(text, "://")
+	scheme, rest, ok := cutScheme(text)
 	switch {
-	case !ok || scheme == "":
+	case !ok && strings.HasPrefix(text, " "):
+		return s, fmt.Errorf("it begins with a space: take it out")
+	case !ok:
 		return s, fmt.Errorf("it has no scheme: use something like locmem:// or memcached://127.0.0.1:11211")
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }):
 		return s, fmt.Errorf("it has a space, a line break or another control character: take it out, or write %%20 for a space")
 	case strings.Contains(rest, "#"):
 		return s, fmt.Errorf("it has a #, after which nothing is read: write %%23 if it is a part of a name")
 	}
-	scheme = strings.ToLower(scheme)
 	s.Backend = scheme
 	d, plain, ok := driverFor(scheme)
 	switch {
@@ -96,6 +106,9 @@ func (s *Settings) parseByDriver(d engine.Driver, text string) error {
 	}
 	own := maps.Clone(values)
 	for name := range values {
+		if strings.Contains(name, "@") {
+			return fmt.Errorf("the name of an option has an @: write what is special in a password as an escape, such as %%3F for a ?")
+		}
 		if slices.Contains(urlSettings, strings.ToLower(name)) || isCommonOption(name) {
 			delete(own, name)
 		} else {
@@ -111,7 +124,7 @@ func (s *Settings) parseByDriver(d engine.Driver, text string) error {
 	e, err := d.ParseURL(rest)
 	if err != nil {
 		if shows(err.Error(), rest) {
-			return fmt.Errorf("%s can't read it; why is left out here, since it shows a part of the password: is all that is special in that written as %%23 and the like?", d.Name())
+			return fmt.Errorf("%s can't read it; the reason shows a part of the user or the password, and is left out: write what is special in those as an escape, such as %%40 for an @", d.Name())
 		}
 		return err
 	}
@@ -125,10 +138,11 @@ func (s *Settings) parseByDriver(d engine.Driver, text string) error {
 // shows reports whether text may have a part of a user's name or a password in it that the URL has.
 func shows(text, address string) bool {
 	_, address, _ = strings.Cut(address, "://")
-	before, query, _ := strings.Cut(address, "?")
+	_, query, _ := strings.Cut(address, "?")
 	var secrets []string
-	if i := strings.LastIndex(before+"?"+query, "@"); i >= 0 {
-		secrets = strings.FieldsFunc((before + "?" + query)[:i], func(r rune) bool { return strings.ContainsRune(":/@?#&=", r) })
+	if shown := errtext.WithoutPassword(address); shown != address {
+		secret := strings.TrimSuffix(address, strings.TrimPrefix(shown, "..."))
+		secrets = strings.FieldsFunc(secret, func(r rune) bool { return strings.ContainsRune(":/@?#&=", r) })
 	}
 	for _, pair := range strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' }) {
 		if _, value, _ := strings.Cut(pair, "="); value != "" {
@@ -137,8 +151,14 @@ func shows(text, address string) bool {
 	}
 	return slices.ContainsFunc(secrets, func(secret string) bool {
 		plain, err := url.QueryUnescape(secret)
-		return strings.Contains(text, secret) || err == nil && strings.Contains(text, plain)
+		return contains(text, secret) || err == nil && contains(text, plain)
 	})
+}
+
+// contains reports whether text has secret in it, as it is or quoted.
+func contains(text, secret string) bool {
+	quoted := strconv.Quote(secret)
+	return secret != "" && (strings.Contains(text, secret) || strings.Contains(text, quoted[1:len(quoted)-1]))
 }
 
 // parseRest reads what stands behind the scheme, as memcached's URLs have it.

@@ -56,7 +56,7 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 	}
 	keys = distinct(keys)
 	for {
-		cache, found, misses, err := m.lookupAll(ctx, keys)
+		cache, found, misses, err := m.lookupAll(ctx, keys, false)
 		if err != nil {
 			return m.bypass(ctx, keys, err)
 		}
@@ -84,12 +84,16 @@ func (m *many[K, V]) keepKeys(keys []K) []K {
 	return kept
 }
 
-// lookupAll returns the results that are cached, by key, and the misses, by index, or nil if there are none.
-func (m *many[K, V]) lookupAll(ctx context.Context, keys []K) (cache *store.Store, found map[K]V, misses []*store.Miss, err error) {
+// lookupAll returns the results that are cached, by key, and the misses, by index, or nil if there are none. required
+// says that it is for a RequireCache, which is logged.
+func (m *many[K, V]) lookupAll(ctx context.Context, keys []K, required bool) (cache *store.Store, found map[K]V, misses []*store.Miss, err error) {
 	l := listings.Get().(*listing)
 	defer l.free()
 	if cache, err = m.locateAll(ctx, keys, l, true); err != nil {
 		return nil, nil, nil, err
+	}
+	if required {
+		cache.LogRequired(l.entries...)
 	}
 	found = make(map[K]V, len(keys))
 	var boxes []V

@@ -64,7 +64,7 @@ func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error
 }
 
 func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, map[K]V, error) {
-	cache, found, misses, err := m.lookupAll(ctx, keys)
+	cache, found, misses, err := m.lookupAll(ctx, keys, true)
 	if err != nil {
 		return nil, map[K]V{}, noCachedValue(err)
 	}

@@ -24,6 +24,7 @@ type Level int8
 
 const (
 	LevelDebug Level = iota // what each operation found and did
+	LevelInfo               // a RequireCache that found nothing
 	LevelWarn               // faults that the caller of a decorated function doesn't see
 	LevelError              // what needs operator action: a backend that isn't configured, say
 )
@@ -39,6 +40,8 @@ const (
 	ActionDelete     Action = "DELETE"
 	ActionClear      Action = "CLEAR"
 	ActionInvalidate Action = "INVALIDATE" // a group; Key is its name
+	ActionRequire    Action = "REQUIRE"    // a RequireCache begins
+	ActionNotFound   Action = "NOT FOUND"  // by a RequireCache
 	ActionFault      Action = "FAULT"      // a cache fault that was kept from the caller
 	ActionNotice     Action = "NOTICE"     // something to be known; Text says what
 )
@@ -60,6 +63,10 @@ func (e Event) Message() string {
 	switch e.Action {
 	case ActionSet:
 		return fmt.Sprintf("Cache SET: %s - Size: %d", e.Key, e.Size)
+	case ActionRequire:
+		return "Require cache " + e.Key
+	case ActionNotFound:
+		return "Could not find required cache " + e.Key
 	case ActionFault:
 		return "Cache FAULT: " + e.Text
 	case ActionNotice:
@@ -127,6 +134,8 @@ func logrusLevel(level Level) logrus.Level {
 	switch level {
 	case LevelDebug:
 		return logrus.DebugLevel
+	case LevelInfo:
+		return logrus.InfoLevel
 	case LevelWarn:
 		return logrus.WarnLevel
 	default:
@@ -153,6 +162,8 @@ func slogLevel(level Level) slog.Level {
 	switch level {
 	case LevelDebug:
 		return slog.LevelDebug
+	case LevelInfo:
+		return slog.LevelInfo
 	case LevelWarn:
 		return slog.LevelWarn
 	default:

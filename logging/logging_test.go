@@ -113,6 +113,7 @@ func TestLevels(t *testing.T) {
 		text   string
 	}{
 		{logging.LevelDebug, logrus.DebugLevel, slog.LevelDebug, "level=debug"},
+		{logging.LevelInfo, logrus.InfoLevel, slog.LevelInfo, "level=info"},
 		{logging.LevelWarn, logrus.WarnLevel, slog.LevelWarn, "level=warn"},
 		{logging.LevelError, logrus.ErrorLevel, slog.LevelError, "level=error"},
 	}

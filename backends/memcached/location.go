@@ -80,7 +80,7 @@ func (a address) label() string {
 func parseLocation(location string) (address, error) {
 	invalid := func(reason string) (address, error) {
 		shown := location
-		if user, _, ok := strings.Cut(location, "@"); ok && strings.Contains(user, ":") {
+		if i := strings.LastIndex(location, "@"); i >= 0 && strings.Contains(location[:i], ":") {
 			shown, reason = errtext.WithoutPassword(location), "has a password, which is not supported"
 		} else if strings.Contains(location, "://") {
 			reason = "is a URL, which backends.ParseURL reads"

@@ -230,9 +230,13 @@ func (m *Miss) refresh(ctx context.Context, f *flight.Flight, compute func(conte
 // FetchCached returns the value of the task's type under key, or an error that matches
 // cacheutils.ErrNoCachedValue. It computes nothing.
 func (c *Store) FetchCached(ctx context.Context, key Key, task *Task) (any, error) {
+	c.LogRequired(key)
 	value, err := c.value(ctx, key, task.typ, task.shared, true)
 	if err != nil {
 		task.Stats.Misses.Add(1)
+		if !errors.Is(err, cacheutils.ErrClosed) {
+			c.notFound(&key)
+		}
 		if errors.Is(err, cacheutils.ErrCacheMiss) && !errors.Is(err, cacheutils.ErrUndecodable) {
 			return nil, fmt.Errorf("%w: %s, key %s", cacheutils.ErrNoCachedValue, task.name, key)
 		}

@@ -15,6 +15,20 @@ func (c *Store) debug(action logging.Action, key *Key, size int) {
 	}
 }
 
+// LogRequired logs that what is cached under keys is required.
+func (c *Store) LogRequired(keys ...Key) {
+	for i := range keys {
+		c.debug(logging.ActionRequire, &keys[i], 0)
+	}
+}
+
+// notFound logs that there was nothing required under key.
+func (c *Store) notFound(key *Key) {
+	if logging.Enabled(logging.LevelInfo) {
+		logging.Log(logging.LevelInfo, logging.Event{Action: logging.ActionNotFound, Backend: c.Name, Key: strings.Clone(key.text)})
+	}
+}
+
 // fault logs a fault that the caller of a decorated function doesn't see, met when doing something to what:
 // a line a second of each doing.
 func (c *Store) fault(doing, what string, err error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
@@ -70,6 +71,10 @@ func (m *Miss) Cached(ctx context.Context) (value any, err error) {
 		return m.old, nil
 	}
 	m.task.Stats.Misses.Add(1)
+	if m.err != nil && errors.Is(m.err, cacheutils.ErrClosed) {
+		return nil, m.err
+	}
+	m.store.notFound(&m.key)
 	if m.err != nil {
 		return nil, m.err
 	}
