@@ -33,10 +33,11 @@ type conn struct {
 	client     *memcache.Client
 	generation uint64 // of the pool that it was taken from
 
-	reused      bool      // the operation runs on a connection that others had before it
-	unconnected bool      // it couldn't connect
-	received    int       // bytes of the reply so far
-	ended       time.Time // about when the last operation was
+	reused      bool          // the operation runs on a connection that others had before it
+	unconnected bool          // it couldn't connect
+	received    int           // bytes of the reply so far
+	opening     [opening]byte // the first of them
+	ended       time.Time     // about when the last operation was
 	reply       reply
 
 	// What follows is shared with abort, which runs whenever the context ends.
@@ -78,7 +79,7 @@ func (c *conn) run(ctx context.Context, op operation, now, deadline time.Time, f
 		}
 	}()
 	if err = f(c.client); err == nil && c.reply.unexpected {
-		return fmt.Errorf("unreadable reply: not %q", c.reply.last)
+		return unreadable([]byte(c.reply.got))
 	}
 	return err
 }
@@ -149,6 +150,7 @@ func (c *conn) dial(context.Context, string, string) (net.Conn, error) {
 		return nil, err
 	}
 	c.server.open.Add(1)
+	c.server.swaps.known.Store(false)
 	w := &wire{Conn: nc, socket: socket, owner: c}
 	c.mu.Lock()
 	c.wire = w
@@ -201,6 +203,9 @@ func (w *wire) readValues(p []byte) (int, error) {
 func (w *wire) receive(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	c := w.owner
+	if n > 0 && c.received < opening {
+		copy(c.opening[c.received:], p[:n])
+	}
 	before := c.received / perTimeout
 	c.received += n
 	if bad := c.reply.read(p[:n], c.server.maxItemSize); bad != nil {

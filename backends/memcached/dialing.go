@@ -60,7 +60,7 @@ func (d *dialing) dial(ctx context.Context, network, address, tlsName string) (n
 	secure := tls.Client(socket, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		socket.Close()
-		return nil, nil, fmt.Errorf("TLS: %w", err)
+		return nil, nil, explainTLS(err)
 	}
 	return secure, socket, nil
 }

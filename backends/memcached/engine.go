@@ -57,6 +57,7 @@
 //
 //   - Timeouts are whole seconds, rounded up. Memcached's clock ticks once a second, so that
 //     an entry may end up to a second early. One that would end after January 2038 ends then.
+//   - The server has to have compare-and-swap. One that is run with -C, or a proxy without it, counts as down.
 //   - Keys have 1 to 250 bytes and no spaces or control characters: see CheckKey.
 //   - Numbers are unsigned in memcached. A decrement stops at 0, and a negative number can't
 //     be incremented (cacheutils.ErrNotNumber). A sum above the largest int64 is also

@@ -37,7 +37,10 @@ func (m *memcached) Get(ctx context.Context, key string) (engine.Item, error) {
 		if got, err = c.Get(key); err == nil && got.Key != key {
 			return foreign(got.Key)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.swaps.check(got.CasID)
 	})
 	switch {
 	case err == memcache.ErrCacheMiss:
@@ -114,6 +117,9 @@ func (s *server) getEach(ctx context.Context, keys []string, each func(i int, it
 		i := find(keys, t.key, next)
 		if i < 0 {
 			return foreign(string(t.key))
+		}
+		if err := s.swaps.check(t.cas); err != nil {
+			return err
 		}
 		next = i + 1
 		each(i, item(t.value, t.flags, t.cas))

@@ -24,6 +24,7 @@ type reply struct {
 	ended      bool
 	last       string // the last line has to be this for a success, unless it is empty
 	unexpected bool   // it was another
+	got        string // which one
 	extra      bool   // bytes came after the end
 }
 
@@ -93,8 +94,10 @@ func (r *reply) endLine(line []byte, max int) error {
 	if !bytes.HasPrefix(line, valuePrefix) {
 		r.ended = true
 		r.unexpected = r.last != "" && string(line) != r.last
-		if r.unexpected && r.take != nil {
-			return unreadable(line)
+		if r.unexpected {
+			if r.got = string(line); r.take != nil {
+				return unreadable(line)
+			}
 		}
 		return nil
 	}

@@ -35,6 +35,7 @@ type server struct {
 
 	slots   chan struct{} // holds one token for each connection in use
 	waiting atomic.Int64  // callers that wait for one
+	swaps   swaps
 	counters
 	lines logging.Limiter
 
@@ -107,6 +108,9 @@ func (s *server) do(ctx context.Context, op operation, f func(*client) error) er
 	if err != nil || s.afterFault.Load() {
 		s.report(err)
 	}
+	if err != nil && errors.Is(err, errNoCAS) {
+		s.removeUnproven(ctx)
+	}
 	return err
 }
 
@@ -125,11 +129,12 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 		s.retries.Add(1)
 		err = c.run(ctx, op, time.Now(), deadline, f)
 	}
-	unconnected := c.unconnected
-	s.give(c)
 	if err == nil || answer(err) {
+		s.give(c)
 		return err
 	}
+	unconnected, explained := c.unconnected, c.explain(err)
+	s.give(c)
 	if errors.Is(err, cacheutils.ErrClosed) {
 		return s.closedFault(op)
 	}
@@ -145,7 +150,8 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 		bad = s.fault(op, connect, err)
 		bad.fatal = !timedOut(err) && !ours(err)
 	default:
-		bad = s.fault(op, kindOf(err), err)
+		bad = s.fault(op, kindOf(err), explained)
+		bad.fatal = errors.Is(err, errNoCAS)
 	}
 	bad.began = began
 	return bad

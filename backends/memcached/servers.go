@@ -49,14 +49,18 @@ func (l *location) ping(ctx context.Context) []pinged {
 }
 
 func (s *server) ping(ctx context.Context) error {
-	if err := s.try(ctx, operation{name: "ping", idempotent: true}, (*client).Ping); err != nil {
+	op := operation{name: "ping", idempotent: true}
+	if err := s.try(ctx, op, (*client).Ping); err != nil {
+		return err
+	}
+	if err := s.checkAnswering(ctx, op); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	waiting := len(s.queue)
 	s.mu.Unlock()
 	if waiting > 0 {
-		return s.queueFault(operation{name: "ping"}, waiting)
+		return s.queueFault(op, waiting)
 	}
 	return nil
 }

@@ -52,7 +52,11 @@ func (s *server) untilProbe() time.Duration { return s.probe - rand.N(s.probe/4+
 
 // probeOnce sends a probe, and then what waits for the server.
 func (s *server) probeOnce(ctx context.Context) error {
-	if err := s.try(ctx, operation{name: "probe", idempotent: true}, (*client).Ping); err != nil {
+	op := operation{name: "probe", idempotent: true}
+	if err := s.try(ctx, op, (*client).Ping); err != nil {
+		return err
+	}
+	if err := s.checkAnswering(ctx, op); err != nil {
 		return err
 	}
 	return s.replay(ctx)

@@ -82,6 +82,9 @@ func (s *server) send(ctx context.Context, v verb, it *memcache.Item) (bool, err
 	if answer(err) {
 		return false, nil
 	}
+	if err == nil {
+		s.swaps.note(it.Key)
+	}
 	return err == nil, err
 }
 

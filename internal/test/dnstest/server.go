@@ -58,9 +58,8 @@ func New() (*Server, error) {
 
 // Resolver returns a resolver that asks the server.
 func (s *Server) Resolver() *net.Resolver {
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "udp", s.conn.LocalAddr().String())
+	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return net.DialUDP("udp", nil, s.conn.LocalAddr().(*net.UDPAddr)) // which doesn't read net.DefaultResolver
 	}}
 }
 

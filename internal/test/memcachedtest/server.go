@@ -155,6 +155,13 @@ func (s *Server) Stop() {
 	s.process = nil
 }
 
+// RestartWith is Restart with other further arguments to memcached.
+func (s *Server) RestartWith(args ...string) {
+	s.tb.Helper()
+	s.args = args
+	s.Restart()
+}
+
 // Restart stops the server and starts it again, empty, at the same address.
 func (s *Server) Restart() {
 	s.tb.Helper()
