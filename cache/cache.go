@@ -10,7 +10,8 @@
 //	err = cache.InvalidateGroup(ctx, "cities")
 //
 // A key is rendered as in package cachekey, so that two values that differ in value or type
-// are two keys: "5" and 5, or [a b] and "a-b". Any length and any characters will do. What is
+// are two keys: "5" and 5, or [a b] and "a-b". Any length and any characters will do. A nil key, an unset variable
+// mostly, is an error that matches cacheutils.ErrInvalidKey. What is
 // done is logged by package logging.
 //
 // Values, timeouts and errors are those of backends.Cache, which has more operations, for callers that have the
@@ -158,6 +159,9 @@ func collect(opts []Option) call {
 
 // at carries out an operation on what is under key.
 func at(ctx context.Context, key any, opts []Option, operation func(place) error) error {
+	if key == nil {
+		return fmt.Errorf("%w: the key is nil; give a value that names the entry, such as a text or a cachekey.Tuple", cacheutils.ErrInvalidKey)
+	}
 	c := collect(opts)
 	text, err := cachekey.Repr(key)
 	if err != nil {

@@ -87,7 +87,7 @@ func TestKeysAreExact(t *testing.T) {
 	long := strings.Repeat("long key ", 100)
 	keys := []any{
 		cachekey.Tuple{"a", "b"}, "a-b", "ab", []any{"a", "b"}, []string{"a", "b"}, cachekey.Tuple{"a-b"}, "('a','b')", cachekey.Tuple{"a,b"},
-		"5", 5, int64(5), uint8(5), 5.0, cachekey.Tuple{5}, []byte("5"), true, "True", nil, "None", "", "nil",
+		"5", 5, int64(5), uint8(5), 5.0, cachekey.Tuple{5}, []byte("5"), true, "True", cachekey.Tuple{nil}, []any{nil}, "None", "", "nil",
 		long + "a", long + "b", cachekey.Tuple{long, "a"}, cachekey.Tuple{long + "a"}, strings.Repeat("й", 300),
 		"with space", "with\\x20space", "line\r\nbreak", "\x00", "\x7f", "quote'", `quote"`, `back\slash`, "ключ", "🎈", "\xff",
 		city{1, "it"}, city{1, "en"}, "city{ID=1,Lang='it'}", map[string]any{"k": 1}, cachekey.Kwargs{"k": 2}, math.Inf(1), -0.5,
@@ -216,6 +216,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{"unknown backend", "key", []cache.Option{cache.Backend("nowhere")}, cacheutils.ErrUnknownBackend, `"nowhere": configured are "default", "other"`},
 		{"key that can't be one", make(chan int), nil, cacheutils.ErrInvalidKey, "chan"},
+		{"nil key", nil, nil, cacheutils.ErrInvalidKey, "the key is nil"},
 		{"part that can't be in a key", []any{1, func() {}}, nil, cacheutils.ErrInvalidKey, "func"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

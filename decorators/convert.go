@@ -69,7 +69,7 @@ func (p *plan) resultValues(results []any) ([]reflect.Value, error) {
 		v, ok := convert(result, t.Out(i))
 		if !ok {
 			return nil, fmt.Errorf("%w: result %d of %s has type %s, got %s",
-				cacheutils.ErrArguments, i+1, p.name, t.Out(i), typeName(result))
+				cacheutils.ErrArguments, i+1, p.name, t.Out(i), given(result, t.Out(i)))
 		}
 		values[i] = v
 	}
@@ -78,15 +78,28 @@ func (p *plan) resultValues(results []any) ([]reflect.Value, error) {
 
 func (p *plan) wrongArgument(i int, arg any, want reflect.Type) error {
 	return fmt.Errorf("%w: argument %d of %s has type %s, got %s; the function takes %s",
-		cacheutils.ErrArguments, i+1, p.name, want, typeName(arg), p.takes())
+		cacheutils.ErrArguments, i+1, p.name, want, given(arg, want), p.takes())
 }
 
-// typeName describes the type of what was given.
-func typeName(v any) string {
+// given describes v, which was given for a value of type t: by its type, or as a constant that t can't have.
+func given(v any, t reflect.Type) string {
 	if v == nil {
 		return "nil"
 	}
+	switch n := reflect.ValueOf(v); v.(type) {
+	case int, rune, float64, complex128:
+		switch {
+		case n.CanInt() && isNumber(t), n.CanFloat() && (t.Kind() == reflect.Float32 || t.Kind() == reflect.Float64), n.CanComplex() && t.Kind() == reflect.Complex64:
+			return fmt.Sprintf("%v, which is out of its range", v)
+		}
+	}
 	return reflect.TypeOf(v).String()
+}
+
+// isNumber reports whether t is an integer or a float.
+func isNumber(t reflect.Type) bool {
+	v := reflect.Zero(t)
+	return v.CanInt() || v.CanUint() || v.CanFloat()
 }
 
 // convert returns arg as a value of type t. As in a call, nil may stand for any type that can be nil. A
@@ -133,10 +146,10 @@ func convertConstant(v reflect.Value, t reflect.Type) (c reflect.Value, ok bool)
 		return c, int64(c.Float()) == v.Int()
 	case v.CanFloat() && c.CanFloat():
 		c.SetFloat(v.Float())
-		return c, true
+		return c, !c.OverflowFloat(v.Float())
 	case v.CanComplex() && c.CanComplex():
 		c.SetComplex(v.Complex())
-		return c, true
+		return c, !c.OverflowComplex(v.Complex())
 	default:
 		return c, false
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"reflect"
 	"sync"
 	"unsafe"
@@ -76,8 +77,13 @@ func (k *keyPlan) planKeyOf(attrs keyenc.Attrs) {
 			return
 		}
 		e, err := keyenc.EncoderOf(out, attrs)
-		if err != nil {
-			panicf("%s: KeyOf returns the type %s, which can't be in a key: %v; return what can, a number or a text say", k.displayName, out, errtext.Bare(err))
+		var refused *keyenc.TypeError
+		switch {
+		case errors.As(err, &refused):
+			panicf("Cached at %s: KeyOf of %s returns the type %s, which can't be in a key%s; return what can, a number or a text say",
+				k.location, k.displayName, out, after(": ", refused.Reason()))
+		case err != nil:
+			panicf("Cached at %s: KeyOf of %s: %v", k.location, k.displayName, errtext.Bare(err))
 		}
 		k.keyParams = append(k.keyParams, param{index: i, encoder: e})
 	}
