@@ -52,6 +52,12 @@ import (
 //   - That fn returns doesn't end the context while a caller's context lives: a client that was made
 //     with it can be used. It then ends with that caller's.
 //
+// A parameter is a context if its type implements context.Context, whatever its name; in the key it counts only if it is a
+// cachekey.Keyer or ObjectAttrs names its fields. The first context.Context is the one above. All others are given to
+// fn as they are. Where one has a type of its own, of which only its caller can make another, the first caller's call
+// returns only when fn has, and nothing runs in the background: Stale and Linger are refused, and results past their
+// timeout are computed again. An error that fn returns after such a context has ended goes to no other caller.
+//
 // A call for results that are being computed by the very computation it is part of would wait
 // forever: it gets cacheutils.ErrRecursion, as an error where fn has one, otherwise as a panic.
 //

@@ -4,7 +4,7 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/internal/keyenc"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -20,47 +20,56 @@ type copyPlan struct {
 	mutable  bool // one can be changed by its caller
 }
 
+// A copiedParam is a parameter whose arguments are copied.
+type copiedParam struct {
+	index    int
+	encoder  *keyenc.Encoder
+	variadic bool // the encoder is that of one of them
+}
+
 // newCopyPlan finds out which arguments can be changed by their caller.
 func newCopyPlan(k *keyPlan) (p copyPlan) {
-	counts := make([]bool, k.typ.NumIn())
-	for i := range k.params {
-		counts[k.params[i].index] = !k.params[i].dynamicType
+	for _, prm := range k.params {
+		if in := k.typ.In(prm.index); prm.encoder != nil && !in.Implements(contextType) && (prm.variadic || !prm.encoder.Fixed()) {
+			p.copied = append(p.copied, copiedParam{prm.index, prm.encoder, prm.variadic})
+		}
 	}
-	for i := range counts {
-		in := k.typ.In(i)
-		if in.Implements(contextType) || k.options.ignored[in] || !counts[i] && i != k.kwargsIndex && !k.keyOf.IsValid() {
-			continue
-		}
-		// With KeyOf it isn't known what a pointer points at: a value, or a service, which must stay itself.
-		isValue := counts[i] || in.Kind() == reflect.Slice || in.Kind() == reflect.Map
-		switch t := codec.Of(in); {
-		case t.Shareable():
-		case t.Err() == nil && isValue:
-			p.copied = append(p.copied, copiedParam{i, t})
-		default:
-			p.uncopied = true
-		}
+	if k.kwargs != nil {
+		p.copied = append(p.copied, copiedParam{index: k.kwargsIndex, encoder: k.kwargs})
+	}
+	if k.keyOf.IsValid() {
+		p.underKeyOf(k)
 	}
 	p.mutable = p.uncopied || len(p.copied) > 0
 	return p
 }
 
-// A copiedParam is a parameter whose arguments are copied.
-type copiedParam struct {
-	index int
-	typ   *codec.Type
+// underKeyOf plans for arguments of which it isn't known what counts.
+func (p *copyPlan) underKeyOf(k *keyPlan) {
+	for i := range k.typ.NumIn() {
+		in := k.typ.In(i)
+		if in.Implements(contextType) || k.options.ignored[in] {
+			continue
+		}
+		e, err := keyenc.EncoderOf(in, nil)
+		switch kind := in.Kind(); {
+		case err == nil && e.Fixed():
+		// What a pointer points at may be a value, or a service, which must stay itself.
+		case err == nil && kind != reflect.Pointer && kind != reflect.Interface:
+			p.copied = append(p.copied, copiedParam{index: i, encoder: e})
+		default:
+			p.uncopied = true
+		}
+	}
 }
 
 // keep makes a, the arguments of a call, those of its computation: copies where that may run longer than the
 // call. The values of a are replaced, what its pointer points at is changed. miss is nil for a call that
 // computes whatever is cached. keep returns what makes the key once more of arguments that the caller can still
-// change, or nil.
+// change when it has left, or nil.
 func (p *plan) keep(a *arguments, miss *store.Miss) (rekey func(head []byte) ([]byte, error)) {
-	if !p.mutable {
-		return nil
-	}
 	outlasts := a.ctx != nil && a.ctx.Done() != nil || miss != nil && miss.Refreshes()
-	if outlasts && p.copyInto(a) {
+	if !p.mutable || !outlasts || p.copyInto(a) {
 		return nil
 	}
 	kept := *a
@@ -78,31 +87,33 @@ func (p *plan) copyInto(a *arguments) (ours bool) {
 		args = reflect.NewAt(p.argsType, a.pointer).Elem()
 	}
 	for _, c := range p.copied {
-		original := reflect.New(c.typ.Type()).Elem()
+		var own reflect.Value
 		if a.values != nil {
-			original.Set(a.values[c.index])
+			own = reflect.New(p.typ.In(c.index)).Elem()
+			own.Set(a.values[c.index])
+			a.values[c.index] = own
 		} else {
-			original = args.Field(c.index - 1)
+			own = args.Field(c.index - 1)
 		}
-		copied, ok := copyOf(c.typ, original.Addr())
-		switch {
-		case !ok:
-			ours = false
-		case a.values != nil:
-			a.values[c.index] = copied.Elem()
-		default:
-			original.Set(copied.Elem())
-		}
+		ours = c.own(own) && ours
 	}
 	return ours
 }
 
-// copyOf returns a pointer to a copy of what p, a pointer to a t, points at.
-func copyOf(t *codec.Type, p reflect.Value) (copied reflect.Value, ok bool) {
-	payload, err := t.Append(nil, p.UnsafePointer())
-	if err != nil {
-		return reflect.Value{}, false
+// own has v, a plain copy of the arguments for the parameter, share nothing with them, and reports whether that is so.
+func (c *copiedParam) own(v reflect.Value) (whole bool) {
+	if !c.variadic {
+		return c.encoder.Own(v.Addr().UnsafePointer())
 	}
-	copied = reflect.New(t.Type())
-	return copied, t.Decode(payload, copied.UnsafePointer()) == nil
+	if v.IsNil() {
+		return true
+	}
+	all := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+	reflect.Copy(all, v)
+	v.Set(all)
+	whole = true
+	for i := range all.Len() {
+		whole = c.encoder.Own(all.Index(i).Addr().UnsafePointer()) && whole
+	}
+	return whole
 }

@@ -64,24 +64,31 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 			return found, nil
 		}
 		results := make([]store.Result, len(keys))
-		cache.FetchMisses(steered(ctx), misses, results, m.computation(ctx, m.keepKeys(keys)))
+		kept, ours := m.keepKeys(ctx, keys, misses)
+		cache.FetchMisses(steered(ctx), misses, results, m.computation(ctx, kept, ours))
 		if !slices.ContainsFunc(results, func(r store.Result) bool { return r.Closed }) {
 			return found, m.collect(found, keys, results)
 		}
 	}
 }
 
-// keepKeys returns keys that the caller can't change.
-func (m *many[K, V]) keepKeys(keys []K) []K {
-	kept := slices.Clone(keys)
-	if m.mutable {
-		for i, key := range kept {
-			a := args1[K]{key}
-			m.copyInto(&arguments{pointer: unsafe.Pointer(&a)})
+// keepKeys returns keys, with copies in the place of those with a miss, or of all if misses is nil, that a caller could
+// change who has left. ours is false if there are some that can't be copied.
+func (m *many[K, V]) keepKeys(ctx context.Context, keys []K, misses []*store.Miss) (kept []K, ours bool) {
+	kept, ours = slices.Clone(keys), true
+	if !m.mutable {
+		return kept, ours
+	}
+	canLeave := ctx != nil && ctx.Done() != nil
+	for i := range kept {
+		miss := misses == nil || misses[i] != nil
+		if miss && (canLeave || misses != nil && misses[i].Refreshes()) {
+			a := args1[K]{kept[i]}
+			ours = m.copyInto(&arguments{pointer: unsafe.Pointer(&a)}) && ours
 			kept[i] = a.A
 		}
 	}
-	return kept
+	return kept, ours
 }
 
 // lookupAll returns the results that are cached, by key, and the misses, by index, or nil if there are none. required
@@ -122,7 +129,8 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 		if err != nil {
 			return m.bypass(ctx, keys, err)
 		}
-		results := cache.ForceMany(steered(ctx), l.entries, m.task, m.computation(ctx, m.keepKeys(keys)))
+		kept, ours := m.keepKeys(ctx, keys, nil)
+		results := cache.ForceMany(steered(ctx), l.entries, m.task, m.computation(ctx, kept, ours))
 		if !slices.ContainsFunc(results, func(r store.Result) bool { return r.Closed }) {
 			found := make(map[K]V, len(keys))
 			return found, m.collect(found, keys, results)
@@ -211,8 +219,8 @@ func (m *many[K, V]) argument(a *arguments, ctx context.Context, key K) {
 }
 
 // computation returns what runs the function for some of keys and says what is to be done with
-// its results.
-func (m *many[K, V]) computation(ctx context.Context, keys []K) store.ComputeMany {
+// its results. ours is what keepKeys returned for the keys.
+func (m *many[K, V]) computation(ctx context.Context, keys []K, ours bool) store.ComputeMany {
 	return func(working context.Context, missing []int) []store.Result {
 		if ctx == nil {
 			working = nil
@@ -228,6 +236,11 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K) store.ComputeMan
 				results[i] = m.judge(working, &answer, err)
 			} else {
 				results[i] = store.Result{Err: err, Negative: err == nil, Timeout: m.absentTimeout(working)}
+			}
+			if !ours {
+				results[i].Rekey = func(head []byte) ([]byte, error) {
+					return m.appendKey(head, &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})})
+				}
 			}
 		}
 		return results

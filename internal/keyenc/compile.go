@@ -28,11 +28,22 @@ type node struct {
 	tuple    bool // the type is cachekey.Tuple
 	inPlace  bool // body does not retain its pointer, nor pass it to code of other packages
 	asText   bool // the type has a text of its own: its kind doesn't say how it is rendered
+	keyer    bool // and that is its CacheKey's
+	reread   bool // and that gives the value back
 	fallback form // behind an interface, which values are rendered bare
 
 	scope *scope
-	elem  *node // of pointers, slices, arrays and maps
-	key   *node // of maps
+	elem  *node  // of pointers, slices, arrays and maps
+	key   *node  // of maps
+	parts []part // of structs
+}
+
+// A part is a field that counts.
+type part struct {
+	intro  string // what stands before the value, its type's name included
+	offset uintptr
+	body   appendFunc
+	node   *node // of the value, where body isn't known yet
 }
 
 // A form says which values of a type go without their type's name behind an interface.
@@ -164,12 +175,6 @@ func (n *node) unexported() error {
 
 // structNode completes the node of a struct type of which the given fields count.
 func (c *compiler) structNode(n *node, fields []int, at trail) error {
-	type part struct {
-		intro  string // what stands before the value, its type's name included
-		offset uintptr
-		body   appendFunc
-		node   *node // of the value, where body isn't known yet
-	}
 	n.named, n.name = true, EscapeName(n.typ.Name())
 	if n.name == "" {
 		n.name = "struct"
@@ -190,6 +195,7 @@ func (c *compiler) structNode(n *node, fields []int, at trail) error {
 		n.inPlace = n.inPlace && elem.inPlace
 		intro = ","
 	}
+	n.parts = parts
 	if len(parts) == 0 {
 		n.body = func(dst []byte, _ unsafe.Pointer, _ walk) ([]byte, error) {
 			return append(dst, "{}"...), nil

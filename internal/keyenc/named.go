@@ -41,9 +41,10 @@ func (c *compiler) ownText(n *node, at trail) (ok bool, err error) {
 	case t == locationType:
 		n.body = locationBody
 	case namesItself(t):
-		n.body = keyerBody(t)
+		n.keyer, n.body = true, keyerBody(t)
 	case refusal(t) != "": // whatever its text is
 	case declares(t, texterType, marshalTextOf):
+		n.reread = true
 		n.body, err = textBody(t, at)
 	case t.Kind() == reflect.Struct && t.ConvertibleTo(timeType):
 		// A type made of time.Time has its fields, some of which are not part of the instant.
