@@ -183,12 +183,6 @@ func TestRefusals_Arguments(t *testing.T) {
 	}
 }
 
-func panicText(f func()) (text string) {
-	defer func() { text, _ = recover().(string) }()
-	f()
-	return ""
-}
-
 // A service behind an interface is not read: calls with it compute, and it is left out where that is said. With -race it
 // shows that nothing of it is read.
 func TestLaw3_ServicesBehindInterfaces(t *testing.T) {

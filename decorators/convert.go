@@ -69,7 +69,7 @@ func (p *plan) resultValues(results []any) ([]reflect.Value, error) {
 		v, ok := convert(result, t.Out(i))
 		if !ok {
 			return nil, fmt.Errorf("%w: result %d of %s has type %s, got %s",
-				cacheutils.ErrArguments, i+1, p.name, t.Out(i), given(result, t.Out(i)))
+				cacheutils.ErrArguments, i+1, p.name, t.Out(i), describeGiven(result, t.Out(i)))
 		}
 		values[i] = v
 	}
@@ -78,11 +78,11 @@ func (p *plan) resultValues(results []any) ([]reflect.Value, error) {
 
 func (p *plan) wrongArgument(i int, arg any, want reflect.Type) error {
 	return fmt.Errorf("%w: argument %d of %s has type %s, got %s; the function takes %s",
-		cacheutils.ErrArguments, i+1, p.name, want, given(arg, want), p.takes())
+		cacheutils.ErrArguments, i+1, p.name, want, describeGiven(arg, want), p.takes())
 }
 
-// given describes v, which was given for a value of type t: by its type, or as a constant that t can't have.
-func given(v any, t reflect.Type) string {
+// describeGiven describes v, which was given for a value of type t: by its type, or as a constant that t can't have.
+func describeGiven(v any, t reflect.Type) string {
 	if v == nil {
 		return "nil"
 	}

@@ -37,8 +37,8 @@ type (
 	name     struct{ text []byte }
 	// textual has a text that gives it back, and memory that is not seen.
 	textual struct{ words *[]string }
-	// entity names itself.
-	entity struct{ id, name string }
+	// keyed names itself.
+	keyed struct{ id, name string }
 	// partly has a part that doesn't count.
 	partly struct {
 		Words []string
@@ -55,7 +55,7 @@ func (t *textual) UnmarshalText(b []byte) error {
 	return nil
 }
 
-func (e *entity) CacheKey() string { return e.id + e.name }
+func (e *keyed) CacheKey() string { return e.id + e.name }
 
 func newHidden() *hidden {
 	limit := 1
@@ -119,10 +119,10 @@ func TestLaw6_ReusedArguments(t *testing.T) {
 		func() []string { return []string{"a"} }, func(s []string) { s[0] = "z" }, func(s []string) string { return s[0] },
 		[]decorators.Option{decorators.KeyOf(func(_ context.Context, s []string) string { return s[0] })}, false})
 	// What names itself may be a service, and stays what it is.
-	testReused(t, "a Keyer", reused[*entity]{
-		func() *entity { return &entity{"1", "alpha"} }, func(e *entity) { e.name = "OMEGA" }, func(e *entity) string { return e.name }, nil, true})
+	testReused(t, "a Keyer", reused[*keyed]{
+		func() *keyed { return &keyed{"1", "alpha"} }, func(e *keyed) { e.name = "OMEGA" }, func(e *keyed) string { return e.name }, nil, true})
 	testReused(t, "a Keyer inside", reused[[]any]{
-		func() []any { return []any{&entity{"1", "alpha"}} }, func(x []any) { x[0].(*entity).name = "OMEGA" }, func(x []any) string { return x[0].(*entity).name }, nil, true})
+		func() []any { return []any{&keyed{"1", "alpha"}} }, func(x []any) { x[0].(*keyed).name = "OMEGA" }, func(x []any) string { return x[0].(*keyed).name }, nil, true})
 	testReused(t, "KeyOf of a pointer", reused[*partly]{
 		func() *partly { return &partly{Words: []string{"a"}} }, func(p *partly) { p.Words[0] = "z" }, func(p *partly) string { return sprint(p.Words) },
 		[]decorators.Option{decorators.KeyOf(func(_ context.Context, p *partly) []string { return p.Words })}, true})
@@ -201,7 +201,7 @@ func TestLaw6_ReusedKeys(t *testing.T) {
 	}{
 		"a pointer":          {func() any { return newHidden() }, func(x any) { x.(*hidden).change() }, func(x any) string { return x.(*hidden).show() }},
 		"a text of a buffer": {func() any { return pooled([]byte("alpha")) }, func(x any) { overwrite(x.(string)) }, func(x any) string { return strings.Clone(x.(string)) }},
-		"a Keyer":            {func() any { return &entity{"1", "alpha"} }, func(x any) { x.(*entity).name = "OMEGA" }, func(x any) string { return x.(*entity).name }},
+		"a Keyer":            {func() any { return &keyed{"1", "alpha"} }, func(x any) { x.(*keyed).name = "OMEGA" }, func(x any) string { return x.(*keyed).name }},
 	} {
 		for _, forced := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, forced), func(t *testing.T) {
