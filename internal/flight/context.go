@@ -20,6 +20,7 @@ type runContext struct {
 	context.Context // what the flight ends
 	cancel          context.CancelCauseFunc
 	timer           context.CancelFunc // ends what waits for the deadline; nil: there is none
+	values          context.Context    // whose values it has: not of a computation, see valuesOf
 	deadline        time.Time
 	origin          context.Context        // of the first caller: not of a computation, see originOf
 	flight          atomic.Pointer[Flight] // nil once that has ended
@@ -31,9 +32,9 @@ type runContext struct {
 
 // newContext returns a context with the values of ctx, and with that deadline unless it is zero.
 func newContext(ctx context.Context, fl *Flight, deadline time.Time) *runContext {
-	w := &runContext{deadline: deadline, origin: originOf(ctx)}
+	w := &runContext{values: valuesOf(ctx), deadline: deadline, origin: originOf(ctx)}
 	w.flight.Store(fl)
-	w.Context, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	w.Context, w.cancel = context.WithCancelCause(context.WithoutCancel(w.values))
 	if !deadline.IsZero() {
 		w.Context, w.timer = context.WithDeadline(w.Context, deadline)
 	}
@@ -49,6 +50,19 @@ func originOf(ctx context.Context) context.Context {
 		return w.origin
 	}
 	return ctx
+}
+
+// valuesOf returns ctx or, if that is the context of a computation itself, the one whose values that has. So a value
+// is not looked for in the contexts of all computations of which each has called the next.
+func valuesOf(ctx context.Context) context.Context {
+	switch c := ctx.(type) {
+	case *runContext:
+		return c.values
+	case *endless:
+		return c.Context
+	default:
+		return ctx
+	}
 }
 
 // Deadline returns the first caller's deadline and the time to linger.
@@ -158,9 +172,13 @@ func Steps(ctx context.Context) context.Context {
 
 // An endless is the context of a computation whose caller's context has no end: it is that one.
 type endless struct {
-	context.Context
-	flight *Flight
+	context.Context // see valuesOf
+	flight          *Flight
 }
+
+func (e *endless) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (e *endless) Done() <-chan struct{}       { return nil }
+func (e *endless) Err() error                  { return nil }
 
 // Value is the runContext's.
 func (e *endless) Value(key any) any {

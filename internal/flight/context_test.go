@@ -66,3 +66,29 @@ func TestContext_IsCollected(t *testing.T) {
 		cancel()
 	}
 }
+
+// A value is looked for in the context of the computation and in that of the outermost caller, however many
+// computations are between them, so that the time for calls within each other grows with their number.
+func TestContext_ValuesOfNested(t *testing.T) {
+	type userKey struct{}
+	outside := context.WithValue(context.Background(), userKey{}, "value")
+	for name, nest := range map[string]func(context.Context) context.Context{
+		"with an end":    func(ctx context.Context) context.Context { return newContext(ctx, nil, time.Time{}) },
+		"without an end": func(ctx context.Context) context.Context { return &endless{valuesOf(ctx), nil} },
+	} {
+		ctx := outside
+		for range 100 {
+			ctx = nest(ctx)
+			if got := valuesOf(ctx); got != outside {
+				t.Fatalf("%s: the values are those of %v", name, got)
+			}
+		}
+		if got := ctx.Value(userKey{}); got != "value" {
+			t.Errorf("%s: got %v", name, got)
+		}
+		between := context.WithValue(ctx, userKey{}, "nearer")
+		if got := nest(between).Value(userKey{}); got != "nearer" {
+			t.Errorf("%s: got %v, want the value that was put between", name, got)
+		}
+	}
+}

@@ -173,7 +173,7 @@ func (r *Run) Do(function func(context.Context)) {
 	}
 	defer running.leave(running.enter(runner{flight: leader}))
 	if r.w == nil {
-		function(&endless{r.caller, leader})
+		function(&endless{valuesOf(r.caller), leader})
 		return
 	}
 	r.w.flight.Store(leader)

@@ -68,7 +68,7 @@ func (f *Flight) Lead(ctx context.Context, work func(steps context.Context)) Arr
 		defer waits.leave(parent, f)
 	}
 	if ctx.Done() == nil {
-		f.run(&endless{ctx, f}, work)
+		f.run(&endless{valuesOf(ctx), f}, work)
 		return Done
 	}
 	w := f.under(ctx)

@@ -48,10 +48,10 @@ func (c *Store) valueFault(task *Task, doing string, err error) {
 	c.fault(doing+task.name, "", err)
 }
 
-// unsized says once for each task that values have a part of that type, unless it is nil, whose memory nobody can count.
+// unsized says once for each task, and once a second for those of one name, that values have a part of that type, unless it is nil, whose memory nobody can count.
 func (c *Store) unsized(task *Task, part reflect.Type) {
 	if part != nil && !task.isUnsized.Swap(true) {
-		logging.Log(logging.LevelWarn, logging.Event{Action: logging.ActionNotice, Backend: c.Name, Text: fmt.Sprintf(
+		c.lines.Log(logging.LevelWarn, "unsized "+task.name, logging.Event{Action: logging.ActionNotice, Backend: c.Name, Text: fmt.Sprintf(
 			"results of %s have parts of type %v, whose memory can't be counted, so that max_cost does not bound it: "+
 				"set max_entries to as many as may be held", task.name, part)})
 	}
