@@ -1,8 +1,11 @@
 package backends_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +15,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/logging"
 )
 
 // options are the settings of a backend with these options.
@@ -150,6 +154,56 @@ func TestMistakes_Go(t *testing.T) {
 			}
 			caches.Close()
 		})
+	}
+}
+
+// A value that no option can have is an error that names the option, whatever the option, and is never a panic; numbers
+// without a unit aren't times.
+func TestMistakes_EveryOption(t *testing.T) {
+	log := &sink{}
+	logging.SetSink(log)
+	defer logging.SetSink(nil)
+	times := []string{"operation_timeout", "lease", "stale", "connect_timeout", "read_timeout", "probe_interval"}
+	for _, backend := range []string{"locmem", "memcached", "dummy", "group", "group+locmem"} {
+		_, err := backends.New(backends.Config{"default": options(backend, "no_such", 1)})
+		_, own, ok := strings.Cut(fmt.Sprint(err), "its options are ")
+		if !ok && backend != "dummy" {
+			t.Fatalf("%s: got %v, want a list of options", backend, err)
+		}
+		var names []string
+		if ok {
+			names = strings.Split(own, ", ")
+		}
+		for _, name := range append(names, engine.CommonOptions()...) {
+			for _, value := range []any{
+				nil, []int{1}, map[string]any{"a": 1}, func() {}, struct{}{}, (*int)(nil), make(chan int), math.NaN(), math.Inf(1), math.Inf(-1), "soon", 1i,
+			} {
+				if name == "tls_ca" || name == "tls_cert" || name == "tls_key" || name == "tls_server_name" {
+					if _, isText := value.(string); isText {
+						continue
+					}
+				}
+				err := opens(options(backend, strings.ToUpper(name), value))
+				if why := mistake(err, cacheutils.ErrConfig, name); why != "" {
+					t.Errorf("%s with %s of %v (%T): %s", backend, name, value, value, why)
+				}
+			}
+			if slices.Contains(times, name) {
+				for _, number := range []any{1, 250, 0.5, "30", int64(-5), uint8(7), float32(1.5), json.Number("12"), time.Duration(1), time.Microsecond} {
+					err := opens(options(backend, name, number))
+					if why := mistake(err, cacheutils.ErrConfig, name, "duration"); why != "" {
+						t.Errorf("%s with %s of %v (%T): %s", backend, name, number, number, why)
+					}
+				}
+			}
+			for _, number := range []any{math.MinInt, -1, 0, 1, 2, 1 << 20, math.MaxInt, int64(math.MinInt64), uint64(math.MaxUint64), 1e18, 1e300, cacheutils.Forever, -cacheutils.Forever} {
+				if err := opens(options(backend, name, number)); err != nil {
+					if why := mistake(err, cacheutils.ErrConfig, name, "it has to be"); why != "" && !strings.HasPrefix(name, "tls") {
+						t.Errorf("%s with %s of %v (%T): %s", backend, name, number, number, why)
+					}
+				}
+			}
+		}
 	}
 }
 

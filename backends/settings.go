@@ -30,7 +30,7 @@ type Settings struct {
 	Timeout time.Duration
 
 	// KeyPrefix and Version stand before every key: KeyPrefix:Version:key. An empty Version
-	// is "1".
+	// is "1" there, but not in the keys of groups, where it is empty, as in django-cache-utils.
 	//
 	// A Version separates invalidations, too: those of one version don't reach what another has stored, so it is
 	// not for deploys. These need none, since values of types that have changed are told apart by themselves.

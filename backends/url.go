@@ -15,7 +15,7 @@ import (
 
 // ParseURL reads settings from a URL: a registered engine's scheme, the
 // locations separated by commas, the key prefix as the path, and as the query timeout (in
-// seconds, or like 1h30m, or "never"), version, prefix and the engine's options.
+// seconds, or like 1h30m, or "never"), version, prefix and the engine's options, whose names match whatever their case.
 //
 //	locmem://
 //	locmem://sessions?max_entries=5000

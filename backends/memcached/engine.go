@@ -28,7 +28,7 @@
 //	connect_timeout      how long dialling may take, TLS included; three fifths of operation_timeout
 //	                     unless given
 //	read_timeout         how long the server may be silent, from when a request is sent; three fifths of
-//	                     operation_timeout unless given
+//	                     operation_timeout unless given. It ends no later than the operation.
 //	max_conns            how many connections to each server may be open, from 1 to 65535; 64 unless
 //	                     given. Further callers wait for one.
 //	max_idle_conns       how many of them stay open when nobody needs them, from 1 to max_conns; as
