@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,6 +160,11 @@ type failure interface {
 	Code() int
 }
 
+// number is an error as syscall.Errno, which is not everywhere.
+type number uintptr
+
+func (n number) Error() string { return fmt.Sprint("error ", uintptr(n)) }
+
 // What has an Error method is never cached silently, nor silently uncached.
 func TestRefusals_Errors(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -171,8 +175,8 @@ func TestRefusals_Errors(t *testing.T) {
 		"a pointer to an error":          {"returns only a value of type *decorators_test.problem, which has an Error method", func(int) *problem { return nil }},
 		"a list of errors":               {"returns only a value of type decorators_test.problems", func(int) problems { return nil }},
 		"an interface with an Error":     {"returns only a value of type decorators_test.failure", func(int) failure { return nil }},
-		"a number that is an error":      {"returns only a value of type syscall.Errno", func(int) syscall.Errno { return 0 }},
-		"a number that is an error last": {"has no nil", func(int) (int, syscall.Errno) { return 0, 0 }},
+		"a number that is an error":      {"returns only a value of type decorators_test.number", func(int) number { return 0 }},
+		"a number that is an error last": {"has no nil", func(int) (int, number) { return 0, 0 }},
 		"an error that is not last":      {"result 1 is an error that isn't last", func(int) (error, string) { return nil, "" }},
 		"two errors":                     {"result 2 is an error that isn't last", func(int) (int, error, error) { return 0, nil, nil }},
 	} {

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"math"
 	"math/bits"
 	"reflect"
 	"sync"
@@ -269,7 +270,7 @@ func allocation(n uintptr, pointers bool) int {
 		step := max(uintptr(8), 1<<(bits.Len(uint(n-1))-1)/8)
 		return int((n + step - 1) / step * step)
 	default:
-		return int(min((n+page-1)/page*page, 1<<62))
+		return int(min((n+page-1)/page*page, math.MaxInt/2))
 	}
 }
 
