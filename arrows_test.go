@@ -78,7 +78,7 @@ var fileOrders = []fileOrder{
 	},
 	{
 		folder: "internal/entry",
-		files:  []string{"number.go", "seal.go", "item.go", "frame.go", "value.go", "compress.go", "entry.go", "meta.go"},
+		files:  []string{"number.go", "seal.go", "item.go", "frame.go", "versions.go", "value.go", "compress.go", "entry.go", "meta.go"},
 	},
 	{
 		folder: "internal/flight",

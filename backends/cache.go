@@ -196,7 +196,7 @@ func (c *Cache) Touch(ctx context.Context, key string, opts ...Option) (bool, er
 }
 
 // Delete removes the entry under key, whatever its groups, and reports whether there was one: a stale one
-// counts, and so does what stands there while a value is computed. Once it has returned without an error, no
+// counts, and so does what stands there while a value is computed, or has ended and is still in the store. Once it has returned without an error, no
 // call that starts later, in any process, gets a value whose computation began before: computations of this key
 // that are under way are not stored. On an error it may still be there; one that matches cacheutils.ErrQueued
 // says that the server can't be reached, and that the entry is removed before anything is read from that server

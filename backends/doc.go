@@ -39,7 +39,9 @@
 //
 // A [Cache] takes any value that comes out exactly as it went in, and refuses others, with an
 // error that matches cacheutils.ErrUnsupportedValue and names the field. Each entry carries a
-// fingerprint of its type, so that what an older version of the type has left is a miss.
+// fingerprint of its type, so that what an older version of the type has left is a miss. While two versions
+// of a program run, GetOrSet and decorated functions have a value for each under one key, on engines that hold
+// bytes. An invalidation, and every Set, drops both.
 //
 //	value                                      comes out
 //	bool, numbers, strings, NaN, -0            the same bits

@@ -14,6 +14,10 @@ import (
 // nothing is stored, so that only simultaneous calls share a result. Without it that is the timeout of the
 // backend. Cached panics if it is above zero and below a millisecond: that is a number without a unit, which
 // counts nanoseconds.
+//
+// No result is served past it, not by a millisecond, also on engines that count in seconds, as memcached does, which
+// may drop one up to a second early if the timeout is of whole seconds. The time of day of the host that reads
+// the result decides: where the clocks of hosts differ, a result ends earlier or later by that much.
 func Timeout(d time.Duration) Option {
 	return func(o *options) { o.timeout = &d }
 }

@@ -55,8 +55,10 @@
 //
 // What is particular to memcached:
 //
-//   - Timeouts are whole seconds, rounded up. Memcached's clock ticks once a second, so that
-//     an entry may end up to a second early. One that would end after January 2038 ends then.
+//   - Timeouts are whole seconds, rounded up, and memcached's clock ticks once a second. So an
+//     entry with a timeout of whole seconds may end up to a second early. None but a plain number ends late: the
+//     others end by the time of day that stands in them, and for Delete, which doesn't read it, up to two seconds
+//     later. One that would end after January 2038 ends then.
 //   - The server has to have compare-and-swap. One that is run with -C, or a proxy without it, counts as down.
 //   - Keys have 1 to 250 bytes and no spaces or control characters: see CheckKey.
 //   - Numbers are unsigned in memcached. A decrement stops at 0, and a negative number can't

@@ -33,8 +33,10 @@ type Entry struct {
 	flags       uint32
 	live        any    // a pointer to the value; not nil for live values only
 	body        []byte // the number, the text, or the frame's payload
-	fingerprint uint64 // of the type of a frame's value
+	fingerprint uint64 // of the type of a frame's value, or of the value that the holder of a lease computes
 	compressed  bool   // of a frame's payload
+
+	others []Entry // what other versions of the program have in the frame, see versions.go
 }
 
 const (

@@ -127,8 +127,15 @@ func FuzzOpen(f *testing.F) {
 			e.Stamp(time.Now(), time.Hour, time.Minute)
 			e.Holder, e.HeldUntil, e.Failures, e.RetryAt = Token{1}, 2, 3, 4
 			f.Add(e.Item().Value, e.flags)
+			other, lease := e, bytesOnly.Tombstone(check, typ)
+			other.fingerprint++
+			lease.fingerprint += 2
+			lease.Hold(NewToken(), time.Now().Add(time.Hour))
+			e.others = []Entry{other, lease}
+			f.Add(e.Item().Value, e.flags)
 		}
 	}
+	now := time.Now()
 	f.Fuzz(func(t *testing.T, value []byte, flags uint32) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -136,6 +143,27 @@ func FuzzOpen(f *testing.F) {
 			_, err := openItem(typ, engine.Item{Value: value, Flags: flags})
 			if err != nil && !errors.Is(err, cacheutils.ErrUndecodable) {
 				t.Errorf("%s: got %v, want ErrUndecodable", typ, err)
+			}
+			var e, again, beside Entry
+			if e.Parse(engine.Item{Value: value, Flags: flags}) != nil {
+				continue
+			}
+			if e.Pick(codec.Of(typ), now) {
+				_, _ = e.Value(codec.Of(typ), false)
+			}
+			if e.flags != flagsFrame {
+				continue
+			}
+			beside = bytesOnly.Tombstone(Check{}, codec.Of(typ))
+			beside.Hold(Token{1}, now)
+			beside.KeepOthers(&e)
+			if err := again.Parse(beside.Item()); err != nil || len(again.others) != len(beside.others) {
+				t.Errorf("beside %d other sections: read back %d, %v", len(beside.others), len(again.others), err)
+			}
+			for i := range again.others {
+				if !bytes.Equal(again.others[i].appendSection(nil), beside.others[i].appendSection(nil)) {
+					t.Errorf("section %d has changed", i)
+				}
 			}
 		}
 		runtime.ReadMemStats(&after)

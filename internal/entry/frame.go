@@ -5,15 +5,16 @@ import (
 	"math"
 )
 
-// A frame is, in this order: two bytes that say that it is one, a byte of bits, the
-// fingerprint of the value's type, what the bits say is on the metadata, and the payload, which
-// reaches to the end. Numbers are big-endian, lengths and times varints.
+// A frame is, in this order: two bytes that say that it is one, how many sections it has besides the first, the length
+// of each of those, and the sections. A section is what one version of a program has stored, see versions.go: a byte of
+// bits, the fingerprint of the value's type, what the bits say is on the metadata, and the payload, which reaches to the
+// end. Numbers are big-endian, lengths and times varints.
 const (
 	frameMagic  = 0xCA
-	frameFormat = 1
+	frameFormat = 2
 )
 
-// The bits of a frame.
+// The bits of a section.
 const (
 	bitCompressed = 1 << iota // the payload is compressed
 	bitCheck                  // 16 bytes of the sha256 of a shortened key
@@ -31,9 +32,26 @@ const (
 const MaxGroups = 1000
 
 func (e *Entry) frame() []byte {
-	frame := make([]byte, 0, 64+len(e.body))
+	size := 64 + len(e.body)
+	var others [maxOthers][]byte
+	for i := range e.others {
+		others[i] = e.others[i].appendSection(nil)
+		size += len(others[i])
+	}
+	frame := append(make([]byte, 0, size), frameMagic, frameFormat, byte(len(e.others)))
+	for _, other := range others[:len(e.others)] {
+		frame = binary.AppendUvarint(frame, uint64(len(other)))
+	}
+	frame = e.appendSection(frame)
+	for _, other := range others[:len(e.others)] {
+		frame = append(frame, other...)
+	}
+	return frame
+}
+
+func (e *Entry) appendSection(frame []byte) []byte {
 	bits := e.bits()
-	frame = append(frame, frameMagic, frameFormat, bits)
+	frame = append(frame, bits)
 	frame = binary.BigEndian.AppendUint64(frame, e.fingerprint)
 	if bits&bitCheck != 0 {
 		frame = append(frame, e.Check[:]...)
@@ -81,14 +99,43 @@ func appendText(b []byte, text string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
-// parseFrame fills e in from frame, whose bytes it keeps.
+// parseFrame fills e in from frame, whose bytes it keeps. Of the sections behind the first, those that are damaged are
+// left out.
 func (e *Entry) parseFrame(frame []byte) error {
 	r := reader{rest: frame}
 	head := r.bytes(3)
-	if r.cut || head[0] != frameMagic || head[1] != frameFormat || head[2]&^allBits != 0 {
+	if r.cut || head[0] != frameMagic || head[1] != frameFormat || head[2] > maxOthers {
 		return Undecodable("it does not begin as an entry of this library does")
 	}
-	bits := head[2]
+	var lengths [maxOthers]uint64
+	first, n := uint64(0), int(head[2])
+	for i := range n {
+		lengths[i] = min(r.uvarint(), math.MaxInt32)
+		first += lengths[i]
+	}
+	if first = uint64(len(r.rest)) - first; r.cut || first > uint64(len(r.rest)) {
+		return errDamagedFrame()
+	}
+	if err := e.parseSection(r.bytes(int(first))); err != nil {
+		return err
+	}
+	for _, length := range lengths[:n] {
+		other := Entry{flags: flagsFrame}
+		if other.parseSection(r.bytes(int(length))) == nil {
+			e.others = append(e.others, other)
+		}
+	}
+	return nil
+}
+
+func errDamagedFrame() error { return Undecodable("it is damaged") }
+
+func (e *Entry) parseSection(section []byte) error {
+	r := reader{rest: section}
+	var bits byte
+	if b := r.bytes(1); !r.cut {
+		bits = b[0]
+	}
 	if b := r.bytes(8); !r.cut {
 		e.fingerprint = binary.BigEndian.Uint64(b)
 	}
@@ -117,8 +164,8 @@ func (e *Entry) parseFrame(frame []byte) error {
 	}
 	e.compressed, e.Empty, e.Negative = bits&bitCompressed != 0, bits&bitEmpty != 0, bits&bitAbsent != 0
 	e.body = r.rest
-	if r.cut || e.Empty && len(e.body) > 0 || e.Negative && !e.Empty {
-		return Undecodable("it is damaged")
+	if r.cut || bits&^allBits != 0 || e.Empty && len(e.body) > 0 || e.Negative && !e.Empty {
+		return errDamagedFrame()
 	}
 	return nil
 }

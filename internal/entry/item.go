@@ -10,7 +10,7 @@ import (
 
 // Item returns what the engine is given for the entry.
 func (e *Entry) Item() engine.Item {
-	item := engine.Item{Live: e.live, Flags: e.flags, Ephemeral: e.Empty && !e.Negative, Cost: e.Cost, CAS: e.CAS}
+	item := engine.Item{Live: e.live, Flags: e.flags, Ephemeral: e.Empty && !e.Negative && len(e.others) == 0, Cost: e.Cost, CAS: e.CAS}
 	switch {
 	case e.live != nil:
 		item.Live = e.wrapped()

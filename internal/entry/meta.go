@@ -14,7 +14,7 @@ import (
 type Meta struct {
 	Check      Check
 	FreshUntil int64        // after that the value is stale; 0: never
-	ExpiresAt  int64        // when the engine drops the entry; 0: never, or as the engine knows
+	ExpiresAt  int64        // when the value ends, if the engine has not dropped it before; 0: never, or as the engine knows
 	Groups     []Generation // the entry counts while the groups still have these
 	Holder     Token        // who recomputes the value; zero: nobody
 	HeldUntil  int64        // when others stop counting on the holder of a stale value
@@ -93,12 +93,12 @@ const (
 	Dead                 // its value doesn't count: a group has another generation, or it can't be read
 )
 
-// Ages reports whether what an entry is worth depends on the time. Otherwise it is fresh until the engine drops it.
+// Ages reports whether what an entry is worth depends on the time. Otherwise it is fresh until it ends.
 func (m *Meta) Ages() bool { return m.FreshUntil != 0 || m.Holder != Token{} }
 
 // StateAt returns what an entry whose value counts is worth at that time.
 func (m *Meta) StateAt(now time.Time) State {
-	if !m.Ages() {
+	if !m.Ages() && m.ExpiresAt == 0 {
 		return Fresh
 	}
 	at := now.UnixMilli()
@@ -106,8 +106,8 @@ func (m *Meta) StateAt(now time.Time) State {
 	switch {
 	case expired && m.Holder != Token{}:
 		return Leased // the engine keeps it for the token only
-	case expired && m.FreshUntil != 0:
-		return Dead // the engine's clock is not as fine as the time that a stale value may be served for
+	case expired:
+		return Dead // the engine's clock is not as fine, or it keeps the item for another version's value
 	case m.FreshUntil != 0 && at >= m.FreshUntil:
 		return Stale
 	default:

@@ -64,18 +64,18 @@ func (s Sealer) SealPlain(check Check, grouped bool, t *codec.Type, p any) (Entr
 	return e, nil
 }
 
-// Tombstone returns an entry that counts for nobody.
-func (s Sealer) Tombstone(check Check) Entry {
-	e := Entry{flags: flagsFrame, Meta: Meta{Check: check, Empty: true}}
+// Tombstone returns an entry for values of t that counts for nobody.
+func (s Sealer) Tombstone(check Check, t *codec.Type) Entry {
+	e := Entry{flags: flagsFrame, fingerprint: t.Fingerprint(), Meta: Meta{Check: check, Empty: true}}
 	if s.Live {
 		e.live = noValue{} // it needs no frame
 	}
 	return e
 }
 
-// Negative returns the entry that says that there is nothing for a key.
-func (s Sealer) Negative(check Check) Entry {
-	e := s.Tombstone(check)
+// Negative returns the entry that says that there is no value of t for a key.
+func (s Sealer) Negative(check Check, t *codec.Type) Entry {
+	e := s.Tombstone(check, t)
 	e.Meta.Negative = true
 	return e
 }

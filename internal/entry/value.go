@@ -116,15 +116,26 @@ func (e *Entry) decode(t *codec.Type, p reflect.Value) error {
 // openOther reads a value that was stored as one type into a variable of another that can
 // hold it: a City into an any, an any that holds a City into a City, or an int into an int64.
 func openOther(fingerprint uint64, t *codec.Type, payload []byte, p reflect.Value) error {
-	from, ok := codec.Lookup(fingerprint)
-	if !ok || from.Type().Kind() != reflect.Interface && t.Type().Kind() != reflect.Interface && !areIntegers(from.Type(), t.Type()) {
-		return Undecodable("its type is not %s, or another version of that", t.Type())
+	from, _ := codec.Lookup(fingerprint)
+	if !mayOpen(fingerprint, t) {
+		return otherType(t)
 	}
 	q := reflect.New(from.Type())
 	if err := from.Decode(payload, q.UnsafePointer()); err != nil {
 		return err
 	}
 	return assign(p.Elem(), q.Elem())
+}
+
+// mayOpen reports whether a variable of type t may hold what was stored as the type with this fingerprint.
+func mayOpen(fingerprint uint64, t *codec.Type) bool {
+	from, ok := codec.Lookup(fingerprint)
+	return ok && (from.Type().Kind() == reflect.Interface || t.Type().Kind() == reflect.Interface || areIntegers(from.Type(), t.Type()))
+}
+
+// otherType is for a reader of type t who finds a value of another.
+func otherType(t *codec.Type) error {
+	return Undecodable("its type is not %s, or another version of that", t.Type())
 }
 
 // assign sets v to from, looking through an interface on the right. A nil goes into anything

@@ -62,7 +62,7 @@ func (c *Store) Lookup(ctx context.Context, text []byte, groups *Groups, task *T
 		if err == cacheutils.ErrCacheMiss {
 			return nil, &Miss{store: c, key: key.clone(), task: task, started: started, found: &nothingFound}
 		}
-		var f found
+		f := found{reader: task.typ}
 		err = c.evaluateItem(ctx, &f, &key, item, err)
 		return c.hitOrMiss(&f, err, &key, task, started)
 	}
@@ -77,7 +77,7 @@ func (c *Store) logHit(text []byte) {
 
 // lookupKey is Lookup for a key.
 func (c *Store) lookupKey(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
-	var f found
+	f := found{reader: task.typ}
 	looking, done := c.boundLookup(ctx, task)
 	err := c.lookup(looking, &f, key)
 	done(err)
@@ -97,7 +97,7 @@ func (c *Store) hitOrMiss(f *found, err error, key *Key, task *Task, started uin
 // updates the counters.
 func (c *Store) hit(f *found, err error, key *Key, task *Task, box any) any {
 	if err == nil && f.state == entry.Fresh {
-		if value, err := f.entry.ValueIn(box, task.typ, task.shared); err == nil {
+		if value := c.value(f, box, task.typ, task.shared); value != nil {
 			c.debug(logging.ActionHit, key, 0)
 			return value
 		}
@@ -113,9 +113,7 @@ func (c *Store) hit(f *found, err error, key *Key, task *Task, box any) any {
 func (c *Store) newMiss(f found, err error, key *Key, task *Task, started uint64) *Miss {
 	m := &Miss{store: c, key: key.clone(), task: task, started: started, found: &f, err: err}
 	if err == nil && (f.state == entry.Fresh || f.state == entry.Stale) {
-		if m.old, f.err = f.entry.Value(task.typ, task.shared); f.err != nil {
-			f.state = entry.Dead
-		}
+		m.old = c.value(&f, nil, task.typ, task.shared)
 	}
 	return m
 }
@@ -231,7 +229,7 @@ func (m *Miss) refresh(ctx context.Context, f *flight.Flight, compute func(conte
 // cacheutils.ErrNoCachedValue. It computes nothing.
 func (c *Store) FetchCached(ctx context.Context, key Key, task *Task) (any, error) {
 	c.LogRequired(key)
-	value, err := c.value(ctx, key, task.typ, task.shared, true)
+	value, err := c.get(ctx, key, task.typ, task.shared, true)
 	if err != nil {
 		task.Stats.Misses.Add(1)
 		if !errors.Is(err, cacheutils.ErrClosed) {

@@ -55,10 +55,10 @@ func (m *computation) steal(ctx context.Context, patience time.Duration) (ok boo
 		defer cancel()
 	}
 	for range forceTries {
-		var f found
+		f := found{reader: m.task.typ}
 		err = c.lookup(step, &f, m.key)
 		if err == nil {
-			if m.lease, ok, err = c.take(step, m.key, f, true); ok {
+			if m.lease, ok, err = c.take(step, m.key, m.task.typ, f, true); ok {
 				return true
 			}
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
@@ -24,6 +26,9 @@ import (
 //	         from before the computation, swap in the result
 //	release  as store, but with what the token was on, or with an entry that counts for nobody
 //
+// Where a swap is refused, something has been written since: the token has gone, or another version of the program has
+// changed its section beside it. The next read says which, and only if the token has gone the lease is lost.
+//
 // A process that deletes or overwrites the entry takes the token away, and then nothing is stored. So
 // does a server that loses the entry. A holder that dies stops renewing: the server drops an
 // entry without a value when the lease's life is over; on a stale value the end of the
@@ -31,6 +36,7 @@ import (
 type lease struct {
 	store  *Store
 	key    *Key
+	typ    *codec.Type // of the values that are computed
 	token  entry.Token
 	groups []entry.Generation // before the computation
 
@@ -53,13 +59,34 @@ const (
 	tombstone = time.Second
 )
 
-// take tries to get the lease on key, of which f was found. ok is false when somebody was
+// maxRefusals is how often a computation, a lease, or an operation, takes it that others were faster when the engine doesn't
+// write what would stand in the place of what was found.
+const maxRefusals = 100
+
+// beforeTry waits before an operation's nth try, counted from 0: those who are faster all the time are given way to.
+// It fails when there were too many, or ctx ends.
+func beforeTry(ctx context.Context, n int) error {
+	const atOnce = 3
+	switch {
+	case n >= maxRefusals:
+		return errRefused
+	case n >= atOnce:
+		return sleep(ctx, pollDelay(n-atOnce))
+	default:
+		return nil
+	}
+}
+
+// errRefused is for an engine that contradicts itself.
+var errRefused = fmt.Errorf("cacheutils: the engine has refused %d times to replace what it says that it has, or has not", maxRefusals)
+
+// take tries to get the lease on key for a value of type t. f was found for readers of that. ok is false when somebody was
 // faster. With steal it is taken from its holder.
-func (c *Store) take(ctx context.Context, key *Key, f found, steal bool) (l *lease, ok bool, err error) {
+func (c *Store) take(ctx context.Context, key *Key, t *codec.Type, f found, steal bool) (l *lease, ok bool, err error) {
 	if f.state == entry.Leased && !steal {
 		return nil, false, nil
 	}
-	l = &lease{store: c, key: key, token: entry.NewToken()}
+	l = &lease{store: c, key: key, typ: t, token: entry.NewToken()}
 	if l.groups, err = c.createMissing(ctx, f.generations); err != nil {
 		return nil, false, err
 	}
@@ -71,7 +98,7 @@ func (c *Store) take(ctx context.Context, key *Key, f found, steal bool) (l *lea
 	if key.in == nil {
 		l.groups = ownNames(l.groups)
 	}
-	held := c.sealer.Tombstone(key.check)
+	held := c.sealer.Tombstone(key.check, t)
 	if (f.state == entry.Fresh || f.state == entry.Stale) && !f.entry.IsPlainNumber() {
 		held = f.entry
 	} else if c.live {
@@ -79,12 +106,16 @@ func (c *Store) take(ctx context.Context, key *Key, f found, steal bool) (l *lea
 		l.inMemory = true
 	}
 	held.CAS = f.entry.CAS
+	held.KeepOthers(&f.entry)
 	now := time.Now()
 	l.hold(&held, now)
 	if f.state == entry.Missing {
 		ok, err = c.Engine.Add(ctx, key.stored, held.Item(), l.life(&held))
 	} else {
-		ok, err = c.Engine.CompareAndSwap(ctx, key.stored, held.Item(), l.life(&held))
+		others := held.HasOthers()
+		if ok, err = c.swap(ctx, key, &held, l.life(&held)); others && errors.Is(err, cacheutils.ErrTooLarge) {
+			return nil, false, nil // nothing is there any more, and next time there is room
+		}
 	}
 	if err != nil {
 		l.orphan()
@@ -167,18 +198,37 @@ func (l *lease) renew() {
 	c := l.store
 	ctx, cancel := context.WithTimeout(context.Background(), c.OperationTimeout)
 	defer cancel()
-	var f found
-	err := c.lookup(ctx, &f, l.key)
-	if err == nil && f.entry.Holder != l.token {
-		c.renewals.remove(l)
-		return // it is lost, which finish will find out
-	}
-	if err == nil {
+	held, err := l.swap(ctx, func(f *found) (*entry.Entry, time.Duration) {
 		l.hold(&f.entry, time.Now())
-		_, err = c.Engine.CompareAndSwap(ctx, l.key.stored, f.entry.Item(), l.life(&f.entry))
-	}
-	if err != nil {
+		return &f.entry, l.life(&f.entry)
+	})
+	switch {
+	case err != nil:
 		c.fault("renew the lease on ", l.key.text, err)
+	case !held:
+		c.renewals.remove(l) // it is lost, which finish will find out
+	}
+}
+
+// swap puts what replace returns, of which all but its own sections are left, in the place of what the token is on. held
+// is true if the token was still there.
+func (l *lease) swap(ctx context.Context, replace func(f *found) (e *entry.Entry, keep time.Duration)) (held bool, err error) {
+	for n := 0; ; n++ {
+		if err := beforeTry(ctx, n); err != nil {
+			return false, err
+		}
+		f := found{reader: l.typ, holder: l.token}
+		if err := l.store.lookup(ctx, &f, l.key); err != nil {
+			return false, err
+		}
+		if f.entry.Holder != l.token {
+			return false, nil
+		}
+		e, keep := replace(&f)
+		e.CAS = f.entry.CAS
+		if swapped, err := l.store.swap(ctx, l.key, e, keep); swapped || err != nil {
+			return true, err
+		}
 	}
 }
 
@@ -187,6 +237,7 @@ type ending struct {
 	stores bool          // the entry, otherwise the lease is given back
 	entry  entry.Entry   // has all that it needs of the result
 	keep   time.Duration // how long the engine is to keep it
+	alone  bool          // whatever other versions of the program have there is dropped: it is older
 	tick   uint64        // after the computation: if the lease is held now, the result is for those who started before
 
 	// What is to become of the value that the lease is on, if no other takes its place.
@@ -215,32 +266,32 @@ func (l *lease) write(ctx context.Context, end *ending) (held bool, err error) {
 	if c := l.store; end.stores && l.inMemory && len(l.key.groups) == 0 && c.swapper != nil {
 		return c.swapper.SwapLive(ctx, l.key.stored, l, end.entry.Item(), end.keep)
 	}
-	var f found
-	if err := l.store.lookup(ctx, &f, l.key); err != nil {
+	same := false // the groups are what they were
+	held, err = l.swap(ctx, func(f *found) (*entry.Entry, time.Duration) {
+		same = slices.Equal(f.generations, l.groups)
+		if !end.stores || !same {
+			left, keep := l.residue(f.entry, same, end)
+			return &left, keep
+		}
+		if end.entry.DropOthers(); !end.alone {
+			end.entry.KeepOthers(&f.entry)
+		}
+		return &end.entry, end.keep
+	})
+	if err != nil && !errors.Is(err, cacheutils.ErrTooLarge) {
 		return false, err
 	}
-	if f.entry.Holder != l.token {
-		return false, nil
-	}
-	held = slices.Equal(f.generations, l.groups)
-	e, keep := &end.entry, end.keep
-	if !end.stores || !held {
-		f.entry, keep = l.residue(f.entry, held, end)
-		e = &f.entry
-	} else {
-		e.CAS = f.entry.CAS
-	}
-	swapped, err := l.store.Engine.CompareAndSwap(ctx, l.key.stored, e.Item(), keep)
-	return held && (swapped || errors.Is(err, cacheutils.ErrTooLarge)), err
+	return held && same, err
 }
 
 // residue returns what is left of e, which the token is on, without a result, and for how long.
 // After a failure the next may try only after a while, which doubles with each one.
-func (l *lease) residue(e entry.Entry, held bool, end *ending) (entry.Entry, time.Duration) {
-	if e.Empty || end.drops || !held {
-		left := l.store.sealer.Tombstone(l.key.check)
-		left.CAS = e.CAS
-		return left, tombstone
+func (l *lease) residue(e entry.Entry, same bool, end *ending) (entry.Entry, time.Duration) {
+	if e.Empty || end.drops || !same {
+		if left, keep := e.Others(time.Now()); keep > 0 {
+			return left, keep
+		}
+		return l.store.sealer.Tombstone(l.key.check, l.typ), tombstone
 	}
 	e.Release()
 	if end.fails {

@@ -32,7 +32,7 @@ func TestTake_StoredBetweenTheAnswers(t *testing.T) {
 		t.Fatalf("what was set is %v", f.state)
 	}
 	f.state, f.generations = entry.Dead, []entry.Generation{f.generations[0], {Group: "b"}} // one answer was older
-	if _, ok, err := c.take(ctx, &key, f, false); ok || err != nil {
+	if _, ok, err := c.take(ctx, &key, anyType, f, false); ok || err != nil {
 		t.Errorf("the lease was taken over a value that counts: %v, %v", ok, err)
 	}
 	if f := look(); f.state != entry.Fresh {
@@ -43,7 +43,7 @@ func TestTake_StoredBetweenTheAnswers(t *testing.T) {
 	if err := c.InvalidateGroup(ctx, "b"); err != nil {
 		t.Fatal(err)
 	}
-	l, ok, err := c.take(ctx, &key, look(), false)
+	l, ok, err := c.take(ctx, &key, anyType, look(), false)
 	if !ok || err != nil {
 		t.Fatalf("the lease on a dead entry: %v, %v", ok, err)
 	}
@@ -57,7 +57,7 @@ func TestTake_StoredBetweenTheAnswers(t *testing.T) {
 	if _, err := c.Engine.Delete(ctx, c.groupKey("b")); err != nil {
 		t.Fatal(err)
 	}
-	if l, ok, err = c.take(ctx, &key, look(), false); !ok || err != nil {
+	if l, ok, err = c.take(ctx, &key, anyType, look(), false); !ok || err != nil {
 		t.Fatalf("the lease on an entry whose group key is gone: %v, %v", ok, err)
 	}
 	c.renewals.end(l)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/errtext"
 )
@@ -17,16 +18,20 @@ import (
 // and says what each entry is worth. There is one way to ask for one key (lookup), which costs least, and one to
 // ask for several things at once (a query).
 
-// A found is what a lookup has found under a key.
+// A found is what a lookup has found under a key. The first two fields say for whom that is.
 type found struct {
+	reader *codec.Type // of whose values; nil: of any
+	holder entry.Token // who has this token, to whom nothing but the section with it matters
+
 	state       entry.State
 	entry       entry.Entry
 	generations []entry.Generation // what the key's groups hold
 	err         error              // why an entry can't be read; matches ErrUndecodable
+	others      bool               // a dead entry has nothing but what other versions of the program have stored
 	negative    bool               // a dead entry says that the function has nothing for the key
 }
 
-// lookup looks up key's entry and for the generations of its groups. f is zero.
+// lookup looks up key's entry and for the generations of its groups. f says for whom, and is zero otherwise.
 func (c *Store) lookup(ctx context.Context, f *found, key *Key) error {
 	if len(key.groups) == 0 || c.live {
 		item, err := c.Engine.Get(ctx, key.stored)
@@ -75,6 +80,11 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 		f.state = entry.Dead
 		f.err = f.entry.Parse(item)
 	}
+	var now time.Time
+	if !c.live && there && f.err == nil {
+		now = time.Now()
+		f.others = !f.pick(now)
+	}
 	same := f.err == nil && entry.AreGenerations(f.entry.Groups, key.groups, ids)
 	if same {
 		f.generations = f.entry.Groups
@@ -83,7 +93,7 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	}
 	e := &f.entry
 	switch {
-	case !there || f.err != nil:
+	case !there || f.err != nil || f.others:
 		return nil
 	case e.Check != key.check:
 		f.err = entry.Undecodable("it belongs to another key with the same hash")
@@ -100,11 +110,37 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 			return err
 		}
 	}
-	if f.state = entry.Fresh; e.Ages() { // to ask for the time costs a part of what a hit does
-		f.state = e.StateAt(time.Now())
+	if c.live {
+		if f.state = entry.Fresh; e.Ages() { // to ask for the time costs a part of what a hit does
+			f.state = e.StateAt(time.Now())
+		}
+	} else {
+		f.state = e.StateAt(now)
 	}
 	if e.Negative { // for a caller who asks for one key that is no answer
 		f.negative, f.state = f.state == entry.Fresh, entry.Dead
+	}
+	return nil
+}
+
+// pick makes the section that is for the reader the entry, and reports whether there is one.
+func (f *found) pick(now time.Time) bool {
+	if f.holder != (entry.Token{}) {
+		return f.entry.PickHolder(f.holder, now)
+	}
+	return f.entry.Pick(f.reader, now)
+}
+
+// value returns the value that was found, decoded into box unless that is nil or the value is live. Where it can't be
+// decoded it returns nil, and the entry is dead: it is of another version of the program, or err says what is wrong with it.
+func (c *Store) value(f *found, box any, t *codec.Type, shared bool) any {
+	value, err := f.entry.ValueIn(box, t, shared)
+	if err == nil {
+		return value
+	}
+	f.state, f.err = entry.Dead, err
+	if f.others = !c.live && f.entry.Shelve(t, err); f.others && errors.Is(err, codec.ErrUnknownType) {
+		f.err = nil
 	}
 	return nil
 }
@@ -142,6 +178,36 @@ func (c *Store) groupsMatch(ctx context.Context, had, now []entry.Generation) (b
 		}
 	}
 	return true, nil
+}
+
+// swap is the engine's CompareAndSwap of what was read for e, which the engine keeps for as long as e is to be kept, or
+// another version's section beside it. Where there is no room for both, e is alone.
+func (c *Store) swap(ctx context.Context, key *Key, e *entry.Entry, keep time.Duration) (bool, error) {
+	item, size := e.Item(), int64(0)
+	keep = c.engineKeeps(e, keep)
+	if e.HasOthers() {
+		if size = int64(len(item.Value)); size < c.tooLarge.Load() {
+			keep = max(keep, e.OthersLeft(time.Now()))
+		} else {
+			e.DropOthers()
+			item, size = e.Item(), 0
+		}
+	}
+	swapped, err := c.Engine.CompareAndSwap(ctx, key.stored, item, keep)
+	if size > 0 && errors.Is(err, cacheutils.ErrTooLarge) {
+		c.tooLarge.Store(min(c.tooLarge.Load(), size))
+	}
+	return swapped, err
+}
+
+// engineKeeps returns how long the engine is to keep e, which ends after keep. An engine may count in seconds, by a clock
+// that ticks once a second, and so drop an item almost one of them early. What is to end within a second, and says so
+// itself, is kept for one more.
+func (c *Store) engineKeeps(e *entry.Entry, keep time.Duration) time.Duration {
+	if c.live || e.ExpiresAt == 0 || keep%time.Second == 0 || keep > cacheutils.Forever-time.Second {
+		return keep
+	}
+	return keep + time.Second
 }
 
 // A query is what the engine is asked for at once, and its answers. It is used again, since it is

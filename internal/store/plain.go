@@ -22,7 +22,7 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.value(ctx, key, codec.Of(v.Type()), false, false)
+	p, err := c.get(ctx, key, codec.Of(v.Type()), false, false)
 	if err != nil {
 		return err
 	}
@@ -30,23 +30,24 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 	return nil
 }
 
-// value returns a pointer to the value under key, which is not to be changed; with old that
+// get returns a pointer to the value under key, which is not to be changed; with old that
 // may be a stale one.
-func (c *Store) value(ctx context.Context, key Key, t *codec.Type, shared, old bool) (any, error) {
+func (c *Store) get(ctx context.Context, key Key, t *codec.Type, shared, old bool) (any, error) {
 	if err := c.Closed(); err != nil {
 		return nil, err
 	}
-	f, err := c.readStored(ctx, key)
+	f, err := c.readStored(ctx, key, t)
 	if err != nil {
 		return nil, err
 	}
 	if f.state == entry.Fresh || old && f.state == entry.Stale {
-		p, err := f.entry.Value(t, shared)
-		if err == nil {
+		if p := c.value(&f, nil, t, shared); p != nil {
 			c.debug(logging.ActionHit, &key, 0)
 			return p, nil
 		}
-		f.err = err
+	}
+	if f.others && f.err == nil && !old {
+		f.err = f.entry.OtherValue(t)
 	}
 	if f.err != nil {
 		return nil, errtext.Wrap(fmt.Errorf("%w: %w", cacheutils.ErrCacheMiss, f.err), "get %q", key.text)
@@ -86,14 +87,16 @@ func (c *Store) GetMany(ctx context.Context, keys []Key, groups []string, t refl
 
 // oneOfMany returns a pointer to the value of the key with index i, where ask has returned err, of which the caller is told.
 func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *codec.Type, err error) (p any, ok bool) {
-	var f found
+	f := found{reader: t}
 	failed := q.evaluate(ctx, c, &f, key, i, err)
 	if failed == nil && f.state == entry.Fresh {
-		p, f.err = f.entry.Value(t, false)
-		if f.err == nil {
+		if p = c.value(&f, nil, t, false); p != nil {
 			c.debug(logging.ActionHit, key, 0)
 			return p, true
 		}
+	}
+	if f.others && f.err == nil {
+		f.err = f.entry.OtherValue(t)
 	}
 	switch {
 	case f.err != nil && !errors.Is(f.err, codec.ErrUnknownType):
@@ -146,7 +149,7 @@ func (c *Store) store(ctx context.Context, key Key, e *entry.Entry, timeout, sta
 		_, err = c.Engine.Delete(ctx, key.stored)
 	} else {
 		keep := e.Stamp(time.Now(), timeout, stale)
-		err = c.Engine.Set(ctx, key.stored, e.Item(), keep)
+		err = c.Engine.Set(ctx, key.stored, e.Item(), c.engineKeeps(e, keep))
 	}
 	if err != nil {
 		return errtext.Wrap(err, "set %q", key.text)
@@ -206,7 +209,7 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 	if e.Groups, err = c.ensureGenerations(ctx, key.groups); err != nil {
 		return false, err
 	}
-	keep := e.Stamp(time.Now(), timeout, 0)
+	keep := c.engineKeeps(e, e.Stamp(time.Now(), timeout, 0))
 	for n := 0; ; n++ {
 		if err := beforeTry(ctx, n); err != nil {
 			return false, err
@@ -244,7 +247,7 @@ func (c *Store) Touch(ctx context.Context, key Key, timeout time.Duration) (bool
 	}
 	defer done()
 	had, err := c.change(ctx, key, func(e *entry.Entry) (time.Duration, error) {
-		return e.Stamp(time.Now(), timeout, 0), nil
+		return e.Restamp(time.Now(), timeout), nil
 	}, timeout <= 0)
 	if err != nil {
 		return false, errtext.Wrap(err, "touch %q", key.text)
@@ -271,7 +274,7 @@ func (c *Store) change(ctx context.Context, key Key, edit func(*entry.Entry) (ke
 		if err != nil {
 			return false, err
 		}
-		if swapped, err := c.Engine.CompareAndSwap(ctx, key.stored, f.entry.Item(), keep); swapped || err != nil {
+		if swapped, err := c.swap(ctx, &key, &f.entry, keep); swapped || err != nil {
 			return swapped, err
 		}
 	}
@@ -309,7 +312,7 @@ func (c *Store) Has(ctx context.Context, key Key) (bool, error) {
 	if err := c.Closed(); err != nil {
 		return false, err
 	}
-	f, err := c.readStored(ctx, key)
+	f, err := c.readStored(ctx, key, nil)
 	return f.state == entry.Fresh, err
 }
 

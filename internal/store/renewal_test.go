@@ -3,14 +3,18 @@ package store
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
 )
+
+var anyType = codec.Of(reflect.TypeFor[any]())
 
 func leasing(t *testing.T) *Store {
 	t.Helper()
@@ -29,7 +33,7 @@ func leasing(t *testing.T) *Store {
 func mustTake(t *testing.T, c *Store, key string) *lease {
 	t.Helper()
 	k := c.Key(key)
-	l, ok, err := c.take(context.Background(), &k, found{}, false)
+	l, ok, err := c.take(context.Background(), &k, anyType, found{}, false)
 	if !ok || err != nil {
 		t.Fatalf("take %s: %v, %v", key, ok, err)
 	}

@@ -26,11 +26,12 @@ func (m *computation) decide() (e ending) {
 	case r.Discard || timeout <= 0:
 		e.drops = true
 	case r.Negative:
-		e.entry, e.stores, stale = c.sealer.Negative(m.key.check), true, 0
+		e.entry, e.stores, stale = c.sealer.Negative(m.key.check, m.task.typ), true, 0
 	default:
 		e.entry, e.stores = m.seal()
 		e.drops = !e.stores
 	}
+	e.alone = m.IsForced()
 	if e.stores {
 		e.entry.Groups = m.lease.groups
 		e.keep = e.entry.Stamp(time.Now(), timeout, stale)
@@ -98,12 +99,12 @@ func (m *computation) settle(ctx context.Context, e *ending) {
 
 // useStored makes a value that somebody has stored meanwhile the result.
 func (m *computation) useStored(ctx context.Context) {
-	var f found
+	f := found{reader: m.task.typ}
 	if err := m.store.lookup(ctx, &f, m.key); err != nil || f.state != entry.Fresh {
 		return
 	}
-	value, err := f.entry.Value(m.task.typ, m.task.shared)
-	if err != nil {
+	value := m.store.value(&f, nil, m.task.typ, m.task.shared)
+	if value == nil {
 		return
 	}
 	m.replaced = &stored{value: value}

@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,7 @@ type Store struct {
 	answered   atomic.Int64      // when the store answered last, in nanoseconds since epoch
 	each       engine.EachGetter // the engine, if it is one
 	discards   bool
+	tooLarge   atomic.Int64 // the least bytes for which the engine had no room, where several versions had sections
 	flights    flight.Group
 	later      chan struct{} // has a token for each result that was handed out and is being stored; nil: none is
 	orphans    orphans
@@ -91,6 +93,7 @@ func New(config Config) *Store {
 	}
 	c.flights.Remote, c.flights.Lease, c.flights.Idle = !c.live && !c.discards, c.Lease, func() { c.shut() }
 	c.each, _ = engine.As[engine.EachGetter](c.Engine)
+	c.tooLarge.Store(math.MaxInt64)
 	c.answered.Store(int64(time.Since(epoch)))
 	if k, ok := engine.As[engine.KeyChecker](c.Engine); ok {
 		c.checkKey = k.CheckKey

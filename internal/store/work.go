@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/flight"
 )
@@ -40,7 +41,7 @@ func (c *Store) work(ctx context.Context, m *computation, compute func(context.C
 		}
 		tick := c.flights.Tick()
 		step, done := m.lookupStep(ctx)
-		var next found
+		next := found{reader: m.task.typ}
 		err := c.lookup(step, &next, m.key)
 		done(err)
 		if err != nil {
@@ -79,7 +80,7 @@ func (f *found) needsLease() bool {
 // takeLease is take as a step of the computation's, which has the lease then. It fails where it would go on forever.
 func (m *computation) takeLease(ctx context.Context, f found) (ok bool, err error) {
 	step, done := m.leaseStep(ctx)
-	m.lease, ok, err = m.store.take(step, m.key, f, false)
+	m.lease, ok, err = m.store.take(step, m.key, m.task.typ, f, false)
 	done(err)
 	if !ok && err == nil {
 		if m.refusals++; m.refusals >= maxRefusals {
@@ -89,37 +90,14 @@ func (m *computation) takeLease(ctx context.Context, f found) (ok bool, err erro
 	return ok, err
 }
 
-// maxRefusals is how often a computation, or an operation, takes it that others were faster when the engine doesn't write
-// what would stand in the place of what was found.
-const maxRefusals = 100
-
-// beforeTry waits before an operation's nth try, counted from 0: those who are faster all the time are given way to.
-// It fails when there were too many, or ctx ends.
-func beforeTry(ctx context.Context, n int) error {
-	const atOnce = 3
-	switch {
-	case n >= maxRefusals:
-		return errRefused
-	case n >= atOnce:
-		return sleep(ctx, pollDelay(n-atOnce))
-	default:
-		return nil
-	}
-}
-
-// errRefused is for an engine that contradicts itself.
-var errRefused = fmt.Errorf("cacheutils: the engine has refused %d times to replace what it says that it has, or has not", maxRefusals)
-
 // takes makes the value that was found, by a lookup that began at that tick, the result, and reports whether there is
 // one.
 func (m *computation) takes(f *found, tick uint64) bool {
 	if f.state == entry.Fresh || f.state == entry.Stale && !m.task.plain {
-		value, err := f.entry.Value(m.task.typ, m.task.shared)
-		if err == nil {
+		if value := m.store.value(f, nil, m.task.typ, m.task.shared); value != nil {
 			m.result, m.Valid = Result{Value: value}, tick
 			return true
 		}
-		f.state = entry.Dead
 	}
 	if f.negative && m.task.Many {
 		m.result, m.Valid = Result{Negative: true}, tick
@@ -250,9 +228,10 @@ func unending(ctx context.Context) context.Context {
 	return context.WithoutCancel(ctx)
 }
 
-// readStored is a lookup for those who expect to find what a call has returned: if that is being stored, they
-// wait for it.
-func (c *Store) readStored(ctx context.Context, key Key) (f found, err error) {
+// readStored is a lookup for a reader of that type who expects to find what a call has returned: if that is being stored,
+// it waits for it.
+func (c *Store) readStored(ctx context.Context, key Key, reader *codec.Type) (f found, err error) {
+	f.reader = reader
 	if c.later != nil {
 		if storing := c.flights.Stores(key.stored); storing != nil {
 			select {

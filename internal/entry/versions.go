@@ -1,0 +1,248 @@
+package entry
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/codec"
+)
+
+// While a program is deployed, processes of two versions ask for the same keys, and the type of a result may differ
+// between them. Each version then has a section of its own in the frame, with its own value, lease, times and groups:
+//
+//   - a reader has to do with the section that is for its type, and never with another one. Which one that is, its
+//     fingerprint says. Where several have that, as for values behind interfaces, it is the one whose value this process
+//     can decode;
+//   - that section is the Entry itself once Pick has been called, and the others are kept as they are, until whoever
+//     stores the entry says that they are to go: an invalidation leaves none;
+//   - a frame has at most two values, and besides them one lease. Where there would be more, the one that was written
+//     first goes.
+//
+// The engine keeps the item for as long as one of the sections needs it. So each has to say itself when it ends.
+
+// maxOthers bounds how many sections a frame has besides the first.
+const maxOthers = 2
+
+// grace is how long the engine keeps an item past the end that stands in a section, since it may count in seconds. A
+// lease among other sections counts for as long, as one that is alone does.
+const grace = time.Second
+
+// Pick makes the section the entry that is for readers of type t, or for t nil of any type, and reports whether there is
+// one. Otherwise the entry counts for nobody. Other sections that have ended are dropped.
+func (e *Entry) Pick(t *codec.Type, now time.Time) bool {
+	if len(e.others) == 0 {
+		if e.rank(t) > 0 || e.isTombstone() {
+			return true
+		}
+		e.shelve()
+		return false
+	}
+	sections := e.sections(now)
+	ranks, candidates := make([]int, len(sections)), 0
+	for i := range sections {
+		if ranks[i] = sections[i].rank(t); ranks[i] > 0 {
+			candidates++
+		}
+	}
+	best := -1
+	for i := range sections {
+		s := &sections[i]
+		if candidates > 1 && ranks[i] > 0 && t != nil && !s.Empty && !s.decodes(t) {
+			continue
+		}
+		if ranks[i] > 0 && (best < 0 || ranks[i] > ranks[best]) {
+			best = i
+		}
+	}
+	return e.choose(sections, best)
+}
+
+// PickHolder is Pick for the section that has the token.
+func (e *Entry) PickHolder(t Token, now time.Time) bool {
+	if len(e.others) == 0 || e.Holder == t {
+		return e.Holder == t
+	}
+	sections := e.sections(now)
+	best := -1
+	for i := range sections {
+		if sections[i].Holder == t {
+			best = i
+		}
+	}
+	return e.choose(sections, best)
+}
+
+// sections returns those of the entry that have not ended.
+func (e *Entry) sections(now time.Time) []Entry {
+	sections := make([]Entry, 0, 1+maxOthers)
+	first := *e
+	first.others = nil
+	for _, s := range append([]Entry{first}, e.others...) {
+		if !s.isTombstone() && !s.isOver(now) {
+			sections = append(sections, s)
+		}
+	}
+	return sections
+}
+
+// choose makes the entry that one of its sections, or for -1 one that counts for nobody, and the rest the others.
+func (e *Entry) choose(sections []Entry, own int) bool {
+	cost, cas := e.Cost, e.CAS
+	*e = Entry{flags: flagsFrame, Meta: Meta{Empty: true}}
+	if own >= 0 {
+		*e = sections[own]
+	}
+	e.Cost, e.CAS = cost, cas
+	for i := range sections {
+		if i != own {
+			e.others = append(e.others, sections[i])
+		}
+	}
+	return own >= 0
+}
+
+// shelve makes the entry one of the others, and what is in its place counts for nobody.
+func (e *Entry) shelve() {
+	first := *e
+	first.others = nil
+	e.choose(append([]Entry{first}, e.others...), -1)
+}
+
+// Shelve is for an entry of which Value has returned err for the type t: if it is another version's, it becomes one of
+// the others. It reports whether that is so.
+func (e *Entry) Shelve(t *codec.Type, err error) bool {
+	if e.live != nil || e.flags != flagsFrame || e.fingerprint == t.Fingerprint() && !errors.Is(err, codec.ErrUnknownType) {
+		return false
+	}
+	e.shelve()
+	return true
+}
+
+// rank says how well the section is for a reader of type t, 0 being not at all. A lease is only for readers of exactly
+// its type: the others would wait for what they may not be able to read.
+func (e *Entry) rank(t *codec.Type) int {
+	isLease := e.Empty && !e.Negative
+	switch {
+	case e.live != nil || e.flags != flagsFrame:
+		return 4
+	case t == nil && isLease:
+		return 1
+	case t == nil:
+		if _, known := codec.Lookup(e.fingerprint); known {
+			return 3
+		}
+		return 2
+	case e.fingerprint == t.Fingerprint() && isLease:
+		return 3
+	case e.fingerprint == t.Fingerprint():
+		return 4
+	case !e.Empty && mayOpen(e.fingerprint, t):
+		return 1
+	default:
+		return 0
+	}
+}
+
+// decodes reports whether the value is one of t, in this process.
+func (e *Entry) decodes(t *codec.Type) bool {
+	_, err := e.Value(t, true)
+	return err == nil
+}
+
+// isTombstone reports whether the section says nothing.
+func (e *Entry) isTombstone() bool { return e.Empty && !e.Negative && e.Holder == Token{} }
+
+// isOver reports whether a section has neither a value nor a lease any more.
+func (e *Entry) isOver(now time.Time) bool {
+	at := now.UnixMilli()
+	held := e.Holder != Token{} && at < e.HeldUntil+grace.Milliseconds()
+	hasValue := (!e.Empty || e.Negative) && (e.ExpiresAt == 0 || at < e.ExpiresAt)
+	return !held && !hasValue
+}
+
+// KeepOthers puts the other sections of was beside e, which is stored in the place of that. Of an earlier value of e's
+// own version nothing is kept.
+func (e *Entry) KeepOthers(was *Entry) {
+	e.others = nil
+	if e.live != nil || e.flags != flagsFrame {
+		return // it has no room
+	}
+	t, known := codec.Lookup(e.fingerprint)
+	values := 0
+	count := func(s *Entry) {
+		if !s.Empty || s.Negative {
+			values++
+		}
+	}
+	count(e)
+	for i := range was.others {
+		other := &was.others[i]
+		if len(e.others) == maxOthers || known && other.fingerprint == e.fingerprint && !other.Empty && other.decodes(t) {
+			continue
+		}
+		if count(other); values > 2 {
+			values--
+			continue
+		}
+		e.others = append(e.others, *other)
+	}
+}
+
+// OtherValue returns nil, or for a reader of type t an error that matches cacheutils.ErrUndecodable if one of the other
+// sections has a value, and codec.ErrUnknownType if this process doesn't know the type of that.
+func (e *Entry) OtherValue(t *codec.Type) error {
+	for i := range e.others {
+		if e.others[i].Empty {
+			continue
+		}
+		err := otherType(t)
+		if _, known := codec.Lookup(e.others[i].fingerprint); !known {
+			err = fmt.Errorf("%w: it is %w", err, codec.ErrUnknownType)
+		}
+		return err
+	}
+	return nil
+}
+
+// DropOthers leaves e alone.
+func (e *Entry) DropOthers() { e.others = nil }
+
+// HasOthers reports whether other versions have sections beside e.
+func (e *Entry) HasOthers() bool { return len(e.others) > 0 }
+
+// Others returns what is left without the entry's own section, and how long the engine is to keep it: 0 if that is
+// nothing.
+func (e *Entry) Others(now time.Time) (left Entry, keep time.Duration) {
+	if len(e.others) == 0 {
+		return Entry{}, 0
+	}
+	left, keep = e.others[0], e.OthersLeft(now)
+	left.others = e.others[1:]
+	return left, keep
+}
+
+// OthersLeft returns how long the engine is to keep the entry for the other sections.
+func (e *Entry) OthersLeft(now time.Time) (left time.Duration) {
+	for i := range e.others {
+		other := &e.others[i]
+		if !other.Empty || other.Negative {
+			left = max(left, min(other.Left(now), cacheutils.Forever-grace)+grace)
+		}
+		if other.Holder != (Token{}) {
+			left = max(left, time.UnixMilli(other.HeldUntil).Sub(now)+grace)
+		}
+	}
+	return left
+}
+
+// Restamp is Stamp for the values of all versions.
+func (e *Entry) Restamp(now time.Time, timeout time.Duration) time.Duration {
+	for i := range e.others {
+		if other := &e.others[i]; !other.Empty || other.Negative {
+			other.Stamp(now, timeout, 0)
+		}
+	}
+	return e.Stamp(now, timeout, 0)
+}
