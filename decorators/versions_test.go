@@ -78,8 +78,8 @@ func (h *versionHost) compute() int {
 	return truth
 }
 
-// decorateFor makes the host's function one with results of type T.
-func decorateFor[T any](h *versionHost, from func(int) T, to func(T) int, opts []decorators.Option) {
+// deployOne makes the host's function one with results of type T.
+func deployOne[T any](h *versionHost, from func(int) T, to func(T) int, opts []decorators.Option) {
 	F, f := decorators.Cached1(func(ctx context.Context, _ string) (T, error) { return from(h.compute()), nil }, opts...)
 	through := func(call func(context.Context, string) (T, error)) func(context.Context) (int, error) {
 		return func(ctx context.Context) (int, error) {
@@ -95,8 +95,8 @@ func decorateFor[T any](h *versionHost, from func(int) T, to func(T) int, opts [
 	h.stats = f.Stats
 }
 
-// decorateMany is decorate with CachedMany.
-func decorateMany[T any](h *versionHost, from func(int) T, to func(T) int, opts []decorators.Option) {
+// deployMany is deployOne with CachedMany.
+func deployMany[T any](h *versionHost, from func(int) T, to func(T) int, opts []decorators.Option) {
 	F, f := decorators.CachedMany(func(ctx context.Context, keys []string) (map[string]T, error) {
 		return map[string]T{"a": from(h.compute())}, nil
 	}, opts...)
@@ -114,8 +114,8 @@ func decorateMany[T any](h *versionHost, from func(int) T, to func(T) int, opts 
 	h.stats = f.Stats
 }
 
-// decoratePlain is decorate with cache.GetOrSet.
-func decoratePlain[T any](h *versionHost, from func(int) T, to func(T) int, d deployed) {
+// deployPlain is deployOne with cache.GetOrSet.
+func deployPlain[T any](h *versionHost, from func(int) T, to func(T) int, d deployed) {
 	opts := []cache.Option{cache.Timeout(d.Timeout)}
 	if d.Group != "" {
 		opts = append(opts, cache.Group(d.Group))
@@ -161,74 +161,74 @@ func (h *versionHost) deploy(d deployed) {
 	switch d.Result {
 	case "struct 1":
 		type city struct{ ID int }
-		decorateFor(h, func(n int) city { return city{n} }, func(c city) int { return c.ID }, opts)
+		deployOne(h, func(n int) city { return city{n} }, func(c city) int { return c.ID }, opts)
 	case "struct 2":
 		type city struct {
 			ID   int
 			Name string
 		}
-		decorateFor(h, func(n int) city { return city{n, "Rome"} }, func(c city) int { return c.ID }, opts)
+		deployOne(h, func(n int) city { return city{n, "Rome"} }, func(c city) int { return c.ID }, opts)
 	case "struct 3":
 		type city struct{ ID int64 }
-		decorateFor(h, func(n int) city { return city{int64(n)} }, func(c city) int { return int(c.ID) }, opts)
+		deployOne(h, func(n int) city { return city{int64(n)} }, func(c city) int { return int(c.ID) }, opts)
 	case "pointers 1":
 		type city struct{ ID int }
-		decorateFor(h, func(n int) []*city { return []*city{{n}} }, func(c []*city) int { return c[0].ID }, opts)
+		deployOne(h, func(n int) []*city { return []*city{{n}} }, func(c []*city) int { return c[0].ID }, opts)
 	case "pointers 2":
 		type city struct {
 			ID    int
 			Mayor *string
 		}
-		decorateFor(h, func(n int) []*city { return []*city{{ID: n}} }, func(c []*city) int { return c[0].ID }, opts)
+		deployOne(h, func(n int) []*city { return []*city{{ID: n}} }, func(c []*city) int { return c[0].ID }, opts)
 	case "any 1":
 		type city struct{ ID int }
-		decorateFor(h, func(n int) any { return city{n} }, func(c any) int { return c.(city).ID }, opts)
+		deployOne(h, func(n int) any { return city{n} }, func(c any) int { return c.(city).ID }, opts)
 	case "any 2":
 		type city struct {
 			ID   int
 			Name string
 		}
-		decorateFor(h, func(n int) any { return &city{n, "Rome"} }, func(c any) int { return c.(*city).ID }, opts)
+		deployOne(h, func(n int) any { return &city{n, "Rome"} }, func(c any) int { return c.(*city).ID }, opts)
 	case "inside 1":
 		type city struct{ ID int }
-		decorateFor(h, func(n int) map[string]any { return map[string]any{"c": []any{city{n}}} }, func(m map[string]any) int { return m["c"].([]any)[0].(city).ID }, opts)
+		deployOne(h, func(n int) map[string]any { return map[string]any{"c": []any{city{n}}} }, func(m map[string]any) int { return m["c"].([]any)[0].(city).ID }, opts)
 	case "inside 2":
 		type city struct {
 			ID   int
 			Tags []string
 		}
-		decorateFor(h, func(n int) map[string]any { return map[string]any{"c": []any{city{ID: n}}} }, func(m map[string]any) int { return m["c"].([]any)[0].(city).ID }, opts)
+		deployOne(h, func(n int) map[string]any { return map[string]any{"c": []any{city{ID: n}}} }, func(m map[string]any) int { return m["c"].([]any)[0].(city).ID }, opts)
 	case "number":
-		decorateFor(h, func(n int) int { return n }, func(n int) int { return n }, opts)
+		deployOne(h, func(n int) int { return n }, func(n int) int { return n }, opts)
 	case "text":
-		decorateFor(h, func(n int) string { return fmt.Sprint(n) }, func(s string) (n int) { fmt.Sscan(s, &n); return n }, opts)
+		deployOne(h, func(n int) string { return fmt.Sprint(n) }, func(s string) (n int) { fmt.Sscan(s, &n); return n }, opts)
 	case "many 1":
 		type city struct{ ID int }
-		decorateMany(h, func(n int) city { return city{n} }, func(c city) int { return c.ID }, opts)
+		deployMany(h, func(n int) city { return city{n} }, func(c city) int { return c.ID }, opts)
 	case "many 2":
 		type city struct {
 			ID   int
 			Name string
 		}
-		decorateMany(h, func(n int) city { return city{n, "Rome"} }, func(c city) int { return c.ID }, opts)
+		deployMany(h, func(n int) city { return city{n, "Rome"} }, func(c city) int { return c.ID }, opts)
 	case "plain 1":
 		type city struct{ ID int }
-		decoratePlain(h, func(n int) city { return city{n} }, func(c city) int { return c.ID }, d)
+		deployPlain(h, func(n int) city { return city{n} }, func(c city) int { return c.ID }, d)
 	case "plain 2":
 		type city struct {
 			ID   int
 			Name string
 		}
-		decoratePlain(h, func(n int) city { return city{n, "Rome"} }, func(c city) int { return c.ID }, d)
+		deployPlain(h, func(n int) city { return city{n, "Rome"} }, func(c city) int { return c.ID }, d)
 	case "large 1":
 		type city struct{ Noise []byte }
-		decorateFor(h, func(n int) city { return city{noise(n)} }, func(c city) int { return int(c.Noise[0]) }, opts)
+		deployOne(h, func(n int) city { return city{noise(n)} }, func(c city) int { return int(c.Noise[0]) }, opts)
 	case "large 2":
 		type city struct {
 			Noise []byte
 			Name  string
 		}
-		decorateFor(h, func(n int) city { return city{noise(n), "Rome"} }, func(c city) int { return int(c.Noise[0]) }, opts)
+		deployOne(h, func(n int) city { return city{noise(n), "Rome"} }, func(c city) int { return int(c.Noise[0]) }, opts)
 	default:
 		panic("there is no version " + d.Result)
 	}
