@@ -150,7 +150,7 @@ func TestFaults_Values(t *testing.T) {
 					t.Error("another value")
 				}
 			}
-			if s := h.Stats(); s.Computations != 3 || s.Errors == 0 {
+			if s := h.Stats(); s.Computations != 3 || s.Unstorable != 3 || s.Errors != 0 {
 				t.Errorf("%+v", s)
 			}
 		})

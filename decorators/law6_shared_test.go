@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
 )
@@ -116,5 +117,49 @@ func TestShared_RequireCache(t *testing.T) {
 	}
 	if got, err := handle.RequireCache(t.Context(), 1); got != want || err != nil {
 		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+}
+
+// Two backends of one store have the same entries: what a function with Shared has stored in one of them, a function
+// without it, on the other, gets a copy of, whichever way it is read.
+func TestLaw6_TwoNamesOfOneStore(t *testing.T) {
+	locmem := backends.Settings{Backend: "locmem", Location: []string{t.Name()}}
+	set := newSet(t, backends.Config{"default": locmem, "twin": locmem})
+	other := newSet(t, backends.Config{"default": locmem})
+	type row struct{ Tags map[string]int }
+	load := func(_ context.Context, n int) (*row, error) { return &row{map[string]int{"n": n}}, nil }
+	name := decorators.Key("law6.twins")
+	shared, handle := decorators.Cached1(load, name, decorators.On(set), decorators.Shared())
+	ctx := context.Background()
+	twin, twinHandle := decorators.Cached1(load, name, decorators.On(set), decorators.Backend("twin"))
+	elsewhere, _ := decorators.Cached(load, name, decorators.On(other))
+	if err := handle.Invalidate(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	for who, read := range map[string]func() (*row, error){
+		"twin":              func() (*row, error) { return twin(ctx, 1) },
+		"twin.RequireCache": func() (*row, error) { return twinHandle.RequireCache(ctx, 1) },
+		"another set":       func() (*row, error) { return elsewhere(ctx, 1) },
+	} {
+		want, err := shared(ctx, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // the second and third may be hits of the table of hot results
+			r, err := read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r == want || r.Tags["n"] != 1 {
+				t.Errorf("%s: got %v, which is the value of the others: %v", who, r, r == want)
+			}
+			r.Tags["n"] = 99
+		}
+		if again, err := shared(ctx, 1); err != nil || again != want || again.Tags["n"] != 1 {
+			t.Errorf("%s: the function with Shared has %v, %v", who, again, err)
+		}
+	}
+	if n := twinHandle.Stats().Computations; n != 0 {
+		t.Errorf("the twin has computed %d times, want what is in the store", n)
 	}
 }

@@ -13,8 +13,9 @@ type Stats struct {
 	Computations  uint64 // runs of the function, forced ones included
 	Stores        uint64 // results stored
 	Refusals      uint64 // results not stored because their key or a group was invalidated meanwhile
+	Unstorable    uint64 // results not stored because they can't be encoded, or are too large for the backend
 	Invalidations uint64 // successful calls of Invalidate
-	Errors        uint64 // faults of the cache that callers didn't see
+	Errors        uint64 // faults of the cache that callers didn't see: a server's, or entries that can't be read
 }
 
 func statsOf(s *store.Stats) Stats {
@@ -27,6 +28,7 @@ func statsOf(s *store.Stats) Stats {
 		Computations:  s.Computations.Load(),
 		Stores:        s.Stores.Load(),
 		Refusals:      s.Refusals.Load(),
+		Unstorable:    s.Unstorable.Load(),
 		Invalidations: s.Invalidations.Load(),
 		Errors:        s.Errors.Load(),
 	}

@@ -45,7 +45,7 @@
 //
 // Values, by Append: an interface with a value of such a type, or of a type that shares
 // its name and structure with another (both declared inside functions); what contains itself;
-// what is nested deeper than 10,000 levels or longer than 512 MiB; what its marshaler fails for
+// what is nested deeper than 10,000 levels, longer than 512 MiB or of more than 4 million parts; what its marshaler fails for
 // or loses a part of; a time in a location that time.LoadLocation doesn't find; a map with a key of
 // which == tells a copy apart: a time in another location than UTC and Local or with a monotonic part, and what else has an
 // address in it.

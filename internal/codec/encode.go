@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -16,9 +17,15 @@ const (
 	// hundred bytes of stack for each, that stays far below what a goroutine may use.
 	maxDepth = 10_000
 
-	// maxEncoded is the largest encoding. A value that shares pointers may be tiny in memory
-	// and endless when it is written out.
+	// maxEncoded is the largest encoding, and maxParts how many pointers, slices, maps and interfaces with something
+	// in them a value has at most as it is written out. One that shares pointers may be tiny in memory and endless then.
 	maxEncoded = 512 << 20
+	maxParts   = 4 << 20
+
+	// costlyEncoded and costlyParts are from where on it has taken long to find that a value can't be encoded: some
+	// ten milliseconds.
+	costlyEncoded = 16 << 20
+	costlyParts   = 256 << 10
 
 	// trackFrom is the depth from which cycles are detected; few values are so deep.
 	trackFrom = 32
@@ -30,6 +37,7 @@ type encoder struct {
 	buf    []byte
 	start  int    // where this value's encoding starts in buf
 	held   uint64 // the memory that decoding will take
+	parts  int    // that were encoded
 	depth  int
 	onPath map[visit]struct{} // what is being encoded, deeper than trackFrom
 
@@ -50,8 +58,9 @@ var encoders = sync.Pool{New: func() any { return new(encoder) }}
 // Append appends the encoding of the value at p, which must be of the type, to dst. It returns
 // dst as it was and an error that matches ErrUnsupportedValue if the type, or one that an
 // interface in the value holds, can't be encoded, if the value is cyclic, nested deeper than
-// 10,000 levels or larger than 512 MiB when encoded, or if a marshaler fails, panics, or loses
-// something. The order of a map's entries is not defined.
+// 10,000 levels or, when encoded, larger than 512 MiB or of more than 4 million pointers, slices, maps and interfaces,
+// or if a marshaler fails, panics, or loses something. IsCostly reports whether it took long to find that
+// out. The order of a map's entries is not defined.
 func (t *Type) Append(dst []byte, p unsafe.Pointer) (out []byte, err error) {
 	if t.refused != nil {
 		return dst, t.Err()
@@ -67,11 +76,22 @@ func (t *Type) Append(dst []byte, p unsafe.Pointer) (out []byte, err error) {
 		encoders.Put(e)
 	}()
 	if err := t.encode(e, p); err != nil {
+		if e.parts > costlyParts || len(e.buf)-e.start > costlyEncoded {
+			err = costly{err}
+		}
 		return dst, err
 	}
 	n := len(e.buf) - e.start
 	return append(e.buf, make([]byte, padding(e.held, uint64(n)))...), nil
 }
+
+// A costly error is one of Append that came after much work.
+type costly struct{ error }
+
+func (c costly) Unwrap() error { return c.error }
+
+// IsCostly reports whether it has taken more than some milliseconds until Append returned err.
+func IsCostly(err error) bool { return errors.As(err, new(costly)) }
 
 func unsupportedf(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{cacheutils.ErrUnsupportedValue}, args...)...)
@@ -91,6 +111,9 @@ func (e *encoder) enter(v visit) error {
 	e.depth++
 	if e.depth > maxDepth {
 		return unsupportedf("nested deeper than %d levels", maxDepth)
+	}
+	if e.parts++; e.parts > maxParts {
+		return unsupportedf("more than %d parts when encoded; what several pointers share is encoded for each of them", maxParts)
 	}
 	if err := e.room(0); err != nil {
 		return err

@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
+	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/flight"
 )
@@ -27,8 +29,10 @@ type computation struct {
 	// What the function has returned, or what was found instead. Written before it is handed out, read after.
 	result  Result
 	payload []byte // result.Value encoded, where callers or the engine need it
-	cut     bool   // the context had ended before the function returned
-	changed bool   // the arguments are no longer those of the key
+
+	unencodable bool // it can't be encoded
+	cut         bool // the context had ended before the function returned
+	changed     bool // the arguments are no longer those of the key
 
 	// What the store has said. Written before the flight finishes, read after.
 	stored   bool
@@ -127,13 +131,24 @@ func (m *computation) needsCopies() bool {
 // encode fills in the payload. The callers that don't get a copy compute for
 // themselves, so that a failure is logged and goes no further.
 func (m *computation) encode() bool {
-	payload, err := entry.Encode([]byte{}, m.task.typ, m.result.Value)
-	if err != nil {
-		m.store.valueFault(m.task, "encode a result of ", err)
+	if m.unencodable {
 		return false
 	}
-	m.payload = payload
-	return true
+	var err error
+	if m.unencodable = m.task.skipsEncoding(time.Since(epoch)); m.unencodable {
+		m.task.Stats.Unstorable.Add(1)
+		return false
+	}
+	if m.payload, err = entry.Encode([]byte{}, m.task.typ, m.result.Value); err == nil {
+		return true
+	}
+	m.unencodable = true
+	if codec.IsCostly(err) {
+		m.task.costly.Store(int64(time.Since(epoch)))
+		err = fmt.Errorf("%w; that took so long that none is encoded for %s", err, costlyPause)
+	}
+	m.store.refusal(m.task, "encode a result of ", err)
+	return false
 }
 
 // outcome returns the result for the first caller; early says that it is not stored yet.

@@ -42,6 +42,12 @@ func (c *Store) taskFault(task *Task, doing string, err error) {
 	c.fault(doing, task.name, err)
 }
 
+// refusal counts and logs that a result of the task can't be stored, whatever the server does.
+func (c *Store) refusal(task *Task, doing string, err error) {
+	task.Stats.Unstorable.Add(1)
+	c.fault(doing+task.name, "", err)
+}
+
 // valueFault is taskFault for a fault of the task's own values, so that each task has a line.
 func (c *Store) valueFault(task *Task, doing string, err error) {
 	task.Stats.Errors.Add(1)

@@ -57,7 +57,7 @@ func (m *computation) seal() (e entry.Entry, ok bool) {
 		e, err = c.sealer.Seal(m.key.check, t, p, m.task.shared, m.payload)
 	}
 	if err != nil {
-		c.valueFault(m.task, "encode a result of ", err)
+		c.refusal(m.task, "encode a result of ", err)
 	}
 	c.unsized(m.task, e.Hidden)
 	return e, err == nil
@@ -76,7 +76,7 @@ func (m *computation) settle(ctx context.Context, e *ending) {
 			c.taskFault(m.task, "give back the lease for ", err)
 		}
 	case errors.Is(err, cacheutils.ErrTooLarge): // says the store, which was there
-		c.valueFault(m.task, "store a result of ", err)
+		c.refusal(m.task, "store a result of ", err)
 		err = nil
 	case err != nil:
 		m.unasked = true

@@ -40,9 +40,10 @@ type Task struct {
 	shared bool        // callers only read values, so all may have the same
 	plain  bool        // stored as by Set, and only where nothing is
 
-	took      atomic.Int64 // how long the function took the last time, in nanoseconds; 0: that isn't known
-	isUnsized atomic.Bool  // it was said that the memory of values can't be counted
+	isUnsized atomic.Bool // it was said that the memory of values can't be counted
 
+	costly atomic.Int64 // when it took long to find that a value can't be encoded, in nanoseconds since epoch; 0: never
+	took   atomic.Int64 // how long the function took the last time, in nanoseconds; 0: that isn't known
 	probed atomic.Int64 // when it was run to find that out, in nanoseconds since epoch; 0: never
 }
 
@@ -71,6 +72,15 @@ const (
 	// it may not take that long any more.
 	probeEvery = time.Second
 )
+
+// costlyPause is how long no value of a task is encoded after it took long to find that one can't be.
+const costlyPause = 30 * time.Second
+
+// skipsEncoding reports whether a value of the task is not to be encoded, since another one has cost too much not long ago.
+func (t *Task) skipsEncoding(now time.Duration) bool {
+	last := t.costly.Load()
+	return last != 0 && now-time.Duration(last) < costlyPause
+}
 
 // takes returns how long the function probably takes.
 func (t *Task) takes() time.Duration {
@@ -113,6 +123,7 @@ type Stats struct {
 	Computations  atomic.Uint64 // runs of the function, forced ones included
 	Stores        atomic.Uint64 // results stored
 	Refusals      atomic.Uint64 // results not stored, because the key or a group was invalidated meanwhile
+	Unstorable    atomic.Uint64 // results not stored, because they can't be encoded or are too large
 	Invalidations atomic.Uint64 // entries deleted through the function's handle
 	Errors        atomic.Uint64 // cache faults that were kept from callers
 }
