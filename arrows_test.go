@@ -61,6 +61,7 @@ var fileOrders = []fileOrder{
 			{"plan.go", "hot.go"}:         wholePlan,
 			{"plan.go", "results.go"}:     wholePlan,
 			{"params.go", "key.go"}:       wholePlan,
+			{"function.go", "params.go"}:  "the id of an Instance is a part of the name, and rendered as arguments are",
 			{"results.go", "timeout.go"}:  wholePlan,
 			{"many_handle.go", "many.go"}: "CachedMany returns a handle, which calls as it does",
 		},

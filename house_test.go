@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"engine", "cachekey", "internal/codec"},
 	{"internal/funcname", "logging"},
 	{"internal/keyenc", "internal/goroutine", "internal/errtext", "internal/steer"},
-	{"."},
+	{".", "internal/typeid"},
 }
 
 const (

@@ -37,6 +37,10 @@ type Caches struct {
 	byName  map[string]*Cache
 	program bool // it is the program's, or was
 	lines   logging.Limiter
+
+	functions map[string]*registered.Names // by backend: of the decorated functions that have used it
+	strangers sync.Map                     // likewise, of backends that aren't in the set
+	forget    sync.Once                    // both, when it is closed
 }
 
 // The program's set.
@@ -102,7 +106,7 @@ func (s *Caches) logLost() {
 }
 
 func openSet(config Config, scope uint64) (*Caches, error) {
-	s := &Caches{byName: make(map[string]*Cache)}
+	s := &Caches{byName: make(map[string]*Cache), functions: make(map[string]*registered.Names)}
 	complete := false
 	defer func() { // also when an Open panics
 		if !complete {
@@ -117,6 +121,7 @@ func openSet(config Config, scope uint64) (*Caches, error) {
 			errs = append(errs, err)
 		} else {
 			s.byName[name] = c
+			s.functions[name] = registered.OpenNames(all[name].domain(scope))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -134,6 +139,17 @@ func (s *Caches) retire() {
 	for _, c := range s.byName {
 		c.store.Retire()
 	}
+	s.forget.Do(s.forgetFunctions)
+}
+
+func (s *Caches) forgetFunctions() {
+	for _, names := range s.functions {
+		names.Close()
+	}
+	s.strangers.Range(func(_, names any) bool {
+		names.(*registered.Names).Close()
+		return true
+	})
 }
 
 // Get returns the backend of that name, or an error that matches cacheutils.ErrUnknownBackend and lists the names
@@ -162,6 +178,19 @@ func (s *Caches) Store(name string, _ store.Caller) (*store.Store, error) {
 // Lines is for the packages of this module, as Store: it returns what limits the lines about calls that can't use a
 // backend of the set.
 func (s *Caches) Lines(_ store.Caller) *logging.Limiter { return &s.lines }
+
+// Functions is for the packages of this module, as Store is: it returns the names of the decorated functions whose results
+// are in the backend of that name, which need not be there.
+func (s *Caches) Functions(name string, _ store.Caller) *registered.Names {
+	if names, ok := s.functions[name]; ok {
+		return names
+	}
+	names, ok := s.strangers.Load(name)
+	if !ok {
+		names, _ = s.strangers.LoadOrStore(name, registered.OpenNames(""))
+	}
+	return names.(*registered.Names)
+}
 
 // Names returns the names of the backends, sorted.
 func (s *Caches) Names() []string {
@@ -215,6 +244,7 @@ func (s *Caches) Close() error {
 		all.Go(func() { errs[i] = s.byName[name].Close() })
 	}
 	all.Wait()
+	s.forget.Do(s.forgetFunctions)
 	return errors.Join(errs...)
 }
 

@@ -1,9 +1,11 @@
 package backends
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -223,6 +225,26 @@ func checkTimeout(d time.Duration) error {
 		return nil
 	}
 	return fmt.Errorf("%w: Timeout is %v, less than 1ms: did you mean %d*time.Second? In JSON and URLs it is in seconds", cacheutils.ErrConfig, d, d)
+}
+
+// domain identifies the store in which the backend keeps its entries, with what stands before their keys, as far as
+// settings tell: in a set of that scope. It is empty if they don't.
+func (s Settings) domain(scope uint64) string {
+	if s.Open != nil {
+		return ""
+	}
+	name, _ := splitGroup(s.translatedName())
+	if len(s.Location) > 0 {
+		scope = 0
+	}
+	return fmt.Sprintf("%q %q %d %q %q %x", name, slices.Sorted(slices.Values(s.Location)), scope,
+		s.KeyPrefix, cmp.Or(s.Version, defaultVersion), reflect.ValueOf(s.KeyFunction).Pointer())
+}
+
+// translatedName returns s.Backend without Django's names.
+func (s Settings) translatedName() string {
+	s.Options = nil
+	return s.translated().Backend
 }
 
 // commonOptions are those that all backends have.

@@ -13,20 +13,23 @@ import "github.com/cacheutils/cacheutils/internal/funcname"
 //	example.com/app/geo.load.go:31                a func literal
 //
 // An edit above a function moves its line, so that its entries are no longer found; a name given with
-// decorators.Key stays. Functions of a main package are main.Load:42 in each program: programs that share a
-// cache distinguish their entries by the backend's key prefix.
+// decorators.Key stays. Package main is called by the path of the program's package, as in
+// example.com/app/cmd/shop.Load:42, in the names of functions and of types. A program that was built from a list of
+// files, or without modules, doesn't know that: its functions are main.Load:42, as those of other such programs.
 //
 // The result is the same for each build of one source, with or without inlining, the race
-// detector, -trimpath or a profile, with three limits:
+// detector, -trimpath or a profile, with these limits:
 //
 //   - A literal that the compiler copied into another package, because the function around it was
 //     inlined there, is traced to its own package by its file. That works for files of
 //     dependencies, and with -trimpath for all; for those of the main module it takes a function
 //     of that module on the call stack, and not "go run file.go". Where that fails, the name has
 //     the other package.
-//   - Instances of a generic function whose types don't show in its signature share a name, as do
-//     literals in methods of instances of a generic type, all closures that one literal makes, and
-//     method values of all receivers.
+//   - Instances of a generic function or type whose types don't show in the signature share a name, as do all closures
+//     that one literal makes, and method values of all receivers. Package decorators refuses the second
+//     closure and instance, and each method value, unless the user names them.
+//   - A type argument that is declared in a function has a number in the name, as in geo.Find[func(int)geo.row·3]:12,
+//     which an edit above it may change.
 //   - A method expression (*T).m on an unexported method with a value receiver has no line.
 //
 // The error wraps cacheutils.ErrInvalidKey. It is non-nil if fn is not a func, is a nil one, or was made by

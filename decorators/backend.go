@@ -2,9 +2,11 @@ package decorators
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/internal/registered"
 	"github.com/cacheutils/cacheutils/internal/steer"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
@@ -13,9 +15,10 @@ import (
 // context names (see backends.With) or that On has named, otherwise in the program's. It may be named before
 // Configure is called, and stays right after it.
 type backend struct {
-	name string
-	set  *backends.Caches // On's; nil: the program's
-	last atomic.Pointer[resolved]
+	name     string
+	set      *backends.Caches // On's; nil: the program's
+	function registered.Function
+	last     atomic.Pointer[resolved]
 }
 
 // A resolved is what was found in a set that no context has named.
@@ -42,8 +45,8 @@ func (b *backend) key() any {
 }
 
 // store returns the store for a call under ctx, which may be nil, or an error that matches
-// cacheutils.ErrUnknownBackend, or cacheutils.ErrClosed if it was closed. It may be closed by the time that it
-// is used: then look it up again.
+// cacheutils.ErrUnknownBackend, cacheutils.ErrClosed if it was closed, or cacheutils.ErrInvalidKey if another function has
+// the name there. It may be closed by the time that it is used: then look it up again.
 func (b *backend) store(ctx context.Context) (*store.Store, error) {
 	if steer.Used() {
 		if caches := steeredSet(ctx); caches != nil {
@@ -54,7 +57,10 @@ func (b *backend) store(ctx context.Context) (*store.Store, error) {
 	last := b.last.Load()
 	if last == nil || last.caches != caches {
 		last = &resolved{caches: caches}
-		last.store, last.err = caches.Store(b.name, store.Caller{})
+		if last.store, last.err = caches.Store(b.name, store.Caller{}); last.err == nil {
+			last.err = b.share(caches)
+			b.askForKey(caches, last.store)
+		}
 		b.last.Store(last)
 	}
 	if last.err != nil {
@@ -74,13 +80,32 @@ func (b *backend) setFor(ctx context.Context) *backends.Caches {
 	return b.own()
 }
 
+// askForKey has the user name functions whose results others than this program might have.
+func (b *backend) askForKey(caches *backends.Caches, s *store.Store) {
+	if b.function.Nowhere && s.IsRemote() {
+		caches.Functions(b.name, store.Caller{}).AskForKey(&b.function)
+	}
+}
+
 // storeIn is store for a set that a context names. There may be many of them, so nothing is retained for each.
 func (b *backend) storeIn(caches *backends.Caches) (*store.Store, error) {
 	s, err := caches.Store(b.name, store.Caller{})
+	if err == nil && b.function.Sole {
+		err = b.share(caches)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return s, s.Closed()
+}
+
+// share has the function take part in what is under its name in the set, or returns an error if that is another one's.
+func (b *backend) share(caches *backends.Caches) error {
+	remove, err := caches.Functions(b.name, store.Caller{}).Add(&b.function)
+	if remove != nil {
+		runtime.AddCleanup(b, func(remove func()) { remove() }, remove)
+	}
+	return err
 }
 
 // steeredSet returns the set that calls under ctx, which may be nil, use before all others, or nil.

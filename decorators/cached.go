@@ -68,10 +68,14 @@ import (
 //
 // Cached may be used at package level: the backend is looked up at the first call, in the set that On or the
 // context names (see backends.With) or that backends.Configure has made, and again after a Configure. If it has
-// been closed, calls run fn without the cache. Cached panics, saying what to change, when fn is not a function
-// or has no results, when its name can't be known (see Key), when a parameter's type can't be in a key, when a
-// result's type can't be encoded exactly, or when an option doesn't fit. To find that out it calls the marshalers in
-// result types for values of its own.
+// been closed, calls run fn without the cache.
+//
+// Cached panics, saying what to change, when fn is not a function or has no results, when its name can't be
+// known or would be another function's (see Key and Instance), when a parameter's type can't be in a key, when a
+// result's type can't be encoded exactly, or when an option doesn't fit. To find that out it calls
+// the marshalers in result types for values of its own. Where functions that may not share a name meet
+// in one store only later, by a Configure or backends.With, the first that is called has it, and the others run without
+// the cache.
 func Cached[F any](fn F, opts ...Option) (F, *Handle[F]) {
 	p := newPlan(newFunction(reflect.ValueOf(fn), nil, callerLocation(1), opts), nil)
 	h := &Handle[F]{

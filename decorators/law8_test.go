@@ -43,11 +43,11 @@ func TestLaw8_UnencodableResults(t *testing.T) {
 
 // After a deploy that renamed a field the entries from before are misses.
 func TestLaw8_ChangedTypeIsAMiss(t *testing.T) {
-	cachetest.Each(t, func(t *testing.T) {
+	eachTwice(t, func(t *testing.T, now, next *backends.Caches) {
 		type before struct{ Name string }
 		type after struct{ Title string }
-		Old, _ := decorators.Cached(func() before { return before{"Rome"} }, decorators.Key("law8.type"))
-		New, h := decorators.Cached(func() after { return after{"Paris"} }, decorators.Key("law8.type"))
+		Old, _ := decorators.Cached(func() before { return before{"Rome"} }, decorators.Key("law8.type"), decorators.On(now))
+		New, h := decorators.Cached(func() after { return after{"Paris"} }, decorators.Key("law8.type"), decorators.On(next))
 		Old()
 		if got := New(); got.Title != "Paris" {
 			t.Errorf("got %+v from the entry of another type", got)

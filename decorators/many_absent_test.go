@@ -55,7 +55,7 @@ func TestCachedMany_AbsentIsBounded(t *testing.T) {
 	cachetest.Configure(t, backends.Config{"default": {
 		Backend: "locmem", Location: []string{t.Name()}, Options: map[string]any{"max_entries": bound},
 	}})
-	Load, load := decorators.CachedMany(newTable().load, decorators.Absent(time.Hour))
+	Load, load := decorators.CachedMany(newTable().load, decorators.Key("many.bounded"), decorators.Absent(time.Hour))
 	known := 0
 	for id := range int64(20 * bound) {
 		Load(ctx, []int64{id})
@@ -113,7 +113,7 @@ func TestLaw4_CachedManyAbsent(t *testing.T) {
 func TestCachedMany_AbsentJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cachetest.Locmem(t)
-		Load, load := decorators.CachedMany(newTable().load, decorators.Absent(time.Hour), decorators.Jitter(0.5))
+		Load, load := decorators.CachedMany(newTable().load, decorators.Key("many.bounded"), decorators.Absent(time.Hour), decorators.Jitter(0.5))
 		ids := make([]int64, 200)
 		for i := range ids {
 			ids[i] = int64(i)

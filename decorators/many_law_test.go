@@ -47,7 +47,7 @@ func TestLaw2_CachedMany(t *testing.T) {
 // A panic in an option's function reaches the caller of Set, as it does for one key.
 func TestLaw5_CachedManySet(t *testing.T) {
 	cachetest.Locmem(t)
-	_, load := decorators.CachedMany(newTable().load, decorators.TimeoutOf(func(string) time.Duration { panic("boom") }))
+	_, load := decorators.CachedMany(newTable().load, decorators.Key(t.Name()), decorators.TimeoutOf(func(string) time.Duration { panic("boom") }))
 	defer func() {
 		if p := recover(); !strings.Contains(fmt.Sprint(p), "boom") {
 			t.Errorf("got %v", p)
@@ -184,7 +184,7 @@ func TestLaw1_CachedMany(t *testing.T) {
 	server := cachetest.Memcached(t)
 	server.Stop()
 	rows := newTable(1, 2, 3)
-	Load, load := decorators.CachedMany(rows.load)
+	Load, load := decorators.CachedMany(rows.load, decorators.Key(t.Name()))
 	got, err := Load(ctx, []int64{1, 2, 3})
 	wantMany(t, "server down", got, err, 1, 2, 3)
 	wantAsked(t, "server down", rows, []int64{1, 2, 3})

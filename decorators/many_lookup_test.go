@@ -27,10 +27,10 @@ import (
 func TestCachedMany_Mixed(t *testing.T) {
 	ctx := context.Background()
 	for _, groups := range [][]string{nil, {"g", "h"}} {
-		cachetest.Each(t, func(t *testing.T) {
+		eachTwice(t, func(t *testing.T, here, there *backends.Caches) {
 			rows := newTable(1, 2, 4, 5, 6)
 			opts := []decorators.Option{decorators.Key("mixed"), decorators.Group(groups...), decorators.Stale(time.Hour)}
-			Load, load := decorators.CachedMany(rows.load, append(slices.Clip(opts), decorators.Absent(time.Minute), decorators.TimeoutOf(func(row string) time.Duration {
+			Load, load := decorators.CachedMany(rows.load, append(slices.Clip(opts), decorators.On(here), decorators.Absent(time.Minute), decorators.TimeoutOf(func(row string) time.Duration {
 				if row == "row 2" {
 					return time.Millisecond
 				}
@@ -41,7 +41,7 @@ func TestCachedMany_Mixed(t *testing.T) {
 					return 5, nil
 				}
 				return fmt.Sprint("row ", id), nil
-			}, opts...)
+			}, append(slices.Clip(opts), decorators.On(there))...)
 			const hit, stale, absent, asAny, noString, missing = 1, 2, 3, 4, 5, 6
 			Load(ctx, []int64{hit, stale, absent})
 			LoadAny(ctx, asAny)
@@ -214,7 +214,7 @@ func TestLaw1_CachedManyOneOfTwoDown(t *testing.T) {
 		ids = append(ids, i)
 	}
 	rows := newTable(ids...)
-	Load, load := decorators.CachedMany(rows.load)
+	Load, load := decorators.CachedMany(rows.load, decorators.Key(t.Name()))
 	Load(ctx, ids)
 	rows.was()
 	b.Stop()

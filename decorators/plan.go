@@ -1,7 +1,6 @@
 package decorators
 
 import (
-	"context"
 	"reflect"
 	"runtime"
 
@@ -65,12 +64,24 @@ func newPlan(f *function, argsType reflect.Type) *plan {
 	p.planHot()
 	p.task = newTask(p)
 	p.checkTask()
-	remove := registered.Add(registered.Function{
-		Name: f.name, Place: f.location, Set: p.backend.key(), Backend: p.backend.name,
-		Type: p.boxType, Shared: f.options.shared, Many: f.isMany(), Value: f.identity(),
-	})
-	runtime.AddCleanup(p, func(remove func()) { remove() }, remove)
+	p.register()
 	return p
+}
+
+// register panics if another function has the name, and may not share its entries.
+func (p *plan) register() {
+	b := p.backend
+	b.function = registered.Function{
+		Name: p.name, Place: p.location, Set: b.key(), Backend: b.name,
+		Type: p.boxType, Results: typeList(p.typ.Out, p.numResults), Shared: p.options.shared, Many: p.isMany(),
+		Named: p.options.key != nil || p.options.hasInstance, Instance: p.options.hasInstance,
+		What: p.sole, Sole: p.sole != "", Nowhere: p.isNowhere, Value: p.fn, Address: p.address(),
+	}
+	if err := b.share(b.own()); err != nil {
+		panicf("Cached at %s: %s", p.location, reason(err))
+	}
+	remove := registered.Add(b.function)
+	runtime.AddCleanup(p, func(remove func()) { remove() }, remove)
 }
 
 func newBackend(f *function) *backend {
@@ -105,7 +116,7 @@ func newTask(p *plan) *store.Task {
 // checkTask panics if no backend can store the results or, where the backend is known already, if that one can't.
 func (p *plan) checkTask() {
 	err := p.task.Err()
-	if cache, unknown := p.backend.store(context.Background()); err == nil && unknown == nil {
+	if cache, unknown := p.backend.own().Store(p.backend.name, store.Caller{}); err == nil && unknown == nil {
 		err = cache.Holds(p.task)
 	}
 	if err == nil {

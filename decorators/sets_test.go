@@ -15,6 +15,7 @@ import (
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -53,6 +54,20 @@ func newSet(t *testing.T, config backends.Config) *backends.Caches {
 		}
 	})
 	return caches
+}
+
+// eachTwice runs test with each engine, on two sets that have one store of it, as two programs have.
+func eachTwice(t *testing.T, test func(t *testing.T, one, two *backends.Caches)) {
+	t.Helper()
+	for engine, location := range map[string]func(t *testing.T) string{
+		"locmem":    func(t *testing.T) string { return t.Name() },
+		"memcached": func(t *testing.T) string { return memcachedtest.Start(t).Addr() },
+	} {
+		t.Run(engine, func(t *testing.T) {
+			config := backends.Config{"default": {Backend: engine, Location: []string{location(t)}}}
+			test(t, newSet(t, config), newSet(t, config))
+		})
+	}
 }
 
 // Two sets share nothing: not values, not names of functions. The warning about two functions of one name is for

@@ -89,7 +89,7 @@ func TestShapes(t *testing.T) {
 }
 
 func testShape(t *testing.T, s shape) {
-	F, h := decorators.Cached(s.fn, decorators.Key("shape"))
+	F, h := decorators.Cached(s.fn, decorators.Key("shape"+reflect.TypeOf(s.fn).String()))
 	defer h.Invalidate(s.args...)
 	if got, want := reflect.TypeOf(F), reflect.TypeOf(s.fn); got != want {
 		t.Fatalf("got a %v, want a %v", got, want)
@@ -106,7 +106,7 @@ func testShape(t *testing.T, s shape) {
 			t.Fatalf("%s (-want +got):\n%s", what, diff)
 		}
 	}
-	if got, want := key(t, h, s.args...), "[cached]shape("+s.key+")"; got != want {
+	if got, want := key(t, h, s.args...), "[cached]"+h.Name()+"("+s.key+")"; got != want {
 		t.Errorf("key is %s, want %s", got, want)
 	}
 	if err := requireError(h.RequireCache, s.args); !errors.Is(err, cacheutils.ErrNoCachedValue) {
@@ -172,7 +172,7 @@ func TestNames(t *testing.T) {
 	_, value := decorators.Cached(shop.Offers)
 	_, pointer := decorators.Cached((*shop).Stock)
 	_, viaPointer := decorators.Cached((*shop).Offers)
-	_, methodValue := decorators.Cached(shop{"x"}.Offers)
+	_, methodValue := decorators.Cached(shop{"x"}.Offers, decorators.Instance("x"))
 	_, ofInt := decorators.Cached(pair[int])
 	_, ofString := decorators.Cached(pair[string])
 	_, literal := decorators.Cached(func(n int) int { return n })
@@ -181,7 +181,7 @@ func TestNames(t *testing.T) {
 		{"value receiver", key(t, value, shop{}, 1), pkg + "shop.Offers:", "((1,))"},
 		{"pointer receiver", key(t, pointer, &shop{}, 1), pkg + "shop.Stock:", "((1,))"},
 		{"value receiver through a pointer", key(t, viaPointer, &shop{}, 1), pkg + "shop.Offers:", "((1,))"},
-		{"method value", key(t, methodValue, 1), pkg + "shop.Offers", "((1,))"},
+		{"method value", key(t, methodValue, 1), pkg + "shop.Offers['x']", "((1,))"},
 		{"generic of int", key(t, ofInt, 1), pkg + "pair[func(int)string]:", "((1,))"},
 		{"generic of string", key(t, ofString, "1"), pkg + "pair[func(string)string]:", "(('1',))"},
 		{"literal", key(t, literal, 1), pkg + "shape_test.go:", "((1,))"},

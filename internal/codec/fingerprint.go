@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"reflect"
+
+	"github.com/cacheutils/cacheutils/internal/typeid"
 )
 
 // wireVersion is part of every fingerprint: bytes written by another version of the encoding are
@@ -56,8 +58,8 @@ func (d *description) describe(t *Type) {
 	d.seen[t] = len(d.seen)
 	rt := t.rtype
 	d.text(rt.Kind().String())
-	d.text(rt.PkgPath())
-	d.text(rt.Name())
+	d.text(typeid.Package(rt.PkgPath()))
+	d.text(typeid.Qualify(rt.Name()))
 	d.number(int(t.form))
 	if t.form == asTime {
 		return
@@ -79,7 +81,7 @@ func (d *description) describe(t *Type) {
 			d.text(f.name)
 			d.flag(f.embedded)
 			sf := rt.Field(i)
-			d.text(sf.PkgPath)
+			d.text(typeid.Package(sf.PkgPath))
 			if rt.Name() == "" {
 				d.text(string(sf.Tag)) // distinguishes types that have no name
 			}

@@ -13,17 +13,27 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
+	"github.com/cacheutils/cacheutils/internal/typeid"
 )
 
 // A Func says which function a func value is.
 type Func struct {
 	Name     string // the function's identity in keys, in the forms that cachekey.FuncName lists
-	Package  string // the path of the package where it is written
+	Package  string // the path of the package where it is written; of package main that of the program, if that is known
 	File     string // as the compiler recorded it; empty where there is no source
 	Line     int    // of the word func; 0 where there is no source
 	Receiver bool   // it is a method expression: its first parameter is the receiver
 	Literal  bool   // it is a func literal: all closures made by it share its Name
 	Bound    bool   // it is a method value: those of all receivers share its Name
+
+	// Types is what of the Name stands for the type arguments, in brackets, if it is an instance of a generic function, or
+	// a method of an instance of a generic type. Type arguments that don't show in the type of a function, or of a method
+	// value, are not in it.
+	Types string
+
+	// Local says that a type argument or the receiver's type is declared in a function. In another function there may be one
+	// of the same name: the Name distinguishes type arguments by their numbers, which an edit of the source may change.
+	Local bool
 }
 
 // Describe finds out what the func value fn is. cachekey.FuncName, which returns the Name, says what
@@ -36,10 +46,11 @@ func Describe(fn any) (Func, error) {
 	}
 	t := reflect.TypeOf(fn)
 	pkg, symbol := splitSymbol(at.symbol)
-	f := Func{Package: pkg, File: at.file, Line: at.line}
+	f := Func{Package: typeid.Package(pkg), File: at.file, Line: at.line}
 	if method, ok := strings.CutSuffix(symbol, "-fm"); ok {
 		f.Bound = true
-		f.Name = qualify(pkg, withInstance(stripPointer(method), t))
+		f.setTypes(typesOf(method, t))
+		f.Name = qualify(f.Package, withTypes(stripPointer(method), f.Types))
 		return f, nil
 	}
 	if recv, method, ok := cutReceiver(pkg, symbol, t); ok {
@@ -48,17 +59,30 @@ func Describe(fn any) (Func, error) {
 			at := declaration(recv, method, map[reflect.Type]bool{})
 			f.File, f.Line = at.file, at.line
 		}
-		f.Name = numbered(keyenc.TypeName(recv)+"."+method, f.Line)
+		name := keyenc.TypeName(recv)
+		f.Local = strings.Contains(name, "·")
+		if number := strings.LastIndex(name, "·"); number > strings.LastIndexByte(name, ']') {
+			name = name[:number] // a method has no type arguments of its own
+		}
+		if i := strings.IndexByte(name, '['); i >= 0 && recv.Name() != "" {
+			f.Types = name[i:]
+		}
+		f.Name = numbered(name+"."+method, f.Line)
 		return f, nil
 	}
 	if isLiteral(symbol) {
 		f.Literal = true
-		f.Package = packageOf(at.file, pkg)
+		f.Package = typeid.Package(packageOf(at.file, pkg))
 		f.Name = numbered(qualify(f.Package, literalName(at.file, symbol, t)), f.Line)
 		return f, nil
 	}
-	f.Name = numbered(qualify(pkg, withInstance(stripPointer(symbol), t)), f.Line)
+	f.setTypes(typesOf(symbol, t))
+	f.Name = numbered(qualify(f.Package, withTypes(stripPointer(symbol), f.Types)), f.Line)
 	return f, nil
+}
+
+func (f *Func) setTypes(types string) {
+	f.Types, f.Local = types, strings.Contains(types, "·")
 }
 
 // locate returns the place of the func v, or an error for what has none of its own.
@@ -232,19 +256,24 @@ func stripPointer(symbol string) string {
 	return before + after
 }
 
-// withInstance replaces the type arguments by the func's type.
-func withInstance(symbol string, t reflect.Type) string {
-	return strings.Replace(keyenc.EscapeName(symbol), instance, "["+keyenc.TypeName(t)+"]", 1)
+// typesOf returns the func's type in brackets, which stands for the type arguments, if there are any in the symbol.
+func typesOf(symbol string, t reflect.Type) string {
+	if !strings.Contains(symbol, instance) {
+		return ""
+	}
+	return "[" + keyenc.TypeName(t) + "]"
+}
+
+// withTypes replaces the type arguments of a symbol.
+func withTypes(symbol, types string) string {
+	return strings.Replace(keyenc.EscapeName(symbol), instance, types, 1)
 }
 
 // literalName returns the name of a literal in its package: the base of its file, and the func's type
 // where the function around it is generic.
 func literalName(file, symbol string, t reflect.Type) string {
 	name := keyenc.EscapeName(path.Base(strings.ReplaceAll(file, `\`, "/")))
-	if strings.HasSuffix(trimLiterals(symbol), instance) {
-		name += "[" + keyenc.TypeName(t) + "]"
-	}
-	return name
+	return name + typesOf(trimLiterals(symbol), t)
 }
 
 func qualify(pkg, name string) string {

@@ -33,6 +33,6 @@
 //     whose keys all begin with a quote, and other maps are map[any]any.
 //   - [TypeName] gives each type another name, so that the rest is r(T) of a known T.
 //
-// Types of one name that are declared inside of different functions are the exception, as they are
-// for package reflect.
+// Where the compiler's numbers of types that are declared in functions can't be known, see package typeid, two such
+// types may have one name. Then the first that is rendered behind an interface has it, and others are refused.
 package keyenc

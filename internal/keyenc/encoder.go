@@ -22,6 +22,7 @@ type Encoder struct {
 	root    *node
 	simple  reflect.Kind // Int for signed integers and String, where values are rendered as such; otherwise Invalid
 	scratch *sync.Pool   // of *reflect.Value of the type; nil if a pointer to it may be retained
+	alike   bool         // another type has the name
 }
 
 // EncoderOf returns the encoder of t, which is rendered as a statically known type: struct
@@ -138,7 +139,7 @@ func (s *scope) compile(t reflect.Type) any {
 	if err != nil {
 		return err
 	}
-	e := &Encoder{root: root}
+	e := &Encoder{root: root, alike: isAlike(root.full, t)}
 	switch v := reflect.Zero(t); {
 	case root.asText:
 	case v.CanInt():

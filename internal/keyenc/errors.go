@@ -24,10 +24,10 @@ func (e *TypeError) Error() string {
 		because = ": " + e.Why
 	}
 	if e.Path == "" {
-		return fmt.Sprintf("%v: type %s can't be in a key%s", cacheutils.ErrInvalidKey, TypeName(e.Root), because)
+		return fmt.Sprintf("%v: type %s can't be in a key%s", cacheutils.ErrInvalidKey, sourceName(e.Root), because)
 	}
 	return fmt.Sprintf("%v: %s of %s has type %s, which can't be in a key%s; %s",
-		cacheutils.ErrInvalidKey, e.Path, TypeName(e.Root), TypeName(e.Type), because, e.Remedy())
+		cacheutils.ErrInvalidKey, e.Path, sourceName(e.Root), sourceName(e.Type), because, e.Remedy())
 }
 
 // Reason says what of Root can't be in a key, and why. It is empty where the name of Root says it all.

@@ -3,12 +3,16 @@ package keyenc
 import (
 	"reflect"
 	"strconv"
+	"sync"
+
+	"github.com/cacheutils/cacheutils/internal/typeid"
 )
 
 // TypeName returns the name of t with the full paths of the packages in it, without spaces and
 // control characters: int, []*example.com/app/geo.City, map[string]any, func(int,...string)error,
-// struct{ID:int;example.com/app/geo.name:string}. Two types have two names, but for types
-// that are declared with one name inside of different functions of a package.
+// struct{ID:int;example.com/app/geo.name:string}. Two types have two names: those that are declared in
+// functions have a number, as in example.com/app/geo.row·3, and package main is called by the path of the
+// program. Package typeid says what the limits of that are.
 func TypeName(t reflect.Type) string {
 	if t == nil {
 		return "nil"
@@ -16,10 +20,22 @@ func TypeName(t reflect.Type) string {
 	return string(appendType(nil, t))
 }
 
+// sourceName returns the name of t for messages, as TypeName without the numbers of types that are declared in
+// functions.
+func sourceName(t reflect.Type) string { return typeid.WithoutNumbers(TypeName(t)) }
+
+var named sync.Map // reflect.Type by the TypeName of what was rendered
+
+// isAlike reports whether another type than t was rendered under its name.
+func isAlike(name string, t reflect.Type) bool {
+	first, _ := named.LoadOrStore(name, t)
+	return first != t
+}
+
 func appendType(dst []byte, t reflect.Type) []byte {
-	if name := t.Name(); name != "" {
-		if t.PkgPath() != "" {
-			dst = append(append(dst, EscapeName(t.PkgPath())...), '.')
+	if path, name := typeid.Of(t); name != "" {
+		if path != "" {
+			dst = append(append(dst, EscapeName(path)...), '.')
 		}
 		return append(dst, EscapeName(name)...)
 	}
@@ -90,7 +106,7 @@ func appendStructType(dst []byte, t reflect.Type) []byte {
 			dst = append(dst, '+')
 		}
 		if f.PkgPath != "" {
-			dst = append(append(dst, EscapeName(f.PkgPath)...), '.')
+			dst = append(append(dst, EscapeName(typeid.Package(f.PkgPath))...), '.')
 		}
 		dst = append(append(dst, f.Name...), ':')
 		dst = appendType(dst, f.Type)
@@ -112,7 +128,7 @@ func appendInterfaceType(dst []byte, t reflect.Type) []byte {
 			dst = append(dst, ';')
 		}
 		if m.PkgPath != "" {
-			dst = append(append(dst, EscapeName(m.PkgPath)...), '.')
+			dst = append(append(dst, EscapeName(typeid.Package(m.PkgPath))...), '.')
 		}
 		dst = appendSignature(append(dst, m.Name...), m.Type)
 	}

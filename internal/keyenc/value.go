@@ -40,6 +40,9 @@ func (s *scope) appendDynamic(dst []byte, v reflect.Value, w walk) ([]byte, erro
 	if err != nil {
 		return dst, err
 	}
+	if e.alike {
+		return dst, invalid("two types are called %s, so that a value of one behind an interface looks like the other's; declare them outside of functions", sourceName(v.Type()))
+	}
 	n := e.root
 	if n.isBare(v) {
 		return n.appendValue(dst, v, false, w)

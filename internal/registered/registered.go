@@ -3,103 +3,64 @@
 package registered
 
 import (
-	"fmt"
+	"cmp"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/cacheutils/cacheutils/logging"
 )
 
 // A Function is one decorated function.
 type Function struct {
-	Name    string       // its identity: the part of its keys before the arguments
-	Place   string       // file:line where it was decorated
-	Set     any          // of backends, in which its own is looked up; nil: the program's
-	Backend string       // name of its backend
-	Type    reflect.Type // of its results
-	Shared  bool         // its callers may all have the same value
-	Many    bool         // it is called for many keys at once
-	Value   uintptr      // distinguishes func values; it keeps nothing alive
-}
-
-// At most one function has a key, but for functions of many keys: such a function may have the name of a
-// function of one key, to share its entries.
-type key struct {
-	set           any
-	backend, name string
-	many          bool
-}
-
-func (f Function) key() key { return key{f.Set, f.Backend, f.Name, f.Many} }
-
-// shares reports whether f is meant to have the entries of other, which has the same name. Callers of one that
-// isn't Shared would change what one that is Shared has stored.
-func (f Function) shares(other Function) bool {
-	return f.Shared == other.Shared && (f.Value == other.Value || f.Many != other.Many && f.Type == other.Type)
+	Name     string       // its identity: the part of its keys before the arguments
+	Place    string       // file:line where it was decorated
+	Set      any          // of backends, in which its own is looked up; nil: the program's
+	Backend  string       // name of its backend
+	Type     reflect.Type // of its results
+	Results  string       // their types, for messages
+	Shared   bool         // its callers may all have the same value
+	Many     bool         // it is called for many keys at once
+	Named    bool         // the user has named it, by Key or Instance
+	Instance bool         // by Instance
+	What     string       // it is, for messages
+	Sole     bool         // the name stands for this func value and no other
+	Nowhere  bool         // the path of its package may be that of another program's
+	Value    any          // the func value
+	Address  uintptr      // distinguishes func values while they are retained
 }
 
 var functions = struct {
 	sync.Mutex
-	byKey map[key]*entry
-}{byKey: make(map[key]*entry)}
+	all map[*Function]struct{}
+}{all: make(map[*Function]struct{})}
 
-type entry struct {
-	Function
-	added  int // how often it was added, less what was removed
-	warned bool
-}
-
-// Add adds f to the list and returns what removes it again. If another func value was decorated under the same
-// name for the same backend of the same set, that is logged, once for each name: the two share their entries.
-// One of them may be of many keys, if their types agree and both or none are Shared.
+// Add adds f to the list and returns what removes it again.
 func Add(f Function) (remove func()) {
-	key := f.key()
+	f.Value = nil // can be dropped
 	functions.Lock()
 	defer functions.Unlock()
-	e, ok := functions.byKey[key]
-	if !ok {
-		e = &entry{Function: f}
-		functions.byKey[key] = e
-	}
-	e.added++
-	twin := f
-	twin.Many = !f.Many
-	for _, other := range []*entry{e, functions.byKey[twin.key()]} {
-		if other != nil && !f.shares(other.Function) && !other.warned {
-			other.warned = true
-			warn(other.Function, f)
-		}
-	}
+	functions.all[&f] = struct{}{}
 	return func() {
 		functions.Lock()
 		defer functions.Unlock()
-		if e.added--; e.added == 0 {
-			delete(functions.byKey, key)
-		}
+		delete(functions.all, &f)
 	}
-}
-
-func warn(first, second Function) {
-	logging.Log(logging.LevelWarn, logging.Event{
-		Action:  logging.ActionNotice,
-		Backend: first.Backend,
-		Text: fmt.Sprintf("cacheutils: two functions are cached under the name %s and share their entries: decorated at %s and at %s; "+
-			"give them names of their own with decorators.Key", first.Name, first.Place, second.Place),
-	})
 }
 
 // Functions returns what was added for a set of backends, by name; nil is the program's.
 func Functions(set any) []Function {
 	functions.Lock()
 	defer functions.Unlock()
-	list := make([]Function, 0, len(functions.byKey))
-	for _, e := range functions.byKey {
-		if e.Set == set {
-			list = append(list, e.Function)
+	seen := make(map[Function]struct{})
+	for f := range functions.all {
+		if f.Set == set {
+			f := *f
+			f.Address = 0 // functions that say the same count once
+			seen[f] = struct{}{}
 		}
 	}
-	slices.SortFunc(list, func(a, b Function) int { return strings.Compare(a.Name, b.Name) })
-	return list
+	return slices.SortedFunc(maps.Keys(seen), func(a, b Function) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Backend, b.Backend), strings.Compare(a.Place, b.Place))
+	})
 }

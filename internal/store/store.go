@@ -109,6 +109,9 @@ func (c *Store) Holds(t *Task) error {
 	return t.typ.Err()
 }
 
+// IsRemote reports whether other processes may have the same entries.
+func (c *Store) IsRemote() bool { return c.flights.Remote }
+
 // timeoutOf returns timeout, or what it stands for.
 func (c *Store) timeoutOf(timeout time.Duration) time.Duration {
 	if timeout == DefaultTimeout {
