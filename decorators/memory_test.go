@@ -5,6 +5,7 @@ package decorators_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"regexp"
@@ -474,4 +475,128 @@ func (s *noticeSink) texts() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.notices
+}
+
+// A call that stores nothing leaves nothing: no memory is taken by what has failed, was left out or had no result, however
+// many arguments there were, and idle stores have dropped what markers took.
+func TestLaw10_HeapOfCallsThatStoreNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector takes memory of its own")
+	}
+	ctx := context.Background()
+	failed := errors.New("failed")
+	for _, test := range []struct {
+		name string
+		make func(set *backends.Caches) func(i int)
+	}{
+		{"failing", func(set *backends.Caches) func(int) {
+			on := decorators.On(set)
+			load, _ := decorators.Cached1(func(context.Context, int) (int, error) { return 0, failed }, on)
+			return func(i int) { _, _ = load(ctx, i) }
+		}},
+		{"failing in a group", func(set *backends.Caches) func(int) {
+			on := decorators.On(set)
+			load, _ := decorators.Cached1(func(context.Context, int) (int, error) { return 0, failed }, on, decorators.Group("g"))
+			return func(i int) { _, _ = load(ctx, i) }
+		}},
+		{"nil", func(set *backends.Caches) func(int) {
+			on := decorators.On(set)
+			load, _ := decorators.Cached1(func(context.Context, int) (*int, error) { return nil, nil }, on)
+			return func(i int) { _, _ = load(ctx, i) }
+		}},
+		{"left out", func(set *backends.Caches) func(int) {
+			on := decorators.On(set)
+			load, _ := decorators.Cached1(func(context.Context, int) (int, error) { return 0, nil }, on,
+				decorators.Unless(func(int) bool { return true }))
+			return func(i int) { _, _ = load(ctx, i) }
+		}},
+		{"of no timeout", func(set *backends.Caches) func(int) {
+			on := decorators.On(set)
+			load, _ := decorators.Cached1(func(context.Context, int) (int, error) { return 0, nil }, on, decorators.Timeout(0))
+			return func(i int) { _, _ = load(ctx, i) }
+		}},
+		{"panicking", func(set *backends.Caches) func(int) {
+			on := decorators.On(set)
+			load, _ := decorators.Cached1(func(context.Context, int) (int, error) { panic("no") }, on)
+			return func(i int) {
+				defer func() { _ = recover() }()
+				_, _ = load(ctx, i)
+			}
+		}},
+		{"invalidated meanwhile", func(set *backends.Caches) func(int) {
+			on := decorators.On(set)
+			var handle *decorators.Handle1[int, int]
+			var load func(context.Context, int) (int, error)
+			load, handle = decorators.Cached1(func(ctx context.Context, i int) (int, error) { return i, handle.Invalidate(ctx, i) }, on)
+			return func(i int) { _, _ = load(ctx, i) }
+		}},
+		{"its group invalidated meanwhile", func(set *backends.Caches) func(int) {
+			on := decorators.On(set)
+			load, _ := decorators.Cached1(func(ctx context.Context, i int) (int, error) {
+				return i, cache.InvalidateGroup(ctx, "g", cache.On(set))
+			}, on, decorators.Group("g"))
+			return func(i int) { _, _ = load(ctx, i) }
+		}},
+		{"left by its caller", func(set *backends.Caches) func(int) {
+			on := decorators.On(set)
+			load, _ := decorators.Cached1(func(ctx context.Context, i int) (int, error) { return 0, ctx.Err() }, on)
+			return func(i int) {
+				ctx, cancel := context.WithCancel(ctx)
+				cancel()
+				_, _ = load(ctx, i)
+			}
+		}},
+		{"forced and failing", func(set *backends.Caches) func(int) {
+			on := decorators.On(set)
+			_, handle := decorators.Cached1(func(context.Context, int) (int, error) { return 0, failed }, on)
+			return func(i int) { _, _ = handle.ForceRecalc(ctx, i) }
+		}},
+		{"CachedMany failing", func(set *backends.Caches) func(int) {
+			on := decorators.On(set)
+			load, _ := decorators.CachedMany(func(context.Context, []int) (map[int]int, error) { return nil, failed }, on)
+			return func(i int) { _, _ = load(ctx, []int{2 * i, 2*i + 1}) }
+		}},
+		{"CachedMany with nothing", func(set *backends.Caches) func(int) {
+			on := decorators.On(set)
+			load, _ := decorators.CachedMany(func(context.Context, []int) (map[int]int, error) { return nil, nil }, on)
+			return func(i int) { _, _ = load(ctx, []int{2 * i, 2*i + 1}) }
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			set := newSet(t, nil)
+			call := test.make(set)
+			call(0)
+			before := heap()
+			const calls = 20_000
+			for i := range calls {
+				call(i)
+			}
+			after := heap()
+			runtime.KeepAlive(call)
+			if held := max(after, before) - before; held > 400<<10 {
+				t.Errorf("want nothing to be held of %d calls, got %d KB", calls, held>>10)
+			}
+		})
+	}
+	t.Run("many at once", func(t *testing.T) {
+		set := newSet(t, nil)
+		load, _ := decorators.CachedMany(func(context.Context, []int) (map[int]int, error) { return nil, failed }, decorators.On(set))
+		before := heap()
+		keys := make([]int, 50_000)
+		for i := range keys {
+			keys[i] = i
+		}
+		_, _ = load(ctx, keys)
+		var held uint64
+		for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(100 * time.Millisecond) {
+			after := heap()
+			if held = max(after, before) - before; held <= 2<<20 {
+				break
+			}
+		}
+		runtime.KeepAlive(load)
+		if held > 2<<20 {
+			t.Errorf("want an idle store to hold nothing, got %d KB", held>>10)
+		}
+	})
 }

@@ -82,6 +82,7 @@ type Ref interface {
 // A LiveSwapper is an engine with the trait HoldsLive that swaps an item without a lookup before.
 type LiveSwapper interface {
 	// SwapLive is CompareAndSwap for an item of which is known what live value it has: old, which is a
-	// pointer.
+	// pointer. With a timeout of 0 it leaves nothing under the key, and neither does
+	// CompareAndSwap.
 	SwapLive(ctx context.Context, key string, old any, item Item, timeout time.Duration) (bool, error)
 }

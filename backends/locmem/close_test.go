@@ -93,7 +93,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// The last Close of a store ends its goroutine, and an engine that is opened later finds it empty.
+// The last Close of a store leaves no goroutine, and an engine that is opened later finds it empty.
 func TestClose_TheLast(t *testing.T) {
 	a, b := openNamed(t, t.Name()), openNamed(t, t.Name())
 	a.Set(ctx, "k", live(1), time.Minute)

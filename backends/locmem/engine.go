@@ -68,8 +68,13 @@ func fromDjango(options map[string]any) (mapped map[string]any, leftOut []string
 // engine.Referrer. Wrong options, more than one location and one that begins with a slash are errors that match
 // cacheutils.ErrConfig.
 //
-// Timeouts are exact: an entry is gone the nanosecond they end, by the monotonic clock, so that setting the
-// clock neither ends nor prolongs an entry.
+// Timeouts are exact: an entry is gone the nanosecond they end, by the monotonic clock, so that a clock that is put back
+// doesn't prolong it. A machine that sleeps doesn't either: what was to end meanwhile by the clock on the wall has ended
+// ten milliseconds after it goes on. So does what was to end in the time by which that clock is put forward.
+//
+// An engine has no goroutine. While there is something in its store, a timer drops what has expired, once a second; so
+// it works in bubbles of testing/synctest. What was stored in one counts by its clock, and so does not end in time
+// outside, or in another one: give each a set of backends of its own, or Clear.
 func Open(s engine.Settings) (engine.Engine, error) {
 	if len(s.Location) > 1 {
 		return nil, fmt.Errorf("%w: locmem has one location, the name of its store, but %q are given: leave the others out",
@@ -226,7 +231,7 @@ func (m *memory) Clear(ctx context.Context, prefix string) error {
 }
 
 // Close gives the store up. The last engine of its name to do so takes its entries and its
-// goroutine with it.
+// memory with it.
 func (m *memory) Close() error {
 	if s := m.opened.Swap(nil); s != nil {
 		release(s)

@@ -26,16 +26,17 @@ import (
 const shards = 64
 
 type shard struct {
-	_ [64 - 8 - 8 - 8]byte // what others write is in other cache lines
+	_ [64 - 8 - 8 - 8 - 8]byte // what others write is in other cache lines
 
 	sync.Mutex
 	markers map[string]record // by their key
 
-	// room is how many markers may be put here until those that have expired are swept out, which
-	// nothing else does to markers that were never taken down. It is then as many as are left, or
-	// a few. So a sweep looks at twice as many as were put since the last one, at most, and there
-	// are never more than twice as many as lived then, and those few.
+	// room is how many markers may be put here until those that have expired are swept out. It is then as many as are
+	// left, or a few. So a sweep looks at twice as many as were put since the last one, at most, and there
+	// are never more than twice as many as lived then, and those few. A store that is idle has them swept out by its
+	// timer, see sweep.go.
 	room int
+	most int // how many there were at the same time since the last sweep: a map never shrinks
 }
 
 const fewMarkers = 32
@@ -67,9 +68,13 @@ func (sh *shard) put(m record) {
 	}
 	sh.room--
 	sh.markers[m.key] = m
+	sh.most = max(sh.most, len(sh.markers))
 }
 
-// sweep removes the markers that have expired. A map never shrinks, so the others get a new one.
+// isIdle reports whether there are no markers, and few have been.
+func (sh *shard) isIdle() bool { return len(sh.markers) == 0 && sh.most <= fewMarkers }
+
+// sweep removes the markers that have expired. The others get a new map.
 func (sh *shard) sweep() {
 	left := map[string]record{}
 	for key, m := range sh.markers {
@@ -77,7 +82,7 @@ func (sh *shard) sweep() {
 			left[key] = m
 		}
 	}
-	sh.markers, sh.room = left, max(len(left), fewMarkers)
+	sh.markers, sh.room, sh.most = left, max(len(left), fewMarkers), len(left)
 }
 
 // forgetMarkers removes all markers. All shards are locked, or the store is not in use yet.

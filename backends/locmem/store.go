@@ -43,6 +43,7 @@ type store struct {
 	references int // guarded by stores
 
 	started atomic.Pointer[cache] // nil until the store is used
+	alarm   atomic.Int64          // when what has expired is dropped next; 0: there is nothing
 	bounds  atomic.Pointer[bounds]
 	seed    maphash.Seed
 	shards  [shards]shard
@@ -67,8 +68,8 @@ func newStore(name storeName) *store {
 	return s
 }
 
-// cache returns the store's cache, which the first call starts. A store that was torn down before has one
-// without goroutines, to which nothing is written.
+// cache returns the store's cache, which the first call makes. A store that was torn down before has one to which nothing
+// is written.
 func (s *store) cache() *cache {
 	if c := s.started.Load(); c != nil {
 		return c
@@ -120,7 +121,7 @@ func (s *store) find(sh *shard, key string) (r record, there bool) {
 	return s.recent.find(key)
 }
 
-// put writes item under key, whose shard is locked. An item that is too large leaves nothing there.
+// put writes item under key, whose shard is locked, until then. An item that is too large leaves nothing there.
 // free says that there is nothing, or a marker; for an item that isn't ephemeral it may be false all the same.
 func (s *store) put(sh *shard, free bool, key string, item engine.Item, until time.Duration) error {
 	b, c := s.bounds.Load(), cost(key, item)
@@ -173,7 +174,7 @@ func (s *store) set(key string, item engine.Item, timeout time.Duration) error {
 	}
 	defer sh.Unlock()
 	item.CAS = s.writes.Add(1)
-	return s.put(sh, false, key, item, deadline(timeout))
+	return s.put(sh, false, key, item, s.deadline(timeout))
 }
 
 func (s *store) add(key string, item engine.Item, timeout time.Duration) (bool, error) {
@@ -186,7 +187,7 @@ func (s *store) add(key string, item engine.Item, timeout time.Duration) (bool, 
 		return false, nil
 	}
 	item.CAS = s.writes.Add(1)
-	err = s.put(sh, true, key, item, deadline(timeout))
+	err = s.put(sh, true, key, item, s.deadline(timeout))
 	return err == nil, err
 }
 
@@ -205,8 +206,11 @@ func (s *store) swap(key string, old any, item engine.Item, timeout time.Duratio
 	if !there || !same {
 		return false, nil
 	}
+	if timeout <= 0 {
+		return s.remove(sh, key), nil
+	}
 	item.CAS = s.writes.Add(1)
-	err = s.put(sh, is.item.Ephemeral, key, item, deadline(timeout))
+	err = s.put(sh, is.item.Ephemeral, key, item, s.deadline(timeout))
 	return err == nil, err
 }
 
@@ -343,7 +347,4 @@ func (s *store) tearDown() {
 	s.mu.Unlock()
 	s.empty()
 	s.unlockAll()
-	if c := s.started.Load(); c != nil {
-		c.StopAllGoroutines()
-	}
 }

@@ -39,11 +39,15 @@ type Group struct {
 
 	mu      sync.Mutex
 	table   map[place]*Flight // what a caller that finds nothing joins
+	most    int               // how many were on this table at the same time: a map never shrinks
 	active  int               // flights that have not ended, on the table or not
 	storing int               // of those: their function has returned
 	closed  bool              // none starts any more
 	settled chan struct{}     // closed when none is storing; nil: nobody waits for that
 }
+
+// keptTable is for how many flights a table is kept that has none.
+const keptTable = 1000
 
 // A place is where a flight is on the table.
 type place struct {
@@ -136,6 +140,7 @@ func (g *Group) start(ctx context.Context, at place, new func() *Flight) *Flight
 		g.table = make(map[place]*Flight)
 	}
 	g.table[at] = f
+	g.most = max(g.most, len(g.table))
 	g.active++
 	return f
 }
@@ -214,6 +219,9 @@ func (g *Group) settle() {
 func (g *Group) remove(f *Flight) (last bool) {
 	if g.table[f.place] == f {
 		delete(g.table, f.place)
+	}
+	if len(g.table) == 0 && g.most > keptTable {
+		g.table, g.most = nil, 0
 	}
 	f.removed = true
 	g.active--

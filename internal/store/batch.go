@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/cacheutils/cacheutils/internal/flight"
 )
@@ -144,7 +143,7 @@ func (c *Store) refreshAll(ctx context.Context, misses []*Miss, members []*membe
 		if f := c.flights.Refresh(ctx, e.key.stored, miss.newRefresh(late)); f != nil {
 			e.m = of(f)
 			started = append(started, e)
-			defer f.LeaveAfter(miss.found.entry.Left(time.Now()))()
+			defer f.LeaveAfter(miss.found.entry.Left(c.now()))()
 		}
 	}
 	if len(started) > 0 {

@@ -187,7 +187,7 @@ func (m *Miss) isStale() bool {
 // Refreshes reports whether Fetch may run its computation in the background, after it has returned.
 func (m *Miss) Refreshes() bool {
 	if !m.asked {
-		m.asked, m.refreshes = true, m.isStale() && !m.found.entry.IsRefreshed(time.Now())
+		m.asked, m.refreshes = true, m.isStale() && !m.found.entry.IsRefreshed(m.store.now())
 	}
 	return m.refreshes
 }
@@ -213,7 +213,7 @@ func (m *Miss) newRefresh(late *atomic.Bool) func() *flight.Flight {
 // the value; the computation counts as waited for until that is gone, when callers wait for it indeed. An error or a
 // panic puts the next try off.
 func (m *Miss) refresh(ctx context.Context, f *flight.Flight, compute func(context.Context) Result) {
-	defer f.LeaveAfter(m.found.entry.Left(time.Now()))()
+	defer f.LeaveAfter(m.found.entry.Left(m.store.now()))()
 	f.Go(ctx, func(ctx context.Context) {
 		ok, err := of(f).takeLease(ctx, *m.found)
 		if err != nil {

@@ -107,8 +107,7 @@ func (c *Store) take(ctx context.Context, key *Key, t *codec.Type, f found, stea
 	}
 	held.CAS = f.entry.CAS
 	held.KeepOthers(&f.entry)
-	now := time.Now()
-	l.hold(&held, now)
+	l.hold(&held, c.now())
 	if f.state == entry.Missing {
 		ok, err = c.Engine.Add(ctx, key.stored, held.Item(), l.life(&held))
 	} else {
@@ -124,7 +123,7 @@ func (c *Store) take(ctx context.Context, key *Key, t *codec.Type, f found, stea
 	if !ok {
 		return nil, false, nil
 	}
-	c.renewals.add(l, now)
+	c.renewals.add(l, time.Now())
 	return l, true, nil
 }
 
@@ -190,7 +189,7 @@ func (l *lease) life(e *entry.Entry) time.Duration {
 	if e.Empty {
 		return life
 	}
-	return max(e.Left(time.Now()), life)
+	return max(e.Left(l.store.now()), life)
 }
 
 // renew runs every third of the lease's life.
@@ -199,7 +198,7 @@ func (l *lease) renew() {
 	ctx, cancel := context.WithTimeout(context.Background(), c.OperationTimeout)
 	defer cancel()
 	held, err := l.swap(ctx, func(f *found) (*entry.Entry, time.Duration) {
-		l.hold(&f.entry, time.Now())
+		l.hold(&f.entry, c.now())
 		return &f.entry, l.life(&f.entry)
 	})
 	switch {
@@ -263,7 +262,8 @@ func (l *lease) finish(ctx context.Context, e *ending) (held bool, err error) {
 
 // write replaces what the token is on by what end stores, or by what the token was put on.
 func (l *lease) write(ctx context.Context, end *ending) (held bool, err error) {
-	if c := l.store; end.stores && l.inMemory && len(l.key.groups) == 0 && c.swapper != nil {
+	c := l.store
+	if end.stores && l.inMemory && len(l.key.groups) == 0 && c.swapper != nil {
 		return c.swapper.SwapLive(ctx, l.key.stored, l, end.entry.Item(), end.keep)
 	}
 	same := false // the groups are what they were
@@ -288,16 +288,20 @@ func (l *lease) write(ctx context.Context, end *ending) (held bool, err error) {
 // After a failure the next may try only after a while, which doubles with each one.
 func (l *lease) residue(e entry.Entry, same bool, end *ending) (entry.Entry, time.Duration) {
 	if e.Empty || end.drops || !same {
-		if left, keep := e.Others(time.Now()); keep > 0 {
+		if left, keep := e.Others(l.store.now()); keep > 0 {
 			return left, keep
 		}
-		return l.store.sealer.Tombstone(l.key.check, l.typ), tombstone
+		left := l.store.sealer.Tombstone(l.key.check, l.typ)
+		if l.store.swapper != nil { // nobody else has to be told
+			return left, 0
+		}
+		return left, tombstone
 	}
 	e.Release()
 	if end.fails {
-		e.Fail(time.Now())
+		e.Fail(l.store.now())
 	}
-	return e, e.Left(time.Now())
+	return e, e.Left(l.store.now())
 }
 
 // A caller who needs a value that another process computes looks it up again after a while: first after

@@ -112,7 +112,7 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	}
 	if c.live {
 		if f.state = entry.Fresh; e.Ages() { // to ask for the time costs a part of what a hit does
-			f.state = e.StateAt(time.Now())
+			f.state = e.StateAt(c.now())
 		}
 	} else {
 		f.state = e.StateAt(now)
@@ -187,7 +187,7 @@ func (c *Store) swap(ctx context.Context, key *Key, e *entry.Entry, keep time.Du
 	keep = c.engineKeeps(e, keep)
 	if e.HasOthers() {
 		if size = int64(len(item.Value)); size < c.tooLarge.Load() {
-			keep = max(keep, e.OthersLeft(time.Now()))
+			keep = max(keep, e.OthersLeft(c.now()))
 		} else {
 			e.DropOthers()
 			item, size = e.Item(), 0

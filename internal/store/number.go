@@ -34,7 +34,7 @@ func (c *Store) Incr(ctx context.Context, key Key, delta int64) (int64, error) {
 func (c *Store) incrFrame(ctx context.Context, key Key, delta int64) (sum int64, err error) {
 	had, err := c.change(ctx, key, func(e *entry.Entry) (keep time.Duration, err error) {
 		sum, err = e.Increase(c.sealer, delta)
-		return e.Left(time.Now()), err
+		return e.Left(c.now()), err
 	}, false)
 	if err == nil && !had {
 		err = cacheutils.ErrCacheMiss

@@ -32,3 +32,16 @@ func TestOrphans_IsForgotten(t *testing.T) {
 		t.Errorf("%d tokens are kept", len(d.tokens)+len(d.older))
 	}
 }
+
+func TestOrphans_AreBounded(t *testing.T) {
+	var d orphans
+	now := time.Now()
+	var last entry.Token
+	for range 3 * maxOrphans {
+		last = entry.NewToken()
+		d.add(last, now)
+	}
+	if n := len(d.tokens) + len(d.older); n > 2*maxOrphans || !d.has(last, now) {
+		t.Errorf("want at most %d tokens, the last of them there, got %d, %v", 2*maxOrphans, n, d.has(last, now))
+	}
+}

@@ -148,7 +148,7 @@ func (c *Store) store(ctx context.Context, key Key, e *entry.Entry, timeout, sta
 	if timeout <= 0 {
 		_, err = c.Engine.Delete(ctx, key.stored)
 	} else {
-		keep := e.Stamp(time.Now(), timeout, stale)
+		keep := e.Stamp(c.now(), timeout, stale)
 		err = c.Engine.Set(ctx, key.stored, e.Item(), c.engineKeeps(e, keep))
 	}
 	if err != nil {
@@ -209,7 +209,7 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 	if e.Groups, err = c.ensureGenerations(ctx, key.groups); err != nil {
 		return false, err
 	}
-	keep := c.engineKeeps(e, e.Stamp(time.Now(), timeout, 0))
+	keep := c.engineKeeps(e, e.Stamp(c.now(), timeout, 0))
 	for n := 0; ; n++ {
 		if err := beforeTry(ctx, n); err != nil {
 			return false, err
@@ -247,7 +247,7 @@ func (c *Store) Touch(ctx context.Context, key Key, timeout time.Duration) (bool
 	}
 	defer done()
 	had, err := c.change(ctx, key, func(e *entry.Entry) (time.Duration, error) {
-		return e.Restamp(time.Now(), timeout), nil
+		return e.Restamp(c.now(), timeout), nil
 	}, timeout <= 0)
 	if err != nil {
 		return false, errtext.Wrap(err, "touch %q", key.text)

@@ -2,9 +2,9 @@ package store
 
 import (
 	"context"
-	"time"
 
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/clock"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/logging"
 )
@@ -35,7 +35,7 @@ func (c *Store) Ref(text []byte, groups *Groups, task *Task) *Ref {
 		return nil
 	}
 	meta, ok := entry.Referred(item.Live, task.typ)
-	if !ok || meta.StateAt(time.Now()) != entry.Fresh || len(meta.Groups) != groups.len() {
+	if !ok || meta.StateAt(c.now()) != entry.Fresh || len(meta.Groups) != groups.len() {
 		return nil
 	}
 	r.freshUntil = meta.FreshUntil
@@ -74,7 +74,7 @@ func (r *Ref) Value(ctx context.Context, task *Task) (value any, over bool) {
 			return nil, true
 		}
 	}
-	if r.freshUntil != 0 && time.Now().UnixMilli() >= r.freshUntil {
+	if r.freshUntil != 0 && clock.Time().UnixMilli() >= r.freshUntil {
 		return nil, true
 	}
 	task.Stats.Hits.Add(1)

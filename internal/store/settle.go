@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/entry"
@@ -34,7 +33,7 @@ func (m *computation) decide() (e ending) {
 	e.alone = m.IsForced()
 	if e.stores {
 		e.entry.Groups = m.lease.groups
-		e.keep = e.entry.Stamp(time.Now(), timeout, stale)
+		e.keep = e.entry.Stamp(c.now(), timeout, stale)
 	}
 	e.tick = c.flights.Tick()
 	return e

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/clock"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/flight"
@@ -111,6 +112,15 @@ func (c *Store) Holds(t *Task) error {
 
 // IsRemote reports whether other processes may have the same entries.
 func (c *Store) IsRemote() bool { return c.flights.Remote }
+
+// now returns the time by which entries age. In this process's memory that is the earlier end of two clocks, see package
+// clock; elsewhere it is the wall's, which other processes have too.
+func (c *Store) now() time.Time {
+	if c.live {
+		return clock.Time()
+	}
+	return time.Now()
+}
 
 // timeoutOf returns timeout, or what it stands for.
 func (c *Store) timeoutOf(timeout time.Duration) time.Duration {

@@ -22,7 +22,7 @@ func (c *Store) work(ctx context.Context, m *computation, compute func(context.C
 		if m.waitsForItself(f) {
 			return
 		}
-		if f.needsLease() {
+		if f.needsLease(c.now()) {
 			ok, err := m.takeLease(ctx, *f)
 			if err != nil {
 				c.unreachable(ctx, m, "take the lease for ", err, compute)
@@ -72,9 +72,9 @@ func (m *computation) waitsForItself(f *found) bool {
 	return false
 }
 
-// needsLease reports whether what was found is to be computed by the reader.
-func (f *found) needsLease() bool {
-	return f.state != entry.Leased && (f.state != entry.Stale || !f.entry.IsRefreshed(time.Now()))
+// needsLease reports whether what was found is to be computed by a reader at that time.
+func (f *found) needsLease(now time.Time) bool {
+	return f.state != entry.Leased && (f.state != entry.Stale || !f.entry.IsRefreshed(now))
 }
 
 // takeLease is take as a step of the computation's, which has the lease then. It fails where it would go on forever.
