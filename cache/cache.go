@@ -10,7 +10,8 @@
 //	err = cache.InvalidateGroup(ctx, "cities")
 //
 // A key is rendered as in package cachekey, so that two values that differ in value or type
-// are two keys: "5" and 5, or [a b] and "a-b". Any length and any characters will do. What is
+// are two keys: "5" and 5, or [a b] and "a-b". Any length and any characters will do; nil is an error that matches
+// cacheutils.ErrInvalidKey. What is
 // done is logged by package logging.
 //
 // Values, timeouts and errors are those of backends.Cache, which has more operations, for callers that have the
@@ -159,6 +160,9 @@ func collect(opts []Option) call {
 // at carries out an operation on what is under key.
 func at(ctx context.Context, key any, opts []Option, operation func(place) error) error {
 	c := collect(opts)
+	if key == nil {
+		return fmt.Errorf("%w: it is nil: was a variable not set?", cacheutils.ErrInvalidKey)
+	}
 	text, err := cachekey.Repr(key)
 	if err != nil {
 		return err
