@@ -10,8 +10,8 @@
 //	err = cache.InvalidateGroup(ctx, "cities")
 //
 // A key is rendered as in package cachekey, so that two values that differ in value or type
-// are two keys: "5" and 5, or [a b] and "a-b". Any length and any characters will do. A nil key, an unset variable
-// mostly, is an error that matches cacheutils.ErrInvalidKey. What is
+// are two keys: "5" and 5, or [a b] and "a-b". Any length and any characters will do; nil is an error that matches
+// cacheutils.ErrInvalidKey. What is
 // done is logged by package logging.
 //
 // Values, timeouts and errors are those of backends.Cache, which has more operations, for callers that have the

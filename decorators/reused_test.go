@@ -142,7 +142,7 @@ func testReused[A any](t *testing.T, name string, r reused[A]) {
 				return r.show(a), nil
 			}
 			want := r.show(r.fresh())
-			call, stats, require := decorate(t, how, load, r.opts)
+			call, stats, require := decorateReused(t, how, load, r.opts)
 			// The first caller leaves, while another waits.
 			arg := r.fresh()
 			ctx, cancel := context.WithCancel(bg)
@@ -173,8 +173,8 @@ func testReused[A any](t *testing.T, name string, r reused[A]) {
 	}
 }
 
-// decorate decorates load, with the argument as the last one.
-func decorate[A any](t *testing.T, how string, load func(context.Context, A) (string, error), opts []decorators.Option) (call func(context.Context, A) (string, error), stats func() decorators.Stats, require func(context.Context, A) (string, error)) {
+// decorateReused decorates load, with the argument as the last one.
+func decorateReused[A any](t *testing.T, how string, load func(context.Context, A) (string, error), opts []decorators.Option) (call func(context.Context, A) (string, error), stats func() decorators.Stats, require func(context.Context, A) (string, error)) {
 	opts = append([]decorators.Option{decorators.Key("law6.reused"), decorators.Linger(time.Minute)}, opts...)
 	switch how {
 	case "typed":
