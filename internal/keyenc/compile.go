@@ -163,6 +163,16 @@ func (n *node) interfaceBody() appendFunc {
 	}
 }
 
+// checkDynamic returns why what the interface at p holds can't be in a key, as far as its type says it.
+func (n *node) checkDynamic(p unsafe.Pointer) error {
+	v := reflect.NewAt(n.typ, p).Elem()
+	if v.IsNil() {
+		return nil
+	}
+	_, err := n.scope.encoder(v.Elem().Type())
+	return err
+}
+
 // append renders the value that p points at where its type is known.
 func (n *node) append(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
 	return n.body(append(dst, n.name...), p, w)
@@ -202,8 +212,19 @@ func (c *compiler) structNode(n *node, fields []int, at trail) error {
 		}
 		return nil
 	}
+	var services []part // what they hold may be what guards the other fields
+	for _, f := range parts {
+		if t := f.node.typ; t.Kind() == reflect.Interface && t.NumMethod() > 0 && len(parts) > 1 {
+			services = append(services, f)
+		}
+	}
 	n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
 		var err error
+		for i := range services {
+			if err = services[i].node.checkDynamic(unsafe.Add(p, services[i].offset)); err != nil {
+				return dst, err
+			}
+		}
 		for i := range parts {
 			f := &parts[i]
 			body := f.body

@@ -210,7 +210,10 @@ func TestAppend_ReadsNothingGuarded(t *testing.T) {
 	})
 	defer wg.Wait()
 	defer close(stop)
-	for _, x := range []any{g, []any{1, g}, map[string]any{"a": 1, "g": g}, struct{ a, b any }{1, g}, &struct{ g fmtStringer }{g}, cachekey.Tuple{g}, *(&g)} {
+	for _, x := range []any{g, []any{1, g}, map[string]any{"a": 1, "g": g}, struct{ a, b any }{1, g}, &struct{ g fmtStringer }{g}, &struct {
+		seen map[int]int
+		lock fmtStringer
+	}{g.seen, g}, cachekey.Tuple{g}, *(&g)} {
 		for range 100 {
 			if text, err := keyenc.Append(nil, x); err == nil {
 				t.Fatalf("%T is %s", x, text)
