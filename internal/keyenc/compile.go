@@ -130,6 +130,12 @@ func (c *compiler) composite(n *node, at trail) (err error) {
 			return n.appendSlice(dst, unsafe.Pointer(unsafe.SliceData(s)), len(s), w)
 		}
 	case reflect.Array:
+		if k := t.Elem().Kind(); t.Len() == 0 && (k == reflect.Func || k == reflect.Chan || k == reflect.UnsafePointer) {
+			// A mark that the struct around it can't be compared, say: there is nothing in it to be rendered.
+			n.elem, n.inPlace = &node{typ: t.Elem(), scope: c.scope}, true
+			n.body = func(dst []byte, _ unsafe.Pointer, _ walk) ([]byte, error) { return append(dst, "[]"...), nil }
+			return nil
+		}
 		n.elem, err = c.node(t.Elem(), at.step("[]"))
 		n.inPlace = n.elem.inPlace
 		n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
