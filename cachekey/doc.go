@@ -46,7 +46,7 @@
 //
 // # What can't be in a key
 //
-//   - Channels, funcs and unsafe.Pointers. A key never contains a memory address.
+//   - Channels, funcs and unsafe.Pointers, arrays of none apart. A key never contains a memory address.
 //   - Types of sync and sync/atomic, and what contains one: a value that guards itself is there to be changed while
 //     it is read.
 //   - A context.Context under whatever name: those of a decorated function don't count, and inside of something they

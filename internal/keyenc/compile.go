@@ -130,6 +130,12 @@ func (c *compiler) composite(n *node, at trail) (err error) {
 			return n.appendSlice(dst, unsafe.Pointer(unsafe.SliceData(s)), len(s), w)
 		}
 	case reflect.Array:
+		if k := t.Elem().Kind(); t.Len() == 0 && (k == reflect.Func || k == reflect.Chan || k == reflect.UnsafePointer) {
+			// A mark that the struct around it can't be compared, say: there is nothing in it to be rendered.
+			n.elem, n.inPlace = &node{typ: t.Elem(), scope: c.scope}, true
+			n.body = func(dst []byte, _ unsafe.Pointer, _ walk) ([]byte, error) { return append(dst, "[]"...), nil }
+			return nil
+		}
 		n.elem, err = c.node(t.Elem(), at.step("[]"))
 		n.inPlace = n.elem.inPlace
 		n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
@@ -161,6 +167,16 @@ func (n *node) interfaceBody() appendFunc {
 	return func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
 		return n.scope.appendElem(dst, reflect.NewAt(n.typ, p).Elem(), w)
 	}
+}
+
+// checkDynamic returns why what the interface at p holds can't be in a key, as far as its type says it.
+func (n *node) checkDynamic(p unsafe.Pointer) error {
+	v := reflect.NewAt(n.typ, p).Elem()
+	if v.IsNil() {
+		return nil
+	}
+	_, err := n.scope.encoder(v.Elem().Type())
+	return err
 }
 
 // append renders the value that p points at where its type is known.
@@ -202,8 +218,19 @@ func (c *compiler) structNode(n *node, fields []int, at trail) error {
 		}
 		return nil
 	}
+	var services []part // what they hold may be what guards the other fields
+	for _, f := range parts {
+		if t := f.node.typ; t.Kind() == reflect.Interface && t.NumMethod() > 0 && len(parts) > 1 {
+			services = append(services, f)
+		}
+	}
 	n.body = func(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
 		var err error
+		for i := range services {
+			if err = services[i].node.checkDynamic(unsafe.Add(p, services[i].offset)); err != nil {
+				return dst, err
+			}
+		}
 		for i := range parts {
 			f := &parts[i]
 			body := f.body

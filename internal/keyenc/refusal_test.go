@@ -124,8 +124,12 @@ func TestEncoderOf_Refused(t *testing.T) {
 		reflect.TypeFor[struct{ ctx context.Context }]():        "ctx of",
 		reflect.TypeFor[[]contextual]():                         "[] of",
 		reflect.TypeFor[map[string]*appContext]():               "[] of",
-		reflect.TypeFor[*message]():                             "protobuf",
-		reflect.TypeFor[struct{ req *message }]():               "req of",
+		reflect.TypeFor[struct {
+			a [0]func()
+			b func()
+		}](): "b of",
+		reflect.TypeFor[*message]():               "protobuf",
+		reflect.TypeFor[struct{ req *message }](): "req of",
 	} {
 		_, err := keyenc.EncoderOf(typ, nil)
 		if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), want) {
@@ -174,6 +178,10 @@ func TestEncoderOf_WaysOut(t *testing.T) {
 		want  string
 	}{
 		{"tag", &tagged{id: 3}, nil, "tagged{id=3}"},
+		{"a mark", &struct {
+			noCompare [0]func()
+			id        int
+		}{id: 3}, nil, "struct{noCompare=[],id=3}"},
 		{"Keyer", ptr(&guardedKeyer{name: "eu"}), nil, "keyenc_test.guardedKeyer('eu')"},
 		{"Keyer inside", &around{&guardedKeyer{name: "eu"}}, nil, "around{service=keyenc_test.guardedKeyer('eu')}"},
 		{"attributes", ptr(&embedding{name: "x"}), keyenc.Attrs{reflect.TypeFor[embedding](): {"name"}}, "embedding{name='x'}"},
@@ -210,7 +218,10 @@ func TestAppend_ReadsNothingGuarded(t *testing.T) {
 	})
 	defer wg.Wait()
 	defer close(stop)
-	for _, x := range []any{g, []any{1, g}, map[string]any{"a": 1, "g": g}, struct{ a, b any }{1, g}, &struct{ g fmtStringer }{g}, cachekey.Tuple{g}, *(&g)} {
+	for _, x := range []any{g, []any{1, g}, map[string]any{"a": 1, "g": g}, struct{ a, b any }{1, g}, &struct{ g fmtStringer }{g}, &struct {
+		seen map[int]int
+		lock fmtStringer
+	}{g.seen, g}, cachekey.Tuple{g}, *(&g)} {
 		for range 100 {
 			if text, err := keyenc.Append(nil, x); err == nil {
 				t.Fatalf("%T is %s", x, text)
