@@ -197,38 +197,35 @@ func (l *lease) renew() {
 	c := l.store
 	ctx, cancel := context.WithTimeout(context.Background(), c.OperationTimeout)
 	defer cancel()
-	held, err := l.swap(ctx, func(f *found) (*entry.Entry, time.Duration) {
-		l.hold(&f.entry, c.now())
-		return &f.entry, l.life(&f.entry)
-	})
-	switch {
-	case err != nil:
-		c.fault("renew the lease on ", l.key.text, err)
-	case !held:
-		c.renewals.remove(l) // it is lost, which finish will find out
+	for n := 0; ; n++ {
+		f := found{reader: l.typ, holder: l.token}
+		held, err := l.lookup(ctx, n, &f)
+		if held {
+			l.hold(&f.entry, c.now())
+			if held, err = c.swap(ctx, l.key, &f.entry, l.life(&f.entry)); !held && err == nil {
+				continue
+			}
+		}
+		switch {
+		case err != nil:
+			c.fault("renew the lease on ", l.key.text, err)
+		case !held:
+			c.renewals.remove(l) // it is lost, which finish will find out
+		}
+		return
 	}
 }
 
-// swap puts what replace returns, of which all but its own sections are left, in the place of what the token is on. held
-// is true if the token was still there.
-func (l *lease) swap(ctx context.Context, replace func(f *found) (e *entry.Entry, keep time.Duration)) (held bool, err error) {
-	for n := 0; ; n++ {
-		if err := beforeTry(ctx, n); err != nil {
-			return false, err
-		}
-		f := found{reader: l.typ, holder: l.token}
-		if err := l.store.lookup(ctx, &f, l.key); err != nil {
-			return false, err
-		}
-		if f.entry.Holder != l.token {
-			return false, nil
-		}
-		e, keep := replace(&f)
-		e.CAS = f.entry.CAS
-		if swapped, err := l.store.swap(ctx, l.key, e, keep); swapped || err != nil {
-			return true, err
-		}
+// lookup looks up what the token is on, for the nth try to replace that, counted from 0. held is true if the token is still
+// there: then a swap that is refused is tried again.
+func (l *lease) lookup(ctx context.Context, n int, f *found) (held bool, err error) {
+	if err := beforeTry(ctx, n); err != nil {
+		return false, err
 	}
+	if err := l.store.lookup(ctx, f, l.key); err != nil {
+		return false, err
+	}
+	return f.entry.Holder == l.token, nil
 }
 
 // An ending is what a lease ends with. The zero ending gives it back.
@@ -266,28 +263,31 @@ func (l *lease) write(ctx context.Context, end *ending) (held bool, err error) {
 	if end.stores && l.inMemory && len(l.key.groups) == 0 && c.swapper != nil {
 		return c.swapper.SwapLive(ctx, l.key.stored, l, end.entry.Item(), end.keep)
 	}
-	same := false // the groups are what they were
-	held, err = l.swap(ctx, func(f *found) (*entry.Entry, time.Duration) {
-		same = slices.Equal(f.generations, l.groups)
-		if !end.stores || !same {
-			left, keep := l.residue(f.entry, same, end)
-			return &left, keep
+	for n := 0; ; n++ {
+		f := found{reader: l.typ, holder: l.token}
+		if held, err = l.lookup(ctx, n, &f); !held {
+			return false, err
 		}
-		if end.entry.DropOthers(); !end.alone {
-			end.entry.KeepOthers(&f.entry)
+		held = slices.Equal(f.generations, l.groups)
+		e, keep, cas := &end.entry, end.keep, f.entry.CAS
+		if !end.stores || !held {
+			f.entry, keep = l.residue(f.entry, held, end)
+			e = &f.entry
+		} else if e.DropOthers(); !end.alone {
+			e.KeepOthers(&f.entry)
 		}
-		return &end.entry, end.keep
-	})
-	if err != nil && !errors.Is(err, cacheutils.ErrTooLarge) {
-		return false, err
+		e.CAS = cas
+		swapped, err := c.swap(ctx, l.key, e, keep)
+		if swapped || err != nil {
+			return held && (swapped || errors.Is(err, cacheutils.ErrTooLarge)), err
+		}
 	}
-	return held && same, err
 }
 
 // residue returns what is left of e, which the token is on, without a result, and for how long.
 // After a failure the next may try only after a while, which doubles with each one.
-func (l *lease) residue(e entry.Entry, same bool, end *ending) (entry.Entry, time.Duration) {
-	if e.Empty || end.drops || !same {
+func (l *lease) residue(e entry.Entry, held bool, end *ending) (entry.Entry, time.Duration) {
+	if e.Empty || end.drops || !held {
 		if left, keep := e.Others(l.store.now()); keep > 0 {
 			return left, keep
 		}
