@@ -16,7 +16,7 @@
 //
 //	operation_timeout  how long an operation may take, and each step of what a decorated call does with
 //	                   the store: the lookup, taking the lease, storing the result (250ms; from 1ms to
-//	                   1h). A store in this process's memory takes no time
+//	                   1m). A store in this process's memory takes no time
 //	compress_above     the size in bytes above which encoded values are compressed (1024; -1 never)
 //	stale              how long decorated functions' results are served past their timeout, unless
 //	                   the function says (0; 30 seconds for group; otherwise 1ms or more)

@@ -46,12 +46,12 @@ type member struct {
 // an error, since all but one of its values would be ignored.
 func members(what string, data []byte) ([]member, error) {
 	if kind := kindOf(data); kind != "an object" {
-		return nil, fmt.Errorf("%w: %s, not %s", cacheutils.ErrConfig, what, kind)
+		return nil, fmt.Errorf("%s, not %s", what, kind)
 	}
 	var list []member
 	d := json.NewDecoder(bytes.NewReader(data))
 	if _, err := d.Token(); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", cacheutils.ErrConfig, what, err)
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	for d.More() {
 		name, err := d.Token()
@@ -60,11 +60,11 @@ func members(what string, data []byte) ([]member, error) {
 			err = d.Decode(&value)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", cacheutils.ErrConfig, what, err)
+			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 		m := member{name.(string), value}
 		if slices.ContainsFunc(list, func(other member) bool { return other.name == m.name }) {
-			return nil, fmt.Errorf("%w: %s is given twice: leave one out", cacheutils.ErrConfig, m.name)
+			return nil, fmt.Errorf("%s is given twice: leave one out", m.name)
 		}
 		list = append(list, m)
 	}
@@ -103,7 +103,7 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 	}
 	list, err := members("backends are an object by their names", data)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", cacheutils.ErrConfig, err)
 	}
 	*c = make(Config, len(list))
 	var errs []error
@@ -129,13 +129,13 @@ func (s *Settings) UnmarshalJSON(data []byte) error {
 	}
 	list, err := members("a backend's settings are an object (a URL is read by backends.ParseURL)", data)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", cacheutils.ErrConfig, err)
 	}
 	*s = Settings{}
 	var errs []error
 	for _, m := range list {
 		if err := s.unmarshalField(m.name, m.value); err != nil {
-			errs = append(errs, fmt.Errorf("%w: %s: %w", cacheutils.ErrConfig, m.name, errtext.Bare(err)))
+			errs = append(errs, fmt.Errorf("%w: %s: %w", cacheutils.ErrConfig, m.name, err))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

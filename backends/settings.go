@@ -81,7 +81,7 @@ const (
 
 	// operationTimeout is how long an operation may take, unless the option operation_timeout says otherwise.
 	operationTimeout     = 250 * time.Millisecond
-	mostOperationTimeout = time.Hour
+	mostOperationTimeout = time.Minute
 )
 
 // translated returns s without Django's names: of the backend and its options. What is left out of these is logged.
@@ -213,7 +213,7 @@ func checkName(name string) error {
 	case trimmed == "":
 		return fmt.Errorf("%w: it has no name: what is used where no name is given is %q", cacheutils.ErrConfig, defaultName)
 	case name != defaultName && strings.EqualFold(trimmed, defaultName):
-		return fmt.Errorf("%w: it is another one than %q, which is used where no name is given: write that, or another name", cacheutils.ErrConfig, defaultName)
+		return fmt.Errorf("%w: its name differs from %q in the spelling alone, and functions that name no backend use that one: write that, or choose another name", cacheutils.ErrConfig, defaultName)
 	default:
 		return nil
 	}

@@ -168,7 +168,7 @@ func (s *Settings) parseRest(rest string) error {
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	if i := strings.IndexAny(rest, "&="); i >= 0 {
-		return fmt.Errorf("it has a %c before any ?, which is where options begin: write ?name=value, or %%%X for a %c in a name", rest[i], rest[i], rest[i])
+		return fmt.Errorf("it has %q before any ?, which is where options begin: write ?name=value, or %%%X if it is a part of a name", rest[i:i+1], rest[i])
 	}
 	hosts, path, hasPath := strings.Cut(rest, "/")
 	if err := s.parsePlaces(hosts, path, hasPath); err != nil {

@@ -242,7 +242,7 @@ func hangFor(t *testing.T, hang func(key string) bool) {
 	hangs.Store(&hang)
 	t.Cleanup(func() { hangs.Store(nil) })
 	cachetest.Configure(t, backends.Config{"default": {
-		Backend: "hanging", Location: []string{t.Name()}, Options: map[string]any{"operation_timeout": "1h"},
+		Backend: "hanging", Location: []string{t.Name()}, Options: map[string]any{"operation_timeout": "1m"},
 	}})
 }
 

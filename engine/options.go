@@ -158,7 +158,7 @@ func (r *OptionReader) DurationBetween(name string, def, least, most time.Durati
 	case isNumber && d == 0 && least == 0:
 		return 0
 	case isNumber:
-		wanted += " with its unit" + probably(d, fits)
+		wanted += probably(d, fits)
 	default:
 		d, ok := asDuration(value)
 		if ok && fits(d) {
@@ -174,14 +174,15 @@ func (r *OptionReader) DurationBetween(name string, def, least, most time.Durati
 
 // durations says which durations are from least to most.
 func durations(least, most time.Duration) string {
-	text := "a duration from " + shown(max(least, leastDuration)) + " to " + shown(most)
+	bounds := "from " + shown(max(least, leastDuration)) + " to " + shown(most)
 	if most == math.MaxInt64 {
-		text = "a duration above 0, of " + shown(max(least, leastDuration)) + " at least"
+		bounds = "above 0, of " + shown(max(least, leastDuration)) + " at least"
 	}
+	text := "a duration with its unit, " + bounds + `, such as "250ms"`
 	if least == 0 {
-		text = "0 or " + text
+		text = "0, or " + text
 	}
-	return text + `, such as "250ms" or "1h30m"`
+	return text
 }
 
 // probably says what a number was probably meant to be, as far as that fits.
@@ -276,8 +277,8 @@ func (r *OptionReader) lookup(name string) (any, bool) {
 		}
 	}
 	if len(found) > 1 {
-		r.faults = append(r.faults, fmt.Errorf("%w: %s has one option under two names, %s",
-			cacheutils.ErrConfig, r.engine, strings.Join(found, " and ")))
+		r.faults = append(r.faults, fmt.Errorf("%w: %s is given under two names, %s: leave one out",
+			cacheutils.ErrConfig, r.named(name), strings.Join(found, " and ")))
 		return nil, false
 	}
 	return value, len(found) == 1
@@ -289,7 +290,12 @@ func (r *OptionReader) reject(name string, value any, wanted string) {
 		what = "something else" // a password doesn't belong in errors
 	}
 	r.faults = append(r.faults, fmt.Errorf("%w: %s is %s; it has to be %s",
-		cacheutils.ErrConfig, strings.TrimSpace(r.engine+" option "+name), what, wanted))
+		cacheutils.ErrConfig, r.named(name), what, wanted))
+}
+
+// named says which option is meant.
+func (r *OptionReader) named(option string) string {
+	return strings.TrimSpace(r.engine + " option " + option)
 }
 
 // isSecret reports whether an option of that name has a value that nobody is to read in a log.

@@ -80,7 +80,7 @@ func fromDjango(options map[string]any) (mapped map[string]any, leftOut []string
 			leftOut = append(leftOut, name)
 		default:
 			if d, isNumber := engine.Seconds(value); isNumber && strings.HasSuffix(meant, "_timeout") {
-				value = d
+				value = min(d, longestTimeout) // operation_timeout ends it sooner, anyway
 			}
 			mapped[meant] = value
 		}

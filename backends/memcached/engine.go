@@ -20,7 +20,7 @@
 // own meanwhile: on another server they would be found again, after that one is back, as they were
 // before all that was invalidated since.
 //
-// The options are as follows. Times are from 1ms to 1h.
+// The options are as follows. Times are from 1ms to 1m, and probe_interval to 1h.
 //
 //	operation_timeout    how long an operation may take in all, waiting for a connection and dialling
 //	                     included; 250ms unless given. A reply gets it once more for every 256 KiB
@@ -88,7 +88,7 @@ const (
 
 	maxConns        = 65535   // as many as there are ports
 	maxQueueing     = 1 << 20 // callers, or invalidations, that wait for one server
-	longestTimeout  = time.Hour
+	longestTimeout  = time.Minute
 	longestInterval = time.Hour
 )
 

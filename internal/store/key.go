@@ -244,10 +244,11 @@ func CheckKeyFunction(f func(key, prefix, version string) string, prefix, versio
 func CheckPrefix(prefix, version string) error {
 	h := composePrefix(prefix, version)
 	if why := notPortable(h); why != "" {
-		return fmt.Errorf("%w: KeyPrefix %q with Version %q %s", cacheutils.ErrConfig, prefix, version, why)
+		return fmt.Errorf("%w: KeyPrefix %q with Version %q %s: keys have at most %d bytes, and no spaces or control characters",
+			cacheutils.ErrConfig, prefix, version, why, maxKey)
 	}
 	if strings.Contains(h, groupMark) {
-		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %q, which the keys of groups begin with", cacheutils.ErrConfig, prefix, version, groupMark)
+		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %q, which the keys of groups begin with: choose another", cacheutils.ErrConfig, prefix, version, groupMark)
 	}
 	if len(h) > maxPrefix {
 		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %d bytes, which leaves no room for keys: use at most %d",
