@@ -1,6 +1,6 @@
 # make test   everything, with -race, against real servers (installs what is missing)
 # make race   the same, with -race also for the modules that make test runs without it
-# make lint   gofmt, go vet, staticcheck, and go vet for PLATFORMS: others are such as plan9/amd64 and js/wasm
+# make lint   gofmt, go vet, staticcheck, and go build and go vet for PLATFORMS, of this module and the examples
 # make vet    go vet alone
 # make cover  the tests without -race, and how much of the code they run
 # make fuzz   every fuzz target, FUZZTIME each: a time, or a number of inputs such as 20000x
@@ -24,18 +24,21 @@ STRESSOPS   ?= 1000000
 PEERS       := -write ../docs/comparison.md -docs ../docs/performance.md
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
-PLATFORMS   ?= linux/386 windows/amd64
+PLATFORMS   ?= linux/386 linux/arm64 darwin/arm64 windows/amd64 plan9/amd64 js/wasm
+GOROUTINES  := ./internal/goroutine ./internal/flight ./internal/store
+WORDS       := $(GOROUTINES) ./cachekey ./engine ./cache ./internal/codec ./internal/entry ./internal/keyenc ./backends/locmem ./backends/memcached ./decorators
+EXAMPLES    := $(filter examples examples/%,$(MODULES))
 BUT_FAULTS   = $$(go list ./... | grep -v /internal/test/faults$$)
 
 .PHONY: test race vet lint cover fuzz bench peers scale stress soak stampede test-django questions tools
 
-# The faults keep the machine busy, and have times to keep: they run by themselves. With the tag purego,
-# and on 386, goroutines are told apart without assembly, as on most processors.
+# The faults keep the machine busy, and have times to keep: they run by themselves. On 386, words have 32 bits, and
+# goroutines are told apart without assembly, as on most processors; so they are with the tag purego.
 test: tools
 	$(SERVERS) go test -race $(BUT_FAULTS)
 	$(SERVERS) go test -race ./internal/test/faults
-	go test -tags purego ./internal/goroutine
-	GOARCH=386 go test -run Recursion ./internal/goroutine ./internal/flight ./decorators
+	go test -tags purego $(GOROUTINES) ./internal/entry
+	$(SERVERS) GOARCH=386 go test $(WORDS)
 	@set -e; for module in $(NESTED); do \
 		case $$module in bench) flags= ;; stress) flags=-v ;; *) flags=-race ;; esac; \
 		(set -x; cd $$module; $(SERVERS) go test $$flags ./...); \
@@ -60,8 +63,9 @@ lint:
 	@set -e; for module in $(MODULES); do \
 		(set -x; cd $$module; go vet ./...; go run $(STATICCHECK) ./...); \
 	done
-	@set -e; for platform in $(PLATFORMS); do echo "go vet for $$platform"; \
-		GOOS=$${platform%/*} GOARCH=$${platform#*/} go vet ./...; \
+	@set -e; for platform in $(PLATFORMS); do echo "go build and vet for $$platform"; \
+		export GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
+		for module in . $(EXAMPLES); do (cd $$module; go build -o /dev/null ./... && go vet ./...); done; \
 	done
 
 vet:
