@@ -26,10 +26,10 @@ func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsaf
 	}
 	slots := p.hot.slots(cache)
 	var r raw
-	if slots == nil || !p.hot.read(&r, values, pointer) {
+	if len(slots) == 0 || !p.hot.read(&r, values, pointer) {
 		return nil, spot{store: cache}
 	}
-	slot := &slots[r.hash()%hotSlots]
+	slot := slotOf(slots, r.hash())
 	return slot.get(orBackground(ctx), &r, p.task), spot{cache, slot}
 }
 

@@ -25,9 +25,13 @@ import (
 // slot. A reference that has not ended is seldom replaced: calls for very many arguments would otherwise pay
 // for a table that is of little use to them, while what is called for very often gets its slot soon enough.
 //
+// A table begins small, since most functions are called for few arguments at a time. It grows when a reference would have
+// to be replaced.
+//
 // A function with KeyOf, GroupsOf or keyword arguments has no table, since what these make is not in the bytes.
 
 const (
+	fewSlots     = 8
 	hotSlots     = 256
 	replaceEvery = 128 // hits on other arguments
 )
@@ -50,8 +54,11 @@ type hotArgument struct {
 // A hotTable has the references for one store.
 type hotTable struct {
 	store *store.Store
-	slots *[hotSlots]hotSlot // nil: the store has no references to the function's values
+	slots []hotSlot // fewSlots or hotSlots; none: the store has no references to the function's values
 }
+
+// slotOf returns the slot for a hash, of slots that there are.
+func slotOf(slots []hotSlot, hash uint64) *hotSlot { return &slots[hash&uint64(len(slots)-1)] }
 
 // A hotSlot is empty, or has a reference to a hit.
 type hotSlot struct{ atomic.Pointer[hotHit] }
@@ -92,7 +99,7 @@ func (p *plan) planHot() {
 }
 
 // slots returns the slots of the table for the store, or nil if it has none.
-func (h *hotPlan) slots(cache *store.Store) *[hotSlots]hotSlot {
+func (h *hotPlan) slots(cache *store.Store) []hotSlot {
 	if t := h.table.Load(); t != nil && t.store == cache {
 		return t.slots
 	}
@@ -106,9 +113,28 @@ func (h *hotPlan) begin(cache *store.Store, task *store.Task) {
 	}
 	t := &hotTable{store: cache}
 	if cache.Refers(task) {
-		t.slots = new([hotSlots]hotSlot)
+		t.slots = make([]hotSlot, fewSlots)
 	}
 	h.table.Store(t)
+}
+
+// grow has the table of a store that has few slots replaced by one that has more, and reports whether there is one now
+// that had few.
+func (h *hotPlan) grow(cache *store.Store) bool {
+	few := h.table.Load()
+	if few == nil || few.store != cache || len(few.slots) != fewSlots {
+		return false
+	}
+	t := &hotTable{store: cache, slots: make([]hotSlot, hotSlots)}
+	for i := range few.slots {
+		if hit := few.slots[i].Load(); hit != nil {
+			var r raw
+			r.n = copy(r.bytes[:], hit.raw)
+			slotOf(t.slots, r.hash()).Store(hit)
+		}
+	}
+	h.table.CompareAndSwap(few, t)
+	return true
 }
 
 // get returns the value for the arguments, or nil.
@@ -135,6 +161,9 @@ func (h *hotPlan) put(at spot, task *store.Task, values []reflect.Value, pointer
 	hit := at.slot.Load()
 	if !h.read(&r, values, pointer) || hit != nil && hit.isFor(&r) {
 		return
+	}
+	if hit != nil && h.grow(at.store) {
+		return // it has a slot with the next hit
 	}
 	if ref := at.store.Ref(key, groups, task); ref != nil {
 		at.slot.CompareAndSwap(hit, &hotHit{string(r.text()), ref})
