@@ -83,8 +83,8 @@ func (k *keyPlan) planParams(attrs keyenc.Attrs) {
 			k.kwargsIndex = i
 			k.kwargs = k.encoder(i, reflect.TypeFor[map[string]any](), attrs)
 		case in == kwargsType && !variadic:
-			panicf("Cached at %s: parameter %d of %s has type %s, and is not the last one; make it the last, or a map[string]any",
-				k.location, i+1, k.displayName, in)
+			panicf("parameter %d of %s has type %s, and is not the last one; make it the last, or a map[string]any",
+				i+1, k.displayName, in)
 		default:
 			k.params = append(k.params, param{index: i, encoder: k.encoder(i, in, attrs), variadic: variadic})
 		}
@@ -170,10 +170,10 @@ func (k *keyPlan) encoder(i int, t reflect.Type, attrs keyenc.Attrs) *keyenc.Enc
 	var refused *keyenc.TypeError
 	switch {
 	case errors.As(err, &refused):
-		panicf("Cached at %s: parameter %d of %s has type %s, which can't be in a key%s; %s",
-			k.location, i+1, k.displayName, k.typ.In(i), after(": ", refused.Reason()), k.remedy(i, refused))
+		panicf("parameter %d of %s has type %s, which can't be in a key%s; %s",
+			i+1, k.displayName, k.typ.In(i), after(": ", refused.Reason()), k.remedy(i, refused))
 	case err != nil:
-		panicf("Cached at %s: parameter %d of %s: %v", k.location, i+1, k.displayName, errtext.Bare(err))
+		panicf("parameter %d of %s: %v", i+1, k.displayName, errtext.Bare(err))
 	}
 	return e
 }
