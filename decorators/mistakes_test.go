@@ -182,7 +182,7 @@ func mistakes(t *testing.T) []mistake {
 			}
 			return nil
 		}, nil},
-		{"decorated twice", func() any { return cachedMistake(load, on) }, []string{here, "the function has no name of its own", "Key"}},
+		{"decorated twice", func() any { return cachedMistake(load, on) }, []string{here, "has no name of its own", "give it one with Key"}},
 		{"JSON with an engine that isn't there", func() any { return configureJSON(`{"default": {"BACKEND": "rediss"}}`) },
 			[]string{`backend "default"`, `no engine is registered as "rediss"`, `"group"`, `"locmem"`, `"memcached"`}},
 		{"JSON with Django's redis", func() any {
