@@ -2,6 +2,7 @@ package backends_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/engine"
@@ -107,5 +109,39 @@ func TestIncr_AtOnce(t *testing.T) {
 	all.Wait()
 	if got, err := c.Incr(ctx, "n", 0, in); got != callers*times || err != nil {
 		t.Errorf("got %d, %v, want %d", got, err, callers*times)
+	}
+}
+
+// A forgetting engine says that it has added the keys of groups, and has none.
+type forgetting struct{ engine.Engine }
+
+func (f forgetting) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
+	if strings.Contains(key, "_group::") {
+		return false, nil
+	}
+	return f.Engine.Add(ctx, key, item, timeout)
+}
+
+// That a group can't begin is a fault, and not that there is nothing under the key.
+func TestSet_GroupThatIsLost(t *testing.T) {
+	set, err := backends.New(backends.Config{"default": {Open: func(s engine.Settings) (engine.Engine, error) {
+		e, err := locmem.Open(s)
+		return forgetting{e}, err
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	c, err := set.Get("default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, in := context.Background(), backends.Group("g")
+	_, many := c.SetMany(ctx, map[string]int{"k": 1}, in)
+	_, added := c.Add(ctx, "k", 1, in)
+	for name, err := range map[string]error{"Set": c.Set(ctx, "k", 1, in), "SetMany": many, "Add": added} {
+		if err == nil || errors.Is(err, cacheutils.ErrCacheMiss) || !strings.Contains(err.Error(), "the key of a group is lost as soon as it is written") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cacheutils/cacheutils/decorators"
 )
 
 // longForm reports whether the tests have as much time as they need.
@@ -190,4 +192,12 @@ func key(t *testing.T, h interface{ CacheKey(...any) (string, error) }, args ...
 		t.Fatal(err)
 	}
 	return k
+}
+
+// inGroups returns the option Group, if there are groups.
+func inGroups(names []string) []decorators.Option {
+	if len(names) == 0 {
+		return nil
+	}
+	return []decorators.Option{decorators.Group(names...)}
 }

@@ -29,10 +29,7 @@ func TestCachedMany_Mixed(t *testing.T) {
 	for _, groups := range [][]string{nil, {"g", "h"}} {
 		eachTwice(t, func(t *testing.T, here, there *backends.Caches) {
 			rows := newTable(1, 2, 4, 5, 6)
-			opts := []decorators.Option{decorators.Key("mixed"), decorators.Stale(time.Hour)}
-			if len(groups) > 0 {
-				opts = append(opts, decorators.Group(groups...))
-			}
+			opts := append(inGroups(groups), decorators.Key("mixed"), decorators.Stale(time.Hour))
 			Load, load := decorators.CachedMany(rows.load, append(slices.Clip(opts), decorators.On(here), decorators.Absent(time.Minute), decorators.TimeoutOf(func(row string) time.Duration {
 				if row == "row 2" {
 					return time.Millisecond

@@ -47,8 +47,8 @@ type mistake struct {
 	says []string   // empty: it is no mistake
 }
 
-// decorate returns nothing: it is to panic.
-func decorate(fn any, opts ...decorators.Option) any {
+// cachedMistake returns nothing: it is to panic.
+func cachedMistake(fn any, opts ...decorators.Option) any {
 	decorators.Cached(fn, opts...)
 	return nil
 }
@@ -92,70 +92,74 @@ func mistakes(t *testing.T) []mistake {
 	here := "mistakes_test.go:"
 	const loadName = "decorators_test.loadMistake:"
 	return []mistake{
-		{"nil func", func() any { var f func(int) int; return decorate(f) }, []string{"Cached at ", here, "takes a function, got a nil func(int) int"}},
-		{"nil any", func() any { return decorate(nil) }, []string{"Cached at ", here, "takes a function, got nil"}},
-		{"no func", func() any { return decorate(42) }, []string{"Cached at ", here, "takes a function, got a value of type int"}},
-		{"no result", func() any { return decorate(func(int) {}) }, []string{here, "returns nothing", "cache a function that has a result"}},
-		{"only an error", func() any { return decorate(func(context.Context, int) error { return nil }) },
+		{"nil func", func() any { var f func(int) int; return cachedMistake(f) }, []string{"Cached at ", here, "takes a function, got a nil func(int) int"}},
+		{"nil any", func() any { return cachedMistake(nil) }, []string{"Cached at ", here, "takes a function, got nil"}},
+		{"no func", func() any { return cachedMistake(42) }, []string{"Cached at ", here, "takes a function, got a value of type int"}},
+		{"no result", func() any { return cachedMistake(func(int) {}) }, []string{here, "returns nothing", "cache a function that has a result"}},
+		{"only an error", func() any { return cachedMistake(func(context.Context, int) error { return nil }) },
 			[]string{here, "returns only an error", "a second call would do nothing", "cache a function that has a result"}},
-		{"channel as parameter", func() any { return decorate(func(chan int, int) int { return 1 }) },
+		{"channel as parameter", func() any { return cachedMistake(func(chan int, int) int { return 1 }) },
 			[]string{"parameter 1 of", here, "chan int", "can't be in a key", "leave it out with Ignore[chan int]()", "with KeyOf"}},
-		{"function as only parameter", func() any { return decorate(func(func()) int { return 1 }) },
+		{"function as only parameter", func() any { return cachedMistake(func(func()) int { return 1 }) },
 			[]string{"parameter 1 of", here, "func()", "can't be in a key", "KeyOf"}},
-		{"mutex in a parameter", func() any { return decorate(func(*lockedCity, int) int { return 1 }) },
+		{"mutex in a parameter", func() any { return cachedMistake(func(*lockedCity, int) int { return 1 }) },
 			[]string{"parameter 1 of", here, "mu has type sync.Mutex", "it guards itself", "leave"}},
-		{"result with an unexported field", func() any { return decorate(func(int) hiddenCity { return hiddenCity{} }, decorators.On(remote)) },
+		{"result with an unexported field", func() any { return cachedMistake(func(int) hiddenCity { return hiddenCity{} }, decorators.On(remote)) },
 			[]string{here, "its results (decorators_test.hiddenCity) can't be cached", "hiddenCity.name of type string", "unexported field"}},
-		{"results with an unexported field, in memory", func() any { return decorate(func(int) []hiddenCity { return nil }, key("z"), decorators.On(remote)) },
+		{"results with an unexported field, in memory", func() any {
+			return cachedMistake(func(int) []hiddenCity { return nil }, key("z"), decorators.On(remote))
+		},
 			[]string{here, "hiddenCity.name", "in this process's memory"}},
-		{"channel as result", func() any { return decorate(func(int) chan int { return nil }, on) },
+		{"channel as result", func() any { return cachedMistake(func(int) chan int { return nil }, on) },
 			[]string{here, "its results (chan int) can't be cached", "a channel"}},
-		{"interface as result", func() any { return decorate(func(int) doer { return nil }, on) },
+		{"interface as result", func() any { return cachedMistake(func(int) doer { return nil }, on) },
 			[]string{here, "an interface with methods", "a concrete type"}},
-		{"error as a value", func() any { return decorate(func(int) (error, string) { return nil, "" }, on) },
+		{"error as a value", func() any { return cachedMistake(func(int) (error, string) { return nil, "" }, on) },
 			[]string{here, "result 1 is an error that isn't last", "return the error last"}},
-		{"empty Key", func() any { return decorate(loadMistake, key("")) }, []string{here, "Key has an empty name", "give one that no other function has"}},
-		{"Key twice", func() any { return decorate(loadMistake, key("a"), key("b"), on) }, nil},
-		{"nil option", func() any { return decorate(loadMistake, key("m"), nil) }, []string{here, "option 2 is nil", "leave it out"}},
-		{"Jitter of 20", func() any { return decorate(loadMistake, decorators.Jitter(20)) },
+		{"empty Key", func() any { return cachedMistake(loadMistake, key("")) }, []string{here, "Key has an empty name", "give one that no other function has"}},
+		{"Key twice", func() any { return cachedMistake(loadMistake, key("a"), key("b"), on) }, nil},
+		{"nil option", func() any { return cachedMistake(loadMistake, key("m"), nil) }, []string{here, "option 2 is nil", "leave it out"}},
+		{"Jitter of 20", func() any { return cachedMistake(loadMistake, decorators.Jitter(20)) },
 			[]string{loadName, here, "Jitter(20) is not a fraction from 0 to 1"}},
-		{"Timeout of 3600", func() any { return decorate(loadMistake, decorators.Timeout(3600)) },
+		{"Timeout of 3600", func() any { return cachedMistake(loadMistake, decorators.Timeout(3600)) },
 			[]string{loadName, here, "Timeout(3.6µs)", "less than a millisecond", "did you mean Timeout(3600*time.Second)?"}},
-		{"negative Timeout", func() any { return decorate(loadMistake, decorators.Timeout(-1), key("negative"), on) }, nil},
-		{"Group of an empty name", func() any { return decorate(loadMistake, decorators.Group("")) },
+		{"negative Timeout", func() any { return cachedMistake(loadMistake, decorators.Timeout(-1), key("negative"), on) }, nil},
+		{"Group of an empty name", func() any { return cachedMistake(loadMistake, decorators.Group("")) },
 			[]string{loadName, here, "Group: the name of a group is empty", "was a variable not set?"}},
-		{"Group without names", func() any { return decorate(loadMistake, decorators.Group()) },
+		{"Group without names", func() any { return cachedMistake(loadMistake, decorators.Group()) },
 			[]string{loadName, here, "Group has no names", "leave it out, or name a group"}},
-		{"GroupsOf with other parameters", func() any { return decorate(loadMistake, decorators.GroupsOf(func(int) []string { return nil })) },
+		{"GroupsOf with other parameters", func() any { return cachedMistake(loadMistake, decorators.GroupsOf(func(int) []string { return nil })) },
 			[]string{loadName, here, "GroupsOf takes a func(context.Context, int, string) []string, got func(int) []string"}},
 		{"GroupsOf of one text", func() any {
-			return decorate(loadMistake, decorators.GroupsOf(func(context.Context, int, string) string { return "" }))
+			return cachedMistake(loadMistake, decorators.GroupsOf(func(context.Context, int, string) string { return "" }))
 		}, []string{loadName, here, "GroupsOf takes a func(context.Context, int, string) []string, got func(context.Context, int, string) string"}},
-		{"TimeoutOf with other results", func() any { return decorate(loadMistake, decorators.TimeoutOf(func(int) time.Duration { return 0 })) },
+		{"TimeoutOf with other results", func() any {
+			return cachedMistake(loadMistake, decorators.TimeoutOf(func(int) time.Duration { return 0 }))
+		},
 			[]string{loadName, here, "TimeoutOf takes a func(string) time.Duration, got func(int) time.Duration"}},
-		{"Unless of no function", func() any { return decorate(loadMistake, decorators.Unless(true)) },
+		{"Unless of no function", func() any { return cachedMistake(loadMistake, decorators.Unless(true)) },
 			[]string{loadName, here, "Unless takes a func(string) bool, got a value of type bool"}},
-		{"KeyOf of nil", func() any { return decorate(loadMistake, decorators.KeyOf(nil)) },
+		{"KeyOf of nil", func() any { return cachedMistake(loadMistake, decorators.KeyOf(nil)) },
 			[]string{loadName, here, "KeyOf takes a func(context.Context, int, string) that returns what stands for them, got nil"}},
-		{"Ignore of a type that no parameter has", func() any { return decorate(loadMistake, decorators.Ignore[*lockedCity]()) },
+		{"Ignore of a type that no parameter has", func() any { return cachedMistake(loadMistake, decorators.Ignore[*lockedCity]()) },
 			[]string{loadName, here, "Ignore[*decorators_test.lockedCity]", "no parameter of that type", "leave it out"}},
 		{"Ignore of an interface", func() any {
-			return decorate(func(doer, int) int { return 0 }, decorators.Ignore[doer](), key("ignore"), on)
+			return cachedMistake(func(doer, int) int { return 0 }, decorators.Ignore[doer](), key("ignore"), on)
 		}, nil},
 		{"ObjectAttrs of an unknown field", func() any {
-			return decorate(func(hiddenCity) int { return 0 }, decorators.ObjectAttrs(hiddenCity{}, "Id"))
+			return cachedMistake(func(hiddenCity) int { return 0 }, decorators.ObjectAttrs(hiddenCity{}, "Id"))
 		}, []string{here, "ObjectAttrs: decorators_test.hiddenCity has no field Id of its own"}},
-		{"ObjectAttrs of no struct", func() any { return decorate(loadMistake, decorators.ObjectAttrs(1, "ID")) },
+		{"ObjectAttrs of no struct", func() any { return cachedMistake(loadMistake, decorators.ObjectAttrs(1, "ID")) },
 			[]string{loadName, here, "ObjectAttrs takes a sample of a struct type, got int"}},
-		{"WithReceiver of a function", func() any { return decorate(loadMistake, decorators.WithReceiver()) },
+		{"WithReceiver of a function", func() any { return cachedMistake(loadMistake, decorators.WithReceiver()) },
 			[]string{loadName, here, "WithReceiver is for method expressions such as City.Offers", "leave it out"}},
-		{"Absent of Cached", func() any { return decorate(loadMistake, decorators.Absent(time.Minute)) },
+		{"Absent of Cached", func() any { return cachedMistake(loadMistake, decorators.Absent(time.Minute)) },
 			[]string{loadName, here, "Absent is for CachedMany", "says that there is nothing in its result"}},
 		{"a backend that is not configured", func() any {
 			_, h := decorators.Cached(loadMistake, decorators.Backend("sesions"), key("sess"), on)
 			return h.Invalidate(ctx, 1, "it")
 		}, []string{"sess: unknown backend \"sesions\": configured are \"default\""}},
-		{"empty Backend", func() any { return decorate(loadMistake, decorators.Backend("")) },
+		{"empty Backend", func() any { return cachedMistake(loadMistake, decorators.Backend("")) },
 			[]string{loadName, here, "Backend has an empty name", `leave it out for the backend "default"`}},
 		{"Invalidate without the context", func() any { return handle.Invalidate(1, "it") },
 			[]string{"wrong arguments: mistakes takes (context.Context, int, string), got 2"}},
@@ -178,7 +182,7 @@ func mistakes(t *testing.T) []mistake {
 			}
 			return nil
 		}, nil},
-		{"decorated twice", func() any { return decorate(load, on) }, []string{here, "has no name of its own", "Key"}},
+		{"decorated twice", func() any { return cachedMistake(load, on) }, []string{here, "has no name of its own", "give it one with Key"}},
 		{"JSON with an engine that isn't there", func() any { return configureJSON(`{"default": {"BACKEND": "rediss"}}`) },
 			[]string{`backend "default"`, `no engine is registered as "rediss"`, `"group"`, `"locmem"`, `"memcached"`}},
 		{"JSON with Django's redis", func() any {
@@ -271,7 +275,7 @@ func mistakes(t *testing.T) []mistake {
 			backends.Register("locmem", func(engine.Settings) (engine.Engine, error) { return nil, nil })
 			return nil
 		}, []string{`"locmem"`, "already"}},
-		{"Kwargs that aren't last", func() any { return decorate(func(cachekey.Kwargs, int) int { return 1 }, key("kwargs")) },
+		{"Kwargs that aren't last", func() any { return cachedMistake(func(cachekey.Kwargs, int) int { return 1 }, key("kwargs")) },
 			[]string{"parameter 1 of", here, "Kwargs", "last"}},
 		{"RequireCache of what isn't there, without an error result", func() any {
 			_, h := decorators.Cached(func(int) int { return 1 }, key("required"), on)

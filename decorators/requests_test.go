@@ -109,7 +109,7 @@ func TestLaw7_GroupedHit(t *testing.T) {
 				server := memcachedtest.Start(t)
 				way := countRequests(t, server.Addr())
 				cachetest.Configure(t, backends.Config{"default": {Backend: backend, Location: []string{way.addr}, Timeout: time.Hour}})
-				F, h := decorators.Cached(numbering(), decorators.Key("law7"), decorators.Group(groupNames(groups)...))
+				F, h := decorators.Cached(numbering(), append(inGroups(groupNames(groups)), decorators.Key("law7"))...)
 				got(t, "the miss", "a1")(F(ctx, "a"))
 				way.take()
 				before := server.Stats(t)
