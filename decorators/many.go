@@ -3,11 +3,13 @@ package decorators
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"sync"
 	"unsafe"
 
+	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -18,7 +20,8 @@ import (
 // A call looks up all keys in one round trip to each server. Those that are missing are computed by one call of
 // fn, leaving out what other calls or processes are computing: for these it waits. Each key has its own lease
 // and groups, and its own fate when it is invalidated meanwhile. Keys that are given twice count once. Results
-// of fn for other keys than those of its call are left out.
+// of fn for other keys than those of its call are left out. A key is that of its call if it is the same in the cache: two
+// pointers to the same, say, or what KeyOf takes for the same.
 //
 // Results past their timeout, see Stale, are returned as they are. Those of one call that are not being
 // computed already are computed by one call of fn, in the background.
@@ -144,12 +147,71 @@ func (m *many[K, V]) bypass(ctx context.Context, keys []K, why error) (found map
 	var answers map[K]V
 	store.Compute(ctx, func() { answers, err = m.fn(ctx, slices.Clone(keys)) })
 	found = make(map[K]V, len(keys))
+	answerTo := m.answersTo(ctx, keys, answers)
 	for _, key := range keys {
-		if answer, ok := answers[key]; ok {
+		answer, ok, unclear := answerTo(key)
+		if ok {
 			found[key] = answer
+		}
+		if err == nil {
+			err = unclear
 		}
 	}
 	return found, err
+}
+
+// answersTo returns what finds the answer to one of keys, and whether there is one. An answer to no key that is asked
+// for is that to the key which has the same text: a time in another zone, another pointer to the same, or what KeyOf takes
+// for the same. Two of those are an error.
+func (m *many[K, V]) answersTo(ctx context.Context, keys []K, answers map[K]V) func(K) (V, bool, error) {
+	exact := 0
+	for _, key := range keys {
+		if _, ok := answers[key]; ok {
+			exact++
+		}
+	}
+	if exact == len(keys) || exact >= len(answers) {
+		return func(key K) (V, bool, error) {
+			answer, ok := answers[key]
+			return answer, ok, nil
+		}
+	}
+	asked := make(map[K]struct{}, len(keys))
+	for _, key := range keys {
+		asked[key] = struct{}{}
+	}
+	others := make(map[string][]V)
+	for key, answer := range answers {
+		if _, ok := asked[key]; !ok {
+			if text, err := m.textOf(ctx, key); err == nil {
+				others[text] = append(others[text], answer)
+			}
+		}
+	}
+	return func(key K) (answer V, ok bool, err error) {
+		if answer, ok = answers[key]; ok {
+			return answer, true, nil
+		}
+		text, err := m.textOf(ctx, key)
+		if err != nil {
+			return answer, false, nil
+		}
+		switch same := others[text]; len(same) {
+		case 0:
+			return answer, false, nil
+		case 1:
+			return same[0], true, nil
+		default:
+			return answer, false, fmt.Errorf("%w: %s has returned %d results under keys that are all %s in the cache; return one, under the key that it was asked for",
+				cacheutils.ErrInvalidKey, m.name, len(same), text)
+		}
+	}
+}
+
+// textOf returns the text of the key for one key.
+func (m *many[K, V]) textOf(ctx context.Context, key K) (string, error) {
+	text, err := m.appendKey(nil, &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})})
+	return string(text), err
 }
 
 // A listing is the entries' keys of one call. Their texts share the memory of one slice.
@@ -231,10 +293,14 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K, ours bool) store
 		}
 		answers, err := m.fn(working, slices.Clone(asked))
 		results := make([]store.Result, len(missing))
+		answerTo := m.answersTo(ctx, asked, answers)
 		for i, key := range asked {
-			if answer, ok := answers[key]; ok {
+			switch answer, ok, unclear := answerTo(key); {
+			case ok:
 				results[i] = m.judge(working, &answer, err)
-			} else {
+			case unclear != nil && err == nil:
+				results[i] = store.Result{Err: unclear}
+			default:
 				results[i] = store.Result{Err: err, Negative: err == nil, Timeout: m.absentTimeout(working)}
 			}
 			if !ours {
