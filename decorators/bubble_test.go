@@ -3,7 +3,6 @@ package decorators_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -101,33 +100,6 @@ func TestBubble(t *testing.T) {
 			}
 		})
 	}
-	t.Run("one that runs while the store is used outside", func(t *testing.T) {
-		set := newSet(t, nil)
-		load, _ := decorators.Cached1(func(_ context.Context, s string) (string, error) { return s, nil },
-			decorators.Key("TestBubble outside"), decorators.On(set))
-		stop, stopped := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(stopped)
-			for i := 0; ; i++ {
-				select {
-				case <-stop:
-					return
-				default:
-					_, _ = load(ctx, fmt.Sprint("outside ", i%1000))
-				}
-			}
-		}()
-		for range 20 {
-			synctest.Test(t, func(t *testing.T) {
-				for i := range 100 {
-					_, _ = load(ctx, fmt.Sprint("inside ", i))
-				}
-				time.Sleep(time.Hour)
-			})
-		}
-		close(stop)
-		<-stopped
-	})
 }
 
 var bubbleSquare, _ = decorators.Cached(func(n int) int { return n * n }, decorators.Key("bubbleSquare"))

@@ -62,9 +62,6 @@ func shapes() []shape {
 	add("several results without an error", func(runs *int) any {
 		return func() (int, string, map[string]bool) { *runs++; return 1, "x", map[string]bool{"y": true} }
 	}, nil, []any{1, "x", map[string]bool{"y": true}}, "")
-	add("only an error", func(runs *int) any {
-		return func(n int) error { *runs++; return nil }
-	}, []any{1}, []any{nil}, "(1,)")
 	add("context not first", func(runs *int) any {
 		return func(n int, ctx context.Context) (int, error) {
 			*runs++
