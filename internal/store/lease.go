@@ -71,7 +71,7 @@ func beforeTry(ctx context.Context, n int) error {
 	case n >= maxRefusals:
 		return errRefused
 	case n >= atOnce:
-		return sleep(ctx, pollDelay(n-atOnce))
+		return sleep(ctx, pollDelay(0)) // not longer each time: most operations have no time for many of those
 	default:
 		return nil
 	}
