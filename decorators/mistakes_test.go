@@ -182,6 +182,15 @@ func mistakes(t *testing.T) []mistake {
 			}
 			return nil
 		}, nil},
+		{"one Key for two result types", func() any { return cachedMistake(func(int) int { return 1 }, key("mistakes"), on) },
+			[]string{here, "two functions are called mistakes", "types string and int", "give one of them another Key"}},
+		{"closures in a loop", func() any {
+			for i := range 2 {
+				decorators.Cached(func(context.Context) (int, error) { return i, nil }, on)
+			}
+			return nil
+		}, []string{here, "is decorated more than once", "would share their results", "decorators.Instance", "decorators.Key"}},
+		{"a method value without a name", func() any { return cachedMistake(shop{"x"}.Offers, on) }, []string{here, "shop.Offers is a method value", "those of all receivers look alike", "decorators.Instance", "decorators.Key"}},
 		{"decorated twice", func() any { return cachedMistake(load, on) }, []string{here, "has no name of its own", "give it one with Key"}},
 		{"JSON with an engine that isn't there", func() any { return configureJSON(`{"default": {"BACKEND": "rediss"}}`) },
 			[]string{`backend "default"`, `no engine is registered as "rediss"`, `"group"`, `"locmem"`, `"memcached"`}},
