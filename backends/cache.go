@@ -66,7 +66,7 @@ func (c *Cache) collect(ctx context.Context, opts []Option) (operation, error) {
 	}
 	for i, opt := range opts {
 		if opt == nil {
-			o.wrong = fmt.Sprintf("option %d is nil: leave it out", i+1)
+			o.wrong = errtext.NilOption(i)
 			break
 		}
 		opt(&o)
@@ -86,7 +86,7 @@ func (c *Cache) Get(ctx context.Context, key string, into any, opts ...Option) e
 func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Option) error {
 	m := reflect.ValueOf(into)
 	if m.Kind() != reflect.Map || m.Type().Key().Kind() != reflect.String {
-		return fmt.Errorf("%w: GetMany takes a map with string keys to fill, got %s", cacheutils.ErrArguments, typeOf(into))
+		return fmt.Errorf("%w: GetMany takes a map with string keys to fill, got %s", cacheutils.ErrArguments, errtext.Given(m))
 	}
 	if m.IsNil() {
 		return fmt.Errorf("%w: GetMany takes a map to fill, got a nil %T: make it first", cacheutils.ErrArguments, into)
@@ -110,17 +110,9 @@ func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Op
 // checkContext returns an error if there is no context.
 func checkContext(ctx context.Context) error {
 	if ctx == nil {
-		return fmt.Errorf("%w: the context is nil: pass context.Background()", cacheutils.ErrArguments)
+		return fmt.Errorf("%w: %s", cacheutils.ErrArguments, errtext.NilContext)
 	}
 	return nil
-}
-
-// typeOf describes the type of what was given.
-func typeOf(v any) string {
-	if v == nil {
-		return "nil"
-	}
-	return fmt.Sprintf("a value of type %T", v)
 }
 
 // keys returns the keys that texts and o say.
@@ -148,7 +140,7 @@ func (c *Cache) Set(ctx context.Context, key string, value any, opts ...Option) 
 func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed []string, err error) {
 	m := reflect.ValueOf(values)
 	if m.Kind() != reflect.Map || m.Type().Key().Kind() != reflect.String {
-		return nil, fmt.Errorf("%w: SetMany takes a map with string keys, got %s", cacheutils.ErrArguments, typeOf(values))
+		return nil, fmt.Errorf("%w: SetMany takes a map with string keys, got %s", cacheutils.ErrArguments, errtext.Given(m))
 	}
 	var texts []string
 	for _, k := range m.MapKeys() {

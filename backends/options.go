@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -40,7 +41,7 @@ func Timeout(d time.Duration) Option {
 		if o.timeout = d; d != DefaultTimeout {
 			o.timeout = max(d, 0)
 		}
-		if wrong := store.MissingUnit("backends.Timeout", d); wrong != "" {
+		if wrong := errtext.MissingUnit("backends.Timeout", d); wrong != "" {
 			o.wrong = wrong
 		}
 	}
@@ -59,7 +60,7 @@ func Version(v string) Option {
 func Group(names ...string) Option {
 	return func(o *operation) {
 		if o.groups = append(o.groups, names...); slices.Contains(names, "") {
-			o.wrong = store.EmptyGroup("backends.Group")
+			o.wrong = errtext.EmptyGroup("backends.Group")
 		}
 	}
 }

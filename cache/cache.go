@@ -29,6 +29,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -64,7 +65,7 @@ func On(c *backends.Caches) Option {
 func Timeout(d time.Duration) Option {
 	return func(c *call) {
 		c.timeout = max(d, 0)
-		if wrong := store.MissingUnit("cache.Timeout", d); wrong != "" {
+		if wrong := errtext.MissingUnit("cache.Timeout", d); wrong != "" {
 			c.wrong = wrong
 		}
 	}
@@ -78,7 +79,7 @@ func Timeout(d time.Duration) Option {
 func Group(names ...string) Option {
 	return func(c *call) {
 		if c.groups = append(c.groups, names...); slices.Contains(names, "") {
-			c.wrong = store.EmptyGroup("cache.Group")
+			c.wrong = errtext.EmptyGroup("cache.Group")
 		}
 	}
 }
@@ -149,7 +150,7 @@ func collect(opts []Option) call {
 	c := call{backend: "default", timeout: store.DefaultTimeout}
 	for i, opt := range opts {
 		if opt == nil {
-			c.wrong = fmt.Sprintf("option %d is nil: leave it out", i+1)
+			c.wrong = errtext.NilOption(i)
 			break
 		}
 		opt(&c)
@@ -176,7 +177,7 @@ func at(ctx context.Context, key any, opts []Option, operation func(place) error
 // replaced since it was looked up, and is looked up again.
 func on(ctx context.Context, c call, operation func(*store.Store) error) error {
 	if ctx == nil {
-		c.wrong = "the context is nil: pass context.Background()"
+		c.wrong = errtext.NilContext
 	}
 	if c.wrong != "" {
 		return fmt.Errorf("%w: %s", cacheutils.ErrArguments, c.wrong)

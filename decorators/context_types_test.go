@@ -39,7 +39,8 @@ func (n *tenantCtx) CacheKey() string { return n.tenant }
 // A parameter is a context by its type, whatever that is called: it doesn't count, and nothing of it is in the key.
 func TestLaw9_ContextsOfOtherTypes(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {
-		bg := context.WithValue(context.Background(), "token", "s3cret") //nolint:staticcheck // as users do
+		//lint:ignore SA1029 as users do
+		bg := context.WithValue(context.Background(), "token", "s3cret")
 		used := func() context.Context {
 			ctx, cancel := context.WithCancel(bg)
 			t.Cleanup(cancel)

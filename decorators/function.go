@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/funcname"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
 	"github.com/cacheutils/cacheutils/internal/typeid"
@@ -59,7 +60,7 @@ type function struct {
 // cached as; nil is its own.
 func newFunction(fn reflect.Value, typ reflect.Type, location string, opts []Option) *function {
 	if fn.Kind() != reflect.Func || fn.IsNil() {
-		panicf("Cached at %s takes a function, got %s", location, describe(fn))
+		panicf("Cached at %s takes a function, got %s", location, errtext.Given(fn))
 	}
 	if typ == nil {
 		typ = fn.Type()
@@ -73,17 +74,6 @@ func newFunction(fn reflect.Value, typ reflect.Type, location string, opts []Opt
 	}
 	f.findName()
 	return f
-}
-
-func describe(v reflect.Value) string {
-	switch {
-	case !v.IsValid():
-		return "nil"
-	case v.Kind() == reflect.Func:
-		return "a nil " + v.Type().String()
-	default:
-		return "a value of type " + v.Type().String()
-	}
 }
 
 // findName finds the function's name and whether its first parameter is a receiver.
@@ -232,27 +222,12 @@ func (f *function) takesParameters(v reflect.Value) bool {
 	return ok
 }
 
-// given is a function that an option was given: nil, too, so that it is told from none.
-func given(fn any) any {
-	if fn == nil {
-		return nothing{}
-	}
-	return fn
-}
-
-type nothing struct{}
-
-// got describes what an option was given in place of a function that fits.
-func got(fn any) string {
-	v := reflect.ValueOf(fn)
-	switch {
-	case v.Type() == reflect.TypeFor[nothing]():
-		return "nil"
-	case v.Kind() == reflect.Func && !v.IsNil():
+// givenFunc describes v, which an option was given in place of a function that fits.
+func givenFunc(v reflect.Value) string {
+	if v.Kind() == reflect.Func && !v.IsNil() {
 		return v.Type().String()
-	default:
-		return describe(v)
 	}
+	return errtext.Given(v)
 }
 
 // callWith calls fn, which takesParameters, with the function's arguments.

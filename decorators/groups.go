@@ -28,12 +28,12 @@ func Group(names ...string) Option {
 // runs without the cache, and an operation of the handle that stores returns an error that matches
 // cacheutils.ErrArguments.
 func GroupsOf(fn any) Option {
-	return func(o *options) { o.groupsOf = given(fn) }
+	return func(o *options) { o.groupsOf = &fn }
 }
 
 type groupOptions struct {
 	groups   []string
-	groupsOf any
+	groupsOf *any // nil: not given
 	noGroup  bool // a Group has no names
 }
 
@@ -55,15 +55,15 @@ func checkedGroupsOf(f *function) reflect.Value {
 		panicf("%s: Group has no names; leave it out, or name a group", f.displayName)
 	}
 	if slices.Contains(f.options.groups, "") {
-		panicf("%s: %s", f.displayName, store.EmptyGroup("Group"))
+		panicf("%s: %s", f.displayName, errtext.EmptyGroup("Group"))
 	}
 	fn := f.options.groupsOf
 	if fn == nil {
 		return reflect.Value{}
 	}
-	v := reflect.ValueOf(fn)
+	v := reflect.ValueOf(*fn)
 	if !f.takesParameters(v) || v.Type().NumOut() != 1 || v.Type().Out(0) != reflect.TypeFor[[]string]() {
-		panicf("%s: GroupsOf takes a func%s []string, got %s", f.displayName, f.takes(), got(fn))
+		panicf("%s: GroupsOf takes a func%s []string, got %s", f.displayName, f.takes(), givenFunc(v))
 	}
 	return v
 }
@@ -74,7 +74,7 @@ func (p *plan) groupsFor(cache *store.Store, a *arguments) (*store.Groups, error
 	if p.groupsOf.IsValid() {
 		others := callWith(p.groupsOf, p.reflected(a))[0].Interface().([]string)
 		if slices.Contains(others, "") {
-			return nil, errtext.Wrap(fmt.Errorf("%w: %s", cacheutils.ErrArguments, store.EmptyGroup("GroupsOf")), "the groups of %s", p.name)
+			return nil, errtext.Wrap(fmt.Errorf("%w: %s", cacheutils.ErrArguments, errtext.EmptyGroup("GroupsOf")), "the groups of %s", p.name)
 		}
 		return cache.Groups(append(slices.Clip(names), others...)...), nil
 	}

@@ -24,12 +24,12 @@ func Hashed() Option {
 // the decorated function, the context too, and returns one value or several, which are
 // rendered as arguments; a single cachekey.Tuple is rendered as the arguments it contains.
 func KeyOf(fn any) Option {
-	return func(o *options) { o.keyOf = given(fn) }
+	return func(o *options) { o.keyOf = &fn }
 }
 
 type keyOptions struct {
 	hashed bool
-	keyOf  any
+	keyOf  *any // nil: not given
 }
 
 // A keyPlan is how the arguments of a call make a key.
@@ -64,9 +64,9 @@ func (k *keyPlan) planKeyOf(attrs keyenc.Attrs) {
 	if fn == nil {
 		return
 	}
-	v := reflect.ValueOf(fn)
+	v := reflect.ValueOf(*fn)
 	if !k.takesParameters(v) || v.Type().NumOut() == 0 {
-		panicf("%s: KeyOf takes a func%s that returns what stands for them, got %s", k.displayName, k.takes(), got(fn))
+		panicf("%s: KeyOf takes a func%s that returns what stands for them, got %s", k.displayName, k.takes(), givenFunc(v))
 	}
 	k.keyOf = v
 	for i := range v.Type().NumOut() {

@@ -114,6 +114,7 @@ func mistakes(t *testing.T) []mistake {
 			[]string{here, "its results (chan int) can't be cached", "a channel"}},
 		{"interface as result", func() any { return cachedMistake(func(int) doer { return nil }, on) },
 			[]string{here, "an interface with methods", "a concrete type"}},
+		//lint:ignore ST1008 as users do
 		{"error as a value", func() any { return cachedMistake(func(int) (error, string) { return nil, "" }, on) },
 			[]string{here, "result 1 is an error that isn't last", "return the error last"}},
 		{"empty Key", func() any { return cachedMistake(loadMistake, key("")) }, []string{here, "Key has an empty name", "give one that no other function has"}},
@@ -267,6 +268,7 @@ func mistakes(t *testing.T) []mistake {
 		{"Incr of a text", func() any { c.Set(ctx, "s", "a"); _, err := c.Incr(ctx, "s", 1); return err },
 			[]string{`increment "s"`, "not a number: its type is string"}},
 		{"a call with a nil context", func() any { _, err := load(nil, 1, "it"); return err }, nil},
+		//lint:ignore SA1012 it is about a nil context
 		{"package cache with a nil context", func() any { return cache.Set(nil, "a", 1, cache.On(set)) },
 			[]string{"the context is nil: pass context.Background()"}},
 		{"a result that contains itself", func() any {

@@ -52,9 +52,6 @@ func here(on int) string {
 	return fmt.Sprintf("%s:%d", file, line+on)
 }
 
-// decorating is a way to decorate func(int) int.
-type decorating func(f func(int) int, opts ...decorators.Option) func(int) int
-
 func plainly(f func(int) int, opts ...decorators.Option) func(int) int {
 	F, _ := decorators.Cached(f, opts...)
 	return F

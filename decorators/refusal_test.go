@@ -1,5 +1,7 @@
 package decorators_test
 
+//lint:file-ignore U1000 some fields and types are there for reflection to find
+
 import (
 	"context"
 	"encoding/json"
@@ -102,6 +104,7 @@ func TestLaw8_RefusalTexts(t *testing.T) {
 		{"function", func() (f struct{ F func() }) { return f },
 			"field struct { F func() }.F of type func(): a function; leave it out" + memory},
 		{"keys", func() (m map[price]int) { return m }, "(map[decorators_test.price]int) can't be cached: type decorators_test.price: " + key + memory},
+		//lint:ignore ST1008 as users do
 		{"error first", func() (error, string) { return nil, "" },
 			"result 1 is an error that isn't last, so it would be cached as a value; return the error last"},
 		{"two errors", func() (int, error, error) { return 0, nil, nil },

@@ -23,7 +23,7 @@ func CacheNil() Option {
 // Unless has fn decide which results are not stored. It takes the results of the decorated
 // function, with or without the trailing error, and returns a bool: true leaves them out.
 func Unless(fn any) Option {
-	return func(o *options) { o.unless = given(fn) }
+	return func(o *options) { o.unless = &fn }
 }
 
 // Shared says that callers only read results, so that all of them, and a backend in this
@@ -40,7 +40,7 @@ func Shared() Option {
 
 type resultOptions struct {
 	cacheNil bool
-	unless   any
+	unless   *any // nil: not given
 	shared   bool
 }
 
@@ -134,11 +134,11 @@ func (r *resultPlan) whyRefused(err error) error {
 
 // resultFunc checks the function of an option that takes the results, with the trailing error
 // or without, and returns one out.
-func (r *resultPlan) resultFunc(option string, fn any, out reflect.Type) reflect.Value {
+func (r *resultPlan) resultFunc(option string, fn *any, out reflect.Type) reflect.Value {
 	if fn == nil {
 		return reflect.Value{}
 	}
-	v := reflect.ValueOf(fn)
+	v := reflect.ValueOf(*fn)
 	t := r.typ
 	ok := v.Kind() == reflect.Func && !v.IsNil() && !v.Type().IsVariadic() &&
 		v.Type().NumOut() == 1 && v.Type().Out(0) == out &&
@@ -147,7 +147,7 @@ func (r *resultPlan) resultFunc(option string, fn any, out reflect.Type) reflect
 		ok = t.Out(i).AssignableTo(v.Type().In(i))
 	}
 	if !ok {
-		panicf("%s: %s takes a func(%s) %s, got %s", r.displayName, option, typeList(t.Out, r.numResults), out, got(fn))
+		panicf("%s: %s takes a func(%s) %s, got %s", r.displayName, option, typeList(t.Out, r.numResults), out, givenFunc(v))
 	}
 	return v
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -26,7 +27,7 @@ func Timeout(d time.Duration) Option {
 // decorated function, with or without the trailing error, and returns a time.Duration as for
 // Timeout, which may be of any length.
 func TimeoutOf(fn any) Option {
-	return func(o *options) { o.timeoutOf = given(fn) }
+	return func(o *options) { o.timeoutOf = &fn }
 }
 
 // Jitter makes each timeout shorter by up to that fraction of it, at random, so that entries
@@ -38,7 +39,7 @@ func Jitter(fraction float64) Option {
 
 type timeoutOptions struct {
 	timeout   *time.Duration // nil: not given
-	timeoutOf any
+	timeoutOf *any           // nil: not given
 	jitter    float64
 }
 
@@ -56,7 +57,7 @@ func (r *resultPlan) checkedTimeoutOf() reflect.Value {
 		if given.d == nil {
 			continue
 		}
-		if wrong := store.MissingUnit(given.option, *given.d); wrong != "" {
+		if wrong := errtext.MissingUnit(given.option, *given.d); wrong != "" {
 			panicf("%s: %s", r.displayName, wrong)
 		}
 	}

@@ -44,7 +44,7 @@ func TestNow(t *testing.T) {
 	var ahead time.Duration
 	put := func(d time.Duration) { mu.Lock(); ahead = d; mu.Unlock() }
 	defer SetWall(func() time.Duration { mu.Lock(); defer mu.Unlock(); return ahead })()
-	first, apart := Now(), Time().Sub(time.Now())
+	first, apart := Now(), time.Until(Time())
 	put(-time.Hour)
 	isPutBack := func() bool {
 		process.mu.Lock()
@@ -62,7 +62,7 @@ func TestNow(t *testing.T) {
 			t.Fatal("want a clock that is put forward by two hours to be noticed")
 		}
 	}
-	if d := Time().Sub(time.Now()) - apart; d < time.Hour || d > 3*time.Hour {
+	if d := time.Until(Time()) - apart; d < time.Hour || d > 3*time.Hour {
 		t.Errorf("want a Time two hours ahead, it is %v", d)
 	}
 }

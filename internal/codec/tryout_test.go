@@ -1,5 +1,7 @@
 package codec
 
+//lint:file-ignore U1000 some fields are there for reflection to find
+
 import (
 	"encoding/json"
 	"errors"

@@ -1,4 +1,5 @@
-// Package errtext adds context to errors in such a way that their texts have one prefix, that of the module.
+// Package errtext adds context to errors in such a way that their texts have one prefix, that of the module, and has what
+// several packages say about wrong arguments.
 package errtext
 
 import (

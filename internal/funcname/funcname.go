@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
 	"github.com/cacheutils/cacheutils/internal/typeid"
 )
@@ -88,7 +89,7 @@ func (f *Func) setTypes(types string) {
 // locate returns the place of the func v, or an error for what has none of its own.
 func locate(v reflect.Value) (place, error) {
 	if v.Kind() != reflect.Func {
-		return place{}, invalid("%s is not a func", describe(v))
+		return place{}, invalid("%s is not a func", errtext.Given(v))
 	}
 	if v.IsNil() {
 		return place{}, invalid("a nil %s has no name", v.Type())
@@ -103,13 +104,6 @@ func locate(v reflect.Value) (place, error) {
 		return at, invalid("a %s made by reflect's Method looks like any other; name it with decorators.Key", v.Type())
 	}
 	return at, nil
-}
-
-func describe(v reflect.Value) string {
-	if !v.IsValid() {
-		return "nil"
-	}
-	return "a " + v.Type().String()
 }
 
 // invalid returns an error that wraps cacheutils.ErrInvalidKey.

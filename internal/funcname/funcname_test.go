@@ -160,7 +160,9 @@ func TestDescribe_Errors(t *testing.T) {
 		want string
 	}{
 		{"nil", nil, "nil is not a func"},
-		{"not a func", shop{}, "a funcname.shop is not a func"},
+		{"not a func", shop{}, "a value of type funcname.shop is not a func"},
+		{"an int", 5, "a value of type int is not a func"},
+		{"nil pointer", (*shop)(nil), "a nil *funcname.shop is not a func"},
 		{"nil func", (func())(nil), "nil func()"},
 		{"MakeFunc", made.Interface(), "decorators.Key"},
 		{"reflect's method value", reflect.ValueOf(shop{}).Method(0).Interface(), "decorators.Key"},

@@ -195,5 +195,5 @@ func describe(v reflect.Value) string {
 	if !v.IsValid() {
 		return "an invalid reflect.Value"
 	}
-	return fmt.Sprintf("a %s", v.Type())
+	return fmt.Sprintf("a value of type %s", v.Type())
 }

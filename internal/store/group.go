@@ -31,7 +31,7 @@ func (c *Store) InvalidateGroup(ctx context.Context, groups ...string) error {
 		return err
 	}
 	if slices.Contains(groups, "") {
-		return fmt.Errorf("%w: %s", cacheutils.ErrArguments, EmptyGroup("InvalidateGroup"))
+		return fmt.Errorf("%w: %s", cacheutils.ErrArguments, errtext.EmptyGroup("InvalidateGroup"))
 	}
 	groups = unique(groups)
 	c.flights.Invalidate(groups)
@@ -52,11 +52,6 @@ func invalidateAll(n int, invalidate func(i int) error) error {
 		return err
 	}
 	return pass()
-}
-
-// EmptyGroup says what is wrong where the name of a group is empty.
-func EmptyGroup(where string) string {
-	return where + ": the name of a group is empty: was a variable not set?"
 }
 
 func (c *Store) newGeneration(ctx context.Context, group string) error {

@@ -346,13 +346,12 @@ func (c *Store) clearPrefix() string {
 // target returns the variable that into points at.
 func target(method string, into any) (reflect.Value, error) {
 	v := reflect.ValueOf(into)
-	switch {
-	case !v.IsValid():
-		return v, fmt.Errorf("%w: %s takes a pointer to the variable to fill, got nil", cacheutils.ErrArguments, method)
-	case v.Kind() != reflect.Pointer:
-		return v, fmt.Errorf("%w: %s takes a pointer to the variable to fill, got a value of type %T: put & before it", cacheutils.ErrArguments, method, into)
-	case v.IsNil():
-		return v, fmt.Errorf("%w: %s takes a pointer to the variable to fill, got a nil %T", cacheutils.ErrArguments, method, into)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		advice := ""
+		if v.IsValid() && v.Kind() != reflect.Pointer {
+			advice = ": put & before it"
+		}
+		return v, fmt.Errorf("%w: %s takes a pointer to the variable to fill, got %s%s", cacheutils.ErrArguments, method, errtext.Given(v), advice)
 	}
 	return v.Elem(), nil
 }

@@ -1,0 +1,43 @@
+package errtext
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// What several packages say about wrong arguments, in one sentence for all of them.
+
+// NilContext says what is wrong with a context that is nil.
+const NilContext = "the context is nil: pass context.Background()"
+
+// NilOption says what is wrong with an option that is nil; i is its index.
+func NilOption(i int) string { return fmt.Sprintf("option %d is nil: leave it out", i+1) }
+
+// EmptyGroup says what is wrong where the name of a group is empty.
+func EmptyGroup(where string) string {
+	return where + ": the name of a group is empty: was a variable not set?"
+}
+
+// MissingUnit returns what is wrong with a duration that a user has given to the option of that name, or "". One
+// above zero and below a millisecond is a number without a unit.
+func MissingUnit(option string, d time.Duration) string {
+	if d <= 0 || d >= time.Millisecond {
+		return ""
+	}
+	return fmt.Sprintf("%s(%v) is less than a millisecond, since a number without a unit counts nanoseconds: "+
+		"did you mean %s(%d*time.Second)?", option, d, option, int64(d))
+}
+
+// Given describes a value that was given in place of one of another type: nil, a nil func(), or a value of type int.
+func Given(v reflect.Value) string {
+	switch v.Kind() {
+	case reflect.Invalid:
+		return "nil"
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
+		if v.IsNil() {
+			return "a nil " + v.Type().String()
+		}
+	}
+	return "a value of type " + v.Type().String()
+}
