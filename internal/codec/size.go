@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/bits"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -23,8 +24,9 @@ const sizeWork = 4 << 20
 //
 // Some memory can't be seen from the value: what comes before a string or slice in the array that it was cut from, the
 // rest of an array or struct that a pointer points into, what a function has captured, and what is in a channel. Nor does
-// Size look where other goroutines may be changing something: a struct that guards itself, see guarded, counts only by its
-// own size, unless it is the value at p. hidden is the type of the first such part, or nil if there is none.
+// Size look where other goroutines may be changing something: what guards itself, see guarded, counts only by its own
+// size, unless it is the value at p. A struct in that whose guard is elsewhere counts with the memory that it refers to
+// itself, but no map. hidden is the type of the first part that is left out, or nil if there is none.
 func (t *Type) Size(p unsafe.Pointer) (size int, hidden reflect.Type) {
 	if t.flat {
 		return allocation(t.rtype.Size(), false), nil
@@ -55,6 +57,8 @@ type sizer struct {
 	seen   map[uintptr]struct{} // what is in pieces or has been, by its address and type
 	arrays map[uintptr]uintptr  // the arrays of slices with spare capacity: where their part that counts begins, by their end
 	hidden reflect.Type
+
+	borrowed bool // what is counted now is in a struct whose guard others have, too: nothing that it refers to is visited
 }
 
 // A piece is memory that has been counted, but for what it refers to: n values of a type, one after the other.
@@ -130,9 +134,12 @@ func (s *sizer) parts(t *Type, p unsafe.Pointer) {
 			s.size += zoneSize(*(*time.Time)(p), s)
 			return
 		}
+		outer := s.borrowed
+		s.borrowed = outer || t.borrowsGuard
 		for i := range t.fields {
 			s.parts(t.fields[i].typ, unsafe.Add(p, t.fields[i].offset))
 		}
+		s.borrowed = outer
 	}
 }
 
@@ -171,7 +178,7 @@ func (s *sizer) pointee(t *Type, p unsafe.Pointer) {
 func (s *sizer) find(piece piece) {
 	switch {
 	case piece.n == 0 || piece.typ.flat:
-	case piece.typ.guarded:
+	case piece.typ.guarded, s.borrowed:
 		s.hide(piece.typ)
 	default:
 		s.pieces = append(s.pieces, piece)
@@ -223,6 +230,10 @@ func (s *sizer) slice(t *Type, h *sliceHeader) {
 // mapped counts a map and what is in it.
 func (s *sizer) mapped(t *Type, m reflect.Value) {
 	if m.IsNil() || !s.isNew(t, m.UnsafePointer()) {
+		return
+	}
+	if s.borrowed {
+		s.hide(t)
 		return
 	}
 	n := m.Len()
@@ -295,17 +306,37 @@ func flat(t *Type) bool {
 	return true
 }
 
-// guarded reports whether t is a struct that is made to be changed by several goroutines: it has
-// a field of a type from sync or its kin.
+// guarded reports whether t is made to be changed by several goroutines: it is a struct that has a field of a type from
+// sync or its kin, or of a pointer to one, also within a field that is a struct or an array of such.
 func guarded(t *Type) bool {
+	if t.rtype.Kind() == reflect.Array {
+		return t.rtype.Len() > 0 && (isGuard(t.elem.rtype) || guarded(t.elem))
+	}
 	for _, f := range t.fields {
-		switch f.typ.rtype.PkgPath() {
-		case "sync", "sync/atomic", "internal/sync", "internal/poll":
-			return true
-		}
-		if guarded(f.typ) {
+		if isGuard(f.typ.rtype) || isGuardElsewhere(f.typ.rtype) || guarded(f.typ) {
 			return true
 		}
 	}
 	return false
+}
+
+// borrowsGuard reports whether t is a struct with a field that refers to a guard which its copies have, too: what it
+// guards is not only the copy's.
+func borrowsGuard(t *Type) bool {
+	return slices.ContainsFunc(t.fields, func(f field) bool { return isGuardElsewhere(f.typ.rtype) })
+}
+
+// isGuard reports whether rt is a type of sync or its kin.
+func isGuard(rt reflect.Type) bool {
+	switch rt.PkgPath() {
+	case "sync", "sync/atomic", "internal/sync", "internal/poll":
+		return true
+	default:
+		return false
+	}
+}
+
+// isGuardElsewhere reports whether an rt refers to a guard, as *sync.Mutex and sync.Locker.
+func isGuardElsewhere(rt reflect.Type) bool {
+	return rt.Kind() == reflect.Pointer && isGuard(rt.Elem()) || rt.Kind() == reflect.Interface && isGuard(rt)
 }

@@ -3,6 +3,7 @@ package codec
 //lint:file-ignore U1000 some fields and types are there for reflection to find
 
 import (
+	"fmt"
 	"math/bits"
 	"os"
 	"reflect"
@@ -86,6 +87,60 @@ func TestSize(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			if got := sizeOf(test.v); got < test.min || got > test.max {
 				t.Errorf("want %d to %d, got %d", test.min, test.max, got)
+			}
+		})
+	}
+}
+
+// A map that others may be writing must not be walked: that ends the program. So what has a guard counts by its own size,
+// wherever in it the guard is, and in a copy that has only a pointer to one, too.
+func TestSize_OfWhatOthersMayBeWriting(t *testing.T) {
+	type shard struct {
+		mu sync.Mutex
+		m  map[string]*int
+	}
+	type sharded struct{ shards [4]shard }
+	type byPointer struct {
+		mu *sync.RWMutex
+		m  map[string]*int
+	}
+	type byLocker struct {
+		mu sync.Locker
+		m  map[string]*int
+	}
+	type holder struct {
+		text string
+		all  byPointer
+	}
+	words := make(map[string]*int)
+	for i := range 1000 {
+		words[fmt.Sprint(i)] = new(int)
+	}
+	one := shard{m: words}
+	kb := string(make([]byte, 1024))
+	for _, test := range []struct {
+		name     string
+		v        any
+		min, max int
+	}{
+		{"an array of guarded structs", &sharded{[4]shard{{m: words}}}, 64, 128},
+		{"an array behind a pointer", &[1]*shard{&one}, 8 + 8 + 16, 64},
+		{"an array of guards", &struct {
+			mu [2]sync.Mutex
+			m  map[string]*int
+		}{m: words}, 24, 64},
+		{"arrays in a map", map[string]*[2]shard{"a": {{m: words}}}, 32, 1024},
+		{"a guard behind a pointer", &byPointer{new(sync.RWMutex), words}, 16, 64},
+		{"a copy that refers to its guard", byPointer{new(sync.RWMutex), words}, 16, 64},
+		{"a copy with a Locker", byLocker{new(sync.Mutex), words}, 24, 64},
+		{"a copy beside others", holder{kb, byPointer{new(sync.RWMutex), words}}, 1024, 1024 + 128},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := reflect.New(reflect.TypeOf(test.v))
+			p.Elem().Set(reflect.ValueOf(test.v))
+			size, hidden := Of(reflect.TypeOf(test.v)).Size(p.UnsafePointer())
+			if hidden == nil || size < test.min || size > test.max {
+				t.Errorf("want %d to %d bytes and something hidden, got %d and %v", test.min, test.max, size, hidden)
 			}
 		})
 	}

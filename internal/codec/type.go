@@ -23,14 +23,15 @@ type Type struct {
 	encode  encodeFunc
 	decode  decodeFunc
 
-	min       uint64 // the fewest bytes that a value is encoded to; with 0 it is always none
-	mem       uint64 // the bytes that a value takes in memory on a 64-bit machine
-	nests     bool   // an encoded value may hold others behind pointers, slices, maps or interfaces
-	flat      bool   // a value refers to no other memory
-	guarded   bool   // a struct that several goroutines may be changing
-	direct    bool   // an interface holds it as it is
-	borrows   bool   // the value itself, not what it refers to, has strings or times in it
-	shareable bool
+	min          uint64 // the fewest bytes that a value is encoded to; with 0 it is always none
+	mem          uint64 // the bytes that a value takes in memory on a 64-bit machine
+	nests        bool   // an encoded value may hold others behind pointers, slices, maps or interfaces
+	flat         bool   // a value refers to no other memory
+	guarded      bool   // what several goroutines may be changing
+	borrowsGuard bool   // a struct that refers to its guard
+	direct       bool   // an interface holds it as it is
+	borrows      bool   // the value itself, not what it refers to, has strings or times in it
+	shareable    bool
 
 	trying sync.Once
 	tried  error // of tryout
@@ -124,6 +125,7 @@ func compile(rt reflect.Type) *Type {
 		t.nests = nests(t)
 		t.flat = flat(t)
 		t.guarded = guarded(t)
+		t.borrowsGuard = borrowsGuard(t)
 		t.direct = direct(t.rtype)
 		t.borrows = borrows(t)
 		t.encode, t.decode = t.coders()

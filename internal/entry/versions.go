@@ -237,10 +237,10 @@ func (e *Entry) OthersLeft(now time.Time) (left time.Duration) {
 	return left
 }
 
-// Restamp is Stamp for the values of all versions.
+// Restamp is Stamp for the values of all versions that are fresh: one that is stale is not made fresh by that.
 func (e *Entry) Restamp(now time.Time, timeout time.Duration) time.Duration {
 	for i := range e.others {
-		if other := &e.others[i]; !other.Empty || other.Negative {
+		if other := &e.others[i]; (!other.Empty || other.Negative) && other.StateAt(now) == Fresh {
 			other.Stamp(now, timeout, 0)
 		}
 	}

@@ -14,11 +14,13 @@ import (
 type (
 	cityBefore struct{ Name string }
 	cityAfter  struct{ Name, Mayor string }
+	cityThird  struct{ Called string }
 )
 
 var (
 	before = codec.Of(reflect.TypeFor[cityBefore]())
 	after  = codec.Of(reflect.TypeFor[cityAfter]())
+	third  = codec.Of(reflect.TypeFor[cityThird]())
 )
 
 func sealed(t *testing.T, typ *codec.Type, p any) Entry {
@@ -133,5 +135,43 @@ func TestParse_DamagedSections(t *testing.T) {
 	var e Entry
 	if err := e.Parse(damaged); err != nil {
 		t.Errorf("the first section is lost with the second: %v", err)
+	}
+}
+
+// A new timeout is for the values that are fresh. What is past its timeout stays so, and goes when it would have gone.
+func TestRestamp(t *testing.T) {
+	now := time.Now()
+	stale := sealed(t, before, &cityBefore{"Rome"})
+	stale.Stamp(now.Add(-2*time.Hour), time.Hour, 5*time.Hour)
+	fresh := sealed(t, third, &cityThird{"Rome"})
+	for _, test := range []struct {
+		name  string
+		other Entry
+		typ   *codec.Type
+		want  State
+		left  time.Duration
+	}{
+		{"stale", stale, before, Stale, 4 * time.Hour},
+		{"fresh", fresh, third, Fresh, time.Minute},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := reparse(t, &test.other)
+			e.Pick(after, now)
+			own := sealed(t, after, &cityAfter{"Rome", "Nathan"})
+			own.KeepOthers(&e)
+			e = reparse(t, &own)
+			if !e.Pick(after, now) {
+				t.Fatal("picked nothing")
+			}
+			if keep := e.Restamp(now, time.Minute); keep != time.Minute {
+				t.Errorf("want the own value kept for a minute, got %v", keep)
+			}
+			e = reparse(t, &e)
+			e.Pick(test.typ, now)
+			left := time.UnixMilli(e.ExpiresAt).Sub(now)
+			if state := e.StateAt(now); state != test.want || left.Round(time.Second) != test.left {
+				t.Errorf("want state %d for %v, got %d for %v", test.want, test.left, state, left)
+			}
+		})
 	}
 }
