@@ -19,7 +19,7 @@
 //     netip.Addr('1.2.3.4'): a Keyer, otherwise an encoding.TextMarshaler, with the method on the
 //     type or on its pointer. A method that is only promoted from an embedded field is not the
 //     type's own. The text of MarshalText counts only if UnmarshalText gives the value back: each value is
-//     compared, deeply or by its method Equal or Cmp. A nil slice or map of such a type without Equal is (None).
+//     compared, deeply or by its method Equal or Cmp, if not promoted. A nil slice or map of such a type without Equal is (None).
 //     big.Int is rendered as decimal digits, big.Float as big.Float('0.1/53/ToNearestEven'), with its precision and
 //     rounding mode. time.Time, and types made of it, as
 //     time.Time('2026-01-02T03:04:05.6+01:00[Europe/Rome]'), which has the instant, the offset and

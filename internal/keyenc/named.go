@@ -66,10 +66,21 @@ func declares(t, i reflect.Type, method func(reflect.Type) (reflect.Method, bool
 	if !pt.Implements(i) {
 		return false
 	}
-	if !embeds(t, i) {
-		return true
+	return !embeds(t, func(t reflect.Type) bool { return t.Implements(i) }) || isDeclared(t, method)
+}
+
+// isPromoted reports whether t or *t has the method only because it embeds a type that has it.
+func isPromoted(t reflect.Type, method func(reflect.Type) (reflect.Method, bool)) bool {
+	has := func(t reflect.Type) bool {
+		_, ok := method(t)
+		return ok
 	}
-	for _, r := range []reflect.Type{t, pt} {
+	return embeds(t, has) && !isDeclared(t, method)
+}
+
+// isDeclared reports whether the source declares the method for t or *t.
+func isDeclared(t reflect.Type, method func(reflect.Type) (reflect.Method, bool)) bool {
+	for _, r := range []reflect.Type{t, reflect.PointerTo(t)} {
 		if m, ok := method(r); ok && isInSource(m.Func.Pointer()) {
 			return true
 		}
@@ -93,13 +104,13 @@ func isInSource(pc uintptr) bool {
 func cacheKeyOf(t reflect.Type) (reflect.Method, bool)    { return t.MethodByName("CacheKey") }
 func marshalTextOf(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("MarshalText") }
 
-// embeds reports whether t is a struct with an embedded field that implements i.
-func embeds(t, i reflect.Type) bool {
+// embeds reports whether t is a struct with an embedded field of a type that has a method, or to which a pointer has it.
+func embeds(t reflect.Type, has func(reflect.Type) bool) bool {
 	if t.Kind() != reflect.Struct {
 		return false
 	}
 	for k := range t.NumField() {
-		if f := t.Field(k); f.Anonymous && (f.Type.Implements(i) || reflect.PointerTo(f.Type).Implements(i)) {
+		if f := t.Field(k); f.Anonymous && (has(f.Type) || has(reflect.PointerTo(f.Type))) {
 			return true
 		}
 	}
@@ -228,16 +239,20 @@ func equality(t reflect.Type) (same func(a, b unsafe.Pointer) bool, ownEqual boo
 	}, own != nil
 }
 
-// ownEquality returns what compares two values of t, given by pointers, by its method Equal or Cmp, or nil.
+// ownEquality returns what compares two values of t, given by pointers, by its method Equal or Cmp, or nil. A method
+// that t has only because it embeds another type doesn't see the other fields, and doesn't count.
 func ownEquality(t reflect.Type) func(a, b reflect.Value) bool {
 	pt := reflect.PointerTo(t)
-	for _, method := range []func(reflect.Type) (reflect.Method, bool){equalOf, cmpOf} {
-		m, ok := method(pt)
-		if !ok || m.Type.NumIn() != 2 || m.Type.NumOut() != 1 {
+	for _, c := range []struct {
+		method func(reflect.Type) (reflect.Method, bool)
+		out    reflect.Kind
+	}{{equalOf, reflect.Bool}, {cmpOf, reflect.Int}} {
+		m, ok := c.method(pt)
+		if !ok || m.Type.NumIn() != 2 || m.Type.NumOut() != 1 || m.Type.Out(0).Kind() != c.out || isPromoted(t, c.method) {
 			continue
 		}
-		in, out := m.Type.In(1), m.Type.Out(0).Kind()
-		if out != reflect.Bool && out != reflect.Int || !t.AssignableTo(in) && !pt.AssignableTo(in) {
+		in := m.Type.In(1)
+		if !t.AssignableTo(in) && !pt.AssignableTo(in) {
 			continue
 		}
 		return func(a, b reflect.Value) bool {
@@ -245,7 +260,7 @@ func ownEquality(t reflect.Type) func(a, b reflect.Value) bool {
 				b = b.Elem()
 			}
 			result := m.Func.Call([]reflect.Value{a, b})[0]
-			return out == reflect.Bool && result.Bool() || out == reflect.Int && result.Int() == 0
+			return c.out == reflect.Bool && result.Bool() || c.out == reflect.Int && result.Int() == 0
 		}
 	}
 	return nil
