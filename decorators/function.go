@@ -16,7 +16,7 @@ import (
 
 // Key is the function's name in keys, in place of its package, name and line. With it entries
 // survive edits above the function, and literals and methods have a name of their own. A generic function's type
-// arguments are added to it: Find[func(int)string].
+// arguments are added to it, and to that of a func literal in one: Find[func(int)string].
 //
 // Functions of one Key on one backend share their entries: a Cached1 and the CachedMany of the same types, for
 // instance. That two others have one is logged, once; Cached panics if their results differ in type. The last of two Keys

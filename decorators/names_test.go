@@ -399,6 +399,37 @@ func TestGeneric(t *testing.T) {
 	}
 }
 
+// loader decorates a literal of its own.
+func loader[K comparable, V any](value V) (func(context.Context, K) (V, error), *decorators.Handle1[K, V]) {
+	return decorators.Cached1(func(context.Context, K) (V, error) { return value, nil }, decorators.Key("loader"))
+}
+
+// Literals in a generic function are told apart by their types, with a Key, too.
+func TestGeneric_Literals(t *testing.T) {
+	var sink recorder
+	logging.SetSink(&sink)
+	defer logging.SetSink(nil)
+	cachetest.Locmem(t)
+	ctx := context.Background()
+	City, city := loader[int]("Roma")
+	Count, _ := loader[int](7)
+	Wide, _ := loader[int64]("wide")
+	a, _ := City(ctx, 1)
+	b, _ := Count(ctx, 1)
+	c, _ := Wide(ctx, 1)
+	if a != "Roma" || b != 7 || c != "wide" {
+		t.Errorf("got %v, %v and %v", a, b, c)
+	}
+	if want := "loader[func(context.Context,int)(string,error)]"; city.Name() != want {
+		t.Errorf("called %s, want %s", city.Name(), want)
+	}
+	for _, e := range sink.events() {
+		if e.Action == logging.ActionNotice {
+			t.Errorf("logged %q", e.Text)
+		}
+	}
+}
+
 func genericMany[K comparable, V any](ctx context.Context, keys []K) (map[K]V, error) {
 	return map[K]V{}, nil
 }
@@ -583,8 +614,8 @@ func TestKey_Twice(t *testing.T) {
 			decorate("twice", adder(1))
 		}
 	})
-	if len(texts) != 1 || strings.Count(texts[0], "names_test.go:") != 1 || !strings.Contains(texts[0], "another Key") {
-		t.Errorf("logged %q, want one line with one place", texts)
+	if len(texts) != 1 || strings.Count(texts[0], "names_test.go:") != 1 || !strings.HasSuffix(texts[0], "give one of them another Key, or each an Instance of its own") {
+		t.Errorf("logged %q, want one line with one place, and what distinguishes functions of one place", texts)
 	}
 	texts = notices(func() { decorate("twice", func(int) int { return 1 }, decorators.Backend("twin"), decorators.Shared()) })
 	if len(texts) != 0 {

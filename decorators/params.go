@@ -15,7 +15,7 @@ import (
 
 // ObjectAttrs says which fields of the struct type of sample, or of what it points at, stand
 // for a value of that type in keys, wherever one occurs in an argument. A receiver of that
-// type then counts in the key.
+// type then counts in the key. At least one field has to be named.
 func ObjectAttrs(sample any, fields ...string) Option {
 	return func(o *options) { o.objectAttrs = append(o.objectAttrs, objectAttrs{sample, fields}) }
 }
@@ -227,6 +227,9 @@ func (f *function) attrs() keyenc.Attrs {
 		}
 		if t == nil || t.Kind() != reflect.Struct {
 			panicf("%s: ObjectAttrs takes a sample of a struct type, got %T", f.displayName, given.sample)
+		}
+		if len(given.fields) == 0 {
+			panicf("%s: ObjectAttrs names no field of %s, so that all its values would have one key; name the fields that count", f.displayName, t)
 		}
 		for _, name := range given.fields {
 			if field, ok := t.FieldByName(name); !ok || len(field.Index) != 1 {

@@ -280,6 +280,7 @@ func TestRefusals(t *testing.T) {
 		"receiver of no method":   {"WithReceiver", func() { decorators.Cached(loadShop, decorators.WithReceiver()) }},
 		"ignored type not there":  {"Ignore[bool]", func() { decorators.Cached(loadShop, decorators.Ignore[bool]()) }},
 		"attrs of no struct":      {"ObjectAttrs", func() { decorators.Cached(loadShop, decorators.ObjectAttrs(3, "x")) }},
+		"attrs without fields":    {"ObjectAttrs names no field of decorators_test.shop", func() { decorators.Cached(loadShop, decorators.ObjectAttrs(shop{})) }},
 		"attrs without the field": {"no field Nope", func() { decorators.Cached(loadShop, decorators.ObjectAttrs(shop{}, "Nope")) }},
 		"KeyOf":                   {"KeyOf takes a func(int)", func() { decorators.Cached(loadShop, decorators.KeyOf(func(string) int { return 1 })) }},
 		"Unless":                  {"Unless takes a func(string) bool", func() { decorators.Cached(loadShop, decorators.Unless(func(int) bool { return true })) }},

@@ -27,8 +27,8 @@ type Func struct {
 	Literal  bool   // it is a func literal: all closures made by it share its Name
 	Bound    bool   // it is a method value: those of all receivers share its Name
 
-	// Types is what of the Name stands for the type arguments, in brackets, if it is an instance of a generic function, or
-	// a method of an instance of a generic type. Type arguments that don't show in the type of a function, or of a method
+	// Types is what of the Name stands for the type arguments, in brackets, if it is an instance of a generic function, a
+	// literal in one, or a method of an instance of a generic type. Type arguments that don't show in the type of a function, or of a method
 	// value, are not in it.
 	Types string
 
@@ -74,7 +74,10 @@ func Describe(fn any) (Func, error) {
 	if isLiteral(symbol) {
 		f.Literal = true
 		f.Package = typeid.Package(packageOf(at.file, pkg))
-		f.Name = numbered(qualify(f.Package, literalName(at.file, symbol, t)), f.Line)
+		if isGeneric(trimLiterals(symbol)) {
+			f.Types = "[" + keyenc.TypeName(t) + "]"
+		}
+		f.Name = numbered(qualify(f.Package, literalName(at.file)+f.Types), f.Line)
 		return f, nil
 	}
 	f.setTypes(typesOf(symbol, t))
@@ -263,11 +266,20 @@ func withTypes(symbol, types string) string {
 	return strings.Replace(keyenc.EscapeName(symbol), instance, types, 1)
 }
 
-// literalName returns the name of a literal in its package: the base of its file, and the func's type
-// where the function around it is generic.
-func literalName(file, symbol string, t reflect.Type) string {
-	name := keyenc.EscapeName(path.Base(strings.ReplaceAll(file, `\`, "/")))
-	return name + typesOf(trimLiterals(symbol), t)
+// literalName returns the name of a literal in its package: the base of its file.
+func literalName(file string) string {
+	return keyenc.EscapeName(path.Base(strings.ReplaceAll(file, `\`, "/")))
+}
+
+// isGeneric reports whether the function around a literal is generic, or a method of a pointer to a generic type. Where
+// it was inlined, its symbol follows those of the functions around it, which don't count: F[...].g may be the function g
+// in the generic function F. A method g of values of a generic type F looks the same, and doesn't count either.
+func isGeneric(symbol string) bool {
+	if strings.HasSuffix(symbol, instance) {
+		return true
+	}
+	dot := strings.LastIndexByte(symbol, '.')
+	return dot >= 0 && strings.HasSuffix(symbol[:dot], instance+")")
 }
 
 func qualify(pkg, name string) string {

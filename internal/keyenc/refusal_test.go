@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -260,6 +261,26 @@ type (
 		id int
 	}
 	panicky string
+	// identified is equal to all of its id.
+	identified struct{ id int }
+	// secretive hides a part, and has Equal from what it embeds.
+	secretive struct {
+		identified
+		secret string
+	}
+	secretivePointer struct {
+		*identified
+		secret string
+	}
+	// secretiveEqual says that the part doesn't matter.
+	secretiveEqual struct {
+		identified
+		secret string
+	}
+	// before hides a part, and its Cmp says only what comes first.
+	before struct{ id, secret int }
+	// distance hides a part, and its Equal returns a number.
+	distance struct{ id, secret int }
 )
 
 func (masked) MarshalText() ([]byte, error) { return []byte("[REDACTED]"), nil }
@@ -299,6 +320,34 @@ func (l *level) UnmarshalText(b []byte) error { *l = level(b[0] - 'a'); return n
 func (panicky) MarshalText() ([]byte, error)  { return []byte("x"), nil }
 func (*panicky) UnmarshalText(b []byte) error { panic("boom") }
 
+func (n identified) number() int                            { return n.id }
+func (n identified) text() ([]byte, error)                  { return strconv.AppendInt(nil, int64(n.id), 10), nil }
+func (n *identified) read(b []byte) (err error)             { n.id, err = strconv.Atoi(string(b)); return err }
+func (n identified) Equal(o interface{ number() int }) bool { return n.id == o.number() }
+
+func (s secretive) MarshalText() ([]byte, error)        { return s.text() }
+func (s *secretive) UnmarshalText(b []byte) error       { return s.read(b) }
+func (s secretivePointer) MarshalText() ([]byte, error) { return s.text() }
+func (s *secretivePointer) UnmarshalText(b []byte) error {
+	s.identified = new(identified)
+	return s.read(b)
+}
+func (s secretiveEqual) MarshalText() ([]byte, error)  { return s.text() }
+func (s *secretiveEqual) UnmarshalText(b []byte) error { return s.read(b) }
+func (s secretiveEqual) Equal(t secretiveEqual) bool   { return s.id == t.id }
+func (b before) MarshalText() ([]byte, error)          { return identified{b.id}.text() }
+func (b *before) UnmarshalText(text []byte) (err error) {
+	b.id, err = strconv.Atoi(string(text))
+	return err
+}
+func (b before) Cmp(c before) bool              { return b.id <= c.id }
+func (d distance) MarshalText() ([]byte, error) { return identified{d.id}.text() }
+func (d *distance) UnmarshalText(text []byte) (err error) {
+	d.id, err = strconv.Atoi(string(text))
+	return err
+}
+func (d distance) Equal(e distance) int { return d.id - e.id }
+
 // A text counts if it gives the value back.
 func TestAppend_TextsThatHideAPart(t *testing.T) {
 	day := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
@@ -332,6 +381,12 @@ func TestAppend_TextsThatHideAPart(t *testing.T) {
 		{"enum", level(1), "level('b')"},
 		{"enum, unknown", level(7), ""},
 		{"reading panics", panicky("x"), ""},
+		{"promoted Equal", secretive{identified{1}, "alice"}, ""},
+		{"promoted Equal, nothing hidden", secretive{identified{1}, ""}, "secretive('1')"},
+		{"Equal promoted from a pointer", secretivePointer{&identified{1}, "alice"}, ""},
+		{"Equal over a promoted one", secretiveEqual{identified{1}, "alice"}, "secretiveEqual('1')"},
+		{"Cmp that is not a comparison", before{1, 2}, ""},
+		{"Equal that returns a number", distance{1, 2}, ""},
 		{"regexp", regexp.MustCompile("a|ab"), "*regexp.Regexp('a|ab')"},
 		{"another regexp", regexp.MustCompilePOSIX("a|ab"), ""},
 		{"prefix", prefix("10.0.0.0", 8), "net/netip.Prefix('10.0.0.0/8')"},

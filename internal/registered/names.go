@@ -129,8 +129,8 @@ func (n *Names) compare(first, second *Function) error {
 	case !first.Named && !second.Named:
 		return nil // a method, by value and by pointer
 	case first.Type != second.Type:
-		return fmt.Errorf("%w: two functions are called %s, and can't share results of the types %s and %s: they are decorated %s; give one of them another %s",
-			cacheutils.ErrInvalidKey, second.Name, first.Results, second.Results, places(first, second), second.namedBy())
+		return fmt.Errorf("%w: two functions are called %s, and can't share results of the types %s and %s: they are decorated %s; %s",
+			cacheutils.ErrInvalidKey, second.Name, first.Results, second.Results, places(first, second), remedy(first, second))
 	case first.Many != second.Many && first.Shared == second.Shared:
 		return nil
 	}
@@ -148,7 +148,7 @@ func (n *Names) warn(first, second *Function) {
 		Action:  logging.ActionNotice,
 		Backend: second.Backend,
 		Text: fmt.Sprintf("cacheutils: two functions are cached under the name %s and share their entries: they are decorated %s; "+
-			"unless that is meant, give one of them another %s", second.Name, places(first, second), second.namedBy()),
+			"unless that is meant, %s", second.Name, places(first, second), remedy(first, second)),
 	})
 }
 
@@ -177,10 +177,14 @@ func places(first, second *Function) string {
 	return "at " + first.Place + " and at " + second.Place
 }
 
-// namedBy returns the option that distinguishes f from others.
-func (f *Function) namedBy() string {
-	if f.Instance {
-		return "Instance"
+// remedy says how the two are distinguished: at one place there is one Key.
+func remedy(first, second *Function) string {
+	switch {
+	case second.Instance:
+		return "give one of them another Instance"
+	case first.Place == second.Place:
+		return "give one of them another Key, or each an Instance of its own"
+	default:
+		return "give one of them another Key"
 	}
-	return "Key"
 }

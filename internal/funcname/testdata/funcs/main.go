@@ -86,6 +86,9 @@ func main() {
 		show("literal in a goroutine", func() {})
 	}()
 	<-done
+	for i, literal := range geo.Generic[int]() {
+		show([]string{"function", "method", "pointer's method", "generic method", "generic pointer's method"}[i]+" with a literal, in a generic function", literal)
+	}
 }
 
 func two(yield func(int) bool) { _ = yield(1) }

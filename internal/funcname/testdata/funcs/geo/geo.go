@@ -76,3 +76,18 @@ var Func1 = func1
 func (c City) func2(n int) int { return n }
 
 var Func2 = City.func2
+
+// Generic has literals of functions that are not generic.
+func Generic[T any]() []func(int) int {
+	return []func(int) int{plain(1), City{}.plain(), (&City{}).pointer(), Box[T]{}.value(), (&Box[T]{}).pointer()}
+}
+
+func plain(n int) func(int) int { return func(m int) int { return n + m } }
+
+func (c City) plain() func(int) int { return func(n int) int { return n } }
+
+func (c *City) pointer() func(int) int { return func(n int) int { return n } }
+
+func (b Box[T]) value() func(int) int { return func(n int) int { return n } }
+
+func (b *Box[T]) pointer() func(int) int { return func(n int) int { return n } }
