@@ -227,6 +227,11 @@ func (m *memcached) Clear(ctx context.Context, prefix string) error {
 	}
 	work := make(map[*server]struct{}, len(m.locations))
 	for _, l := range m.locations {
+		if l.name != nil {
+			l.name.begin() // before it waits for one of them
+		}
+	}
+	for _, l := range m.locations {
 		for _, s := range l.servers(ctx) {
 			work[s] = struct{}{}
 		}

@@ -41,6 +41,9 @@ func (l *location) servers(ctx context.Context) servers {
 	return l.name.now(ctx)
 }
 
+// isOld reports whether it is a name that an operation would have looked up.
+func (l *location) isOld() bool { return l.name != nil && l.name.isOld(l.name.current.Load()) }
+
 // known returns the servers that the location is known to have.
 func (l *location) known() servers {
 	if l.name == nil {

@@ -85,19 +85,30 @@ func newName(a address, l limits, closed lifetime) *name {
 // now returns the name's servers.
 func (n *name) now(ctx context.Context) servers {
 	a := n.current.Load()
-	age := time.Since(a.at)
-	if age < n.soonOld || a.ips == nil && n.sole.unavailable.Load() {
-		return a.servers // without an answer the sole server's probes look it up
+	if !n.isOld(a) {
+		return a.servers
 	}
 	l := n.lookUp(a)
 	switch {
 	case l == nil:
 	case a.ips == nil:
 		n.wait(ctx, l, n.connect)
-	case age >= 2*n.soonOld:
+	case time.Since(a.at) >= 2*n.soonOld:
 		n.wait(ctx, l, n.patience())
 	}
 	return n.current.Load().servers
+}
+
+// isOld reports whether an operation has the name looked up again. Without an answer the probes of the sole server do that.
+func (n *name) isOld(a *resolution) bool {
+	return time.Since(a.at) >= n.soonOld && (a.ips != nil || !n.sole.unavailable.Load())
+}
+
+// begin has the name looked up if an operation that is about to need its servers would do so.
+func (n *name) begin() {
+	if a := n.current.Load(); n.isOld(a) {
+		n.lookUp(a)
+	}
 }
 
 // again returns the name's servers as they are now, if that can be found out in time.

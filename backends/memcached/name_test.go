@@ -441,3 +441,36 @@ func TestName_Localhost(t *testing.T) {
 		})
 	}
 }
+
+// Names are looked up at once where an operation needs several, so that it waits no longer than for one.
+func TestName_SeveralHang(t *testing.T) {
+	for name, operate := range map[string]func(*memcached) error{
+		"get many": func(m *memcached) error {
+			keys := make([]string, 200)
+			for i := range keys {
+				keys[i] = fmt.Sprint("k", i)
+			}
+			_, err := m.GetMany(context.Background(), keys)
+			return err
+		},
+		"clear": func(m *memcached) error { return m.Clear(context.Background(), "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			names := dnstest.Start(t)
+			names.Hang()
+			var more []string
+			for i := range 9 {
+				more = append(more, fmt.Sprintf("cache%d.names.test.", i))
+			}
+			const operation = 300 * time.Millisecond
+			m, _ := named(t, map[string]any{"operation_timeout": operation.String()}, more...)
+			began := time.Now()
+			if err := operate(m); err == nil {
+				t.Error("it has worked")
+			}
+			if took := time.Since(began); took > 2*operation {
+				t.Errorf("it took %v, with an operation_timeout of %v", took, operation)
+			}
+		})
+	}
+}

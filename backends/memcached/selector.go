@@ -3,6 +3,7 @@ package memcached
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -81,6 +82,7 @@ func (m *memcached) serverOf(ctx context.Context, key string) *server {
 
 // spread returns the indices of the keys by server.
 func (m *memcached) spread(ctx context.Context, keys []string) map[*server][]int {
+	m.lookAhead(keys)
 	by := make(map[*server][]int, len(m.locations))
 	at := make(map[*location]servers, len(m.locations))
 	for i, key := range keys {
@@ -94,6 +96,19 @@ func (m *memcached) spread(ctx context.Context, keys []string) map[*server][]int
 		by[one] = append(by[one], i)
 	}
 	return by
+}
+
+// lookAhead has the names looked up at once that the servers of keys are found by: who then waits for one after the other
+// waits no longer than for one.
+func (m *memcached) lookAhead(keys []string) {
+	if len(m.locations) < 2 || !slices.ContainsFunc(m.locations, (*location).isOld) {
+		return
+	}
+	for _, key := range keys {
+		if l := m.locations.of(key); l.name != nil {
+			l.name.begin()
+		}
+	}
 }
 
 // only is the selector of a client that talks to one server.

@@ -67,11 +67,17 @@ func (s *swaps) take() []string {
 	return keys
 }
 
-// removeUnproven removes what can't be swapped.
+// removeUnproven removes what can't be swapped, in the time of one operation: it is called by the first who finds out.
+// What is left then is removed with the next probes.
 func (s *server) removeUnproven(ctx context.Context) {
-	for _, key := range s.swaps.take() {
+	ctx, cancel := context.WithTimeout(ctx, s.operation)
+	defer cancel()
+	keys := s.swaps.take()
+	for i, key := range keys {
 		if err := s.try(ctx, deletion, func(c *client) error { return c.Delete(key) }); err != nil && !answer(err) {
-			s.swaps.note(key) // with the next probe
+			for _, left := range keys[i:] {
+				s.swaps.note(left)
+			}
 			return
 		}
 	}
