@@ -174,3 +174,12 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// The error of a value that can't be encoded says its type.
+func TestEncode_NamesTheType(t *testing.T) {
+	var value any = make(chan int)
+	_, err := Encode(nil, codec.Of(reflect.TypeFor[any]()), &value)
+	if err == nil || !strings.HasPrefix(err.Error(), "encode a value of type interface {}: ") {
+		t.Errorf("got %v", err)
+	}
+}

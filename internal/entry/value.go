@@ -28,7 +28,7 @@ func pointer(p any) unsafe.Pointer { return reflect.ValueOf(p).UnsafePointer() }
 func Encode(b []byte, t *codec.Type, p any) ([]byte, error) {
 	b, err := t.Append(b, pointer(p))
 	if err != nil {
-		return nil, fmt.Errorf("encode a %s: %w", t.Type(), err)
+		return nil, fmt.Errorf("encode a value of type %s: %w", t.Type(), err)
 	}
 	return b, nil
 }
