@@ -31,7 +31,7 @@ type found struct {
 	negative    bool               // a dead entry says that the function has nothing for the key
 }
 
-// lookup looks up key's entry and for the generations of its groups. f says for whom, and is zero otherwise.
+// lookup looks up key's entry and the generations of its groups. f says for whom, and is zero otherwise.
 func (c *Store) lookup(ctx context.Context, f *found, key *Key) error {
 	if len(key.groups) == 0 || c.live {
 		item, err := c.Engine.Get(ctx, key.stored)
