@@ -139,7 +139,7 @@ func (c *Store) value(f *found, box any, t *codec.Type, shared bool) any {
 		return value
 	}
 	f.state, f.err = entry.Dead, err
-	if f.others = !c.live && f.entry.Shelve(t, err); f.others && errors.Is(err, codec.ErrUnknownType) {
+	if f.others = !c.live && f.entry.BecomeOther(t, err); f.others && errors.Is(err, codec.ErrUnknownType) {
 		f.err = nil
 	}
 	return nil
