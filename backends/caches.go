@@ -39,7 +39,7 @@ type Caches struct {
 	lines   logging.Limiter
 
 	functions map[string]*registered.Names // by backend: of the decorated functions that have used it
-	strangers sync.Map                     // likewise, of backends that aren't in the set
+	missing   sync.Map                     // likewise, of backends that aren't in the set
 	forget    sync.Once                    // both, when it is closed
 }
 
@@ -146,7 +146,7 @@ func (s *Caches) forgetFunctions() {
 	for _, names := range s.functions {
 		names.Close()
 	}
-	s.strangers.Range(func(_, names any) bool {
+	s.missing.Range(func(_, names any) bool {
 		names.(*registered.Names).Close()
 		return true
 	})
@@ -185,9 +185,9 @@ func (s *Caches) Functions(name string, _ store.Caller) *registered.Names {
 	if names, ok := s.functions[name]; ok {
 		return names
 	}
-	names, ok := s.strangers.Load(name)
+	names, ok := s.missing.Load(name)
 	if !ok {
-		names, _ = s.strangers.LoadOrStore(name, registered.OpenNames(""))
+		names, _ = s.missing.LoadOrStore(name, registered.OpenNames(""))
 	}
 	return names.(*registered.Names)
 }

@@ -150,3 +150,15 @@ func TestLaw9_NoRefreshUnderOwnContexts(t *testing.T) {
 		t.Errorf("%d stale results", s.Stale)
 	}
 }
+
+// Of two options that don't fit the first is named, each time.
+func TestLaw9_StaleAndLingerWithAContextOfAnotherType(t *testing.T) {
+	for range 30 {
+		text := panicText(func() {
+			decorators.Cached(func(*appCtx, int) int { return 0 }, decorators.Key("attached"), decorators.Stale(time.Minute), decorators.Linger(time.Minute))
+		})
+		if !strings.Contains(text, "Stale runs it when its caller has left") {
+			t.Fatalf("want a text about Stale, got %q", text)
+		}
+	}
+}

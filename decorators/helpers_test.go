@@ -132,6 +132,17 @@ func mustPanic(t *testing.T, want string, f func()) {
 	f()
 }
 
+// panicText returns what f panics with, as text, or "".
+func panicText(f func()) (text string) {
+	defer func() {
+		if r := recover(); r != nil {
+			text = fmt.Sprint(r)
+		}
+	}()
+	f()
+	return ""
+}
+
 // cancellable returns a context that ends with the test.
 func cancellable(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(context.Background())

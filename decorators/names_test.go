@@ -35,17 +35,6 @@ func ExampleInstance() {
 	// [cached]find['us']((1,)) <nil>
 }
 
-// panics returns what f panics with, or "".
-func panics(f func()) (text string) {
-	defer func() {
-		if r := recover(); r != nil {
-			text = fmt.Sprint(r)
-		}
-	}()
-	f()
-	return ""
-}
-
 // here returns the place of the line that calls it, so many lines on.
 func here(on int) string {
 	_, file, line, _ := runtime.Caller(1)
@@ -86,7 +75,7 @@ func TestClosures(t *testing.T) {
 			})
 			First := plainly(capture(1))
 			place := ""
-			text := panics(func() {
+			text := panicText(func() {
 				place = here(1)
 				Second, _ := decorators.Cached[any](capture(2), second.opts...)
 				if got := Second.(func(int) int)(0); got != 2 {
@@ -128,7 +117,7 @@ func TestClosures_OneValue(t *testing.T) {
 func TestClosures_InALoop(t *testing.T) {
 	cachetest.Locmem(t)
 	var decorated []func() int
-	text := panics(func() {
+	text := panicText(func() {
 		for i := range 3 {
 			F, _ := decorators.Cached(func() int { return i })
 			decorated = append(decorated, F)
@@ -154,7 +143,7 @@ func TestClosures_GarbageCollected(t *testing.T) {
 		runtime.GC()
 	}
 	for n := range 100 {
-		if text := panics(func() { decorate(n) }); text == "" {
+		if text := panicText(func() { decorate(n) }); text == "" {
 			t.Fatal("a second closure was decorated after the first had gone")
 		}
 	}
@@ -166,7 +155,7 @@ func TestClosures_AtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			text := panics(func() {
+			text := panicText(func() {
 				F, _ := decorators.Cached(func() int { return i })
 				decorated.Store(i, F)
 			})
@@ -229,7 +218,7 @@ func TestClosures_MeetLater(t *testing.T) {
 			t.Error(got)
 		}
 		cachetest.Configure(t, backends.Config{"default": {Backend: "locmem", Location: []string{t.Name()}, Timeout: 3e9}})
-		if text := panics(func() { closure("b") }); !strings.Contains(text, "two func values") {
+		if text := panicText(func() { closure("b") }); !strings.Contains(text, "two func values") {
 			t.Errorf("panicked with %q: b finds what a has stored", text)
 		}
 	})
@@ -464,7 +453,7 @@ func rowsOfB() (any, string, string) {
 
 // decorated decorates fn and returns its result, name and what it panics with.
 func decorated[T any](fn func(int) (T, error)) (result any, name, refusal string) {
-	refusal = panics(func() {
+	refusal = panicText(func() {
 		F, h := decorators.Cached(fn)
 		value, _ := F(1)
 		result, name = value, h.Name()
@@ -520,7 +509,7 @@ func methodOfB() (any, string, string) {
 func (l listOf[T]) First(int) string { return fmt.Sprintf("%#v", *new(T)) }
 
 func decoratedMethod[T any](fn func(listOf[T], int) string) (result any, name, refusal string) {
-	refusal = panics(func() {
+	refusal = panicText(func() {
 		F, h := decorators.Cached(fn)
 		result, name = F(nil, 1), h.Name()
 	})
@@ -577,7 +566,7 @@ func TestDecoratedFunctions(t *testing.T) {
 		{one, func(o ...decorators.Option) { decorators.Cached1(typed, o...) }},
 		{one, func(o ...decorators.Option) { decorators.Cached(h.ForceRecalc, o...) }},
 	} {
-		if text := panics(func() { c.f() }); !strings.HasSuffix(text, c.want) || strings.Contains(text, "invalid key") {
+		if text := panicText(func() { c.f() }); !strings.HasSuffix(text, c.want) || strings.Contains(text, "invalid key") {
 			t.Errorf("panicked with %q, want %q", text, c.want)
 		}
 		c.f(decorators.Key("decorated.again"))

@@ -196,7 +196,7 @@ func TestRegistration(t *testing.T) {
 		t.Errorf("decorating the same function twice logged %d events", n)
 	}
 	for _, closure := range []func(int) int{b, adder(3)} {
-		text := panics(func() { decorators.Cached(closure) })
+		text := panicText(func() { decorators.Cached(closure) })
 		if strings.Count(text, "option_test.go:") != 3 || !strings.Contains(text, "decorators.Key") || !strings.Contains(text, "decorators.Instance") {
 			t.Errorf("another closure of the factory: the panic names not both places and what to add: %s", text)
 		}

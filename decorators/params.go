@@ -117,40 +117,32 @@ func (k *keyPlan) hasParam(t reflect.Type) bool {
 func (k *keyPlan) planContexts() {
 	t := k.typ
 	for i := range t.NumIn() {
+		if in := t.In(i); in == contextType && !k.derives || in.Implements(contextType) && k.contextIndex < 0 {
+			k.contextIndex, k.derives = i, in == contextType
+		}
+	}
+	for i := range t.NumIn() {
 		in := t.In(i)
-		if t.IsVariadic() && i == t.NumIn()-1 && in.Elem().Implements(contextType) {
+		isContext := in.Implements(contextType)
+		areContexts := t.IsVariadic() && i == t.NumIn()-1 && in.Elem().Implements(contextType)
+		if (isContext || areContexts) && !(k.derives && i == k.contextIndex) {
 			k.givenContexts = append(k.givenContexts, i)
 		}
-		if !in.Implements(contextType) {
-			continue
-		}
-		if in == contextType && !k.derives {
-			if k.contextIndex >= 0 {
-				k.givenContexts = append(k.givenContexts, k.contextIndex)
-			}
-			k.contextIndex, k.derives = i, true
-			continue
-		}
-		if k.contextIndex < 0 {
-			k.contextIndex = i
-		} else {
-			k.givenContexts = append(k.givenContexts, i)
-		}
-		if in != contextType {
+		if isContext && in != contextType {
 			k.ownContext = in
 		}
 	}
-	if k.contextIndex >= 0 && !k.derives {
-		k.givenContexts = append(k.givenContexts, k.contextIndex)
+	if k.ownContext != nil {
+		k.checkAttached("Stale", k.options.stale)
+		k.checkAttached("Linger", k.options.linger)
 	}
-	if k.ownContext == nil {
-		return
-	}
-	for name, d := range map[string]*time.Duration{"Stale": k.options.stale, "Linger": k.options.linger} {
-		if d != nil && *d > 0 {
-			panicf("%s: %s runs it when its caller has left, and with that the caller's %s, of which only the caller can make another; "+
-				"have it take a context.Context instead, or leave %s out", k.displayName, name, k.ownContext, name)
-		}
+}
+
+// checkAttached panics if an option would have the function go on without the caller whose own context it is given.
+func (k *keyPlan) checkAttached(option string, d *time.Duration) {
+	if d != nil && *d > 0 {
+		panicf("%s: %s runs it when its caller has left, and with that the caller's %s, of which only the caller can make another; "+
+			"have it take a context.Context instead, or leave %s out", k.displayName, option, k.ownContext, option)
 	}
 }
 

@@ -122,14 +122,3 @@ func TestLaw8_RefusalTexts(t *testing.T) {
 		})
 	}
 }
-
-// panicText returns what f panics with, as text.
-func panicText(f func()) (text string) {
-	defer func() {
-		if r := recover(); r != nil {
-			text = fmt.Sprint(r)
-		}
-	}()
-	f()
-	return ""
-}

@@ -21,7 +21,7 @@ import (
 // server meanwhile, they would be found again on the first one, after all that had been
 // invalidated in between.
 
-// Places are what keys are spread over, sorted by place.
+// places are what keys are spread over, sorted by place.
 type places[T interface{ place() string }] []T
 
 // The locations share the keys, and the servers of a location those that are its own. So when a name gets another

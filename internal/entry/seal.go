@@ -19,7 +19,8 @@ func (s Sealer) HoldsLive(t *codec.Type, shared bool) bool {
 }
 
 // Seal makes the entry that holds the value that p, a pointer to a t, points at. A live value
-// keeps p, which nobody else may be using yet, and gets strings of its own, as codec.Type.Detach says. payload is the encoded value, or nil when that isn't known yet.
+// keeps p, which nobody else may be using yet, and gets strings of its own, as codec.Type.Detach says. payload is the
+// encoded value, or nil when that isn't known yet.
 func (s Sealer) Seal(check Check, t *codec.Type, p any, shared bool, payload []byte) (Entry, error) {
 	e := Entry{Meta: Meta{Check: check}}
 	if s.HoldsLive(t, shared) {

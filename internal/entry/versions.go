@@ -36,7 +36,7 @@ func (e *Entry) Pick(t *codec.Type, now time.Time) bool {
 		if e.rank(t) > 0 || e.isTombstone() {
 			return true
 		}
-		e.shelve()
+		e.becomeOther()
 		return false
 	}
 	sections := e.sections(now)
@@ -103,20 +103,20 @@ func (e *Entry) choose(sections []Entry, own int) bool {
 	return own >= 0
 }
 
-// shelve makes the entry one of the others, and what is in its place counts for nobody.
-func (e *Entry) shelve() {
+// becomeOther makes the entry one of the others, and what is in its place counts for nobody.
+func (e *Entry) becomeOther() {
 	first := *e
 	first.others = nil
 	e.choose(append([]Entry{first}, e.others...), -1)
 }
 
-// Shelve is for an entry of which Value has returned err for the type t: if it is another version's, it becomes one of
+// BecomeOther is for an entry of which Value has returned err for the type t: if it is another version's, it becomes one of
 // the others. It reports whether that is so.
-func (e *Entry) Shelve(t *codec.Type, err error) bool {
+func (e *Entry) BecomeOther(t *codec.Type, err error) bool {
 	if e.live != nil || e.flags != flagsFrame || e.fingerprint == t.Fingerprint() && !errors.Is(err, codec.ErrUnknownType) {
 		return false
 	}
-	e.shelve()
+	e.becomeOther()
 	return true
 }
 

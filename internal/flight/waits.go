@@ -111,8 +111,8 @@ type runningFlights struct {
 	shards [64]runningShard
 }
 
-// A running computation is a flight's, or one that a caller does without a flight, perhaps within that of a flight. The
-// zero value is none.
+// A runner is a computation that is under way: a flight's, or one that a caller does without a flight, perhaps within that
+// of a flight. The zero value is none.
 type runner struct {
 	flight *Flight
 	caller context.Context // of the one without a flight; nil: it is the flight's

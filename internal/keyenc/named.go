@@ -215,16 +215,16 @@ func protect(t reflect.Type, call func() error) (err error) {
 	return err
 }
 
-// equality returns how two values of t, given by pointers, are compared: deeply, and where that finds a
-// difference, by the type's own Equal or Cmp. ownEqual reports whether it has one.
+// equality returns how two values of t, given by pointers, are compared: deeply, which is not needed where their memory is
+// the same, and where that finds a difference, by the type's own Equal or Cmp. ownEqual reports whether it has one.
 func equality(t reflect.Type) (same func(a, b unsafe.Pointer) bool, ownEqual bool) {
 	own := ownEquality(t)
-	isText, isFlat := t.Kind() == reflect.String, hasNoPointers(t)
+	isText := t.Kind() == reflect.String
 	return func(a, b unsafe.Pointer) bool {
 		switch {
 		case isText && *(*string)(a) == *(*string)(b):
 			return true
-		case isFlat && bytes.Equal(unsafe.Slice((*byte)(a), t.Size()), unsafe.Slice((*byte)(b), t.Size())):
+		case bytes.Equal(unsafe.Slice((*byte)(a), t.Size()), unsafe.Slice((*byte)(b), t.Size())):
 			return true
 		}
 		x, y := reflect.NewAt(t, a), reflect.NewAt(t, b)
@@ -265,21 +265,4 @@ func ownEquality(t reflect.Type) func(a, b reflect.Value) bool {
 		}
 	}
 	return nil
-}
-
-// hasNoPointers reports whether values of t refer to nothing, so that those of equal memory are the same.
-func hasNoPointers(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Array:
-		return hasNoPointers(t.Elem())
-	case reflect.Struct:
-		for i := range t.NumField() {
-			if !hasNoPointers(t.Field(i).Type) {
-				return false
-			}
-		}
-		return true
-	default:
-		return scalarBody(t.Kind()) != nil && t.Kind() != reflect.String
-	}
 }

@@ -54,7 +54,8 @@ func (c *Store) valueFault(task *Task, doing string, err error) {
 	c.fault(doing+task.name, "", err)
 }
 
-// unsized says once for each task, and once a second for those of one name, that values have a part of that type, unless it is nil, whose memory nobody can count.
+// unsized logs that values of the task have a part of that type whose memory nobody can count: once for each task, and once
+// a second for those of one name. part is nil if there is none.
 func (c *Store) unsized(task *Task, part reflect.Type) {
 	if part != nil && !task.isUnsized.Swap(true) {
 		c.lines.Log(logging.LevelWarn, "unsized "+task.name, logging.Event{Action: logging.ActionNotice, Backend: c.Name, Text: fmt.Sprintf(

@@ -31,7 +31,7 @@ type found struct {
 	negative    bool               // a dead entry says that the function has nothing for the key
 }
 
-// lookup looks up key's entry and for the generations of its groups. f says for whom, and is zero otherwise.
+// lookup looks up key's entry and the generations of its groups. f says for whom, and is zero otherwise.
 func (c *Store) lookup(ctx context.Context, f *found, key *Key) error {
 	if len(key.groups) == 0 || c.live {
 		item, err := c.Engine.Get(ctx, key.stored)
@@ -139,7 +139,7 @@ func (c *Store) value(f *found, box any, t *codec.Type, shared bool) any {
 		return value
 	}
 	f.state, f.err = entry.Dead, err
-	if f.others = !c.live && f.entry.Shelve(t, err); f.others && errors.Is(err, codec.ErrUnknownType) {
+	if f.others = !c.live && f.entry.BecomeOther(t, err); f.others && errors.Is(err, codec.ErrUnknownType) {
 		f.err = nil
 	}
 	return nil

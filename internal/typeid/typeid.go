@@ -23,12 +23,8 @@ func Package(path string) string {
 	return path
 }
 
-// HasProgram reports whether the path of the program is known. It isn't where the program was built from a list of
-// files, or without modules: its package is then main, as in each such program.
-func HasProgram() bool { return program() != "main" }
-
-// IsNowhere reports whether path, as Package returned it, is that of a package which was built from a list of files:
-// other programs may have one of that path.
+// IsNowhere reports whether path, as Package returned it, is that of a package which was built from a list of files, or of
+// package main without modules: other programs may have one of that path.
 func IsNowhere(path string) bool {
 	return path == "main" || strings.HasPrefix(path, listOfFiles)
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // Whatever answers at a server's address, the error of every operation says what it seems to be, or what to do.
-func TestStrangers(t *testing.T) {
+func TestExplain(t *testing.T) {
 	says := func(text string) string { // at once
 		return memcachedtest.Serve(t, func(nc net.Conn) { io.WriteString(nc, text); io.Copy(io.Discard, nc) })
 	}

@@ -10,8 +10,8 @@ import (
 // What answers at a server's address may not be memcached, or may be one that is set up for something else. Such
 // errors say so, since a wrong port is easier to see in a sentence than in the first bytes of another protocol.
 
-// strangers are what replies of other servers begin with.
-var strangers = []struct{ prefix, is string }{
+// otherServers are what answers instead of memcached, by what its replies begin with.
+var otherServers = []struct{ prefix, is string }{
 	{"HTTP/", "an HTTP server answers there, not memcached"},
 	{"SSH-", "an SSH server answers there, not memcached"},
 	{"-", "a Redis server answers there, not memcached"},
@@ -35,7 +35,7 @@ const opening = 32
 // explain adds to an error what it probably means, as the reply that the connection has received shows.
 func (c *conn) explain(err error) error {
 	got := c.opening[:min(c.received, opening)]
-	for _, s := range strangers {
+	for _, s := range otherServers {
 		if bytes.HasPrefix(got, []byte(s.prefix)) {
 			return fmt.Errorf("%s (%w)", s.is, err)
 		}
