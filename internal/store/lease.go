@@ -261,7 +261,8 @@ func (l *lease) finish(ctx context.Context, e *ending) (held bool, err error) {
 func (l *lease) write(ctx context.Context, end *ending) (held bool, err error) {
 	c := l.store
 	if end.stores && l.inMemory && len(l.key.groups) == 0 && c.swapper != nil {
-		return c.swapper.SwapLive(ctx, l.key.stored, l, end.entry.Item(), end.keep)
+		held, err = c.swapper.SwapLive(ctx, l.key.stored, l, end.entry.Item(), end.keep)
+		return held || errors.Is(err, cacheutils.ErrTooLarge), err
 	}
 	for n := 0; ; n++ {
 		f := found{reader: l.typ, holder: l.token}
