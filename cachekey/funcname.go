@@ -28,9 +28,10 @@ import "github.com/cacheutils/cacheutils/internal/funcname"
 //   - Instances of a generic function or type whose types don't show in the signature share a name, as do all closures
 //     that one literal makes, and method values of all receivers. Package decorators refuses the second
 //     closure and instance, and each method value, unless the user names them.
-//   - A literal in a generic function, or in a method of a pointer to a generic type, has its type in its name,
-//     geo.load.go[func(int)geo.City]:31. One in a method of values of a generic type has not: where that was inlined
-//     into a function, it looks like one of a function that isn't generic.
+//   - A literal in a generic function, or in a method of a generic type, has its type in its name,
+//     geo.load.go[func(int)geo.City]:31. Where the function around a literal is inlined into another one, which is generic,
+//     it can't always be told whether it is generic itself: a literal of a plain function has its type, too, if it is
+//     named after that other one has returned, and a literal of a method of values has not, if it is named before.
 //   - A type argument that is declared in a function has a number in the name, as in geo.Find[func(int)geo.row·3]:12,
 //     which an edit above it may change.
 //   - A method expression (*T).m on an unexported method with a value receiver has no line.

@@ -393,6 +393,23 @@ func loader[K comparable, V any](value V) (func(context.Context, K) (V, error), 
 	return decorators.Cached1(func(context.Context, K) (V, error) { return value, nil }, decorators.Key("loader"))
 }
 
+// one returns a literal, by a method of values.
+func (r repositoryOf[T]) one() func(int) (T, error) {
+	return func(int) (T, error) { return r.value, nil }
+}
+
+// Literals of methods of a generic type are told apart by their types.
+func TestGeneric_LiteralsOfMethods(t *testing.T) {
+	cachetest.Locmem(t)
+	City, _ := decorators.Cached(repositoryOf[string]{"Roma"}.one())
+	Count, _ := decorators.Cached(repositoryOf[int]{7}.one())
+	a, _ := City(1)
+	b, _ := Count(1)
+	if a != "Roma" || b != 7 {
+		t.Errorf("got %v and %v", a, b)
+	}
+}
+
 // Literals in a generic function are told apart by their types, with a Key, too.
 func TestGeneric_Literals(t *testing.T) {
 	var sink recorder

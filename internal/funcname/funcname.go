@@ -28,7 +28,7 @@ type Func struct {
 	Bound    bool   // it is a method value: those of all receivers share its Name
 
 	// Types is what of the Name stands for the type arguments, in brackets, if it is an instance of a generic function, a
-	// literal in one, or a method of an instance of a generic type. Type arguments that don't show in the type of a function, or of a method
+	// literal that is surely in one, or a method of an instance of a generic type. Type arguments that don't show in the type of a function, or of a method
 	// value, are not in it.
 	Types string
 
@@ -74,10 +74,14 @@ func Describe(fn any) (Func, error) {
 	if isLiteral(symbol) {
 		f.Literal = true
 		f.Package = typeid.Package(packageOf(at.file, pkg))
-		if isGeneric(trimLiterals(symbol)) {
+		around, types := trimLiterals(symbol), ""
+		if isGeneric(around) {
 			f.Types = "[" + keyenc.TypeName(t) + "]"
+			types = f.Types
+		} else if isGenericMethod(around) {
+			types = "[" + keyenc.TypeName(t) + "]"
 		}
-		f.Name = numbered(qualify(f.Package, literalName(at.file)+f.Types), f.Line)
+		f.Name = numbered(qualify(f.Package, literalName(at.file)+types), f.Line)
 		return f, nil
 	}
 	f.setTypes(typesOf(symbol, t))
@@ -271,15 +275,38 @@ func literalName(file string) string {
 	return keyenc.EscapeName(path.Base(strings.ReplaceAll(file, `\`, "/")))
 }
 
-// isGeneric reports whether the function around a literal is generic, or a method of a pointer to a generic type. Where
-// it was inlined, its symbol follows those of the functions around it, which don't count: F[...].g may be the function g
-// in the generic function F. A method g of values of a generic type F looks the same, and doesn't count either.
+// isGeneric reports whether the function around a literal is surely generic, or a method of a pointer to a generic type.
+// Where it was inlined, its symbol follows those of the functions around it, which don't count.
 func isGeneric(symbol string) bool {
 	if strings.HasSuffix(symbol, instance) {
 		return true
 	}
 	dot := strings.LastIndexByte(symbol, '.')
 	return dot >= 0 && strings.HasSuffix(symbol[:dot], instance+")")
+}
+
+// isGenericMethod reports whether the function around a literal is a method of values of a generic type. The symbol of
+// one, T[...].m, looks like that of a function m which was inlined into a generic function T. That one is
+// mostly on the call stack, since it uses the literal. In F[...].m of such a method that was inlined into a generic function,
+// the runtime leaves T out.
+func isGenericMethod(symbol string) bool {
+	dot := strings.LastIndexByte(symbol, '.')
+	if dot < 0 || !strings.HasSuffix(symbol[:dot], instance) {
+		return false
+	}
+	outer := strings.TrimSuffix(symbol[:dot], instance)
+	outer = "." + outer[strings.LastIndexByte(outer, '.')+1:] + instance
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for {
+		frame, more := frames.Next()
+		if strings.HasSuffix(frame.Function, outer) {
+			return false
+		}
+		if !more {
+			return true
+		}
+	}
 }
 
 func qualify(pkg, name string) string {

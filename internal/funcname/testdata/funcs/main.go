@@ -86,9 +86,8 @@ func main() {
 		show("literal in a goroutine", func() {})
 	}()
 	<-done
-	for i, literal := range geo.Generic[int]() {
-		show([]string{"function", "method", "pointer's method", "generic method", "generic pointer's method"}[i]+" with a literal, in a generic function", literal)
-	}
+	show("literal of a generic method", geo.Box[int]{}.Literal())
+	geo.Generic[int](show)
 }
 
 func two(yield func(int) bool) { _ = yield(1) }

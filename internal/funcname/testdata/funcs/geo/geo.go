@@ -77,9 +77,12 @@ func (c City) func2(n int) int { return n }
 
 var Func2 = City.func2
 
-// Generic has literals of functions that are not generic.
-func Generic[T any]() []func(int) int {
-	return []func(int) int{plain(1), City{}.plain(), (&City{}).pointer(), Box[T]{}.value(), (&Box[T]{}).pointer()}
+// Generic shows literals of functions that are not generic, and of methods.
+func Generic[T any](show func(shape string, fn any)) {
+	show("literal of a function, in a generic one", plain(1))
+	show("literal of a method, in a generic function", City{}.plain())
+	show("literal of a pointer's method, in a generic function", (&City{}).pointer())
+	show("literal of a generic pointer's method, in a generic function", (&Box[T]{}).pointer())
 }
 
 func plain(n int) func(int) int { return func(m int) int { return n + m } }
@@ -88,6 +91,6 @@ func (c City) plain() func(int) int { return func(n int) int { return n } }
 
 func (c *City) pointer() func(int) int { return func(n int) int { return n } }
 
-func (b Box[T]) value() func(int) int { return func(n int) int { return n } }
+func (b Box[T]) Literal() func(int) int { return func(n int) int { return n } }
 
 func (b *Box[T]) pointer() func(int) int { return func(n int) int { return n } }
