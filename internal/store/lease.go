@@ -71,7 +71,7 @@ func beforeTry(ctx context.Context, n int) error {
 	case n >= maxRefusals:
 		return errRefused
 	case n >= atOnce:
-		return sleep(ctx, pollDelay(0)) // not longer each time: most operations have no time for many of those
+		return sleep(ctx, pollDelay((n-atOnce)/10)) // briefly at first: most operations have no time for many long pauses
 	default:
 		return nil
 	}
