@@ -30,11 +30,11 @@ func sameKeys[K comparable](t *testing.T, keys ...K) {
 	t.Helper()
 	ctx := context.Background()
 	opts := []decorators.Option{decorators.Key("same"), decorators.Ignore[uint8]()}
-	_, many := decorators.CachedMany(func(context.Context, []K) (map[K]int, error) { return nil, nil }, decorators.Key("same"))
-	_, one := decorators.Cached1(func(context.Context, K) (int, error) { return 0, nil }, decorators.Key("same"))
-	_, two := decorators.Cached2(func(context.Context, uint8, K) (int, error) { return 0, nil }, opts...)
-	_, three := decorators.Cached3(func(context.Context, uint8, K, uint8) (int, error) { return 0, nil }, opts...)
-	_, reflected := decorators.Cached(func(context.Context, K) (int, error) { return 0, nil }, decorators.Key("same"))
+	_, many := decorators.CachedMany(namedByKey(func(context.Context, []K) (map[K]int, error) { return nil, nil }), decorators.Key("same"))
+	_, one := decorators.Cached1(namedByKey(func(context.Context, K) (int, error) { return 0, nil }), decorators.Key("same"))
+	_, two := decorators.Cached2(namedByKey(func(context.Context, uint8, K) (int, error) { return 0, nil }), opts...)
+	_, three := decorators.Cached3(namedByKey(func(context.Context, uint8, K, uint8) (int, error) { return 0, nil }), opts...)
+	_, reflected := decorators.Cached(namedByKey(func(context.Context, K) (int, error) { return 0, nil }), decorators.Key("same"))
 	for _, key := range keys {
 		want, err := reflected.CacheKey(ctx, key)
 		if err != nil {
