@@ -15,7 +15,7 @@ import (
 // it is down, with an error that says so, from the first value on that it sends without a number for that. What
 // was stored until then, over connections that had not brought a value with a number yet, is removed: nothing must
 // stay that can't be swapped, such as the lease of a computation. A connection that is dialled may be to another server
-// at the same address, and begins that anew.
+// at the same address, and begins that again from the start.
 
 // errNoCAS is for a value without a number.
 var errNoCAS = errors.New("the server has no CAS: is it run with -C, or a proxy without compare-and-swap?")

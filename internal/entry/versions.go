@@ -15,7 +15,7 @@ import (
 //   - a reader has to do with the section that is for its type, and never with another one. Which one that is, its
 //     fingerprint says. Where several have that, as for values behind interfaces, it is the one whose value this process
 //     can decode;
-//   - that section is the Entry itself once Pick has been called, and the others are kept as they are, until whoever
+//   - that section is the Entry itself once Pick has been called, and the others are kept as they are, until the one who
 //     stores the entry says that they are to go: an invalidation leaves none;
 //   - a frame has at most two values, and besides them one lease. Where there would be more, the one that was written
 //     first goes.
