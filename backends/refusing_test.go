@@ -36,18 +36,10 @@ func TestOperations_ThatAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var refuses atomic.Bool
 		var swaps atomic.Int64
-		set, err := backends.New(backends.Config{"default": {Open: func(s engine.Settings) (engine.Engine, error) {
+		c := in(t, newSet(t, backends.Config{"default": {Open: func(s engine.Settings) (engine.Engine, error) {
 			e, err := locmem.Open(s)
 			return refusing{e, &refuses, &swaps}, err
-		}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer set.Close()
-		c, err := set.Get("default")
-		if err != nil {
-			t.Fatal(err)
-		}
+		}}}), "default")
 		ctx := context.Background()
 		if err := c.Set(ctx, "k", 1, backends.Group("g")); err != nil {
 			t.Fatal(err)
@@ -81,15 +73,7 @@ func TestOperations_ThatAreRefused(t *testing.T) {
 
 // Many callers at once don't keep each other from incrementing.
 func TestIncr_AtOnce(t *testing.T) {
-	set, err := backends.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer set.Close()
-	c, err := set.Get("default")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := in(t, newSet(t, nil), "default")
 	ctx, in := context.Background(), backends.Group("g")
 	if err := c.Set(ctx, "n", 0, in); err != nil {
 		t.Fatal(err)
@@ -124,18 +108,10 @@ func (f forgetting) Add(ctx context.Context, key string, item engine.Item, timeo
 
 // That a group can't begin is a fault, and not that there is nothing under the key.
 func TestSet_GroupThatIsLost(t *testing.T) {
-	set, err := backends.New(backends.Config{"default": {Open: func(s engine.Settings) (engine.Engine, error) {
+	c := in(t, newSet(t, backends.Config{"default": {Open: func(s engine.Settings) (engine.Engine, error) {
 		e, err := locmem.Open(s)
 		return forgetting{e}, err
-	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer set.Close()
-	c, err := set.Get("default")
-	if err != nil {
-		t.Fatal(err)
-	}
+	}}}), "default")
 	ctx, in := context.Background(), backends.Group("g")
 	_, many := c.SetMany(ctx, map[string]int{"k": 1}, in)
 	_, added := c.Add(ctx, "k", 1, in)
