@@ -34,17 +34,18 @@ func (l *Limiter) Log(level Level, cause string, e Event) {
 	if !Enabled(level) {
 		return
 	}
-	leftOut, ok := l.admit(cause, time.Now())
+	leftOut, ok := l.admit(cause)
 	if ok {
 		e.LeftOut = leftOut
 		Log(level, e)
 	}
 }
 
-// admit reports whether a line of that cause is logged at that time, and how many were not since the last one.
-func (l *Limiter) admit(text string, now time.Time) (leftOut int, ok bool) {
+// admit reports whether a line of that cause is logged now, and how many were not since the last one.
+func (l *Limiter) admit(text string) (leftOut int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := time.Now() // not before the lock: a caller who waited for it would come from before the last line
 	c := l.cause(text, now)
 	if c.isRecent(now) {
 		c.leftOut++
