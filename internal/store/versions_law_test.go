@@ -262,10 +262,10 @@ func (p *program) compute(timeout time.Duration) func(context.Context) Result {
 	return func(context.Context) Result {
 		h := p.history
 		h.mu.Lock()
-		truth := h.truth
+		truth, fails := h.truth, h.fails
 		h.mu.Unlock()
 		time.Sleep(time.Duration(h.random(100)) * 2 * time.Millisecond)
-		if h.fails > 0 && h.random(h.fails) == 0 {
+		if fails > 0 && h.random(fails) == 0 {
 			return Result{Err: fmt.Errorf("the function has failed")}
 		}
 		return Result{Value: p.value(truth), Timeout: timeout}
@@ -375,7 +375,9 @@ func simulate(t *testing.T, seed uint64) {
 				})
 			}
 			clients.Wait()
+			h.mu.Lock()
 			h.fails = 0
+			h.mu.Unlock()
 			time.Sleep(2 * time.Minute) // leases and stale values are over, and so are back-offs
 			for _, p := range programs[:2] {
 				p.store.Force(context.Background(), p.key(), p.task, p.compute(time.Hour))
