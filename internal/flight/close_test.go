@@ -27,7 +27,7 @@ func TestClose(t *testing.T) {
 			return nil
 		}
 		f, _ := g.Join(ctx, flight.Start{Key: "c", Tick: g.Now()}, make)
-		forced, refresh := g.Replace(ctx, "a", make), g.Refresh(ctx, "c", make)
+		forced, refresh := g.Replace(ctx, "a", flight.Check{}, make), g.Refresh(ctx, "c", flight.Check{}, make)
 		if f != nil || forced != nil || refresh != nil {
 			t.Errorf("started: %p, forced %p, refresh %p", f, forced, refresh)
 		}

@@ -37,6 +37,7 @@ type Flight struct {
 
 	group *Group
 	place
+	check   Check
 	began   uint64 // the tick at which the function began; 0: it didn't run
 	refresh bool   // nobody waits for it while there is a value to serve
 	forced  bool
@@ -72,6 +73,7 @@ type Flight struct {
 	invalidatedAt uint64                  // not 0: the tick at which one of its groups was invalidated in this process
 	leaseless     bool                    // its result won't be stored
 	next          *Flight                 // that those join for whom the outcome is not
+	beside        *Flight                 // at the same place of the table, with another check
 }
 
 // An outcome is what the flight itself knows of how it ended.

@@ -38,8 +38,8 @@ type Group struct {
 	clock atomic.Uint64 // ticks order what happens in this process
 
 	mu      sync.Mutex
-	table   map[place]*Flight // what a caller that finds nothing joins
-	most    int               // how many were on this table at the same time: a map never shrinks
+	table   map[place]*Flight // what a caller that finds nothing joins; those of one place are linked by beside
+	most    int               // how many places were on this table at the same time: a map never shrinks
 	active  int               // flights that have not ended, on the table or not
 	storing int               // of those: their function has returned
 	closed  bool              // none starts any more
@@ -49,11 +49,15 @@ type Group struct {
 // keptTable is for how many flights a table is kept that has none.
 const keptTable = 1000
 
-// A place is where a flight is on the table.
+// A place is where flights are on the table. Flights of one place differ in their Check.
 type place struct {
 	key  string
 	bare bool
 }
+
+// A Check distinguishes keys that are stored under one text: those that were shortened to the same. The zero Check is that
+// of a key that is stored under its own text.
+type Check [16]byte
 
 // Always is the tick of outcomes that are for everybody.
 const Always uint64 = 1<<64 - 1
@@ -67,6 +71,7 @@ func (g *Group) Tick() uint64 { return g.clock.Add(1) }
 // A Start says which flight a caller wants.
 type Start struct {
 	Key   string
+	Check Check
 	Bare  bool
 	Tick  uint64  // that the caller started at
 	After *Flight // the flight before, whose outcome was not for the caller; nil: there was none
@@ -80,16 +85,16 @@ func (g *Group) Join(ctx context.Context, s Start, new func() *Flight) (f *Fligh
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	at := place{s.Key, s.Bare}
-	if s.After != nil && s.After.next != nil && s.After.next.place == at {
+	if s.After != nil && s.After.next != nil && s.After.next.place == at && s.After.next.check == s.Check {
 		f = s.After.next
 	} else {
-		f = g.table[at]
+		f = g.at(at, s.Check)
 	}
 	if f != nil && s.Bare && f.isUseless(s.Tick) { // a caller who comes here has no time to wait for another
 		f = nil
 	}
 	if leads = f == nil; leads {
-		f = g.start(ctx, at, new)
+		f = g.start(ctx, at, s.Check, new)
 	} else {
 		g.addCaller(ctx, f)
 	}
@@ -101,10 +106,10 @@ func (g *Group) Join(ctx context.Context, s Start, new func() *Flight) (f *Fligh
 
 // Replace returns a new flight for a forced computation, which takes the place of the one on the table, or nil if none
 // may start any more.
-func (g *Group) Replace(ctx context.Context, key string, new func() *Flight) *Flight {
+func (g *Group) Replace(ctx context.Context, key string, check Check, new func() *Flight) *Flight {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	f := g.start(ctx, place{key: key}, new)
+	f := g.start(ctx, place{key: key}, check, new)
 	if f != nil {
 		f.forced = true
 	}
@@ -112,32 +117,63 @@ func (g *Group) Replace(ctx context.Context, key string, new func() *Flight) *Fl
 }
 
 // Refresh returns a new flight that nobody waits for, if there is none under way for the key, otherwise nil.
-func (g *Group) Refresh(ctx context.Context, key string, new func() *Flight) *Flight {
+func (g *Group) Refresh(ctx context.Context, key string, check Check, new func() *Flight) *Flight {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	at := place{key: key}
-	if g.table[at] != nil {
+	if g.at(at, check) != nil {
 		return nil
 	}
-	f := g.start(ctx, at, new)
+	f := g.start(ctx, at, check, new)
 	if f != nil {
 		f.refresh, f.led = true, false
 	}
 	return f
 }
 
-// start puts a new flight on the table.
-func (g *Group) start(ctx context.Context, at place, new func() *Flight) *Flight {
+// at returns the flight on the table at that place with that check, or nil.
+func (g *Group) at(at place, check Check) *Flight {
+	f := g.table[at]
+	for f != nil && f.check != check {
+		f = f.beside
+	}
+	return f
+}
+
+// takeOff takes the flight with that check, if there is one, off the table.
+func (g *Group) takeOff(at place, check Check) {
+	first := g.table[at]
+	link := &first
+	for *link != nil && (*link).check != check {
+		link = &(*link).beside
+	}
+	if *link == nil {
+		return
+	}
+	(*link).beside, *link = nil, (*link).beside
+	if first == nil {
+		delete(g.table, at)
+	} else {
+		g.table[at] = first
+	}
+}
+
+// start puts a new flight on the table, in the place of one with the same key and check.
+func (g *Group) start(ctx context.Context, at place, check Check, new func() *Flight) *Flight {
 	if g.closed {
 		return nil
 	}
 	f := new()
-	f.group, f.place, f.callers, f.led, f.leader, f.leaseless = g, at, 1, true, ctx, at.bare
+	f.group, f.place, f.check, f.callers, f.led, f.leader, f.leaseless = g, at, check, 1, true, ctx, at.bare
 	if g.Remote {
 		f.computed = make(chan struct{})
 	}
 	if g.table == nil {
 		g.table = make(map[place]*Flight)
+	}
+	if g.table[at] != nil {
+		g.takeOff(at, check)
+		f.beside = g.table[at]
 	}
 	g.table[at] = f
 	g.most = max(g.most, len(g.table))
@@ -145,7 +181,7 @@ func (g *Group) start(ctx context.Context, at place, new func() *Flight) *Flight
 	return f
 }
 
-// Forget takes the flights of key off the table: nobody joins them any more.
+// Forget takes the flights of key off the table, whatever their checks: nobody joins them any more.
 func (g *Group) Forget(key string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -160,9 +196,11 @@ func (g *Group) Invalidate(groups []string) {
 	defer g.mu.Unlock()
 	tick := g.Tick()
 	for _, f := range g.table {
-		in := func(group string) bool { return slices.Contains(f.Groups, group) }
-		if f.invalidatedAt == 0 && slices.ContainsFunc(groups, in) {
-			f.invalidatedAt = tick
+		for ; f != nil; f = f.beside {
+			in := func(group string) bool { return slices.Contains(f.Groups, group) }
+			if f.invalidatedAt == 0 && slices.ContainsFunc(groups, in) {
+				f.invalidatedAt = tick
+			}
 		}
 	}
 }
@@ -175,9 +213,9 @@ func (g *Group) ForgetAll() {
 }
 
 // Stores returns the flight of key whose result was handed out and is being stored, or nil.
-func (g *Group) Stores(key string) *Flight {
+func (g *Group) Stores(key string, check Check) *Flight {
 	g.mu.Lock()
-	f := g.table[place{key: key}]
+	f := g.at(place{key: key}, check)
 	g.mu.Unlock()
 	if f == nil || !f.IsComputed() {
 		return nil
@@ -217,8 +255,8 @@ func (g *Group) settle() {
 
 // remove counts the flight as ended: from here on nobody joins it. It reports whether it was the last one.
 func (g *Group) remove(f *Flight) (last bool) {
-	if g.table[f.place] == f {
-		delete(g.table, f.place)
+	if g.at(f.place, f.check) == f {
+		g.takeOff(f.place, f.check)
 	}
 	if len(g.table) == 0 && g.most > keptTable {
 		g.table, g.most = nil, 0

@@ -29,8 +29,8 @@ func TestHandOut_TimeIsUp(t *testing.T) {
 				t.Errorf("caller %d doesn't wait for the store", i)
 			}
 		}
-		if !c.IsComputed() || g.Stores("k") != &c.Flight {
-			t.Errorf("computed %v, Stores returns %p", c.IsComputed(), g.Stores("k"))
+		if !c.IsComputed() || g.Stores("k", flight.Check{}) != &c.Flight {
+			t.Errorf("computed %v, Stores returns %p", c.IsComputed(), g.Stores("k", flight.Check{}))
 		}
 		cancel(errGone)
 		for i, w := range waiting {
@@ -46,7 +46,7 @@ func TestHandOut_TimeIsUp(t *testing.T) {
 			t.Errorf("for the one who has waited: %v; the function's context: %v", patient.IsForCaller(), c.context)
 		}
 		wantArrival(t, "who has waited", patient, flight.Done)
-		if synctest.Wait(); g.Stores("k") != nil {
+		if synctest.Wait(); g.Stores("k", flight.Check{}) != nil {
 			t.Error("it counts as being stored when it has finished")
 		}
 	})
@@ -110,7 +110,7 @@ func TestHandOut_Forced(t *testing.T) {
 		g, store := remote(), make(chan struct{})
 		c := &computation{Hands: true, Settle: func() { <-store }}
 		ctx, cancel := context.WithCancel(t.Context())
-		g.Replace(ctx, "k", c.maker())
+		g.Replace(ctx, "k", flight.Check{}, c.maker())
 		joined := g.join(t, ctx, "k")
 		var lead flight.Wait
 		led, waited := startLead(ctx, c, &lead, returns(1)), await(ctx, joined)
@@ -136,8 +136,8 @@ func TestHandOut_NotRemote(t *testing.T) {
 		g.lead(t, ctx, "k", c)
 		var lead flight.Wait
 		led := startLead(ctx, c, &lead, returns(1))
-		if led.over() || c.IsComputed() || g.Stores("k") != nil {
-			t.Errorf("over %v, computed %v, Stores returns %p", led.over(), c.IsComputed(), g.Stores("k"))
+		if led.over() || c.IsComputed() || g.Stores("k", flight.Check{}) != nil {
+			t.Errorf("over %v, computed %v, Stores returns %p", led.over(), c.IsComputed(), g.Stores("k", flight.Check{}))
 		}
 		cancel()
 		if led.over(); lead.Arrival != flight.Left {
@@ -196,7 +196,7 @@ func TestImpatient(t *testing.T) {
 			}
 			defer cancel()
 			if test.forced {
-				g.Replace(ctx, "k", c.maker())
+				g.Replace(ctx, "k", flight.Check{}, c.maker())
 			} else {
 				g.lead(t, ctx, "k", c)
 			}

@@ -242,7 +242,7 @@ func TestHang_Done(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c, gate := newGroup(), new(computation), make(chan struct{})
 		defer close(gate)
-		f := g.Refresh(t.Context(), "k", c.maker())
+		f := g.Refresh(t.Context(), "k", flight.Check{}, c.maker())
 		f.LeaveAfter(time.Second)
 		go f.Go(t.Context(), func(ctx context.Context) { c.compute(ctx, until(gate, 1)) })
 		time.Sleep(time.Second)

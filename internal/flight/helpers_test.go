@@ -156,7 +156,7 @@ func (g *group) join(t *testing.T, ctx context.Context, key string, groups ...st
 func (g *group) nobody(t *testing.T, key string) {
 	t.Helper()
 	c := new(computation)
-	if f := g.Group.Refresh(t.Context(), key, c.maker()); f == nil {
+	if f := g.Group.Refresh(t.Context(), key, flight.Check{}, c.maker()); f == nil {
 		t.Errorf("%s: there is a flight to join", key)
 	} else {
 		f.Finish()

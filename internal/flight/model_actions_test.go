@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/cacheutils/cacheutils/internal/flight"
 	"pgregory.net/rapid"
 )
 
@@ -57,7 +58,7 @@ func (w *world) Force(*rapid.T) { w.start(true) }
 func (w *world) Refresh(*rapid.T) {
 	key := w.key("key")
 	k := w.work(key, plan{obedient: w.base.Done() != nil, linger: time.Second}, false)
-	if f := w.g.Refresh(context.Background(), key, k.flight); f != nil {
+	if f := w.g.Refresh(context.Background(), key, flight.Check{}, k.flight); f != nil {
 		stop := f.LeaveAfter(time.Second)
 		go func() {
 			defer stop()

@@ -186,7 +186,7 @@ func (w *world) call(ctx context.Context, key string, p plan, c *modelCall, forc
 		var f *flight.Flight
 		leads := true
 		if forced {
-			f = w.g.Replace(ctx, key, w.work(key, p, false).flight)
+			f = w.g.Replace(ctx, key, flight.Check{}, w.work(key, p, false).flight)
 		} else {
 			f, leads = w.g.Join(ctx, flight.Start{Key: key, Bare: bare, Tick: started, After: last}, w.work(key, p, bare).flight)
 		}

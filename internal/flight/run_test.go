@@ -115,7 +115,7 @@ func TestRun_Deadline(t *testing.T) {
 			b := g.batch(t, ctx, 0, "a")
 			c := new(computation)
 			b.all = append(b.all, c)
-			g.Refresh(ctx, "b", c.maker())
+			g.Refresh(ctx, "b", flight.Check{}, c.maker())
 			if refreshFirst {
 				b.all[0], b.all[1] = b.all[1], b.all[0]
 			}
@@ -140,7 +140,7 @@ func TestGoAll(t *testing.T) {
 		for i, key := range []string{"a", "b"} {
 			c := new(computation)
 			b.all = append(b.all, c)
-			g.Refresh(b.ctx, key, c.maker()).LeaveAfter(time.Duration(i+1) * time.Second)
+			g.Refresh(b.ctx, key, flight.Check{}, c.maker()).LeaveAfter(time.Duration(i+1) * time.Second)
 		}
 		var steps context.Context
 		g.GoAll(b.ctx, b.flights(), func(ctx context.Context) {
@@ -310,8 +310,8 @@ func TestGoAll_Left(t *testing.T) {
 		g := newGroup()
 		b := &batch{group: g, ctx: context.Background(), all: []*computation{{}, {}}}
 		left, stays := b.all[0], b.all[1]
-		g.Refresh(b.ctx, "a", left.maker()).LeaveAfter(0)
-		g.Refresh(b.ctx, "b", stays.maker())
+		g.Refresh(b.ctx, "a", flight.Check{}, left.maker()).LeaveAfter(0)
+		g.Refresh(b.ctx, "b", flight.Check{}, stays.maker())
 		synctest.Wait()
 		g.GoAll(b.ctx, b.flights(), func(context.Context) { b.run(returns(1)) })
 		if left.ran.Load() != 0 || stays.ran.Load() != 1 {

@@ -118,7 +118,7 @@ func TestReplace(t *testing.T) {
 		old, forced := new(computation), new(computation)
 		g.lead(t, ctx, "k", old)
 		w := g.join(t, ctx, "k")
-		f := g.Replace(ctx, "k", forced.maker())
+		f := g.Replace(ctx, "k", flight.Check{}, forced.maker())
 		if f != &forced.Flight || !f.IsForced() || old.IsForced() || f.IsRefresh() {
 			t.Fatalf("%p, forced %v, refresh %v", f, f.IsForced(), f.IsRefresh())
 		}
@@ -145,14 +145,14 @@ func TestRefresh(t *testing.T) {
 		g, c := newGroup(), &computation{LingerFor: time.Second}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		f := g.Refresh(ctx, "k", c.maker())
+		f := g.Refresh(ctx, "k", flight.Check{}, c.maker())
 		if f != &c.Flight || !f.IsRefresh() || f.IsForced() || f.IsLeft() {
 			t.Fatalf("%p, refresh %v, forced %v, left %v", f, f.IsRefresh(), f.IsForced(), f.IsLeft())
 		}
-		if other := g.Refresh(ctx, "k", new(computation).maker()); other != nil {
+		if other := g.Refresh(ctx, "k", flight.Check{}, new(computation).maker()); other != nil {
 			t.Error("a second refresh has started beside the first")
 		}
-		if other := g.Refresh(ctx, "other", new(computation).maker()); other == nil {
+		if other := g.Refresh(ctx, "other", flight.Check{}, new(computation).maker()); other == nil {
 			t.Error("no refresh has started for another key")
 		}
 		began := time.Now()
@@ -180,7 +180,7 @@ func TestRefresh(t *testing.T) {
 func TestRefresh_Joined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c := newGroup(), new(computation)
-		f := g.Refresh(t.Context(), "k", c.maker())
+		f := g.Refresh(t.Context(), "k", flight.Check{}, c.maker())
 		defer f.LeaveAfter(time.Second)()
 		w := g.join(t, t.Context(), "k")
 		go f.Go(t.Context(), func(ctx context.Context) { c.compute(ctx, takes(time.Minute, 5)) })
@@ -194,7 +194,7 @@ func TestRefresh_Joined(t *testing.T) {
 func TestRefresh_Left(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, c := newGroup(), new(computation)
-		f := g.Refresh(t.Context(), "k", c.maker())
+		f := g.Refresh(t.Context(), "k", flight.Check{}, c.maker())
 		f.LeaveAfter(0)
 		synctest.Wait()
 		if !f.IsLeft() {

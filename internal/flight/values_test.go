@@ -229,18 +229,18 @@ func TestContext_OfARefresh(t *testing.T) {
 				}
 			}
 			c := new(computation)
-			g.Refresh(context.Background(), "one", c.maker()).Go(context.Background(), func(ctx context.Context) {
+			g.Refresh(context.Background(), "one", flight.Check{}, c.maker()).Go(context.Background(), func(ctx context.Context) {
 				c.compute(ctx, note(&one))
 			})
 			d := new(computation)
-			f := g.Refresh(context.Background(), "joined", d.maker())
+			f := g.Refresh(context.Background(), "joined", flight.Check{}, d.maker())
 			second, cancel := context.WithCancelCause(t.Context())
 			w := g.join(t, second, "joined")
 			go f.Go(context.Background(), func(ctx context.Context) { d.compute(ctx, note(&joined)) })
 			w.Wait(second)
 			b := &batch{group: g, ctx: context.Background(), all: []*computation{{}, {}}}
 			for i, c := range b.all {
-				g.Refresh(b.ctx, string(rune('a'+i)), c.maker())
+				g.Refresh(b.ctx, string(rune('a'+i)), flight.Check{}, c.maker())
 			}
 			g.GoAll(b.ctx, b.flights(), func(context.Context) { b.run(note(&several)) })
 			synctest.Wait()

@@ -140,7 +140,7 @@ func (c *Store) refreshAll(ctx context.Context, misses []*Miss, members []*membe
 	var started []*member
 	for _, e := range members {
 		miss := misses[e.index]
-		if f := c.flights.Refresh(ctx, e.key.stored, miss.newRefresh(late)); f != nil {
+		if f := c.flights.Refresh(ctx, e.key.stored, flight.Check(e.key.check), miss.newRefresh(late)); f != nil {
 			e.m = of(f)
 			started = append(started, e)
 			defer f.LeaveAfter(miss.found.entry.Left(c.now()))()
@@ -184,7 +184,7 @@ func (c *Store) forceAll(ctx context.Context, keys []Key, indices []int, task *T
 	var waits []flight.Wait
 	for _, i := range indices {
 		key := keys[i].clone()
-		f := c.flights.Replace(ctx, key.stored, func() *flight.Flight { return &c.computationFor(&key, task, late).Flight })
+		f := c.flights.Replace(ctx, key.stored, flight.Check(key.check), func() *flight.Flight { return &c.computationFor(&key, task, late).Flight })
 		if f == nil {
 			results[i] = Result{Closed: true}
 			continue

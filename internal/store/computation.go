@@ -190,7 +190,10 @@ func (c *Store) makes(rekey func([]byte) ([]byte, error), key *Key) (same bool) 
 	var ends flight.Endings
 	ends.Catch(func() {
 		text, err := rekey(c.AppendPrefix(nil))
-		same = err == nil && c.KeyOf(string(text), nil).stored == key.stored
+		if err == nil {
+			made := c.KeyOf(string(text), nil)
+			same = made.isSame(key)
+		}
 	})
 	return same
 }

@@ -143,7 +143,7 @@ func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) 
 	if m.isStale() {
 		old, refresh := m.stale()
 		if refresh {
-			if fl := c.flights.Refresh(ctx, m.key.stored, m.newRefresh(nil)); fl != nil {
+			if fl := c.flights.Refresh(ctx, m.key.stored, flight.Check(m.key.check), m.newRefresh(nil)); fl != nil {
 				go m.refresh(ctx, fl, compute)
 			}
 		}

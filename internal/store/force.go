@@ -15,7 +15,7 @@ func (c *Store) Force(ctx context.Context, key Key, task *Task, compute func(con
 	if err := ctx.Err(); err != nil {
 		return Result{Err: err}
 	}
-	f := c.flights.Replace(ctx, key.stored, func() *flight.Flight { return &c.computationFor(&key, task, nil).Flight })
+	f := c.flights.Replace(ctx, key.stored, flight.Check(key.check), func() *flight.Flight { return &c.computationFor(&key, task, nil).Flight })
 	if f == nil {
 		return Result{Closed: true}
 	}

@@ -141,6 +141,12 @@ func (k Key) clone() Key {
 	return k
 }
 
+// isSame reports whether the keys are those of one entry. Two that were shortened to one text are not: see entry.Check.
+func (k *Key) isSame(other *Key) bool { return k.stored == other.stored && k.check == other.check }
+
+// Text returns the key without the backend's prefix and version.
+func (k Key) Text() string { return k.text }
+
 // String returns the key without the backend's prefix and version.
 func (k Key) String() string { return k.text }
 

@@ -24,7 +24,7 @@ type attempt struct {
 // join returns the flight of the attempt, or nil if the Store is closed.
 func (c *Store) join(ctx context.Context, a *attempt, late *atomic.Bool) (f *flight.Flight, leads bool) {
 	return c.flights.Join(ctx, flight.Start{
-		Key: a.key.stored, Bare: a.bare, Tick: a.started, After: a.last,
+		Key: a.key.stored, Check: flight.Check(a.key.check), Bare: a.bare, Tick: a.started, After: a.last,
 	}, func() *flight.Flight { return &c.computationFor(a.key, a.task, late).Flight })
 }
 

@@ -18,10 +18,11 @@ func (c *Store) Incr(ctx context.Context, key Key, delta int64) (int64, error) {
 	}
 	defer done()
 	var n int64
-	if len(key.groups) == 0 {
+	plain := len(key.groups) == 0 && key.check == entry.Check{} // of others a number as text could say nothing, see Sealer.SealPlain
+	if plain {
 		n, err = c.Engine.Incr(ctx, key.stored, delta)
 	}
-	if len(key.groups) > 0 || errors.Is(err, cacheutils.ErrNotNumber) {
+	if !plain || errors.Is(err, cacheutils.ErrNotNumber) {
 		n, err = c.incrFrame(ctx, key, delta)
 	}
 	if err != nil {

@@ -233,7 +233,7 @@ func unending(ctx context.Context) context.Context {
 func (c *Store) readStored(ctx context.Context, key Key, reader *codec.Type) (f found, err error) {
 	f.reader = reader
 	if c.later != nil {
-		if storing := c.flights.Stores(key.stored); storing != nil {
+		if storing := c.flights.Stores(key.stored, flight.Check(key.check)); storing != nil {
 			select {
 			case <-storing.Done():
 			case <-ctx.Done():
