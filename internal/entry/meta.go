@@ -130,6 +130,21 @@ func (m *Meta) IsRefreshed(now time.Time) bool {
 	return m.Holder != Token{} && at < m.HeldUntil || at < m.RetryAt
 }
 
+// clockSlack is by how much the clocks of hosts may differ without a time ahead that one has written being none for another.
+const clockSlack = 30 * time.Second
+
+// Distrust takes off what is further ahead than any process can have written it: a holder whose lease is longer than
+// lease, and the time of a next try after the longest pause. Processes whose leases differ by more than the slack take
+// each other's for none.
+func (m *Meta) Distrust(now time.Time, lease time.Duration) {
+	if m.HeldUntil > now.Add(lease+clockSlack).UnixMilli() {
+		m.Release()
+	}
+	if m.RetryAt > now.Add(mostRetry+clockSlack).UnixMilli() {
+		m.RetryAt = 0
+	}
+}
+
 // Hold puts a token on the entry.
 func (m *Meta) Hold(t Token, until time.Time) { m.Holder, m.HeldUntil = t, until.UnixMilli() }
 
@@ -144,6 +159,7 @@ func (m *Meta) Fail(now time.Time) {
 
 // retryAfter returns how long after a failure the next computation may start, if so many have failed before.
 func retryAfter(failures uint8) time.Duration {
-	const first, most = time.Second, 30 * time.Second
-	return min(first<<min(failures, 10), most)
+	return min(firstRetry<<min(failures, 10), mostRetry)
 }
+
+const firstRetry, mostRetry = time.Second, 30 * time.Second

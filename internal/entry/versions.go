@@ -3,6 +3,7 @@ package entry
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
@@ -59,6 +60,14 @@ func (e *Entry) Pick(t *codec.Type, now time.Time) bool {
 	return e.choose(sections, best)
 }
 
+// Distrust is Meta.Distrust for all sections.
+func (e *Entry) Distrust(now time.Time, lease time.Duration) {
+	e.Meta.Distrust(now, lease)
+	for i := range e.others {
+		e.others[i].Meta.Distrust(now, lease)
+	}
+}
+
 // PickHolder is Pick for the section that has the token.
 func (e *Entry) PickHolder(t Token, now time.Time) bool {
 	if len(e.others) == 0 || e.Holder == t {
@@ -74,13 +83,17 @@ func (e *Entry) PickHolder(t Token, now time.Time) bool {
 	return e.choose(sections, best)
 }
 
-// sections returns those of the entry that have not ended.
+// sections returns those of the entry that have not ended. Of leases on no value for one type there is one: a second one
+// is nobody's, and would be waited for once the first has ended.
 func (e *Entry) sections(now time.Time) []Entry {
 	sections := make([]Entry, 0, 1+maxOthers)
 	first := *e
 	first.others = nil
 	for _, s := range append([]Entry{first}, e.others...) {
-		if !s.isTombstone() && !s.isOver(now) {
+		again := slices.ContainsFunc(sections, func(before Entry) bool {
+			return s.isLease() && before.isLease() && s.fingerprint == before.fingerprint
+		})
+		if !s.isTombstone() && !s.isOver(now) && !again {
 			sections = append(sections, s)
 		}
 	}
@@ -154,10 +167,13 @@ func (e *Entry) decodes(t *codec.Type) bool {
 // isTombstone reports whether the section says nothing.
 func (e *Entry) isTombstone() bool { return e.Empty && !e.Negative && e.Holder == Token{} }
 
+// isLease reports whether the section is a lease on no value.
+func (e *Entry) isLease() bool { return e.Empty && !e.Negative && e.Holder != Token{} }
+
 // isOver reports whether a section has neither a value nor a lease any more.
 func (e *Entry) isOver(now time.Time) bool {
 	at := now.UnixMilli()
-	held := e.Holder != Token{} && at < e.HeldUntil+grace.Milliseconds()
+	held := e.Holder != Token{} && at-grace.Milliseconds() < e.HeldUntil
 	hasValue := (!e.Empty || e.Negative) && (e.ExpiresAt == 0 || at < e.ExpiresAt)
 	return !held && !hasValue
 }
@@ -231,7 +247,7 @@ func (e *Entry) OthersLeft(now time.Time) (left time.Duration) {
 			left = max(left, min(other.Left(now), cacheutils.Forever-grace)+grace)
 		}
 		if other.Holder != (Token{}) {
-			left = max(left, time.UnixMilli(other.HeldUntil).Sub(now)+grace)
+			left = max(left, min(time.UnixMilli(other.HeldUntil).Sub(now), cacheutils.Forever-grace)+grace)
 		}
 	}
 	return left

@@ -32,7 +32,8 @@ import (
 // A process that deletes or overwrites the entry takes the token away, and then nothing is stored. So
 // does a server that loses the entry. A holder that dies stops renewing: the server drops an
 // entry without a value when the lease's life is over; on a stale value the end of the
-// lease stands as a time, which hosts whose clocks differ see earlier or later by that much.
+// lease stands as a time, which hosts whose clocks differ see earlier or later by that much. Whatever the server and
+// the time say, a lease that a process finds unchanged for longer than its life counts for nobody there, see sightings.go.
 type lease struct {
 	store  *Store
 	key    *Key

@@ -83,6 +83,9 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	var now time.Time
 	if !c.live && there && f.err == nil {
 		now = time.Now()
+		if f.holder == (entry.Token{}) {
+			f.entry.Distrust(now, c.Lease)
+		}
 		f.others = !f.pick(now)
 	}
 	same := f.err == nil && entry.AreGenerations(f.entry.Groups, key.groups, ids)
@@ -98,7 +101,11 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	case e.Check != key.check:
 		f.err = entry.Undecodable("it belongs to another key with the same hash")
 		return nil
-	case e.Empty && e.Holder != entry.Token{} && !c.orphans.has(e.Holder, time.Now()):
+	case e.Holder != entry.Token{} && f.holder == entry.Token{} && c.isGone(key, e):
+		e.Release()
+	}
+	switch {
+	case e.Empty && e.Holder != entry.Token{}:
 		f.state = entry.Leased
 		return nil
 	case e.Empty && !e.Negative:
@@ -121,6 +128,19 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 		f.negative, f.state = f.state == entry.Fresh, entry.Dead
 	}
 	return nil
+}
+
+// isGone reports whether nobody waits for the holder that e, which was found under key, names.
+func (c *Store) isGone(key *Key, e *entry.Entry) bool {
+	if c.orphans.has(e.Holder, time.Now()) {
+		return true
+	}
+	if c.live { // others can't write there
+		return false
+	}
+	now := time.Since(epoch)
+	first := c.sightings.since(sighting{key.stored, e.Holder, e.HeldUntil}, now)
+	return now-first > c.Lease+leaseSlack
 }
 
 // pick makes the section that is for the reader the entry, and reports whether there is one.

@@ -65,6 +65,7 @@ type Store struct {
 	later      chan struct{} // has a token for each result that was handed out and is being stored; nil: none is
 	orphans    orphans
 	orphaning  atomic.Int64 // leases that are being taken away
+	sightings  sightings
 	background background
 	renewals   renewals
 	lines      logging.Limiter
