@@ -35,7 +35,7 @@ const (
 var fileOrders = []fileOrder{
 	{
 		folder: "backends",
-		files:  []string{"doc.go", "url.go", "json.go", "caches.go", "settings.go", "engines.go", "cache.go", "options.go"},
+		files:  []string{"doc.go", "url.go", "json.go", "caches.go", "settings.go", "secret.go", "engines.go", "cache.go", "options.go"},
 	},
 	{
 		folder: "decorators",
@@ -80,6 +80,10 @@ var fileOrders = []fileOrder{
 	{
 		folder: "internal/entry",
 		files:  []string{"number.go", "seal.go", "item.go", "frame.go", "versions.go", "value.go", "compress.go", "entry.go", "meta.go"},
+	},
+	{
+		folder: "internal/sealed",
+		files:  []string{"sealed.go", "secrets.go", "xaes.go"},
 	},
 	{
 		folder: "internal/flight",

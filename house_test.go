@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"backends/backendtest", "internal/test/cachetest"},
 	{"decorators", "cache"},
 	{"backends"},
-	{"backends/locmem", "backends/memcached", "backends/dummy", "internal/store"},
+	{"backends/locmem", "backends/memcached", "backends/dummy", "internal/store", "internal/sealed"},
 	{"internal/entry", "internal/flight", "internal/registered"},
 	{"engine", "cachekey", "internal/codec"},
 	{"internal/funcname", "logging"},

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 )
 
@@ -196,6 +197,7 @@ func TestPagesMake(t *testing.T) {
 // TestPagesConfig opens the backends of the JSON and URLs of the pages.
 func TestPagesConfig(t *testing.T) {
 	url := regexp.MustCompile(`(?m)(group\+)?(locmem|memcached|dummy)://[^\s` + "`" + `")]*`)
+	t.Setenv("CACHE_SECRET", "a secret of the pages") // which a URL names
 	jsons, urls := 0, 0
 	for _, p := range pages(t) {
 		for _, b := range blocks(p.file, p.text) {
@@ -236,26 +238,27 @@ func TestPagesOptions(t *testing.T) {
 	for _, m := range row.FindAllStringSubmatch(text, -1) {
 		inTable[m[1]] = m[2]
 	}
-	for _, engine := range []string{"locmem", "memcached", "dummy"} {
-		err := backends.Configure(backends.Config{"default": {Backend: engine, Options: map[string]any{"no_such": 1}}})
+	for _, name := range []string{"locmem", "memcached", "dummy"} {
+		err := backends.Configure(backends.Config{"default": {Backend: name, Options: map[string]any{"no_such": 1}}})
 		if err == nil {
-			t.Fatalf("%s takes any option", engine)
+			t.Fatalf("%s takes any option", name)
 		}
 		_, list, _ := strings.Cut(err.Error(), "its options are ")
 		for _, option := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
 			if inTable[option] == "all" { // memcached has operation_timeout for itself, too
 				continue
 			}
-			if inTable[option] != engine {
-				t.Errorf("%s has an option %s that %s doesn't have", engine, option, optionsPage)
+			if inTable[option] != name {
+				t.Errorf("%s has an option %s that %s doesn't have", name, option, optionsPage)
 			}
 			delete(inTable, option)
 		}
 	}
-	for _, option := range []string{"compress_above", "stale", "lease", "store_later", "operation_timeout"} {
-		if inTable[option] == "all" {
-			delete(inTable, option)
+	for _, option := range engine.CommonOptions() {
+		if inTable[option] != "all" {
+			t.Errorf("all backends have an option %s that %s doesn't have", option, optionsPage)
 		}
+		delete(inTable, option)
 	}
 	for option := range inTable {
 		t.Errorf("%s has an option %s that no engine has", optionsPage, option)

@@ -20,6 +20,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/backends/memcached"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/sealed"
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
@@ -47,6 +48,30 @@ func TestConformance_TwoMemcacheds(t *testing.T) {
 		s.Options = patient(s.Options)
 		return memcached.Open(s)
 	})
+}
+
+// What is sealed is to its users as what is not.
+func TestConformance_Sealed(t *testing.T) {
+	server := memcachedtest.Start(t)
+	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
+		s.Location = []string{server.Addr()}
+		s.Options = patient(s.Options)
+		return sealedBy(memcached.Open(s))
+	})
+}
+
+func TestConformance_SealedThirdParty(t *testing.T) {
+	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
+		s.Location = []string{"sealed conformance"}
+		return sealedBy(openShelf(s))
+	})
+}
+
+func sealedBy(e engine.Engine, err error) (engine.Engine, error) {
+	if err != nil {
+		return nil, err
+	}
+	return sealed.New(e, sealed.NewSecrets([][]byte{[]byte("a secret of the conformance suite")}), ""), nil
 }
 
 // patient gives memcached's operations more time than they need on a busy machine.

@@ -24,6 +24,13 @@
 //	                   has died; how long a computation goes on that all callers have left, since
 //	                   their deadlines had passed; and how long after that it is given up (5 seconds;
 //	                   from 100ms to 24h)
+//	secret             what is stored outside of this process is encrypted with it, and nothing else is
+//	                   taken for stored: a string or []byte of 16 bytes or more, or a list of up to 8,
+//	                   of which the first encrypts and all decrypt (none). Not in a URL
+//	secret_env         the name of an environment variable that has the secret, or several separated
+//	                   by commas
+//	open_groups        with a secret, whether the keys of groups are not encrypted, so that a Django
+//	                   project with django-cache-utils shares them (false)
 //	store_later        whether a call that has computed returns before the result is stored (false);
 //	                   for long-running programs that call Close before they end
 //

@@ -193,7 +193,7 @@ func (s Settings) open(name string, scope uint64) (*Cache, error) {
 	}
 	return &Cache{store.New(store.Config{
 		Name:             name,
-		Engine:           e,
+		Engine:           common.sealing.around(e, groupVersion),
 		Timeout:          s.Timeout,
 		KeyPrefix:        s.KeyPrefix,
 		Version:          s.Version,
@@ -254,6 +254,7 @@ type commonOptions struct {
 	lease            time.Duration
 	operationTimeout time.Duration
 	storeLater       bool
+	sealing          sealing
 }
 
 func isCommonOption(name string) bool {
@@ -274,5 +275,6 @@ func splitOptions(given map[string]any, grouped bool) (common commonOptions, own
 	common.lease = r.DurationBetween("lease", lease, leastLease, mostLease)
 	common.storeLater = r.Bool("store_later", false)
 	common.operationTimeout = r.DurationBetween("operation_timeout", operationTimeout, time.Millisecond, mostOperationTimeout)
-	return common, own, r.Err()
+	common.sealing, err = readSealing(r)
+	return common, own, errors.Join(r.Err(), err)
 }

@@ -97,6 +97,9 @@ func driverFor(scheme string) (d engine.Driver, plain string, ok bool) {
 // urlSettings are the names in the query of a URL that are not those of options.
 var urlSettings = []string{"timeout", "version", "prefix"}
 
+// secretOptions are those that a URL can't have.
+var secretOptions = []string{"key_secret", "password", "secret"}
+
 // parseByDriver reads from the query what all backends have, and has the driver read what is left of the URL.
 func (s *Settings) parseByDriver(d engine.Driver, text string) error {
 	rest, query, _ := strings.Cut(text, "?")
@@ -253,7 +256,18 @@ func (s *Settings) set(name, value string) (err error) {
 		if strings.EqualFold(name, "key_prefix") {
 			return fmt.Errorf("%s is named prefix in a URL, where it may be the path as well", name)
 		}
+		if err := checkNotSecret(name); err != nil {
+			return err
+		}
 		s.setOption(name, value)
+	}
+	return nil
+}
+
+// checkNotSecret returns an error if the option of that name doesn't belong in a URL, which programs log and list.
+func checkNotSecret(name string) error {
+	if lower := strings.ToLower(name); slices.Contains(secretOptions, lower) {
+		return fmt.Errorf("%s doesn't belong in a URL, which others may read: name an environment variable by %s_env, or set it in Settings.Options", lower, lower)
 	}
 	return nil
 }

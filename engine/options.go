@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -60,6 +61,25 @@ func (r *OptionReader) String(name, def string) string {
 		return def
 	}
 	return s
+}
+
+// Secret is String for a password and the like, which need not be in the settings: instead of the option name,
+// name_env may be given, which is the name of an environment variable that has it. It is an error if both are given, or the
+// variable is not set or empty. Without either it returns "". No error has the text in it.
+func (r *OptionReader) Secret(name string) string {
+	variable := r.String(name+"_env", "")
+	switch fromEnv := r.Given(name + "_env"); {
+	case !fromEnv:
+		return r.String(name, "")
+	case r.Given(name):
+		r.faults = append(r.faults, fmt.Errorf("%w: %s is given, and %s_env too: leave one out", cacheutils.ErrConfig, r.named(name), name))
+		return ""
+	}
+	text := os.Getenv(variable)
+	if text == "" { // not its name, which may be the secret by mistake
+		r.faults = append(r.faults, fmt.Errorf("%w: %s_env is not the name of an environment variable that is set", cacheutils.ErrConfig, r.named(name)))
+	}
+	return text
 }
 
 // Bool returns the option, or def when it isn't given. Besides a bool it may be one of the
@@ -224,7 +244,7 @@ func Seconds(value any) (d time.Duration, ok bool) {
 // CommonOptions returns the names of the options that all backends have, sorted. Package backends reads them, and engines don't get
 // them.
 func CommonOptions() []string {
-	return []string{"compress_above", "lease", "operation_timeout", "stale", "store_later"}
+	return []string{"compress_above", "lease", "open_groups", "operation_timeout", "secret", "secret_env", "stale", "store_later"}
 }
 
 // settings are the names of what stands beside the options of a backend, where it is often mistaken for one of them.

@@ -48,6 +48,10 @@ const (
 // FlagsText are the flags of text, as Django writes str.
 const FlagsText = 16
 
+// FlagsSealed are the flags of what is sealed with a secret, see package sealed. To a reader who gets such an item, and
+// not what is in it, it is damaged.
+const FlagsSealed = 0xCB << 16
+
 // A noValue takes the place of the live value in an entry without one.
 type noValue struct{}
 

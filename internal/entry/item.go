@@ -116,9 +116,13 @@ func (e *Entry) Parse(item engine.Item) error {
 		}
 		return nil
 	}
-	if item.Flags != flagsFrame {
+	switch item.Flags {
+	case flagsFrame:
+		return e.parseFrame(item.Value)
+	case FlagsSealed:
+		return Undecodable("it is not sealed with a secret of this backend, or has ended")
+	default:
 		e.body = item.Value
 		return nil
 	}
-	return e.parseFrame(item.Value)
 }

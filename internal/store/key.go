@@ -26,6 +26,9 @@ const leastKey = 32
 // since no KeyPrefix may have it.
 const groupMark = "_group::"
 
+// GroupPrefix returns what the keys of a version's groups begin with.
+func GroupPrefix(version string) string { return version + groupMark }
+
 // A Key addresses an entry of the Store that made it.
 type Key struct {
 	text   string // before prefix and version
@@ -81,7 +84,7 @@ func (g *Groups) keysOrNone() []string {
 
 // groupKey returns the key that holds the group's generation.
 func (c *Store) groupKey(group string) string {
-	return cachekey.Sanitize(c.GroupVersion+groupMark+group, maxKey)
+	return cachekey.Sanitize(GroupPrefix(c.GroupVersion)+group, maxKey)
 }
 
 // ownGroup returns the group's name and key. Entries may keep the name: its memory is that of the key, and nothing of

@@ -1,0 +1,117 @@
+package backends
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/sealed"
+	"github.com/cacheutils/cacheutils/internal/store"
+)
+
+// What is stored outside of this process is sealed with the option secret, see package sealed: by the first of several, and
+// all of them open it, so that one can take another's place in a running fleet. No error shows one.
+
+const (
+	leastSecret = 16 // bytes; a random key of that length can't be guessed
+	mostSecrets = 8
+	makeSecret  = "make one by openssl rand -base64 32"
+)
+
+// sealing is what the options about secrets say.
+type sealing struct {
+	secrets    [][]byte // nil: nothing is sealed
+	openGroups bool
+}
+
+// readSealing reads the options secret, secret_env and open_groups.
+func readSealing(r *engine.OptionReader) (s sealing, err error) {
+	s.openGroups = r.Bool("open_groups", false)
+	value, given := r.Value("secret")
+	fromEnv := r.Given("secret_env")
+	switch {
+	case given && !fromEnv:
+		s.secrets, err = listSecrets(value)
+	case fromEnv:
+		if texts := r.Secret("secret"); texts != "" { // which notes what is wrong otherwise
+			s.secrets, err = listSecrets(strings.Split(texts, ","))
+		}
+	}
+	if err != nil {
+		return s, fmt.Errorf("%w: option secret %w", cacheutils.ErrConfig, err)
+	}
+	return s, nil
+}
+
+// listSecrets returns the secrets that an option has, or an error that says what is wrong with them.
+func listSecrets(value any) (list [][]byte, err error) {
+	var texts []any
+	switch v := value.(type) {
+	case string, []byte:
+		texts = []any{v}
+	case []any:
+		texts = v
+	case []string:
+		for _, text := range v {
+			texts = append(texts, text)
+		}
+	case [][]byte:
+		for _, text := range v {
+			texts = append(texts, text)
+		}
+	default:
+		return nil, fmt.Errorf("is something else; it has to be text, or a list of texts: %s", makeSecret)
+	}
+	if len(texts) == 0 || len(texts) > mostSecrets {
+		return nil, fmt.Errorf("is a list of %d; it has to be of 1 to %d, the first of which seals", len(texts), mostSecrets)
+	}
+	for i, text := range texts {
+		secret, wrong := checkSecret(text)
+		for j, other := range list {
+			if wrong == "" && bytes.Equal(secret, other) {
+				wrong = fmt.Sprintf("is the same as %d: leave one out", j+1)
+			}
+		}
+		if wrong != "" {
+			return nil, fmt.Errorf("%d of %d %s", i+1, len(texts), wrong)
+		}
+		list = append(list, secret)
+	}
+	return list, nil
+}
+
+// checkSecret returns a copy of a secret's bytes, and what is wrong with them.
+func checkSecret(text any) (secret []byte, wrong string) {
+	switch v := text.(type) {
+	case string:
+		if strings.TrimSpace(v) != v {
+			return nil, "begins or ends with a space or a line break: take that out"
+		}
+		secret = []byte(v)
+	case []byte:
+		secret = bytes.Clone(v)
+	default:
+		return nil, "is something else; it has to be text: " + makeSecret
+	}
+	if len(secret) < leastSecret {
+		return nil, fmt.Sprintf("has %d bytes; it has to be of %d at least: %s", len(secret), leastSecret, makeSecret)
+	}
+	if bytes.Count(secret, secret[:1]) == len(secret) {
+		return nil, "is one byte again and again; it has to be random: " + makeSecret
+	}
+	return secret, ""
+}
+
+// around returns the engine that seals what e stores. What stays in this process, and what is not stored, is not sealed.
+func (s sealing) around(e engine.Engine, groupVersion string) engine.Engine {
+	if traits := e.Traits(); len(s.secrets) == 0 || traits.HoldsLive || traits.Discards {
+		return e
+	}
+	open := ""
+	if s.openGroups {
+		open = store.GroupPrefix(groupVersion)
+	}
+	return sealed.New(e, sealed.NewSecrets(s.secrets), open)
+}

@@ -1,0 +1,117 @@
+package backends_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/engine"
+)
+
+const (
+	secretOne = "s3cret of one fleet"
+	secretTwo = "s3cret of another"
+)
+
+// Every form of a secret is one, and every mistake is an error that says what, and never has a secret in it.
+func TestSecret_Forms(t *testing.T) {
+	t.Setenv("S3CRET_GOOD", secretOne)
+	t.Setenv("S3CRET_TWO", secretOne+" , "+secretTwo)
+	t.Setenv("S3CRET_SPACED", secretOne+","+secretTwo)
+	t.Setenv("S3CRET_SHORT", "s3cret")
+	t.Setenv("S3CRET_EMPTY", "")
+	many := make([]string, 9)
+	for i := range many {
+		many[i] = fmt.Sprint(secretOne, i)
+	}
+	for _, test := range []struct {
+		name    string
+		options map[string]any
+		wrong   string // what an error has to say; empty: there is none
+	}{
+		{"a string", map[string]any{"secret": secretOne}, ""},
+		{"in upper case", map[string]any{"SECRET": secretOne}, ""},
+		{"bytes", map[string]any{"secret": []byte("s3cret\x00\xff\n of bytes")}, ""},
+		{"strings", map[string]any{"secret": []string{secretOne, secretTwo}}, ""},
+		{"lists of bytes", map[string]any{"secret": [][]byte{[]byte(secretOne), []byte(secretTwo)}}, ""},
+		{"as from JSON", map[string]any{"secret": []any{secretOne, secretTwo}}, ""},
+		{"eight", map[string]any{"secret": many[:8]}, ""},
+		{"from the environment", map[string]any{"secret_env": "S3CRET_GOOD"}, ""},
+		{"two from the environment", map[string]any{"secret_env": "S3CRET_SPACED"}, ""},
+		{"with groups left open", map[string]any{"secret": secretOne, "open_groups": true}, ""},
+
+		{"short", map[string]any{"secret": "s3cret"}, "1 of 1 has 6 bytes"},
+		{"empty", map[string]any{"secret": ""}, "1 of 1 has 0 bytes"},
+		{"nil", map[string]any{"secret": nil}, "it has to be text"},
+		{"a number", map[string]any{"secret": 5}, "it has to be text"},
+		{"a number in a list", map[string]any{"secret": []any{secretOne, 5}}, "2 of 2 is something else"},
+		{"an empty list", map[string]any{"secret": []string{}}, "a list of 0"},
+		{"nine", map[string]any{"secret": many}, "a list of 9"},
+		{"one twice", map[string]any{"secret": []any{secretOne, secretTwo, []byte(secretOne)}}, "3 of 3 is the same as 1"},
+		{"the second is short", map[string]any{"secret": []string{secretOne, "s3cret"}}, "2 of 2 has 6 bytes"},
+		{"a line break", map[string]any{"secret": secretOne + "\n"}, "line break"},
+		{"not filled in", map[string]any{"secret": make([]byte, 32)}, "random"},
+		{"both", map[string]any{"secret": secretOne, "secret_env": "S3CRET_GOOD"}, "leave one out"},
+		{"under two names", map[string]any{"secret": secretOne, "Secret": secretTwo}, "leave one out"},
+		{"not set", map[string]any{"secret_env": "S3CRET_NOT_SET"}, "secret_env"},
+		{"set to nothing", map[string]any{"secret_env": "S3CRET_EMPTY"}, "secret_env"},
+		{"the secret in place of the variable", map[string]any{"secret_env": secretOne}, "secret_env"},
+		{"short in the environment", map[string]any{"secret_env": "S3CRET_SHORT"}, "has 6 bytes"},
+		{"spaces in the environment", map[string]any{"secret_env": "S3CRET_TWO"}, "line break"},
+		{"no name", map[string]any{"secret_env": 5}, "a string"},
+		{"a misspelt option", map[string]any{"secrets": secretOne}, "no option secrets"},
+	} {
+		for _, backend := range []string{"locmem", "memcached", "dummy"} {
+			caches, err := backends.New(backends.Config{"named": {Backend: backend, Options: test.options}})
+			switch {
+			case test.wrong == "" && err != nil:
+				t.Errorf("%s on %s: %v", test.name, backend, err)
+			case test.wrong != "" && (!errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), test.wrong) || !strings.Contains(err.Error(), `"named"`)):
+				t.Errorf("%s on %s: got %v, want ErrConfig with %q", test.name, backend, err, test.wrong)
+			case strings.Contains(fmt.Sprintf("%v %+v", err, caches), "s3cret"):
+				t.Errorf("%s on %s: %v, %+v", test.name, backend, err, caches)
+			}
+			if c, err := caches.Get("named"); err == nil {
+				if text := fmt.Sprintf("%+v %#v", c, c); strings.Contains(text, "s3cret") {
+					t.Errorf("%s on %s: %s", test.name, backend, text)
+				}
+			}
+			caches.Close()
+		}
+	}
+}
+
+// A URL has no secret, however it is spelt, and no error shows it; it may name an environment variable.
+func TestSecret_NotInURLs(t *testing.T) {
+	engine.Register(engine.Driver{
+		Names: []string{"secretdriver"},
+		Open:  openShelf,
+		ParseURL: func(string) (engine.Settings, error) {
+			return engine.Settings{Options: map[string]any{"seen": true}}, nil
+		},
+	})
+	for _, name := range []string{"secret", "SECRET", "Secret", "s%65cret", "password", "PassWord", "key_secret"} {
+		for _, scheme := range []string{"memcached", "group+memcached", "locmem", "secretdriver"} {
+			if scheme == "secretdriver" && !strings.EqualFold(name, "secret") {
+				continue // other options are the driver's
+			}
+			_, err := backends.ParseURL(scheme + "://h?a=b&" + name + "=s3cretofsixteenbytes")
+			if !errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), "_env") || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("%s with %s: %v", scheme, name, err)
+			}
+		}
+	}
+	t.Setenv("S3CRET_GOOD", secretOne)
+	s, err := backends.ParseURL("memcached://127.0.0.1/shop?secret_env=S3CRET_GOOD&open_groups=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	caches, err := backends.New(backends.Config{"default": s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	caches.Close()
+}

@@ -1,0 +1,466 @@
+package sealed_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
+
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/decorators"
+	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// These tests are of processes with a secret, and of one who reads and writes what they have on a memcached.
+
+var ctx = context.Background()
+
+const (
+	one   = "secret one of a fleet"
+	two   = "secret two of a fleet"
+	three = "secret three of a fleet"
+)
+
+// A process has its own backends on the server, and counts what it computes.
+type process struct {
+	*backends.Cache
+	caches *backends.Caches
+	load   func(context.Context, int) (string, error)
+	handle *decorators.Handle1[int, string]
+	ran    atomic.Int64
+	source *atomic.Pointer[string] // what is computed from
+	during func()                  // of a computation, unless nil
+}
+
+// A source is what the processes of a test compute from.
+func source(text string) *atomic.Pointer[string] {
+	var p atomic.Pointer[string]
+	p.Store(&text)
+	return &p
+}
+
+// start starts a process with these options. Its function is in the groups.
+func start(t *testing.T, server *memcachedtest.Server, from *atomic.Pointer[string], options map[string]any, groups ...string) *process {
+	t.Helper()
+	all := map[string]any{"operation_timeout": "5s", "lease": "300ms"}
+	for name, value := range options {
+		all[name] = value
+	}
+	caches, err := backends.New(backends.Config{"default": {Backend: "memcached", Location: []string{server.Addr()}, Options: all}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { caches.Close() })
+	p := &process{caches: caches, source: from}
+	p.Cache, _ = caches.Get("default")
+	options2 := []decorators.Option{decorators.Key("load"), decorators.On(caches), decorators.Timeout(time.Hour)}
+	if len(groups) > 0 {
+		options2 = append(options2, decorators.Group(groups...))
+	}
+	p.load, p.handle = decorators.Cached1(func(_ context.Context, n int) (string, error) {
+		p.ran.Add(1)
+		text := *p.source.Load()
+		if p.during != nil {
+			p.during()
+		}
+		return fmt.Sprint(text, n), nil
+	}, options2...)
+	return p
+}
+
+func with(secrets ...string) map[string]any { return map[string]any{"secret": secrets} }
+
+// want wants a call to return soon what is computed now, after so many computations.
+func (p *process) want(t *testing.T, what string, n int, computations int64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	before := p.ran.Load()
+	got, err := p.load(ctx, n)
+	if want := fmt.Sprint(*p.source.Load(), n); got != want || err != nil {
+		t.Errorf("%s: got %q, %v, want %q", what, got, err, want)
+	}
+	if ran := p.ran.Load() - before; ran != computations {
+		t.Errorf("%s: %d computations, want %d", what, ran, computations)
+	}
+}
+
+// An attacker reads and writes what is on the server.
+type attacker struct {
+	*memcache.Client
+	t *testing.T
+}
+
+func attack(t *testing.T, server *memcachedtest.Server) attacker {
+	c := memcache.New(server.Addr())
+	t.Cleanup(func() { c.Close() })
+	return attacker{c, t}
+}
+
+func (a attacker) read(key string) *memcache.Item {
+	a.t.Helper()
+	item, err := a.Get(key)
+	if err != nil {
+		a.t.Fatalf("read %q: %v", key, err)
+	}
+	return item
+}
+
+func (a attacker) write(key string, flags uint32, value []byte) {
+	a.t.Helper()
+	if err := a.Set(&memcache.Item{Key: key, Flags: flags, Value: value}); err != nil {
+		a.t.Fatalf("write %q: %v", key, err)
+	}
+}
+
+// keys returns the keys of all that the server has.
+func keys(t *testing.T, server *memcachedtest.Server) (all []string) {
+	t.Helper()
+	nc, err := net.Dial("tcp", server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(nc, "lru_crawler metadump all\r\n")
+	var got []byte
+	for buf := make([]byte, 4096); !bytes.HasSuffix(got, []byte("END\r\n")); {
+		n, err := nc.Read(buf)
+		if err != nil {
+			t.Fatalf("metadump: %v after %q", err, got)
+		}
+		got = append(got, buf[:n]...)
+	}
+	for line := range strings.Lines(string(got)) {
+		if key, ok := strings.CutPrefix(strings.Fields(line)[0], "key="); ok {
+			key = strings.NewReplacer("%3A", ":", "%5B", "[", "%5D", "]", "%28", "(", "%29", ")", "%2C", ",").Replace(key)
+			all = append(all, key)
+		}
+	}
+	return all
+}
+
+// A sink keeps the messages of events.
+type sink struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (*sink) Enabled(level logging.Level) bool { return level > logging.LevelDebug }
+
+func (s *sink) Log(_ logging.Level, e logging.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, fmt.Sprint(e.Message(), e.Err))
+}
+
+func logTo(t *testing.T) *sink {
+	s := new(sink)
+	logging.SetSink(s)
+	t.Cleanup(func() { logging.SetSink(nil) })
+	return s
+}
+
+const key1 = ":1:[cached]load((1,))"
+
+// A frame by hand: two bytes, no other sections, bits, the type's fingerprint, what the bits say.
+func frame(bits byte, rest ...byte) []byte {
+	return append([]byte{0xCA, 2, 0, bits, 1, 2, 3, 4, 5, 6, 7, 8}, rest...)
+}
+
+const frameFlags = 0xCA << 16
+
+// lease is one that nobody renews, which is held until then.
+func lease(until int64) []byte {
+	rest := append(bytes.Repeat([]byte{7}, 16), binary.AppendVarint(nil, until)...)
+	return frame(0x10|0x40, rest...)
+}
+
+// Nothing that was not sealed for its key changes what is returned, or keeps anybody waiting, and it is overwritten.
+func TestAttack_Forged(t *testing.T) {
+	server := memcachedtest.Start(t)
+	from := source("right")
+	p := start(t, server, from, with(one))
+	a := attack(t, server)
+	p.want(t, "cold", 1, 1)
+	p.want(t, "cold", 2, 1)
+	good, other := a.read(key1), a.read(":1:[cached]load((2,))")
+
+	// What the attacker's own processes have, who has the whole source and another server.
+	own := memcachedtest.Start(t)
+	start(t, own, source("wrong"), nil).want(t, "not sealed", 1, 1)
+	plain := attack(t, own).read(key1)
+	start(t, own, source("wrong"), with(two)).want(t, "sealed with another secret", 1, 1)
+	foreign := attack(t, own).read(key1)
+
+	cut := func(n int) []byte { return good.Value[:n] }
+	flipped := bytes.Clone(good.Value)
+	flipped[len(flipped)-1] ^= 1
+	longer := append(bytes.Clone(good.Value), 0)
+	for _, test := range []struct {
+		name  string
+		flags uint32
+		value []byte
+	}{
+		{"a frame that is not sealed", plain.Flags, plain.Value},
+		{"the same, as if it were sealed", entry.FlagsSealed, plain.Value},
+		{"sealed with another secret", foreign.Flags, foreign.Value},
+		{"the entry of another key", other.Flags, other.Value},
+		{"other flags", frameFlags, good.Value},
+		{"flags of a number", 2, good.Value},
+		{"flags of text", 16, good.Value},
+		{"flags of one bit more", good.Flags | 1, good.Value},
+		{"a bit of the tag", good.Flags, flipped},
+		{"longer", good.Flags, longer},
+		{"cut by one", good.Flags, cut(len(good.Value) - 1)},
+		{"nothing but the head", good.Flags, cut(17)},
+		{"half", good.Flags, cut(len(good.Value) / 2)},
+		{"nothing", good.Flags, nil},
+		{"nothing, without flags", 0, nil},
+		{"a number", 2, []byte("666")},
+		{"text", 16, []byte("wrong1")},
+		{"a pickle", 1, []byte("\x80\x04\x95\x06\x00")},
+		{"a lease for ever", frameFlags, lease(1 << 60)},
+		{"a lease of before time", frameFlags, lease(-1 << 62)},
+		{"an entry without a value", frameFlags, frame(0x40)},
+		{"a negative entry", frameFlags, frame(0x40 | 0x80)},
+		{"a frame in a group that nobody has", frameFlags, frame(0x08, 1, 1, 'g', 1, 'x')},
+		{"a compressed frame", frameFlags, frame(0x01, 0xff, 0xff, 0xff, 0xff, 0x0f)},
+		{"a megabyte", good.Flags, bytes.Repeat([]byte{1}, 1<<20-200)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a.t = t
+			a.write(key1, test.flags, test.value)
+			p.want(t, "forged", 1, 1)
+			p.want(t, "then", 1, 0)
+
+			a.write(key1, test.flags, test.value)
+			got, err := p.handle.RequireCache(ctx, 1)
+			if !errors.Is(err, cacheutils.ErrNoCachedValue) {
+				t.Errorf("RequireCache: got %q, %v", got, err)
+			}
+			if err := p.handle.Invalidate(ctx, 1); err != nil {
+				t.Errorf("Invalidate: %v", err)
+			}
+			p.want(t, "after Invalidate", 1, 1)
+			a.write(key1, test.flags, test.value)
+			if got, err := p.handle.ForceRecalc(ctx, 1); got != "right1" || err != nil {
+				t.Errorf("ForceRecalc: got %q, %v", got, err)
+			}
+			p.want(t, "after ForceRecalc", 1, 0)
+		})
+	}
+}
+
+// The low-level operations take what they can't open for nothing, and write over it.
+func TestAttack_Operations(t *testing.T) {
+	server := memcachedtest.Start(t)
+	p, a := start(t, server, source("right"), with(one)), attack(t, server)
+	const stored = ":1:k"
+	forged := map[string]*memcache.Item{
+		"a frame":  {Flags: frameFlags, Value: lease(1 << 60)},
+		"a number": {Flags: 2, Value: []byte("666")},
+		"text":     {Flags: 16, Value: []byte("wrong")},
+		"sealed":   {Flags: entry.FlagsSealed, Value: bytes.Repeat([]byte{1}, 100)},
+	}
+	for name, item := range forged {
+		forge := func() {
+			t.Helper()
+			a.write(stored, item.Flags, item.Value)
+		}
+		check := func(what string, ok bool, err, want error) {
+			t.Helper()
+			if !ok || !errors.Is(err, want) {
+				t.Errorf("%s, %s: %v, %v", name, what, ok, err)
+			}
+		}
+		forge()
+		var into any = "as it was"
+		err := p.Get(ctx, "k", &into)
+		check("Get", into == "as it was" && errors.Is(err, cacheutils.ErrUndecodable), err, cacheutils.ErrCacheMiss)
+		has, err := p.Has(ctx, "k")
+		check("Has", !has, err, nil)
+		many := map[string]any{}
+		check("GetMany", len(many) == 0, p.GetMany(ctx, []string{"k", "none"}, many), nil)
+		touched, err := p.Touch(ctx, "k")
+		check("Touch", !touched, err, nil)
+		_, err = p.Incr(ctx, "k", 1)
+		check("Incr", true, err, cacheutils.ErrCacheMiss)
+		added, err := p.Add(ctx, "k", 1)
+		check("Add", added, err, nil)
+		sum, err := p.Incr(ctx, "k", 1)
+		check("Incr after Add", sum == 2, err, nil)
+		forge()
+		var text string
+		err = p.GetOrSet(ctx, "k", &text, func(context.Context) (any, error) { return "computed", nil })
+		check("GetOrSet", text == "computed", err, nil)
+		err = p.Get(ctx, "k", &text)
+		check("Get after GetOrSet", text == "computed", err, nil)
+		forge()
+		check("Set", true, p.Set(ctx, "k", "set"), nil)
+		err = p.Get(ctx, "k", &text)
+		check("Get after Set", text == "set", err, nil)
+		forge()
+		had, err := p.Delete(ctx, "k")
+		check("Delete", had, err, nil)
+		_, err = a.Get(stored)
+		check("Get after Delete", true, err, memcache.ErrCacheMiss)
+	}
+}
+
+// A number keeps its time, on a server that counts in seconds too, while it is counted.
+func TestAttack_NumbersEnd(t *testing.T) {
+	server := memcachedtest.Start(t)
+	p := start(t, server, source("right"), with(one))
+	if err := p.Set(ctx, "n", 0, backends.Timeout(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); ; {
+		_, err := p.Incr(ctx, "n", 1)
+		if errors.Is(err, cacheutils.ErrCacheMiss) {
+			break
+		}
+		if err != nil || time.Since(began) > 20*time.Second {
+			t.Fatalf("after %v: %v", time.Since(began), err)
+		}
+	}
+	if added, err := p.Add(ctx, "n", 0); !added || err != nil {
+		t.Errorf("Add after its end: %v, %v", added, err)
+	}
+}
+
+// Whatever is stored is sealed: entries, leases and what is left of them, groups, numbers, text, several at once.
+func TestAttack_EverythingIsSealed(t *testing.T) {
+	server := memcachedtest.Start(t)
+	a := attack(t, server)
+	seen := make(map[string]bool)
+	check := func() {
+		for _, key := range keys(t, server) {
+			item, err := a.Get(key)
+			if err != nil || key == "cacheutils:ping" {
+				continue // it has gone since, or has nothing in it
+			}
+			seen[key] = true
+			if item.Flags != entry.FlagsSealed || bytes.Contains(item.Value, []byte("hunter2")) {
+				t.Errorf("%s: flags %#x, %q", key, item.Flags, item.Value)
+			}
+		}
+	}
+	p := start(t, server, source("hunter2"), with(one), "cities")
+	p.during = check // the lease is there
+	p.want(t, "cold", 1, 1)
+	failing, _ := decorators.Cached1(func(context.Context, int) (string, error) { return "", errors.New("failed") },
+		decorators.Key("failing"), decorators.On(p.caches))
+	failing(ctx, 1)
+	check()
+	for i, value := range []any{1, int8(-5), uint64(1 << 63), "hunter2", []byte("hunter2"), map[string]string{"hunter2": "hunter2"}, strings.Repeat("hunter2", 1000), nil, 1.5} {
+		if err := p.Set(ctx, fmt.Sprint("k", i), value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := p.Incr(ctx, "k0", 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Touch(ctx, "k0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Set(ctx, "grouped", "hunter2", backends.Group("hotels")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.InvalidateGroup(ctx, "cities", "new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Ping(ctx); err != nil {
+		t.Fatal(err)
+	}
+	check()
+	for _, key := range []string{key1, ":1:[cached]failing((1,))", ":1:k0", ":1:grouped", "_group::cities", "_group::hotels", "_group::new"} {
+		if !seen[key] {
+			t.Errorf("%s was not there: %v", key, seen)
+		}
+	}
+}
+
+// Whether a fleet's processes have secrets or not, and which: until all have the same, they miss what the others have
+// stored. No caller gets an error, and the log a line a second.
+func TestAttack_SwitchedOnAndOff(t *testing.T) {
+	for name, options := range map[string][2]map[string]any{
+		"on":             {nil, with(one)},
+		"off":            {with(one), nil},
+		"another secret": {with(one), with(two)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := logTo(t)
+			server := memcachedtest.Start(t)
+			from := source("right")
+			before, after := start(t, server, from, options[0]), start(t, server, from, options[1])
+			began := time.Now()
+			for i := range 20 {
+				before.want(t, "before", 1, 1)
+				after.want(t, "after", 1, 1)
+				if i%5 == 0 {
+					text := fmt.Sprint("right", i)
+					from.Store(&text)
+					p := []*process{before, after}[i%2]
+					if err := p.handle.Invalidate(ctx, 1); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			after.want(t, "before", 1, 0)
+			if most := 4 + 4*int(time.Since(began)/time.Second); len(log.lines) > most {
+				t.Errorf("%d lines in %v: %q", len(log.lines), time.Since(began), log.lines)
+			}
+		})
+	}
+}
+
+// What is put back under the key that it was stored under is what it was, until it ends: an invalidated entry is there
+// again. A secret does not stop that.
+func TestLimit_ReplayedEntry(t *testing.T) {
+	server := memcachedtest.Start(t)
+	from := source("old")
+	p, a := start(t, server, from, with(one)), attack(t, server)
+	p.want(t, "cold", 1, 1)
+	recorded := a.read(key1)
+	text := "new"
+	from.Store(&text)
+	if err := p.handle.Invalidate(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	p.want(t, "after Invalidate", 1, 1)
+	a.write(key1, recorded.Flags, recorded.Value)
+	if got, err := p.load(ctx, 1); got != "old1" || err != nil {
+		t.Errorf("got %q, %v: if a replay is found out, docs/security.md has to say so", got, err)
+	}
+}
+
+// What has ended doesn't come back: a lease that was recorded is over when it was to be.
+func TestAttack_ReplayedLease(t *testing.T) {
+	server := memcachedtest.Start(t)
+	p, a := start(t, server, source("right"), with(one)), attack(t, server)
+	var recorded *memcache.Item
+	p.during = func() { recorded = a.read(key1) }
+	p.want(t, "cold", 1, 1)
+	p.during = nil
+	a.write(key1, recorded.Flags, recorded.Value) // with no expiry
+	began := time.Now()
+	p.want(t, "with a lease that was put back", 1, 1)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	a.write(key1, recorded.Flags, recorded.Value)
+	p.want(t, "once it has ended", 1, 1)
+}
