@@ -81,8 +81,16 @@ func Configure(config Config) error {
 	return nil
 }
 
-// maxLost is how many functions logLost names.
+// maxLost is how many functions logLost names, and logPlain servers.
 const maxLost = 10
+
+// atMost returns the first n of names, and how many more there are.
+func atMost(n int, names []string) []string {
+	if more := len(names) - n; more > 0 {
+		return append(slices.Clip(names[:n]), fmt.Sprintf("and %d more", more))
+	}
+	return names
+}
 
 // logLost logs the decorated functions that name a backend which isn't in the program's set, in one line.
 func (s *Caches) logLost() {
@@ -95,9 +103,7 @@ func (s *Caches) logLost() {
 	if len(lost) == 0 {
 		return
 	}
-	if more := len(lost) - maxLost; more > 0 {
-		lost = append(lost[:maxLost], fmt.Sprintf("and %d more", more))
-	}
+	lost = atMost(maxLost, lost)
 	logging.Log(logging.LevelError, logging.Event{
 		Action: logging.ActionNotice,
 		Text: fmt.Sprintf("cacheutils: functions compute at each call, since their backend is not configured: %s; configured are %s",
@@ -128,7 +134,26 @@ func openSet(config Config, scope uint64) (*Caches, error) {
 		return nil, err
 	}
 	complete = true
+	s.logPlain()
 	return s, nil
+}
+
+// logPlain logs, in one line, the servers beyond this host to which what is cached goes without TLS, unless it was said
+// that it is to be so.
+func (s *Caches) logPlain() {
+	var plain []string
+	for _, name := range s.Names() {
+		for _, address := range plainServers(s.byName[name].store.Engine) {
+			plain = append(plain, fmt.Sprintf("%s of %q", address, name))
+		}
+	}
+	if len(plain) > 0 {
+		logging.Log(logging.LevelWarn, logging.Event{
+			Action: logging.ActionNotice,
+			Text: fmt.Sprintf("cacheutils: what is cached goes to other hosts without TLS, where others may read and change it on its way: %s; "+
+				"set the option tls, or tls: false if that is as it should be", strings.Join(atMost(maxLost, plain), ", ")),
+		})
+	}
 }
 
 // retire closes the caches of s, which may be nil, and waits for nothing. No caller can get its errors.

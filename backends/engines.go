@@ -63,6 +63,21 @@ func checkEngine(e engine.Engine) error {
 	return fmt.Errorf("a %T whose Unwrap leads to no engine: it has to return the one inside", e)
 }
 
+// plainServers returns the servers beyond this host that the engine sends to without TLS, and was not told to, where it
+// can say so.
+func plainServers(e engine.Engine) []string {
+	for {
+		if p, ok := e.(interface{ PlainServers() []string }); ok {
+			return p.PlainServers()
+		}
+		w, ok := e.(engine.Wrapper)
+		if !ok {
+			return nil
+		}
+		e = w.Unwrap()
+	}
+}
+
 // unknownEngine says that no engine has that name, what is, and what to do. It matches cacheutils.ErrUnknownBackend.
 func unknownEngine(backend string) error {
 	what := fmt.Sprintf("no engine is registered as %q", errtext.WithoutPassword(backend))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/backends/memcached"
 	"github.com/cacheutils/cacheutils/engine"
 )
 
@@ -114,4 +115,48 @@ func TestSecret_NotInURLs(t *testing.T) {
 		t.Fatal(err)
 	}
 	caches.Close()
+}
+
+// A set logs one line about all servers on other hosts to which it connects without TLS, unless it was told to.
+func TestPlainServers(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		config backends.Config
+		want   []string // what the line names; nil: there is none
+	}{
+		{"two backends", backends.Config{
+			"a": {Backend: "memcached", Location: []string{"127.0.0.1", "10.0.0.1", "cache.example.com:1"}},
+			"b": {Backend: "group", Location: []string{"10.0.0.2"}},
+			"c": {Backend: "memcached", Location: []string{"10.0.0.3"}, Options: map[string]any{"tls": true}},
+			"d": {Backend: "memcached", Location: []string{"10.0.0.4"}, Options: map[string]any{"tls": "false"}},
+			"e": {Backend: "memcached", Location: []string{"/run/e.sock", "localhost", "::1"}},
+		}, []string{`10.0.0.1:11211 of "a", cache.example.com:1 of "a", 10.0.0.2:11211 of "b";`}},
+		{"with a secret", backends.Config{"a": {Backend: "memcached", Location: []string{"10.0.0.1"}, Options: map[string]any{"secret": secretOne}}},
+			[]string{"10.0.0.1"}},
+		{"in a wrapper", backends.Config{"a": {Open: func(s engine.Settings) (engine.Engine, error) {
+			inner, err := memcached.Open(engine.Settings{Location: []string{"10.0.0.1"}})
+			return unwrapped{wrapped{inner}}, err
+		}}}, []string{"10.0.0.1"}},
+		{"twelve", backends.Config{"a": {Backend: "memcached", Location: strings.Fields("h1 h2 h3 h4 h5 h6 h7 h8 h9 h10 h11 h12")}},
+			[]string{"h1:11211", "and 2 more"}},
+		{"none", backends.Config{"a": {Backend: "memcached"}, "b": {Backend: "locmem"}, "c": {Backend: "dummy"}}, nil},
+		{"an error", backends.Config{"a": {Backend: "memcached", Location: []string{"10.0.0.1"}}, "b": {Backend: "none"}}, nil},
+	} {
+		log := logTo(t, false)
+		caches, err := backends.New(test.config)
+		if (err != nil) != (test.name == "an error") {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		caches.Close()
+		lines := log.logged()
+		if len(lines) != min(len(test.want), 1) {
+			t.Errorf("%s: got %q", test.name, lines)
+			continue
+		}
+		for _, want := range test.want {
+			if !strings.Contains(lines[0], want) || !strings.Contains(lines[0], "tls: false") {
+				t.Errorf("%s: got %q, want %q in it", test.name, lines[0], want)
+			}
+		}
+	}
 }

@@ -167,7 +167,7 @@ func contains(text, secret string) bool {
 // parseRest reads what stands behind the scheme, as memcached's URLs have it.
 func (s *Settings) parseRest(rest string) error {
 	if strings.Contains(rest, "@") {
-		return fmt.Errorf("users and passwords are not supported: leave out what stands before the @, or write %%40 for an @ in a name")
+		return fmt.Errorf("a user and a password before the @ are not read: write ?username=...&password_env=... with the name of an environment variable, or %%40 for an @ in a name")
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	if i := strings.IndexAny(rest, "&="); i >= 0 {
@@ -210,7 +210,7 @@ func (s *Settings) parsePlaces(hosts, path string, hasPath bool) error {
 			return fmt.Errorf("location %d, %q, is not a path, as the one before: write unix:%%2Fpath for a unix socket among hosts", i+1, place)
 		}
 		if strings.Contains(places[i], "@") {
-			return fmt.Errorf("users and passwords are not supported: leave out what stands before the %%40")
+			return fmt.Errorf("a user and a password before the %%40 are not read: write ?username=...&password_env=... with the name of an environment variable")
 		}
 	}
 	s.Location = places

@@ -77,7 +77,7 @@ func TestParseURL_Errors(t *testing.T) {
 		{"empty", "", "scheme"},
 		{"no scheme", "localhost:11211", "scheme"},
 		{"empty scheme", "://localhost", "scheme"},
-		{"user and password", "memcached://me:secret@localhost", "passwords"},
+		{"user and password", "memcached://me:secret@localhost", "password_env"},
 		{"timeout of no form", "locmem://?timeout=soon", "timeout=soon"},
 		{"no timeout", "locmem://?timeout=", "timeout"},
 		{"timeout that is not a number", "locmem://?timeout=NaN", "NaN"},

@@ -3,19 +3,14 @@ package memcached
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"net"
-	"os"
-
-	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/engine"
 )
 
 // dialing is how connections are made.
 type dialing struct {
 	noDelay bool
-	tls     *tls.Config // nil: without TLS
+	tls     *tlsFiles // nil: without TLS
+	login   login     // empty: without
 
 	// via makes the socket; net.Dialer does but for tests.
 	via func(ctx context.Context, network, address string) (net.Conn, error)
@@ -49,55 +44,29 @@ func (d *dialing) dial(ctx context.Context, network, address, tlsName string) (n
 	if tcp, ok := socket.(*net.TCPConn); ok && !d.noDelay {
 		tcp.SetNoDelay(false)
 	}
-	if d.tls == nil {
-		return socket, socket, nil
+	if nc, err = d.secure(ctx, socket, tlsName); err == nil {
+		err = d.login.logIn(ctx, nc)
 	}
-	config := d.tls
+	if err != nil {
+		socket.Close()
+		return nil, nil, err
+	}
+	return nc, socket, nil
+}
+
+// secure returns a connection over socket, with TLS if there is to be that.
+func (d *dialing) secure(ctx context.Context, socket net.Conn, tlsName string) (net.Conn, error) {
+	if d.tls == nil {
+		return socket, nil
+	}
+	config := d.tls.current()
 	if config.ServerName == "" && !config.InsecureSkipVerify {
 		config = config.Clone()
 		config.ServerName = tlsName
 	}
 	secure := tls.Client(socket, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
-		socket.Close()
-		return nil, nil, explainTLS(err)
+		return nil, explainTLS(err)
 	}
-	return secure, socket, nil
-}
-
-// readTLS reads the options about TLS. One of the files turns it on.
-func readTLS(r *engine.OptionReader) (*tls.Config, error) {
-	if value, ok := r.Value("tls"); ok {
-		if config, ok := value.(*tls.Config); ok && config != nil {
-			return config.Clone(), nil
-		}
-	}
-	on := r.Bool("tls", r.Given("tls_ca") || r.Given("tls_cert") || r.Given("tls_key") || r.Given("tls_server_name"))
-	ca, cert, key := r.String("tls_ca", ""), r.String("tls_cert", ""), r.String("tls_key", "")
-	name := r.String("tls_server_name", "")
-	if !on {
-		return nil, nil
-	}
-	config := &tls.Config{ServerName: name}
-	if ca != "" {
-		pem, err := os.ReadFile(ca)
-		if err != nil {
-			return nil, fmt.Errorf("%w: memcached option tls_ca: %w", cacheutils.ErrConfig, err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%w: memcached option tls_ca: %s has no certificate in PEM", cacheutils.ErrConfig, ca)
-		}
-	}
-	if cert != "" || key != "" {
-		if key == "" {
-			key = cert // both in one file
-		}
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		if err != nil {
-			return nil, fmt.Errorf("%w: memcached options tls_cert and tls_key: %w", cacheutils.ErrConfig, err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
+	return secure, nil
 }

@@ -33,6 +33,9 @@ var djangoOptions = map[string]string{
 	"socket_timeout":          "read_timeout",
 	"timeout":                 "read_timeout",
 
+	"password": "password", // unless they are those of SASL
+	"username": "username",
+
 	"allow_unicode_keys": "", // they are as they are
 	"dead_timeout":       "", // probe_interval is something else: nothing but probes is sent to a server that is down
 	"default_noreply":    "",
@@ -50,8 +53,6 @@ var djangoOptions = map[string]string{
 
 	"behaviors": "",
 	"binary":    "",
-	"password":  "",
-	"username":  "",
 
 	"cache_cas":             "",
 	"check_keys":            "",
@@ -67,7 +68,12 @@ var djangoOptions = map[string]string{
 
 // fromDjango translates the OPTIONS of Django's backends, whose times are numbers of seconds. One that is nil is as
 // if it were not given, as in Python. An option that is given by its name here as well stays.
+//
+// With pylibmc's binary, the user and the password are those of SASL, which memcached has in its binary protocol alone, and
+// are left out. Without, pylibmc refuses them, and they are the login for memcached -Y.
 func fromDjango(options map[string]any) (mapped map[string]any, leftOut []string) {
+	r := engine.ReadOptions("", options)
+	isSASL := r.Given("binary") && r.Bool("binary", true)
 	mapped = make(map[string]any, len(options))
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		value := options[name]
@@ -76,6 +82,8 @@ func fromDjango(options map[string]any) (mapped map[string]any, leftOut []string
 		case !is:
 			mapped[name] = value
 		case value == nil:
+		case isSASL && (meant == "username" || meant == "password"):
+			leftOut = append(leftOut, name)
 		case meant == "" || !strings.EqualFold(meant, name) && has(options, meant):
 			leftOut = append(leftOut, name)
 		default:

@@ -52,6 +52,10 @@
 //	                     of the system's; turns TLS on
 //	tls_cert, tls_key    PEM files with the client's certificate and key, if it has to have one
 //	tls_server_name      the name in the server's certificate; the host of the location unless given
+//	username, password   the login for servers that are run with -Y, without spaces; none unless given
+//	password_env         instead of password, the name of an environment variable that has it
+//	plain_password       whether the password may be sent without TLS to a server on another host; false
+//	                     unless given
 //
 // What is particular to memcached:
 //
@@ -95,6 +99,7 @@ const (
 // memcached is an engine.
 type memcached struct {
 	locations locations // a key's server is serverOf
+	plain     []string  // the addresses beyond this host without TLS, unless the option tls says that it is to be so
 	closed    lifetime
 	closing   sync.Once
 }
@@ -119,28 +124,33 @@ func (l lifetime) isClosed() bool {
 func Open(s engine.Settings) (engine.Engine, error) {
 	r := engine.ReadOptions("memcached", s.Options)
 	l := readLimits(r, s.OperationTimeout)
-	var err error
-	l.tls, err = readTLS(r)
-	errs := []error{err, r.Err()}
-
+	var errs []error
 	texts := s.Location
 	if len(texts) == 0 {
 		texts = []string{defaultHost}
 	}
-	closed := make(lifetime)
-	m := &memcached{closed: closed}
-	known := map[address]bool{}
+	var addresses []address // each once
 	for _, text := range texts {
 		a, err := parseLocation(text)
 		if err != nil {
 			errs = append(errs, err)
-		} else if !known[a] {
-			known[a] = true
-			m.locations = append(m.locations, newLocation(a, l, closed))
+		} else if !slices.Contains(addresses, a) {
+			addresses = append(addresses, a)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	var err [2]error
+	l.tls, err[0] = readTLS(r)
+	l.login, err[1] = readLogin(r, l.tls != nil, addresses)
+	if err := errors.Join(append(errs, err[0], err[1], r.Err())...); err != nil {
 		return nil, err
+	}
+	closed := make(lifetime)
+	m := &memcached{closed: closed}
+	for _, a := range addresses {
+		m.locations = append(m.locations, newLocation(a, l, closed))
+		if l.tls == nil && !r.Given("tls") && a.isBeyondHost() {
+			m.plain = append(m.plain, a.String())
+		}
 	}
 	slices.SortFunc(m.locations, byPlace)
 	return m, nil
@@ -169,6 +179,10 @@ func readLimits(r *engine.OptionReader, operation time.Duration) limits {
 // Traits says that operations are bounded here, since a reply that is arriving gets more time, and that
 // Clear empties the servers.
 func (m *memcached) Traits() engine.Traits { return engine.Traits{KeepsTime: true, ClearsAll: true} }
+
+// PlainServers returns the addresses beyond this host that connections without TLS are to go to, unless the option tls is
+// false: package backends warns of them.
+func (m *memcached) PlainServers() []string { return m.plain }
 
 // Close closes the connections: idle ones now, those in use when their operations end. Probes
 // end, and invalidations that wait for a server are forgotten. A caller that waits for a connection gets

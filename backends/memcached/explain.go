@@ -21,7 +21,7 @@ var otherServers = []struct{ prefix, is string }{
 	{"AMQP", "an AMQP server answers there, not memcached"},
 	{"ERROR Too many open connections", "the server has no more connections: lower max_conns, or raise its -c"},
 	{"ERROR\r\n", "the server doesn't know the command: is it memcached, or a proxy that lacks it?"},
-	{"CLIENT_ERROR unauthenticated", "the server is run with -Y, and wants a password, which is not supported"},
+	{"CLIENT_ERROR unauthenticated", "the server is run with -Y: set the options username and password"},
 }
 
 // replies are what memcached's replies begin with, besides digits.

@@ -84,7 +84,7 @@ func parseLocation(location string) (address, error) {
 	invalid := func(reason string) (address, error) {
 		shown := location
 		if i := strings.LastIndex(location, "@"); i >= 0 && strings.Contains(location[:i], ":") {
-			shown, reason = errtext.WithoutPassword(location), "has a password, which is not supported"
+			shown, reason = errtext.WithoutPassword(location), "has a password, which is an option: username and password, or password_env"
 		} else if strings.Contains(location, "://") {
 			reason = "is a URL, which backends.ParseURL reads"
 		}

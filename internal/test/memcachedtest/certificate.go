@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// writeCertificate makes a certificate for 127.0.0.1 that is its own authority, and returns the
+// Certificate makes a certificate for 127.0.0.1 that is its own authority, and returns the
 // paths of it and of its key.
-func writeCertificate(tb testing.TB) (cert, key string) {
+func Certificate(tb testing.TB) (cert, key string) {
 	tb.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ type Server struct {
 }
 
 // Start starts a server on a free port of 127.0.0.1, with further arguments to memcached,
-// such as "-I", "512k".
+// such as "-I", "512k". After "-Y" stands the path of a file with users and passwords.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, program: program(tb), args: args, network: "tcp"}
@@ -86,7 +87,7 @@ func StartTogether(tb testing.TB, hosts ...string) []*Server {
 // PEM file with what the certificate can be checked with.
 func StartTLS(tb testing.TB, args ...string) (s *Server, ca string) {
 	tb.Helper()
-	cert, key := writeCertificate(tb)
+	cert, key := Certificate(tb)
 	args = append([]string{"-Z", "-o", "ssl_chain_cert=" + cert + ",ssl_key=" + key}, args...)
 	s = &Server{tb: tb, program: program(tb), args: args, network: "tcp", addr: freePort(tb)}
 	s.tls = &tls.Config{InsecureSkipVerify: true}
@@ -252,11 +253,15 @@ func (s *Server) ask(command string) ([]string, error) {
 	if s.tls != nil {
 		nc = tls.Client(nc, s.tls)
 	}
+	in := bufio.NewScanner(nc)
+	if err := s.logIn(nc, in); err != nil {
+		return nil, err
+	}
 	if _, err := fmt.Fprintf(nc, "%s\r\n", command); err != nil {
 		return nil, err
 	}
 	var lines []string
-	for in := bufio.NewScanner(nc); ; {
+	for {
 		if !in.Scan() {
 			return nil, fmt.Errorf("the connection ended within the answer to %s: %v", command, in.Err())
 		}
@@ -267,4 +272,25 @@ func (s *Server) ask(command string) ([]string, error) {
 			lines = append(lines, line)
 		}
 	}
+}
+
+// logIn logs in to a server that was started with -Y and the path of a file, whose first line is a user and a password.
+func (s *Server) logIn(nc net.Conn, in *bufio.Scanner) error {
+	i := slices.Index(s.args, "-Y")
+	if i < 0 {
+		return nil
+	}
+	file, err := os.ReadFile(s.args[i+1])
+	if err != nil {
+		return err
+	}
+	first, _, _ := strings.Cut(string(file), "\n")
+	login := strings.Replace(first, ":", " ", 1)
+	if _, err := fmt.Fprintf(nc, "set login 0 0 %d\r\n%s\r\n", len(login), login); err != nil {
+		return err
+	}
+	if !in.Scan() || in.Text() != "STORED" {
+		return fmt.Errorf("the server refuses the login: %q, %v", in.Text(), in.Err())
+	}
+	return nil
 }
