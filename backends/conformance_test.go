@@ -71,7 +71,8 @@ func sealedBy(e engine.Engine, err error) (engine.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sealed.New(e, sealed.NewSecrets([][]byte{[]byte("a secret of the conformance suite")}), ""), nil
+	secrets, err := sealed.NewSecrets([][]byte{[]byte("a secret of the conformance suite")})
+	return sealed.New(e, secrets, ""), err
 }
 
 // patient gives memcached's operations more time than they need on a busy machine.

@@ -22,25 +22,32 @@ const (
 
 // sealing is what the options about secrets say.
 type sealing struct {
-	secrets    [][]byte // nil: nothing is sealed
+	on         bool
+	secrets    sealed.Secrets
 	openGroups bool
 }
 
 // readSealing reads the options secret, secret_env and open_groups.
 func readSealing(r *engine.OptionReader) (s sealing, err error) {
 	s.openGroups = r.Bool("open_groups", false)
+	var list [][]byte
 	value, given := r.Value("secret")
 	fromEnv := r.Given("secret_env")
 	switch {
 	case given && !fromEnv:
-		s.secrets, err = listSecrets(value)
+		list, err = listSecrets(value)
 	case fromEnv:
 		if texts := r.Secret("secret"); texts != "" { // which notes what is wrong otherwise
-			s.secrets, err = listSecrets(strings.Split(texts, ","))
+			list, err = listSecrets(strings.Split(texts, ","))
 		}
 	}
 	if err != nil {
 		return s, fmt.Errorf("%w: option secret %w", cacheutils.ErrConfig, err)
+	}
+	if s.on = len(list) > 0; s.on {
+		if s.secrets, err = sealed.NewSecrets(list); err != nil {
+			return s, fmt.Errorf("%w: option secret: this program can't encrypt: %w", cacheutils.ErrConfig, err)
+		}
 	}
 	return s, nil
 }
@@ -106,12 +113,12 @@ func checkSecret(text any) (secret []byte, wrong string) {
 
 // around returns the engine that seals what e stores. What stays in this process, and what is not stored, is not sealed.
 func (s sealing) around(e engine.Engine, groupVersion string) engine.Engine {
-	if traits := e.Traits(); len(s.secrets) == 0 || traits.HoldsLive || traits.Discards {
+	if traits := e.Traits(); !s.on || traits.HoldsLive || traits.Discards {
 		return e
 	}
 	open := ""
 	if s.openGroups {
 		open = store.GroupPrefix(groupVersion)
 	}
-	return sealed.New(e, sealed.NewSecrets(s.secrets), open)
+	return sealed.New(e, s.secrets, open)
 }

@@ -4,10 +4,9 @@ package sealed
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	mrand "math/rand/v2"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -90,8 +89,7 @@ func (s *each) GetEach(ctx context.Context, keys []string, each func(i int, item
 		i    int
 		item engine.Item
 	}
-	var few [8]got
-	all := few[:0]
+	all := make([]got, 0, len(keys))
 	err := s.inside.GetEach(ctx, keys, func(i int, item engine.Item) { all = append(all, got{i, item}) })
 	for _, g := range all {
 		item, _ := s.opened(keys[g.i], g.item)
@@ -123,7 +121,7 @@ func (s *Engine) Incr(ctx context.Context, key string, delta int64) (int64, erro
 	}
 	for n := range maxSwaps {
 		if n > 3 { // those who are faster all the time are given way to
-			if err := pause(ctx, mrand.N(time.Millisecond)); err != nil {
+			if err := pause(ctx, rand.N(time.Millisecond)); err != nil {
 				return 0, err
 			}
 		}
@@ -189,7 +187,7 @@ func (s *Engine) sealed(key string, item engine.Item, end int64) engine.Item {
 	binary.BigEndian.PutUint32(memory[5:], item.Flags)
 	binary.BigEndian.PutUint64(memory[9:], uint64(end))
 	nonce := memory[headSize:]
-	rand.Read(nonce)
+	by.key.newNonce(nonce)
 	item.Value = by.key.seal(memory[:headSize+nonceSize:size], nonce, item.Value, data(memory[size:size], memory[:headSize], key))
 	item.Flags, item.Cost = entry.FlagsSealed, size
 	return item

@@ -24,27 +24,35 @@ const (
 	infoHashes = "cacheutils 1: key_secret"
 )
 
-// NewSecrets returns the secrets from these texts, of which there is at least one.
-func NewSecrets(texts [][]byte) Secrets {
-	var s Secrets
+// NewSecrets returns the secrets from these texts, of which there is at least one. It returns an error where this program
+// may not use them, as in Go's FIPS 140-only mode.
+func NewSecrets(texts [][]byte) (s Secrets, err error) {
 	for _, text := range texts {
-		number := derive(text, infoNumber)
-		s.all = append(s.all, secret{binary.BigEndian.Uint32(number[:]), newXAES(derive(text, infoKey))})
+		number, err := derive(text, infoNumber)
+		if err != nil {
+			return s, err
+		}
+		of, err := derive(text, infoKey)
+		if err != nil {
+			return s, err
+		}
+		key, err := newXAES(of)
+		if err != nil {
+			return s, err
+		}
+		s.all = append(s.all, secret{binary.BigEndian.Uint32(number[:]), key})
 	}
-	return s
+	return s, nil
 }
 
-// KeySecret returns what stands for the key_secret of a backend that has one secret, and none for its keys.
-func KeySecret(text []byte) []byte {
-	key := derive(text, infoHashes)
-	return key[:]
+// KeySecret returns what stands for the text of a key_secret, or for the one secret of a backend that has none.
+func KeySecret(text []byte) ([]byte, error) {
+	key, err := derive(text, infoHashes)
+	return key[:], err
 }
 
-func derive(text []byte, info string) (key [keySize]byte) {
+func derive(text []byte, info string) (key [keySize]byte, err error) {
 	k, err := hkdf.Key(sha256.New, text, nil, info, keySize)
-	if err != nil {
-		panic(err) // 32 bytes are not more than HKDF gives
-	}
 	copy(key[:], k)
-	return key
+	return key, err
 }
