@@ -29,6 +29,8 @@
 //	                   of which the first encrypts and all decrypt (none). Not in a URL
 //	secret_env         the name of an environment variable that has the secret, or several separated
 //	                   by commas
+//	key_secret         a secret for what stands for arguments in keys (the only secret; none without one).
+//	                   With several secrets it has to be given. It has key_secret_env
 //	open_groups        with a secret, whether the keys of groups are not encrypted, so that a Django
 //	                   project with django-cache-utils shares them (false)
 //	store_later        whether a call that has computed returns before the result is stored (false);

@@ -103,7 +103,7 @@ func TestMistakes_Go(t *testing.T) {
 		{"no_delay as yes", options("memcached", "no_delay", "yes"), []string{"no_delay", "true or false"}},
 		{"tls as a file", options("memcached", "tls", "ca.pem"), []string{"tls"}},
 		{"two spellings", options("locmem", "stale", "1m", "STALE", "2m"), []string{"STALE and stale"}},
-		{"an option of another engine", options("locmem", "max_conns", 5), []string{"max_conns", "max_entries", "all backends have compress_above, lease"}},
+		{"an option of another engine", options("locmem", "max_conns", 5), []string{"max_conns", "max_entries", "all backends have compress_above, key_secret, key_secret_env, lease"}},
 		{"a setting among the options", options("memcached", "TIMEOUT", 300), []string{"TIMEOUT", "setting of the backend"}},
 		{"a prefix among the options", options("locmem", "key_prefix", "p"), []string{"key_prefix", "setting of the backend"}},
 		{"an option without a name", options("locmem", "", 1), []string{"has no option"}},

@@ -2,6 +2,7 @@ package backends
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -25,31 +26,54 @@ type sealing struct {
 	on         bool
 	secrets    sealed.Secrets
 	openGroups bool
+	keySecret  []byte // nil: there is none
 }
 
-// readSealing reads the options secret, secret_env and open_groups.
+// readSealing reads the options about secrets.
 func readSealing(r *engine.OptionReader) (s sealing, err error) {
 	s.openGroups = r.Bool("open_groups", false)
-	var list [][]byte
-	value, given := r.Value("secret")
-	fromEnv := r.Given("secret_env")
+	list, wrongList := readSecrets(r, "secret")
+	forKeys, wrongKey := readSecrets(r, "key_secret")
 	switch {
-	case given && !fromEnv:
-		list, err = listSecrets(value)
-	case fromEnv:
-		if texts := r.Secret("secret"); texts != "" { // which notes what is wrong otherwise
-			list, err = listSecrets(strings.Split(texts, ","))
-		}
-	}
-	if err != nil {
-		return s, fmt.Errorf("%w: option secret %w", cacheutils.ErrConfig, err)
+	case wrongList != nil || wrongKey != nil:
+		return s, errors.Join(wrongList, wrongKey)
+	case len(forKeys) > 1:
+		return s, fmt.Errorf("%w: option key_secret is a list of %d; it has to be one: with another, keys are others", cacheutils.ErrConfig, len(forKeys))
+	case len(forKeys) == 0 && len(list) > 1:
+		return s, fmt.Errorf("%w: option secret is a list of %d, and there is no key_secret: set it to the secret that was the only one until now, "+
+			"since keys made with another would be others, and an invalidation would not reach all processes", cacheutils.ErrConfig, len(list))
+	case len(forKeys) == 0:
+		forKeys = list
 	}
 	if s.on = len(list) > 0; s.on {
-		if s.secrets, err = sealed.NewSecrets(list); err != nil {
-			return s, fmt.Errorf("%w: option secret: this program can't encrypt: %w", cacheutils.ErrConfig, err)
-		}
+		s.secrets, err = sealed.NewSecrets(list)
+	}
+	if err == nil && len(forKeys) > 0 {
+		s.keySecret, err = sealed.KeySecret(forKeys[0])
+	}
+	if err != nil {
+		return s, fmt.Errorf("%w: options secret and key_secret: this program may not use them: %w", cacheutils.ErrConfig, err)
 	}
 	return s, nil
+}
+
+// readSecrets returns the secrets of the option name, or of the environment variable that name_env names.
+func readSecrets(r *engine.OptionReader, name string) (list [][]byte, err error) {
+	value, given := r.Value(name)
+	if r.Given(name + "_env") {
+		text := r.Secret(name)
+		if text == "" {
+			return nil, nil // it has noted what is wrong
+		}
+		value, given = strings.Split(text, ","), true
+	}
+	if given {
+		list, err = listSecrets(value)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: option %s %w", cacheutils.ErrConfig, name, err)
+	}
+	return list, nil
 }
 
 // listSecrets returns the secrets that an option has, or an error that says what is wrong with them.

@@ -10,6 +10,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/backends/memcached"
 	"github.com/cacheutils/cacheutils/engine"
+	internal "github.com/cacheutils/cacheutils/internal/store"
 )
 
 const (
@@ -36,12 +37,14 @@ func TestSecret_Forms(t *testing.T) {
 		{"a string", map[string]any{"secret": secretOne}, ""},
 		{"in upper case", map[string]any{"SECRET": secretOne}, ""},
 		{"bytes", map[string]any{"secret": []byte("s3cret\x00\xff\n of bytes")}, ""},
-		{"strings", map[string]any{"secret": []string{secretOne, secretTwo}}, ""},
-		{"lists of bytes", map[string]any{"secret": [][]byte{[]byte(secretOne), []byte(secretTwo)}}, ""},
-		{"as from JSON", map[string]any{"secret": []any{secretOne, secretTwo}}, ""},
-		{"eight", map[string]any{"secret": many[:8]}, ""},
+		{"strings", map[string]any{"secret": []string{secretOne, secretTwo}, "key_secret": secretOne}, ""},
+		{"lists of bytes", map[string]any{"secret": [][]byte{[]byte(secretOne), []byte(secretTwo)}, "key_secret": []byte(secretOne)}, ""},
+		{"as from JSON", map[string]any{"secret": []any{secretOne, secretTwo}, "key_secret": secretOne}, ""},
+		{"eight", map[string]any{"secret": many[:8], "key_secret": secretOne}, ""},
+		{"for keys alone", map[string]any{"key_secret": secretOne}, ""},
+		{"for keys, from the environment", map[string]any{"key_secret_env": "S3CRET_GOOD"}, ""},
 		{"from the environment", map[string]any{"secret_env": "S3CRET_GOOD"}, ""},
-		{"two from the environment", map[string]any{"secret_env": "S3CRET_SPACED"}, ""},
+		{"two from the environment", map[string]any{"secret_env": "S3CRET_SPACED", "key_secret_env": "S3CRET_GOOD"}, ""},
 		{"with groups left open", map[string]any{"secret": secretOne, "open_groups": true}, ""},
 
 		{"short", map[string]any{"secret": "s3cret"}, "1 of 1 has 6 bytes"},
@@ -62,6 +65,11 @@ func TestSecret_Forms(t *testing.T) {
 		{"the secret in place of the variable", map[string]any{"secret_env": secretOne}, "secret_env"},
 		{"short in the environment", map[string]any{"secret_env": "S3CRET_SHORT"}, "has 6 bytes"},
 		{"spaces in the environment", map[string]any{"secret_env": "S3CRET_TWO"}, "line break"},
+		{"two, and none for keys", map[string]any{"secret": []string{secretOne, secretTwo}}, "set it to the secret that was the only one until now"},
+		{"two for keys", map[string]any{"secret": secretOne, "key_secret": []string{secretOne, secretTwo}}, "it has to be one"},
+		{"short for keys", map[string]any{"secret": secretOne, "key_secret": "s3cret"}, "option key_secret 1 of 1 has 6 bytes"},
+		{"both for keys", map[string]any{"key_secret": secretOne, "key_secret_env": "S3CRET_GOOD"}, "leave one out"},
+		{"not set, for keys", map[string]any{"key_secret_env": "S3CRET_NOT_SET"}, "key_secret_env"},
 		{"no name", map[string]any{"secret_env": 5}, "a string"},
 		{"a misspelt option", map[string]any{"secrets": secretOne}, "no option secrets"},
 	} {
@@ -158,5 +166,32 @@ func TestPlainServers(t *testing.T) {
 				t.Errorf("%s: got %q, want %q in it", test.name, lines[0], want)
 			}
 		}
+	}
+}
+
+// The secret for keys is that of the option, or the only secret, and the same in both cases, so that it stays what it was
+// when a second secret comes.
+func TestSecret_ForKeys(t *testing.T) {
+	forKeys := func(options map[string]any) string {
+		t.Helper()
+		caches, err := backends.New(backends.Config{"default": {Backend: "memcached", Options: options}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer caches.Close()
+		s, err := caches.Store("default", internal.Caller{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(s.KeySecret)
+	}
+	alone := forKeys(map[string]any{"secret": secretOne})
+	want(t, "without any", forKeys(nil), "")
+	want(t, "its length", len(alone), 32)
+	want(t, "with a second", forKeys(map[string]any{"secret": []string{secretOne, secretTwo}, "key_secret": secretOne}), alone)
+	want(t, "with the second alone", forKeys(map[string]any{"secret": secretTwo, "key_secret": secretOne}), alone)
+	want(t, "on its own", forKeys(map[string]any{"key_secret": []byte(secretOne)}), alone)
+	if forKeys(map[string]any{"secret": secretTwo}) == alone {
+		t.Error("two secrets have one for keys")
 	}
 }

@@ -204,6 +204,7 @@ func (s Settings) open(name string, scope uint64) (*Cache, error) {
 		Lease:            common.lease,
 		OperationTimeout: common.operationTimeout,
 		StoreLater:       common.storeLater,
+		KeySecret:        common.sealing.keySecret,
 	})}, nil
 }
 

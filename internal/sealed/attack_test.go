@@ -80,7 +80,10 @@ func start(t *testing.T, server *memcachedtest.Server, from *atomic.Pointer[stri
 	return p
 }
 
-func with(secrets ...string) map[string]any { return map[string]any{"secret": secrets} }
+// with returns the options of a process that has these secrets.
+func with(secrets ...string) map[string]any {
+	return map[string]any{"secret": secrets, "key_secret": one}
+}
 
 // want wants a call to return soon what is computed now, after so many computations.
 func (p *process) want(t *testing.T, what string, n int, computations int64) {
@@ -425,6 +428,160 @@ func TestAttack_SwitchedOnAndOff(t *testing.T) {
 			}
 		})
 	}
+}
+
+// With open_groups a Django project's invalidation counts, and its generation is used as it is.
+func TestOpenGroups(t *testing.T) {
+	server := memcachedtest.Start(t)
+	from := source("right")
+	options := with(one)
+	options["open_groups"] = true
+	p, django := start(t, server, from, options, "cities"), attack(t, server)
+	p.want(t, "cold", 1, 1)
+	if item := django.read("_group::cities"); item.Flags != 16 || len(item.Value) != 36 {
+		t.Errorf("the group is %q, flags %d", item.Value, item.Flags)
+	}
+	if item := django.read(key1); item.Flags != entry.FlagsSealed {
+		t.Errorf("the entry has flags %#x", item.Flags)
+	}
+	django.write("_group::cities", 16, []byte("6ba7b810-9dad-11d1-80b4-00c04fd430c8"))
+	text := "new"
+	from.Store(&text)
+	p.want(t, "after Django's invalidation", 1, 1)
+	p.want(t, "then", 1, 0)
+	if item := django.read("_group::cities"); string(item.Value) != "6ba7b810-9dad-11d1-80b4-00c04fd430c8" {
+		t.Errorf("the group is %q", item.Value)
+	}
+	if err := p.InvalidateGroup(ctx, "cities"); err != nil {
+		t.Fatal(err)
+	}
+	p.want(t, "after our own", 1, 1)
+}
+
+// A group's old generation, put back, brings back what was stored under it, as long as that has not been overwritten.
+func TestLimit_ReplayedGroup(t *testing.T) {
+	server := memcachedtest.Start(t)
+	from := source("old")
+	p, a := start(t, server, from, with(one), "cities"), attack(t, server)
+	p.want(t, "cold", 1, 1)
+	recorded := a.read("_group::cities")
+	text := "new"
+	from.Store(&text)
+	if err := p.InvalidateGroup(ctx, "cities"); err != nil {
+		t.Fatal(err)
+	}
+	a.write("_group::cities", recorded.Flags, recorded.Value)
+	if got, err := p.load(ctx, 1); got != "old1" || err != nil {
+		t.Errorf("got %q, %v: if a replay is found out, docs/security.md has to say so", got, err)
+	}
+}
+
+// Two halves of a fleet at each step of a rotation, and at steps that are left out: nobody gets what was invalidated before
+// the call, by an entry or by a group, from whichever half. Where each half opens what the other has stored,
+// one computes for both.
+func TestRotation(t *testing.T) {
+	open := with(one)
+	open["open_groups"] = true
+	for _, test := range []struct {
+		name   string
+		a, b   map[string]any
+		shared bool
+	}{
+		{"one deploy", with(one), with(one, two), true},
+		{"two deploys", with(one, two), with(two, one), true},
+		{"three deploys", with(two, one), with(two), true},
+		{"a deploy left out", with(one), with(two, one), false},
+		{"all at once", with(one), with(two), false},
+		{"switched on", nil, with(one), false},
+		{"groups opened", with(one), open, false},
+		{"three secrets", with(one, two, three), with(three, two), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			logTo(t)
+			server := memcachedtest.Start(t)
+			from := source("0")
+			both := []*process{start(t, server, from, test.a, "cities"), start(t, server, from, test.b, "cities")}
+			for i := range 60 {
+				invalidates, first, second := both[i%2], both[i/2%2], both[i/4%2]
+				text := fmt.Sprint(i, " ")
+				from.Store(&text)
+				var err error
+				if i%3 == 0 {
+					err = invalidates.InvalidateGroup(ctx, "cities")
+				} else {
+					err = invalidates.handle.Invalidate(ctx, 1)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, p := range []*process{first, second, first} {
+					before := both[0].ran.Load() + both[1].ran.Load()
+					got, err := p.load(ctx, 1)
+					if want := fmt.Sprint(text, 1); got != want || err != nil {
+						t.Fatalf("round %d: got %q, %v, want %q", i, got, err, want)
+					}
+					ran := both[0].ran.Load() + both[1].ran.Load() - before
+					if most := int64(1); ran > most {
+						t.Fatalf("round %d: %d computations in a call", i, ran)
+					}
+				}
+				if ran := both[0].ran.Load() + both[1].ran.Load(); test.shared && ran != int64(i+1) {
+					t.Fatalf("round %d: %d computations", i, ran)
+				}
+			}
+		})
+	}
+}
+
+// The same while both halves call and invalidate at once, and the source changes: an invalidation that has returned is
+// seen by every call that starts then.
+func TestRotation_AtOnce(t *testing.T) {
+	logTo(t)
+	server := memcachedtest.Start(t)
+	var version, invalidated atomic.Int64
+	caller := func(secrets ...string) *process {
+		p := start(t, server, source(""), with(secrets...))
+		p.load, p.handle = decorators.Cached1(func(context.Context, int) (string, error) {
+			return fmt.Sprint(version.Load()), nil
+		}, decorators.Key("version"), decorators.On(p.caches), decorators.Group("versions"), decorators.Timeout(time.Hour))
+		return p
+	}
+	fleet := []*process{caller(one), caller(one, two), caller(two, one), caller(two)}
+	var all sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	for _, p := range fleet {
+		for range 2 {
+			all.Go(func() {
+				for ctx.Err() == nil {
+					least := invalidated.Load()
+					text, err := p.load(context.Background(), 1)
+					var got int64
+					fmt.Sscan(text, &got)
+					if err != nil || got < least {
+						t.Errorf("got %q, %v after version %d was invalidated", text, err, least)
+						return
+					}
+				}
+			})
+		}
+	}
+	for i := range 200 {
+		n := version.Add(1)
+		p := fleet[i%len(fleet)]
+		var err error
+		if i%2 == 0 {
+			err = p.InvalidateGroup(context.Background(), "versions")
+		} else {
+			err = p.handle.Invalidate(context.Background(), 1)
+		}
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		invalidated.Store(n)
+	}
+	cancel()
+	all.Wait()
 }
 
 // What is put back under the key that it was stored under is what it was, until it ends: an invalidated entry is there

@@ -36,7 +36,8 @@ type Config struct {
 	Stale            time.Duration                            // how long values are served past their timeout
 	Lease            time.Duration
 	OperationTimeout time.Duration
-	StoreLater       bool // results are handed out before they are stored
+	StoreLater       bool   // results are handed out before they are stored
+	KeySecret        []byte // key of the HMACs that stand for arguments in keys; nil: there is none
 }
 
 // A Store is one configured backend. Its methods may be called by many goroutines at once. A Store that was
