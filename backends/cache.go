@@ -244,8 +244,8 @@ func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func
 // predeclared integer type: int, int64, uint8 and so on. A sum that is more than that type can hold is kept all the
 // same: Get reads it into an int64 or an any, and into a variable of the smaller type not. Its timeout stays. Where there is none the error
 // matches cacheutils.ErrCacheMiss, and where there is another value cacheutils.ErrNotNumber. On memcached
-// numbers that are in no group end at 0: a larger decrement gives 0, and a negative number can be stored but
-// not incremented.
+// numbers that are in no group, and not sealed with a secret, end at 0: a larger decrement gives 0, and a negative number
+// can be stored but not incremented.
 func (c *Cache) Incr(ctx context.Context, key string, delta int64, opts ...Option) (int64, error) {
 	var sum int64
 	err := c.at(ctx, key, opts, func(k store.Key, o operation) (err error) {

@@ -114,15 +114,25 @@ func TestSecret_NotInURLs(t *testing.T) {
 		}
 	}
 	t.Setenv("S3CRET_GOOD", secretOne)
-	s, err := backends.ParseURL("memcached://127.0.0.1/shop?secret_env=S3CRET_GOOD&open_groups=true")
-	if err != nil {
-		t.Fatal(err)
+	t.Setenv("S3CRET_PASSWORD", "s3cret")
+	for _, text := range []string{
+		"memcached://127.0.0.1/shop?secret_env=S3CRET_GOOD&open_groups=true",
+		"group+memcached://127.0.0.1?SECRET_ENV=S3CRET_GOOD&key_secret_env=S3CRET_GOOD",
+		"memcached://cache?tls=true&username=shop&password_env=S3CRET_PASSWORD",
+		"secretdriver://h?secret_env=S3CRET_GOOD",
+	} {
+		s, err := backends.ParseURL(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		delete(s.Options, "seen")
+		caches, err := backends.New(backends.Config{"default": s})
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		caches.Close()
 	}
-	caches, err := backends.New(backends.Config{"default": s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	caches.Close()
 }
 
 // A set logs one line about all servers on other hosts to which it connects without TLS, unless it was told to.

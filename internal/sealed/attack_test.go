@@ -396,6 +396,64 @@ func TestAttack_EverythingIsSealed(t *testing.T) {
 	}
 }
 
+// The largest item that memcached takes counts as it is sealed.
+func TestSealed_LargestItem(t *testing.T) {
+	server := memcachedtest.Start(t, "-I", "512k")
+	options := with(one)
+	options["max_item_size"], options["compress_above"] = 512<<10, -1
+	p, a := start(t, server, source("right"), options), attack(t, server)
+	size := 512<<10 - 200
+	for ; ; size++ {
+		err := p.Set(ctx, "k", strings.Repeat("x", size))
+		if errors.Is(err, cacheutils.ErrTooLarge) {
+			break
+		}
+		if err != nil || size > 512<<10 {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+	}
+	if _, err := a.Get(":1:k"); err != memcache.ErrCacheMiss {
+		t.Errorf("what was there before is left: %v", err)
+	}
+	if err := p.Set(ctx, "k", strings.Repeat("x", size-1)); err != nil {
+		t.Fatal(err)
+	}
+	if sealed := len(a.read(":1:k").Value); sealed+len(":1:k")+63 > 512<<10 || sealed <= size-1 {
+		t.Errorf("%d bytes are sealed to %d", size-1, sealed)
+	}
+}
+
+// What the engine inside has besides items is there, and an invalidation that could not be sent is carried out later.
+func TestSealed_Parts(t *testing.T) {
+	logTo(t)
+	server := memcachedtest.Start(t)
+	options := with(one)
+	options["invalidation_replay"], options["probe_interval"], options["operation_timeout"] = 100, "20ms", "250ms"
+	from := source("old")
+	p := start(t, server, from, options, "cities")
+	p.want(t, "cold", 1, 1)
+	if len(p.Servers()) != 1 || p.Ping(ctx) != nil {
+		t.Errorf("servers %v, ping %v", p.Servers(), p.Ping(ctx))
+	}
+	if err := p.Set(ctx, "a b", 1); !errors.Is(err, cacheutils.ErrInvalidKey) {
+		t.Errorf("a key with a space: %v", err)
+	}
+	server.Pause()
+	text := "new"
+	from.Store(&text)
+	if err := p.InvalidateGroup(ctx, "cities"); !errors.Is(err, cacheutils.ErrQueued) {
+		t.Fatalf("with a server that hangs: %v", err)
+	}
+	server.Resume()
+	for end := time.Now().Add(20 * time.Second); p.Ping(ctx) != nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the server is not up again")
+		}
+	}
+	p.want(t, "once it is up again", 1, 1)
+	p.want(t, "then", 1, 0)
+}
+
 // Whether a fleet's processes have secrets or not, and which: until all have the same, they miss what the others have
 // stored. No caller gets an error, and the log a line a second.
 func TestAttack_SwitchedOnAndOff(t *testing.T) {
