@@ -41,8 +41,8 @@ var fileOrders = []fileOrder{
 		folder: "decorators",
 		files: []string{
 			"doc.go", "cached.go", "handle.go", "convert.go", "many.go", "many_handle.go", "cached0.go", "cached1.go", "cached2.go", "cached3.go",
-			"typed.go", "call.go", "hot.go", "keep.go", "groups.go", "absent.go", "timeout.go", "results.go", "plan.go", "linger.go",
-			"stale.go", "key.go", "params.go", "options.go", "function.go", "backend.go", "stats.go",
+			"typed.go", "call.go", "hot.go", "keep.go", "groups.go", "absent.go", "timeout.go", "results.go", "contextread.go", "plan.go",
+			"linger.go", "stale.go", "contextkey.go", "key.go", "params.go", "options.go", "function.go", "backend.go", "stats.go",
 		},
 		up: map[arrow]string{
 			{"options.go", "absent.go"}:   allOptions,
@@ -64,6 +64,11 @@ var fileOrders = []fileOrder{
 			{"function.go", "params.go"}:  "the id of an Instance is a part of the name, and rendered as arguments are",
 			{"results.go", "timeout.go"}:  wholePlan,
 			{"many_handle.go", "many.go"}: "CachedMany returns a handle, which calls as it does",
+
+			{"options.go", "contextkey.go"}:  allOptions,
+			{"options.go", "contextread.go"}: allOptions,
+			{"plan.go", "contextread.go"}:    wholePlan,
+			{"key.go", "contextkey.go"}:      wholePlan,
 		},
 	},
 	{
@@ -87,7 +92,7 @@ var fileOrders = []fileOrder{
 	},
 	{
 		folder: "internal/flight",
-		files:  []string{"several.go", "wait.go", "group.go", "context.go", "steer.go", "waits.go", "callers.go", "flight.go", "ending.go"},
+		files:  []string{"several.go", "wait.go", "group.go", "context.go", "steer.go", "waits.go", "callers.go", "flight.go", "watch.go", "ending.go"},
 		up: map[arrow]string{
 			{"flight.go", "group.go"}:  "a Group has its flights, and a flight knows its Group, whose lock guards it",
 			{"callers.go", "group.go"}: "likewise",

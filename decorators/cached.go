@@ -15,7 +15,8 @@ import (
 //  1. The key is made from the function's name and the arguments; contexts don't count, nor
 //     does the receiver of a method expression, unless WithReceiver says so. What fn reads from its
 //     context and its results depend on, such as a tenant, must be an argument, or part of what
-//     KeyOf returns.
+//     ContextKey returns. A value that fn finds in its context and no key has is warned of, once for
+//     each function and type of the value's key.
 //  2. If the backend has results under the key, they are returned.
 //     If they are past their timeout, but not past the time that Stale adds, they are returned
 //     as well. fn then runs in the background, unless another call or process computes them already,
@@ -147,6 +148,12 @@ func (p *plan) computation(values []reflect.Value, rekey func([]byte) ([]byte, e
 			given = slices.Clone(values)
 			given[p.contextIndex] = reflect.ValueOf(&ctx).Elem()
 		}
+		defer func() {
+			if p.reads.arePending() {
+				a := p.ofValues(values)
+				p.warnOfReads(ctx, &a)
+			}
+		}()
 		results := callWith(p.fn, given)
 		r := p.judge(ctx, p.box(results), p.failure(results))
 		r.Rekey, r.Cut = rekey, p.givenEnded(&arguments{values: given})

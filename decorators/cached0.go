@@ -7,8 +7,8 @@ import "context"
 // handle's methods. Cached0 to Cached3 differ in the number of arguments, and in nothing besides that.
 //
 // All that is said of Cached and of the options holds. The same function has the same keys either way,
-// and finds what is stored the other way. Functions that options take (KeyOf, GroupsOf, Unless,
-// TimeoutOf) are called by reflection here, too: KeyOf and GroupsOf at each call.
+// and finds what is stored the other way. Functions that options take (KeyOf, ContextKey, GroupsOf, Unless,
+// TimeoutOf) are called by reflection here, too: KeyOf, ContextKey and GroupsOf at each call.
 func Cached0[R any](fn func(context.Context) (R, error), opts ...Option) (func(context.Context) (R, error), *Handle0[R]) {
 	var run func(context.Context, args0) (R, error)
 	if fn != nil {
@@ -64,6 +64,7 @@ func (h *Handle0[R]) Invalidate(ctx context.Context) error {
 }
 
 // CacheKey returns the key of the result, without the backend's prefix and version.
+// It is given no context: with ContextKey there is an error that matches cacheutils.ErrArguments.
 func (h *Handle0[R]) CacheKey() (string, error) {
 	return h.typed.cacheKeyFor(args0{})
 }

@@ -7,8 +7,8 @@ import "context"
 // handle's methods. Cached0 to Cached3 differ in the number of arguments, and in nothing besides that.
 //
 // All that is said of Cached and of the options holds. The same function has the same keys either way,
-// and finds what is stored the other way. Functions that options take (KeyOf, GroupsOf, Unless,
-// TimeoutOf) are called by reflection here, too: KeyOf and GroupsOf at each call.
+// and finds what is stored the other way. Functions that options take (KeyOf, ContextKey, GroupsOf, Unless,
+// TimeoutOf) are called by reflection here, too: KeyOf, ContextKey and GroupsOf at each call.
 func Cached2[A, B, R any](fn func(context.Context, A, B) (R, error), opts ...Option) (func(context.Context, A, B) (R, error), *Handle2[A, B, R]) {
 	var run func(context.Context, args2[A, B]) (R, error)
 	if fn != nil {
@@ -67,6 +67,7 @@ func (h *Handle2[A, B, R]) Invalidate(ctx context.Context, a A, b B) error {
 }
 
 // CacheKey returns the key of the result for these arguments, without the backend's prefix and version.
+// It is given no context: with ContextKey there is an error that matches cacheutils.ErrArguments.
 func (h *Handle2[A, B, R]) CacheKey(a A, b B) (string, error) {
 	return h.typed.cacheKeyFor(args2[A, B]{a, b})
 }

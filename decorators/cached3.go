@@ -7,8 +7,8 @@ import "context"
 // handle's methods. Cached0 to Cached3 differ in the number of arguments, and in nothing besides that.
 //
 // All that is said of Cached and of the options holds. The same function has the same keys either way,
-// and finds what is stored the other way. Functions that options take (KeyOf, GroupsOf, Unless,
-// TimeoutOf) are called by reflection here, too: KeyOf and GroupsOf at each call.
+// and finds what is stored the other way. Functions that options take (KeyOf, ContextKey, GroupsOf, Unless,
+// TimeoutOf) are called by reflection here, too: KeyOf, ContextKey and GroupsOf at each call.
 func Cached3[A, B, C, R any](fn func(context.Context, A, B, C) (R, error), opts ...Option) (func(context.Context, A, B, C) (R, error), *Handle3[A, B, C, R]) {
 	var run func(context.Context, args3[A, B, C]) (R, error)
 	if fn != nil {
@@ -68,6 +68,7 @@ func (h *Handle3[A, B, C, R]) Invalidate(ctx context.Context, a A, b B, c C) err
 }
 
 // CacheKey returns the key of the result for these arguments, without the backend's prefix and version.
+// It is given no context: with ContextKey there is an error that matches cacheutils.ErrArguments.
 func (h *Handle3[A, B, C, R]) CacheKey(a A, b B, c C) (string, error) {
 	return h.typed.cacheKeyFor(args3[A, B, C]{a, b, c})
 }

@@ -42,7 +42,7 @@ func (p *plan) lookup(ctx context.Context, at spot, values []reflect.Value, poin
 			return nil, nil, p.unavailable(err)
 		}
 	}
-	a := &arguments{ctx, values, pointer}
+	a := &arguments{ctx: ctx, values: values, pointer: pointer}
 	buf := buffers.Get().(*[]byte)
 	var groups *store.Groups
 	if *buf, err = p.appendKey(cache.AppendPrefix((*buf)[:0]), a); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
 	"strings"
 	"time"
 
@@ -125,6 +126,47 @@ func ExampleKey() {
 	// Output:
 	// greeting
 	// [cached]greeting(('ann',)) <nil>
+}
+
+// The function reads who asks from its context: each user has results of their own.
+func ExampleContextKey() {
+	type user struct{} // the key of the context's value
+	userOf := func(ctx context.Context) string {
+		name, _ := ctx.Value(user{}).(string)
+		return name
+	}
+	Orders, orders := decorators.Cached(func(ctx context.Context, year int) string {
+		return fmt.Sprintf("%s's orders of %d", userOf(ctx), year)
+	}, decorators.Key("orders"), decorators.ContextKey(userOf))
+
+	alice := context.WithValue(context.Background(), user{}, "alice")
+	bob := context.WithValue(context.Background(), user{}, "bob")
+	fmt.Println(Orders(alice, 2026))
+	fmt.Println(Orders(bob, 2026))
+	fmt.Println(orders.CacheKey(bob, 2026))
+	// Output:
+	// alice's orders of 2026
+	// bob's orders of 2026
+	// [cached]orders((2026,)@('bob',)) <nil>
+}
+
+// The function reads its logger from its context. Its results don't depend on it, so there is no warning.
+func ExampleIgnoreContext() {
+	type logger struct{} // the key of the context's value
+	Square, _ := decorators.Cached(func(ctx context.Context, n int) int {
+		if l, ok := ctx.Value(logger{}).(*log.Logger); ok {
+			l.Print("square ", n)
+		}
+		return n * n
+	}, decorators.Key("square"), decorators.IgnoreContext[logger]())
+
+	ctx := context.WithValue(context.Background(), logger{}, log.New(os.Stdout, "", 0))
+	fmt.Println(Square(ctx, 7))
+	fmt.Println(Square(ctx, 7))
+	// Output:
+	// square 7
+	// 49
+	// 49
 }
 
 // The e-mail address is not in the key for the cache's operator to read.

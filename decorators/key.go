@@ -47,6 +47,8 @@ type keyPlan struct {
 	kwargs        *keyenc.Encoder // of it
 	keyOf         reflect.Value   // invalid: the parameters make the key
 	keyParams     []param         // of what keyOf returns
+	contextKey    reflect.Value   // invalid: nothing of the context counts, unless keyOf says so
+	contextParams []param         // of what contextKey returns
 }
 
 // newKeyPlan panics if a parameter can't be in a key, or an option about keys doesn't fit the parameters.
@@ -55,6 +57,7 @@ func newKeyPlan(f *function) keyPlan {
 	attrs := f.attrs()
 	k.planParams(attrs)
 	k.planKeyOf(attrs)
+	k.planContextKey(attrs)
 	return k
 }
 
@@ -68,25 +71,29 @@ func (k *keyPlan) planKeyOf(attrs keyenc.Attrs) {
 	if !k.takesParameters(v) || v.Type().NumOut() == 0 {
 		panicf("%s: KeyOf takes a func%s that returns what stands for them, got %s", k.displayName, k.takes(), givenFunc(v))
 	}
-	k.keyOf = v
-	for i := range v.Type().NumOut() {
-		out := v.Type().Out(i)
-		if out == tupleType && v.Type().NumOut() == 1 {
+	k.keyOf, k.keyParams = v, k.resultParams("KeyOf", v.Type(), attrs)
+}
+
+// resultParams returns what is rendered as arguments of what the function of an option returns, whose type t is.
+func (k *keyPlan) resultParams(option string, t reflect.Type, attrs keyenc.Attrs) (params []param) {
+	for i := range t.NumOut() {
+		out := t.Out(i)
+		if out == tupleType && t.NumOut() == 1 {
 			e, _ := keyenc.EncoderOf(reflect.TypeFor[any](), attrs)
-			k.keyParams = []param{{encoder: e, variadic: true}}
-			return
+			return []param{{encoder: e, variadic: true}}
 		}
 		e, err := keyenc.EncoderOf(out, attrs)
 		var refused *keyenc.TypeError
 		switch {
 		case errors.As(err, &refused):
-			panicf("Cached at %s: KeyOf of %s returns the type %s, which can't be in a key%s; return what can, a number or a text say",
-				k.location, k.displayName, out, after(": ", refused.Reason()))
+			panicf("Cached at %s: %s of %s returns the type %s, which can't be in a key%s; return what can, a number or a text say",
+				k.location, option, k.displayName, out, after(": ", refused.Reason()))
 		case err != nil:
-			panicf("Cached at %s: KeyOf of %s: %v", k.location, k.displayName, errtext.Bare(err))
+			panicf("Cached at %s: %s of %s: %v", k.location, option, k.displayName, errtext.Bare(err))
 		}
-		k.keyParams = append(k.keyParams, param{index: i, encoder: e})
+		params = append(params, param{index: i, encoder: e})
 	}
+	return params
 }
 
 var tupleType = reflect.TypeFor[cachekey.Tuple]()
@@ -108,6 +115,7 @@ type arguments struct {
 	ctx     context.Context // as given
 	values  []reflect.Value // with the context, or nil
 	pointer unsafe.Pointer  // to a keyPlan.argsType, which has no context, or nil
+	part    []byte          // of the key, that stands for the context; nil: that is to be made
 }
 
 // context returns the context among the arguments, or one that never ends.
@@ -200,6 +208,11 @@ func (k *keyPlan) appendKey(b []byte, a *arguments) ([]byte, error) {
 	b, err := k.appendArgs(append(b, k.prefix...), a)
 	if err != nil {
 		return b, err
+	}
+	if k.contextKey.IsValid() {
+		if b, err = k.appendContext(b, a); err != nil {
+			return b, err
+		}
 	}
 	b = append(b, ')')
 	if k.options.hashed {

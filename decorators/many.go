@@ -246,6 +246,9 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing, groupe
 	l.ends = slices.Grow(l.ends[:0], len(keys))
 	l.entries = slices.Grow(l.entries[:0], len(keys))
 	var a arguments
+	if a.part, err = m.contextPart(ctx); err != nil {
+		return nil, m.noKey(err)
+	}
 	for _, key := range keys {
 		m.argument(&a, ctx, key)
 		if l.texts, err = m.appendKey(cache.AppendPrefix(l.texts), &a); err != nil {
@@ -280,6 +283,15 @@ func (m *many[K, V]) argument(a *arguments, ctx context.Context, key K) {
 	(*args1[K])(a.pointer).A = key
 }
 
+// argumentsOf returns the arguments for each of keys.
+func (m *many[K, V]) argumentsOf(ctx context.Context, keys []K) []*arguments {
+	all := make([]*arguments, len(keys))
+	for i, key := range keys {
+		all[i] = &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})}
+	}
+	return all
+}
+
 // computation returns what runs the function for some of keys and says what is to be done with
 // its results. ours is what keepKeys returned for the keys.
 func (m *many[K, V]) computation(ctx context.Context, keys []K, ours bool) store.ComputeMany {
@@ -291,6 +303,11 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K, ours bool) store
 		for i, index := range missing {
 			asked[i] = keys[index]
 		}
+		defer func() {
+			if m.reads.arePending() {
+				m.warnOfReads(working, m.argumentsOf(ctx, asked)...)
+			}
+		}()
 		answers, err := m.fn(working, slices.Clone(asked))
 		results := make([]store.Result, len(missing))
 		answerTo := m.answersTo(ctx, asked, answers)

@@ -38,6 +38,7 @@ func (h *HandleMany[K, V]) Invalidate(ctx context.Context, keys []K) error {
 }
 
 // CacheKey returns the key of the result for one key, without the backend's prefix and version.
+// It is given no context: with ContextKey there is an error that matches cacheutils.ErrArguments.
 func (h *HandleMany[K, V]) CacheKey(key K) (string, error) { return h.many.cacheKeyFor(args1[K]{key}) }
 
 // Set stores results as if the function had returned them. It tries all of them and returns

@@ -36,6 +36,7 @@ type plan struct {
 	backend   *backend // backend.go
 	task      *store.Task
 	hot       hotPlan // hot.go: hits without a lookup
+	reads     reads   // contextread.go: context values that are in no key
 
 	keyPlan    // key.go: how arguments make a key
 	groupPlan  // groups.go: which groups results are in
@@ -62,6 +63,7 @@ func newPlan(f *function, argsType reflect.Type) *plan {
 		p.layOut(argsType)
 	}
 	p.planHot()
+	p.checkReads()
 	p.task = newTask(p)
 	p.checkTask()
 	p.register()
@@ -109,6 +111,9 @@ func newTask(p *plan) *store.Task {
 		task.Attached, task.Stale = true, 0
 	}
 	task.Many = p.isMany()
+	if p.derives {
+		task.Watch.Watcher = &p.reads
+	}
 	p.checkAbsent()
 	return task
 }

@@ -93,6 +93,9 @@ func (t *typed[A, R]) invalidateFor(ctx context.Context, args A) error {
 }
 
 func (t *typed[A, R]) cacheKeyFor(args A) (string, error) {
+	if err := t.needsContext(); err != nil {
+		return "", err
+	}
 	return t.cacheKey(&arguments{ctx: context.Background(), pointer: unsafe.Pointer(&args)})
 }
 
@@ -107,6 +110,11 @@ func (t *typed[A, R]) computation(ctx context.Context, args *A, rekey func([]byt
 		if ctx == nil {
 			working = nil
 		}
+		defer func() {
+			if t.reads.arePending() {
+				t.warnOfReads(working, &arguments{ctx: ctx, pointer: unsafe.Pointer(args)})
+			}
+		}()
 		r, err := t.run(working, *args)
 		result := t.judge(working, &r, err)
 		result.Rekey, result.Cut = rekey, t.givenEnded(&arguments{ctx: working, pointer: unsafe.Pointer(args)})

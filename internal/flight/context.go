@@ -65,6 +65,19 @@ func valuesOf(ctx context.Context) context.Context {
 	}
 }
 
+// watchingOf returns who is told of the values that a function finds whose caller's context is ctx, but for its own Watch:
+// where that is the context of a computation, its values are found by valuesOf without it.
+func watchingOf(ctx context.Context) *Watch {
+	switch c := ctx.(type) {
+	case *runContext:
+		return c.flight.Load().watching()
+	case *endless:
+		return c.flight.watching()
+	default:
+		return nil
+	}
+}
+
 // Deadline returns the first caller's deadline and the time to linger.
 func (w *runContext) Deadline() (time.Time, bool) { return w.deadline, !w.deadline.IsZero() }
 
@@ -80,7 +93,11 @@ func (w *runContext) Value(key any) any {
 	if caller := w.callers(); caller != nil {
 		return caller.Value(key)
 	}
-	return w.Context.Value(key)
+	value := w.Context.Value(key)
+	if fl := w.flight.Load(); value != nil && fl != nil && key != cancelKey {
+		fl.found(w, key, value)
+	}
+	return value
 }
 
 // callers returns the caller's context if that is what w is by now, else nil.
@@ -186,5 +203,9 @@ func (e *endless) Value(key any) any {
 	case flightKey{}:
 		return e.flight
 	}
-	return e.Context.Value(key)
+	value := e.Context.Value(key)
+	if value != nil && key != cancelKey {
+		e.flight.found(e, key, value)
+	}
+	return value
 }

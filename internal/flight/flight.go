@@ -32,6 +32,7 @@ type Flight struct {
 	Computation Computation // not changed once the flight has started
 	Groups      []string    // that the key is in; likewise
 	Attached    bool        // its first caller stays though its context has ended; likewise
+	Watch       *Watch      // of the function; nil: nobody is told of the values that it finds; likewise
 
 	outcome // written by the flight before it finishes, read after
 
@@ -44,6 +45,9 @@ type Flight struct {
 	later   bool // its result has been handed out, though it is being stored
 
 	finished atomic.Bool // the outcome is complete
+
+	watches *Watch      // who is told of context values: its own Watch, and those of the computations that it is part of
+	watched atomic.Bool // they are, since the function runs
 
 	// asking is when the flight began what it does with the store at the moment, in nanoseconds since
 	// epoch; 0: nothing. Only where the store may take its time.
@@ -112,6 +116,26 @@ func (f *Flight) Begin(ctx context.Context, leaseless bool) bool {
 func (f *Flight) begin(leaseless bool) {
 	f.began = f.group.Tick()
 	f.phase, f.leaseless = runs, leaseless
+	f.watched.Store(f.watches != nil)
+}
+
+// watching returns who is told of the context values that the function finds, or nil if it doesn't run.
+func (f *Flight) watching() *Watch {
+	if f == nil || !f.watched.Load() {
+		return nil
+	}
+	return f.watches
+}
+
+// found tells of a value that was found in the computation's context, which is by.
+func (f *Flight) found(by context.Context, key, value any) {
+	for w := f.watching(); w != nil; w = w.outer {
+		if f.Watch != nil && f.Watch.Watcher == w.Watcher {
+			w.Watcher.Found(by, key, value)
+		} else {
+			w.Watcher.Found(nil, key, value)
+		}
+	}
 }
 
 // Began returns the tick at which the function began, or 0 if it didn't run.
@@ -119,6 +143,7 @@ func (f *Flight) Began() uint64 { return f.began }
 
 // Return notes that the function has ended, and reports whether the first caller waits for it.
 func (f *Flight) Return() (led bool) {
+	f.watched.Store(false)
 	g := f.group
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -165,6 +165,7 @@ func (g *Group) start(ctx context.Context, at place, check Check, new func() *Fl
 	}
 	f := new()
 	f.group, f.place, f.check, f.callers, f.led, f.leader, f.leaseless = g, at, check, 1, true, ctx, at.bare
+	f.watches = f.Watch.within(watchingOf(ctx))
 	if g.Remote {
 		f.computed = make(chan struct{})
 	}

@@ -50,6 +50,9 @@ type stored struct {
 func (c *Store) computationFor(key *Key, task *Task, late *atomic.Bool) *computation {
 	m := &computation{store: c, key: key, task: task, late: late}
 	m.Computation, m.Groups, m.Attached = m, key.groups, task.Attached
+	if task.Watch.Watcher != nil {
+		m.Watch = &task.Watch
+	}
 	return m
 }
 

@@ -35,6 +35,9 @@ type Task struct {
 	// of them. Without it such a Result is never seen by the task's callers.
 	Many bool
 
+	// Watch has who is told of the context values that computations find. The zero Watch has nobody.
+	Watch flight.Watch
+
 	name   string      // for logs and errors
 	typ    *codec.Type // of the value
 	shared bool        // callers only read values, so all may have the same
