@@ -55,12 +55,15 @@ func Version(v string) Option {
 
 // Group puts what is stored into groups, so that InvalidateGroup drops it, and has a reader find
 // only what is in all of them. Without it a reader finds an entry whatever its groups, at the
-// cost of a second round trip if it has any. A name is any text but the empty one, which is an error that matches
-// cacheutils.ErrArguments; an entry can be in at most 1000 groups.
+// cost of a second round trip if it has any. A name is any text but the empty one. That is an error that matches
+// cacheutils.ErrArguments, and so are more than 16 groups: a reader who names none of them has them read.
 func Group(names ...string) Option {
 	return func(o *operation) {
-		if o.groups = append(o.groups, names...); slices.Contains(names, "") {
+		o.groups = append(o.groups, names...)
+		if slices.Contains(names, "") {
 			o.wrong = errtext.EmptyGroup("backends.Group")
+		} else if wrong := errtext.ManyGroups("backends.Group", o.groups, store.MaxPlainGroups); wrong != "" {
+			o.wrong = wrong
 		}
 	}
 }

@@ -75,11 +75,14 @@ func Timeout(d time.Duration) Option {
 // only what is in all of them, and costs one round trip; without it Get finds a value whatever its groups, but
 // takes a second round trip if there are any. The functions of package decorators, and backends on the same
 // server with the same Version, share the groups. An empty name is an error that matches
-// cacheutils.ErrArguments.
+// cacheutils.ErrArguments, and so are more than 16 groups.
 func Group(names ...string) Option {
 	return func(c *call) {
-		if c.groups = append(c.groups, names...); slices.Contains(names, "") {
+		c.groups = append(c.groups, names...)
+		if slices.Contains(names, "") {
 			c.wrong = errtext.EmptyGroup("cache.Group")
+		} else if wrong := errtext.ManyGroups("cache.Group", c.groups, store.MaxPlainGroups); wrong != "" {
+			c.wrong = wrong
 		}
 	}
 }

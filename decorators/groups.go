@@ -57,6 +57,9 @@ func checkedGroupsOf(f *function) reflect.Value {
 	if slices.Contains(f.options.groups, "") {
 		panicf("%s: %s", f.displayName, errtext.EmptyGroup("Group"))
 	}
+	if wrong := errtext.ManyGroups("Group", f.options.groups, store.MaxGroups); wrong != "" {
+		panicf("%s: %s", f.displayName, wrong)
+	}
 	fn := f.options.groupsOf
 	if fn == nil {
 		return reflect.Value{}
@@ -76,7 +79,11 @@ func (p *plan) groupsFor(cache *store.Store, a *arguments) (*store.Groups, error
 		if slices.Contains(others, "") {
 			return nil, errtext.Wrap(fmt.Errorf("%w: %s", cacheutils.ErrArguments, errtext.EmptyGroup("GroupsOf")), "the groups of %s", p.name)
 		}
-		return cache.Groups(append(slices.Clip(names), others...)...), nil
+		names = append(slices.Clip(names), others...)
+		if wrong := errtext.ManyGroups("Group and GroupsOf", names, store.MaxGroups); wrong != "" {
+			return nil, errtext.Wrap(fmt.Errorf("%w: %s", cacheutils.ErrArguments, wrong), "the groups of %s", p.name)
+		}
+		return cache.Groups(names...), nil
 	}
 	if len(names) == 0 {
 		return nil, nil

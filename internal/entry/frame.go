@@ -28,8 +28,12 @@ const (
 	allBits = 1<<iota - 1
 )
 
-// MaxGroups is how many groups an entry can be in. It bounds what a frame can make a reader ask for.
+// MaxGroups is how many groups an entry can be in.
 const MaxGroups = 1000
+
+// MaxUnasked is in how many groups an entry can be besides those that its reader names. It bounds what a frame can make a
+// reader ask for. What is stored for readers who need not name any can be in no more.
+const MaxUnasked = 16
 
 func (e *Entry) frame() []byte {
 	size := 64 + len(e.body)
@@ -170,7 +174,7 @@ func (e *Entry) parseSection(section []byte) error {
 	return nil
 }
 
-// A reader takes a frame apart. Once something is missing, cut is true and what it returns
+// A reader takes a frame apart. Once something is missing, or is not what it has to be, cut is true and what it returns
 // means nothing.
 type reader struct {
 	rest []byte
@@ -208,7 +212,7 @@ func (r *reader) pass(size int) {
 	r.rest = r.rest[size:]
 }
 
-// generations reads n groups. Their texts share one string.
+// generations reads n groups, each with a name and an id. Their texts share one string.
 func (r *reader) generations(n int) []Generation {
 	texts := r.rest
 	for range 2 * n {
@@ -228,6 +232,7 @@ func (r *reader) generations(n int) []Generation {
 	groups := make([]Generation, n)
 	for i := range groups {
 		groups[i] = Generation{Group: next(), ID: next()}
+		r.cut = r.cut || groups[i].Group == "" || !isID(groups[i].ID)
 	}
 	return groups
 }

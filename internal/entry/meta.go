@@ -1,6 +1,7 @@
 package entry
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"math"
@@ -45,10 +46,35 @@ func NewToken() (t Token) {
 	return t
 }
 
-// A Generation is what a group held at some time. An empty ID says that it held nothing.
+// A Generation is what a group held at some time. An empty ID says that it held none.
 type Generation struct {
 	Group string
 	ID    string
+}
+
+// maxID is the length in bytes of the longest id. A uuid as text, which this library and Django write, has 36.
+const maxID = 64
+
+// isID reports whether text may be the id of a generation: 1 to 64 printable characters of ASCII without spaces.
+func isID[T string | []byte](text T) bool {
+	if len(text) == 0 || len(text) > maxID {
+		return false
+	}
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// IDOf returns the id that a group's key holds as text, or "" if that is none, and the group has no generation. A decimal
+// number is none: the store can count it back to what it was.
+func IDOf(text []byte) string {
+	if !isID(text) || !bytes.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' }) {
+		return ""
+	}
+	return string(text)
 }
 
 // AreGenerations reports whether had are the groups of those names, in that order, with those ids.
@@ -64,14 +90,15 @@ func AreGenerations(had []Generation, names []string, ids [][]byte) bool {
 	return true
 }
 
-// GenerationsOf returns the generations of the groups of those names, which hold these ids.
+// GenerationsOf returns the generations of the groups of those names, whose keys hold these ids. What is not one says
+// that the group has none.
 func GenerationsOf(names []string, ids [][]byte) []Generation {
 	if len(names) == 0 {
 		return nil
 	}
 	generations := make([]Generation, len(names))
 	for i, name := range names {
-		generations[i] = Generation{name, string(ids[i])}
+		generations[i] = Generation{name, IDOf(ids[i])}
 	}
 	return generations
 }

@@ -3,6 +3,7 @@ package errtext
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -17,6 +18,17 @@ func NilOption(i int) string { return fmt.Sprintf("option %d is nil: leave it ou
 // EmptyGroup says what is wrong where the name of a group is empty.
 func EmptyGroup(where string) string {
 	return where + ": the name of a group is empty: was a variable not set?"
+}
+
+// ManyGroups returns what is wrong with the names of groups, or "": there are more than most.
+func ManyGroups(where string, names []string, most int) string {
+	if len(names) <= most {
+		return ""
+	}
+	if n := len(slices.Compact(slices.Sorted(slices.Values(names)))); n > most {
+		return fmt.Sprintf("%s: %d groups, and there may be %d: use fewer, such as one for what is invalidated together", where, n, most)
+	}
+	return ""
 }
 
 // MissingUnit returns what is wrong with a duration that a user has given to the option of that name, or "". One

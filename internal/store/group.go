@@ -95,7 +95,8 @@ func (c *Store) ensureGenerationsBounded(ctx context.Context, groups []string) (
 }
 
 // createMissing gives those of the groups a generation that have none. Processes that do so at the
-// same time agree: add lets one of them through, and the others read what that one wrote.
+// same time agree: where there is nothing, add lets one of them through, and where there is what is no generation,
+// compare-and-swap does; the others read what that one wrote.
 func (c *Store) createMissing(ctx context.Context, found []entry.Generation) ([]entry.Generation, error) {
 	if len(found) > entry.MaxGroups {
 		return nil, fmt.Errorf("%w: an entry in %d groups, which can be in %d at most", cacheutils.ErrArguments, len(found), entry.MaxGroups)
@@ -111,7 +112,7 @@ func (c *Store) createMissing(ctx context.Context, found []entry.Generation) ([]
 			return found, nil
 		}
 		found = slices.Clone(found)
-		var others []string // somebody else was first
+		var others []string // something is there
 		for _, group := range missing {
 			id := uuid.NewString()
 			added, err := c.Engine.Add(ctx, c.groupKey(group), generationItem(id), cacheutils.Forever)
@@ -124,12 +125,23 @@ func (c *Store) createMissing(ctx context.Context, found []entry.Generation) ([]
 				others = append(others, group)
 			}
 		}
-		read, err := c.generations(ctx, others)
+		err := c.readGenerations(ctx, others, func(g entry.Generation, got *answer) error {
+			if g.ID == "" && got.found {
+				item := generationItem(uuid.NewString())
+				item.CAS = got.item.CAS
+				swapped, err := c.Engine.CompareAndSwap(ctx, c.groupKey(g.Group), item, cacheutils.Forever)
+				if err != nil {
+					return errtext.Wrap(err, "begin group %q", g.Group)
+				}
+				if swapped {
+					g.ID = string(item.Value)
+				}
+			}
+			setGeneration(found, g)
+			return nil
+		})
 		if err != nil {
 			return nil, err
-		}
-		for _, g := range read {
-			setGeneration(found, g)
 		}
 	}
 	return nil, errors.New("cacheutils: the key of a group is lost as soon as it is written")

@@ -38,6 +38,12 @@ type Key struct {
 	check  entry.Check
 }
 
+// MaxPlainGroups is in how many groups a value of the low-level operations can be: a reader need not name them.
+const MaxPlainGroups = entry.MaxUnasked
+
+// MaxGroups is in how many groups a result of a function can be.
+const MaxGroups = entry.MaxGroups
+
 // withGroups returns the key for an entry in the groups, too.
 func (k Key) withGroups(groups []string) Key {
 	if len(groups) > 0 {

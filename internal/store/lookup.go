@@ -168,8 +168,11 @@ func (c *Store) value(f *found, box any, t *codec.Type, shared bool) any {
 // groupsMatch reports whether an entry in the groups had counts, for a reader who asked for the
 // groups now. An entry that isn't in all of those doesn't: an invalidation of the others
 // would not reach it. Groups that the reader didn't ask for are read here, at the cost of
-// another round trip.
+// another round trip; an entry in more than entry.MaxUnasked of them doesn't count.
 func (c *Store) groupsMatch(ctx context.Context, had, now []entry.Generation) (bool, error) {
+	if len(had) > len(now)+entry.MaxUnasked {
+		return false, nil
+	}
 	var unasked []string
 	for _, g := range had {
 		i := slices.IndexFunc(now, func(n entry.Generation) bool { return n.Group == g.Group })
@@ -327,8 +330,18 @@ func (q *query) evaluate(ctx context.Context, c *Store, f *found, key *Key, i in
 
 // generations reads what the groups hold now, in one multi-get.
 func (c *Store) generations(ctx context.Context, groups []string) ([]entry.Generation, error) {
+	var generations []entry.Generation
+	err := c.readGenerations(ctx, groups, func(g entry.Generation, _ *answer) error {
+		generations = append(generations, g)
+		return nil
+	})
+	return generations, err
+}
+
+// readGenerations reads what the groups hold now, in one multi-get, and hands each to read, with what is under its key.
+func (c *Store) readGenerations(ctx context.Context, groups []string, read func(entry.Generation, *answer) error) error {
 	if len(groups) == 0 {
-		return nil, nil
+		return nil
 	}
 	q := newQuery()
 	defer q.free()
@@ -336,14 +349,15 @@ func (c *Store) generations(ctx context.Context, groups []string) ([]entry.Gener
 		q.addGroup(c.groupKey(group))
 	}
 	err := q.run(ctx, c)
-	generations := make([]entry.Generation, len(groups))
-	for i := range groups {
-		group, key := c.ownGroup(groups[i])
+	for _, text := range groups {
+		group, key := c.ownGroup(text)
 		got := &q.got[q.groups[key]]
 		if !got.found && err != nil {
-			return nil, errtext.Wrap(err, "read the generation of group %q", group)
+			return errtext.Wrap(err, "read the generation of group %q", group)
 		}
-		generations[i] = entry.Generation{Group: group, ID: string(got.item.Value)}
+		if err := read(entry.Generation{Group: group, ID: entry.IDOf(got.item.Value)}, got); err != nil {
+			return err
+		}
 	}
-	return generations, nil
+	return nil
 }

@@ -28,6 +28,7 @@ type sea struct {
 	writes  uint64
 	waiting []chan struct{} // operations that have not been carried out
 	more    chan struct{}   // has a value if there may be one more
+	asked   int             // keys that were read
 	seconds bool            // its clock ticks once a second, and it keeps items for whole ones
 }
 
@@ -106,6 +107,7 @@ func (s *sea) operate(ctx context.Context, f func()) error {
 }
 
 func (s *sea) get(key string) (engine.Item, bool) {
+	s.asked++
 	it, ok := s.items[key]
 	if ok && !it.ends.IsZero() && !s.now().Before(it.ends) {
 		delete(s.items, key)
