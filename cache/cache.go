@@ -75,13 +75,14 @@ func Timeout(d time.Duration) Option {
 // only what is in all of them, and costs one round trip; without it Get finds a value whatever its groups, but
 // takes a second round trip if there are any. The functions of package decorators, and backends on the same
 // server with the same Version, share the groups. An empty name is an error that matches
-// cacheutils.ErrArguments, and so are more than 16 groups.
+// cacheutils.ErrArguments, and so are more than 1000 groups. On engines outside of this process Get has to
+// name all but 16 of them.
 func Group(names ...string) Option {
 	return func(c *call) {
 		c.groups = append(c.groups, names...)
 		if slices.Contains(names, "") {
 			c.wrong = errtext.EmptyGroup("cache.Group")
-		} else if wrong := errtext.ManyGroups("cache.Group", c.groups, store.MaxPlainGroups); wrong != "" {
+		} else if wrong := errtext.ManyGroups("cache.Group", c.groups, store.MaxGroups); wrong != "" {
 			c.wrong = wrong
 		}
 	}

@@ -31,8 +31,8 @@ const (
 // MaxGroups is how many groups an entry can be in.
 const MaxGroups = 1000
 
-// MaxUnasked is in how many groups an entry can be besides those that its reader names. It bounds what a frame can make a
-// reader ask for. What is stored for readers who need not name any can be in no more.
+// MaxUnasked is in how many groups more than its reader names an entry can be. It bounds what a frame can make a reader ask
+// for. What is in this process's memory nobody else can have written, and there it doesn't hold.
 const MaxUnasked = 16
 
 func (e *Entry) frame() []byte {

@@ -38,10 +38,7 @@ type Key struct {
 	check  entry.Check
 }
 
-// MaxPlainGroups is in how many groups a value of the low-level operations can be: a reader need not name them.
-const MaxPlainGroups = entry.MaxUnasked
-
-// MaxGroups is in how many groups a result of a function can be.
+// MaxGroups is in how many groups an entry can be.
 const MaxGroups = entry.MaxGroups
 
 // withGroups returns the key for an entry in the groups, too.

@@ -112,6 +112,10 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 		return nil
 	}
 	if !same {
+		if n := len(e.Groups) - len(f.generations); n > entry.MaxUnasked && !c.live {
+			f.err = entry.Undecodable("it is in %d groups more than its reader names, and may be in %d: name them", n, entry.MaxUnasked)
+			return nil
+		}
 		alive, err := c.groupsMatch(ctx, e.Groups, f.generations)
 		if err != nil || !alive {
 			return err
@@ -168,11 +172,8 @@ func (c *Store) value(f *found, box any, t *codec.Type, shared bool) any {
 // groupsMatch reports whether an entry in the groups had counts, for a reader who asked for the
 // groups now. An entry that isn't in all of those doesn't: an invalidation of the others
 // would not reach it. Groups that the reader didn't ask for are read here, at the cost of
-// another round trip; an entry in more than entry.MaxUnasked of them doesn't count.
+// another round trip.
 func (c *Store) groupsMatch(ctx context.Context, had, now []entry.Generation) (bool, error) {
-	if len(had) > len(now)+entry.MaxUnasked {
-		return false, nil
-	}
 	var unasked []string
 	for _, g := range had {
 		i := slices.IndexFunc(now, func(n entry.Generation) bool { return n.Group == g.Group })
