@@ -43,7 +43,8 @@ type conn struct {
 	// What follows is shared with abort, which runs whenever the context ends.
 	mu        sync.Mutex
 	ctx       context.Context // of the operation under way
-	deadline  time.Time       // of the operation under way
+	deadline  time.Time       // of the operation under way, as far as that has been prolonged
+	end       time.Time       // beyond which it is not
 	operation uint64          // the number of operations so far
 	aborted   bool
 	wire      *wire // the connection, nil when there is none
@@ -90,7 +91,7 @@ func (c *conn) begin(ctx context.Context, op operation, now, deadline time.Time)
 	c.mu.Lock()
 	c.operation++
 	c.aborted = false
-	c.ctx, c.deadline = ctx, deadline
+	c.ctx, c.deadline, c.end = ctx, deadline, deadline.Add((maxTimeouts-1)*c.server.operation)
 	operation, w := c.operation, c.wire
 	c.mu.Unlock()
 
@@ -176,10 +177,13 @@ type wire struct {
 	closed sync.Once
 }
 
-// perTimeout is how many bytes have to arrive for an operation to get its timeout once more.
+// perTimeout is how many bytes have to arrive for an operation to get its timeout once more, maxTimeouts times in all.
 // Without that, a multi-get of many large values couldn't end in time; with it, a server
-// that trickles bytes still can't keep a caller.
-const perTimeout = 256 << 10
+// that trickles bytes, or sends them without an end, still can't keep a caller.
+const (
+	perTimeout  = 256 << 10
+	maxTimeouts = 4
+)
 
 func (w *wire) Read(p []byte) (int, error) {
 	if w.owner.reply.take != nil {
@@ -230,7 +234,7 @@ func (w *wire) hasMore() bool {
 }
 
 // arm gives the server time to send the next bytes: its read timeout, but not longer than the
-// operation has, whose own time is prolonged by so many timeouts.
+// operation has, whose own time is prolonged by so many timeouts, up to its end.
 func (c *conn) arm(w *wire, now time.Time, more int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -238,7 +242,11 @@ func (c *conn) arm(w *wire, now time.Time, more int) {
 		w.Conn.SetDeadline(past)
 		return
 	}
-	c.deadline = c.deadline.Add(time.Duration(more) * c.server.operation)
+	if more > 0 {
+		if c.deadline = c.deadline.Add(time.Duration(min(more, maxTimeouts)) * c.server.operation); c.deadline.After(c.end) {
+			c.deadline = c.end
+		}
+	}
 	deadline := now.Add(c.server.read)
 	if c.deadline.Before(deadline) {
 		deadline = c.deadline

@@ -24,7 +24,8 @@
 //
 //	operation_timeout    how long an operation may take in all, waiting for a connection and dialling
 //	                     included; 250ms unless given. A reply gets it once more for every 256 KiB
-//	                     that have arrived. All backends have this option: see package backends.
+//	                     that have arrived, up to four times in all, and so has a request for
+//	                     thousands of keys. All backends have this option: see package backends.
 //	connect_timeout      how long dialling may take, TLS included; three fifths of operation_timeout
 //	                     unless given
 //	read_timeout         how long the server may be silent, from when a request is sent; three fifths of
@@ -100,6 +101,7 @@ const (
 type memcached struct {
 	locations locations // a key's server is serverOf
 	plain     []string  // the addresses beyond this host without TLS, unless the option tls says that it is to be so
+	operation time.Duration
 	closed    lifetime
 	closing   sync.Once
 }
@@ -145,7 +147,7 @@ func Open(s engine.Settings) (engine.Engine, error) {
 		return nil, err
 	}
 	closed := make(lifetime)
-	m := &memcached{closed: closed}
+	m := &memcached{closed: closed, operation: l.operation}
 	for _, a := range addresses {
 		m.locations = append(m.locations, newLocation(a, l, closed))
 		if l.tls == nil && !r.Given("tls") && a.isBeyondHost() {

@@ -72,7 +72,8 @@ func once(keys []string) []string {
 	})
 }
 
-// GetEach sends its requests to all servers at once, for 1000 keys at a time.
+// GetEach sends its requests to all servers at once, for 1000 keys at a time. All of them together take no longer than one
+// may. Where that is not enough, it has handed out what came in time.
 func (m *memcached) GetEach(ctx context.Context, keys []string, each func(i int, item engine.Item)) error {
 	if m.closed.isClosed() {
 		return cacheutils.ErrClosed
@@ -86,6 +87,11 @@ func (m *memcached) GetEach(ctx context.Context, keys []string, each func(i int,
 		if all := m.locations[0].servers(ctx); len(all) == 1 {
 			return all[0].getEach(ctx, keys, each)
 		}
+	}
+	if len(keys) > perRequest {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, maxTimeouts*m.operation)
+		defer cancel()
 	}
 	var mu sync.Mutex
 	return onEach(m.spread(ctx, keys), func(s *server, indices []int) error {

@@ -42,13 +42,18 @@ func (c *Store) outlast(ctx context.Context) (lasting context.Context, done cont
 }
 
 // boundLookup returns a context for the lookup of a decorated call, and what ends it, which is told how the lookup ended.
-func (c *Store) boundLookup(ctx context.Context, task *Task) (looking context.Context, done func(error)) {
+// many says that the lookup is for many keys, whose reply may take longer than the operation timeout.
+func (c *Store) boundLookup(ctx context.Context, task *Task, many bool) (looking context.Context, done func(error)) {
 	if !c.flights.Remote {
 		return ctx, func(error) {}
 	}
 	bound := c.patience(ctx, task)
 	if c.timed && bound == c.OperationTimeout {
-		return ctx, c.answers
+		deadline, ends := ctx.Deadline()
+		if !many || !ends {
+			return ctx, c.answers
+		}
+		bound = task.spare(time.Until(deadline))
 	}
 	looking, cancel := context.WithTimeout(ctx, bound)
 	return looking, func(err error) {

@@ -78,7 +78,7 @@ func (c *Store) logHit(text []byte) {
 // lookupKey is Lookup for a key.
 func (c *Store) lookupKey(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
 	f := found{reader: task.typ}
-	looking, done := c.boundLookup(ctx, task)
+	looking, done := c.boundLookup(ctx, task, false)
 	err := c.lookup(looking, &f, key)
 	done(err)
 	return c.hitOrMiss(&f, err, key, task, started)

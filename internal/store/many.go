@@ -31,7 +31,7 @@ func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func
 		}
 		return misses
 	}
-	looking, done := c.boundLookup(ctx, task)
+	looking, done := c.boundLookup(ctx, task, true)
 	q, err := c.ask(looking, keys)
 	defer q.free()
 	defer func() { done(err) }()
