@@ -33,6 +33,9 @@
 //	                   With several secrets it has to be given. It has key_secret_env
 //	open_groups        with a secret, whether the keys of groups are not encrypted, so that a Django
 //	                   project with django-cache-utils shares them (false)
+//	group_prefix       stands before the names of groups, so that another backend of the store invalidates
+//	                   none of these (none): up to 64 printable characters of ASCII without spaces and
+//	                   colons. Backends that are to share groups have the same; Django has none
 //	store_later        whether a call that has computed returns before the result is stored (false);
 //	                   for long-running programs that call Close before they end
 //

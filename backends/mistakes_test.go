@@ -103,7 +103,7 @@ func TestMistakes_Go(t *testing.T) {
 		{"no_delay as yes", options("memcached", "no_delay", "yes"), []string{"no_delay", "true or false"}},
 		{"tls as a file", options("memcached", "tls", "ca.pem"), []string{"tls"}},
 		{"two spellings", options("locmem", "stale", "1m", "STALE", "2m"), []string{"STALE and stale"}},
-		{"an option of another engine", options("locmem", "max_conns", 5), []string{"max_conns", "max_entries", "all backends have compress_above, key_secret, key_secret_env, lease"}},
+		{"an option of another engine", options("locmem", "max_conns", 5), []string{"max_conns", "max_entries", "all backends have compress_above, group_prefix, key_secret, key_secret_env, lease"}},
 		{"a setting among the options", options("memcached", "TIMEOUT", 300), []string{"TIMEOUT", "setting of the backend"}},
 		{"a prefix among the options", options("locmem", "key_prefix", "p"), []string{"key_prefix", "setting of the backend"}},
 		{"an option without a name", options("locmem", "", 1), []string{"has no option"}},
@@ -179,7 +179,7 @@ func TestMistakes_EveryOption(t *testing.T) {
 			for _, value := range []any{
 				nil, []int{1}, map[string]any{"a": 1}, func() {}, struct{}{}, (*int)(nil), make(chan int), math.NaN(), math.Inf(1), math.Inf(-1), "soon", 1i,
 			} {
-				if name == "tls_ca" || name == "tls_cert" || name == "tls_key" || name == "tls_server_name" {
+				if slices.Contains([]string{"tls_ca", "tls_cert", "tls_key", "tls_server_name", "group_prefix"}, name) {
 					if _, isText := value.(string); isText {
 						continue
 					}

@@ -198,6 +198,7 @@ func (s Settings) open(name string, scope uint64) (*Cache, error) {
 		KeyPrefix:        s.KeyPrefix,
 		Version:          s.Version,
 		GroupVersion:     groupVersion,
+		GroupPrefix:      common.groupPrefix,
 		KeyFunction:      s.KeyFunction,
 		CompressAbove:    common.compressAbove,
 		Stale:            common.stale,
@@ -255,6 +256,7 @@ type commonOptions struct {
 	lease            time.Duration
 	operationTimeout time.Duration
 	storeLater       bool
+	groupPrefix      string
 	sealing          sealing
 }
 
@@ -276,6 +278,7 @@ func splitOptions(given map[string]any, grouped bool) (common commonOptions, own
 	common.lease = r.DurationBetween("lease", lease, leastLease, mostLease)
 	common.storeLater = r.Bool("store_later", false)
 	common.operationTimeout = r.DurationBetween("operation_timeout", operationTimeout, time.Millisecond, mostOperationTimeout)
+	common.groupPrefix = r.String("group_prefix", "")
 	common.sealing, err = readSealing(r)
-	return common, own, errors.Join(r.Err(), err)
+	return common, own, errors.Join(r.Err(), err, store.CheckGroupPrefix(common.groupPrefix))
 }

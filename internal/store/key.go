@@ -87,7 +87,11 @@ func (g *Groups) keysOrNone() []string {
 
 // groupKey returns the key that holds the group's generation.
 func (c *Store) groupKey(group string) string {
-	return cachekey.Sanitize(GroupPrefix(c.GroupVersion)+group, maxKey)
+	head := GroupPrefix(c.GroupVersion)
+	if c.GroupPrefix != "" {
+		head += c.GroupPrefix + ":"
+	}
+	return cachekey.Sanitize(head+group, maxKey)
 }
 
 // ownGroup returns the group's name and key. Entries may keep the name: its memory is that of the key, and nothing of
@@ -179,6 +183,10 @@ func (c *Store) PlainKey(text, version string, groups []string) (Key, error) {
 		return Key{}, fmt.Errorf("%w: it is empty", cacheutils.ErrInvalidKey)
 	}
 	k := Key{text: text, stored: c.compose(text, version), groups: unique(groups)}
+	if c.meansGroup(k.stored, text) {
+		return Key{}, fmt.Errorf("%w: %q with version %q is stored as %q, which may be the key of a group: choose another key, or version",
+			cacheutils.ErrInvalidKey, text, version, k.stored)
+	}
 	if c.checkKey != nil {
 		if err := c.checkKey(k.stored); err != nil {
 			return Key{}, err
@@ -189,6 +197,15 @@ func (c *Store) PlainKey(text, version string, groups []string) (Key, error) {
 		c.notice("not portable", fmt.Sprintf("key %q %s: memcached would refuse it", k.stored, why))
 	}
 	return k, nil
+}
+
+// meansGroup reports whether the key that is stored for text may be that of a group: what stands before text makes it one.
+// A key function may put nothing there.
+func (c *Store) meansGroup(stored, text string) bool {
+	if c.KeyFunction == nil {
+		stored = stored[:min(len(stored), len(stored)-len(text)+len(groupMark)-1)]
+	}
+	return strings.Contains(stored, groupMark)
 }
 
 // notice logs what is to be known, a line a second of that cause.
@@ -259,12 +276,25 @@ func CheckPrefix(prefix, version string) error {
 		return fmt.Errorf("%w: KeyPrefix %q with Version %q %s: keys have at most %d bytes, and no spaces or control characters",
 			cacheutils.ErrConfig, prefix, version, why, maxKey)
 	}
-	if strings.Contains(h, groupMark) {
-		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %q, which the keys of groups begin with: choose another", cacheutils.ErrConfig, prefix, version, groupMark)
+	if strings.Contains(h+":", groupMark) { // a key may begin with the colon
+		return fmt.Errorf("%w: KeyPrefix %q with Version %q makes keys that may be those of groups, which have %q: choose another", cacheutils.ErrConfig, prefix, version, groupMark)
 	}
 	if len(h) > maxPrefix {
 		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %d bytes, which leaves no room for keys: use at most %d",
 			cacheutils.ErrConfig, prefix, version, len(h), maxPrefix)
 	}
 	return nil
+}
+
+// maxGroupPrefix is the length in bytes of the longest group prefix.
+const maxGroupPrefix = 64
+
+// CheckGroupPrefix returns an error that matches cacheutils.ErrConfig if prefix can't stand before the names of groups.
+func CheckGroupPrefix(prefix string) error {
+	wrong := strings.IndexFunc(prefix, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' })
+	if wrong < 0 && len(prefix) <= maxGroupPrefix {
+		return nil
+	}
+	return fmt.Errorf("%w: the option group_prefix is %q: it has at most %d printable characters of ASCII, and no spaces or colons",
+		cacheutils.ErrConfig, prefix, maxGroupPrefix)
 }

@@ -31,6 +31,7 @@ type Config struct {
 	KeyPrefix        string
 	Version          string
 	GroupVersion     string                                   // stands before the keys of groups
+	GroupPrefix      string                                   // stands before the names of groups in these; CheckGroupPrefix has returned nil
 	KeyFunction      func(key, prefix, version string) string // nil: KeyPrefix:Version:key
 	CompressAbove    int                                      // bytes above which encoded values are compressed; negative: never
 	Stale            time.Duration                            // how long values are served past their timeout
