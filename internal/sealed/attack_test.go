@@ -488,6 +488,42 @@ func TestAttack_SwitchedOnAndOff(t *testing.T) {
 	}
 }
 
+// What was not sealed for a group's key is no generation: it is replaced, and what is in the group is kept again.
+func TestAttack_ForgedGroup(t *testing.T) {
+	server := memcachedtest.Start(t)
+	from := source("right")
+	p, a := start(t, server, from, with(one), "cities"), attack(t, server)
+	p.want(t, "cold", 1, 1)
+	entry1 := a.read(key1)
+	for name, item := range map[string]*memcache.Item{
+		"a uuid":           {Flags: 16, Value: []byte("6ba7b810-9dad-11d1-80b4-00c04fd430c8")},
+		"text":             {Flags: 16, Value: []byte("x")},
+		"nothing":          {Flags: 16},
+		"a megabyte":       {Flags: 16, Value: bytes.Repeat([]byte("x"), 1<<20-200)},
+		"an entry":         {Flags: entry1.Flags, Value: entry1.Value},
+		"a counter":        {Flags: 2, Value: []byte("1")},
+		"sealed otherwise": {Flags: entry.FlagsSealed, Value: bytes.Repeat([]byte{1}, 93)},
+	} {
+		a.write("_group::cities", item.Flags, item.Value)
+		p.want(t, name, 1, 1)
+		p.want(t, name+", then", 1, 0)
+		a.write("_group::cities", item.Flags, item.Value)
+		if err := p.InvalidateGroup(ctx, "cities"); err != nil {
+			t.Errorf("%s: InvalidateGroup: %v", name, err)
+		}
+		p.want(t, name+", after InvalidateGroup", 1, 1)
+		p.want(t, name+", then", 1, 0)
+		a.write("_group::cities", item.Flags, item.Value)
+		if err := p.Set(ctx, "k", "v", backends.Group("cities")); err != nil {
+			t.Errorf("%s: Set: %v", name, err)
+		}
+		var got string
+		if err := p.Get(ctx, "k", &got, backends.Group("cities")); got != "v" || err != nil {
+			t.Errorf("%s: Get: %q, %v", name, got, err)
+		}
+	}
+}
+
 // With open_groups a Django project's invalidation counts, and its generation is used as it is.
 func TestOpenGroups(t *testing.T) {
 	server := memcachedtest.Start(t)
