@@ -205,3 +205,21 @@ func TestSecret_ForKeys(t *testing.T) {
 		t.Error("two secrets have one for keys")
 	}
 }
+
+// What stays in this process, or nowhere, is not sealed: hits there cost what they did.
+func TestSecret_NothingToSeal(t *testing.T) {
+	for name, sealed := range map[string]bool{"locmem": false, "group+locmem": false, "dummy": false, "memcached": true, "shelf": true} {
+		caches, err := backends.New(backends.Config{"default": {Backend: name, Options: map[string]any{"secret": secretOne}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer caches.Close()
+		s, err := caches.Store("default", internal.Caller{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(fmt.Sprintf("%T", s.Engine), "sealed"); got != sealed {
+			t.Errorf("%s: the engine is a %T", name, s.Engine)
+		}
+	}
+}

@@ -59,7 +59,7 @@ func (d *dialing) secure(ctx context.Context, socket net.Conn, tlsName string) (
 	if d.tls == nil {
 		return socket, nil
 	}
-	config := d.tls.current()
+	config := d.tls.current(ctx)
 	if config.ServerName == "" && !config.InsecureSkipVerify {
 		config = config.Clone()
 		config.ServerName = tlsName

@@ -2,11 +2,13 @@ package memcached
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
@@ -21,10 +23,15 @@ type tlsFiles struct {
 	ca, cert, key string // the names of the files; empty: there is none
 	lines         logging.Limiter
 
-	mu     sync.Mutex
-	read   [3][]byte   // what config was made of
-	config *tls.Config // never changed
+	mu      sync.Mutex
+	reading chan struct{} // closed when the files have been read, by one dial for all; nil: nobody reads them
+	read    [3][]byte     // what config was made of; of the goroutine that reads
+	config  *tls.Config   // never changed
 }
+
+// readPatience is how long a dial waits for the files to be read, before it goes on with what was read last: a file system
+// may hang.
+const readPatience = 50 * time.Millisecond
 
 // readTLS reads the options about TLS. One of the files turns it on.
 func readTLS(r *engine.OptionReader) (*tlsFiles, error) {
@@ -60,27 +67,57 @@ func readTLS(r *engine.OptionReader) (*tlsFiles, error) {
 	if f.key == "" {
 		f.key = f.cert // both in one file
 	}
-	if err := f.reload(); err != nil {
+	var err error
+	if f.config, err = f.load(); err != nil {
 		return nil, fmt.Errorf("%w: memcached %w", cacheutils.ErrConfig, err)
 	}
 	return f, nil
 }
 
 // current returns what a connection that is dialled now uses.
-func (f *tlsFiles) current() *tls.Config {
+func (f *tlsFiles) current(ctx context.Context) *tls.Config {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.reload(); err != nil {
+	if f.ca == "" && f.cert == "" {
+		return f.config
+	}
+	if f.reading == nil {
+		f.reading = make(chan struct{})
+		go f.readAgain(f.reading)
+	}
+	reading := f.reading
+	f.mu.Unlock()
+	timer := time.NewTimer(readPatience)
+	select {
+	case <-reading:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	timer.Stop()
+	f.mu.Lock()
+	return f.config
+}
+
+// readAgain reads the files, and then closes done.
+func (f *tlsFiles) readAgain(done chan struct{}) {
+	defer close(done)
+	config, err := f.load()
+	if err != nil {
 		f.lines.Log(logging.LevelWarn, "files", logging.Event{
 			Action: logging.ActionNotice, Err: errtext.Bare(err),
 			Text: "cacheutils: memcached goes on with the certificates that it has, since the new ones can't be read",
 		})
 	}
-	return f.config
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading = nil
+	if err == nil {
+		f.config = config
+	}
 }
 
-// reload makes another config if the files hold something else than what the one there was made of. The caller holds mu.
-func (f *tlsFiles) reload() error {
+// load returns a config of what the files hold: the same one as long as they do. One goroutine at a time calls it.
+func (f *tlsFiles) load() (*tls.Config, error) {
 	var read [3][]byte
 	for i, name := range []string{f.ca, f.cert, f.key} {
 		if name == "" {
@@ -88,7 +125,7 @@ func (f *tlsFiles) reload() error {
 		}
 		var err error
 		if read[i], err = os.ReadFile(name); err != nil {
-			return fmt.Errorf("option %s: %w", [...]string{"tls_ca", "tls_cert", "tls_key"}[i], err)
+			return nil, fmt.Errorf("option %s: %w", [...]string{"tls_ca", "tls_cert", "tls_key"}[i], err)
 		}
 	}
 	same := true
@@ -96,22 +133,22 @@ func (f *tlsFiles) reload() error {
 		same = same && bytes.Equal(read[i], f.read[i])
 	}
 	if same {
-		return nil
+		return f.config, nil
 	}
 	config := f.config.Clone()
 	if f.ca != "" {
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(read[0]) {
-			return fmt.Errorf("option tls_ca: %s has no certificate in PEM", f.ca)
+			return nil, fmt.Errorf("option tls_ca: %s has no certificate in PEM", f.ca)
 		}
 	}
 	if f.cert != "" {
 		pair, err := tls.X509KeyPair(read[1], read[2])
 		if err != nil {
-			return fmt.Errorf("options tls_cert and tls_key: %w", err)
+			return nil, fmt.Errorf("options tls_cert and tls_key: %w", err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	f.read, f.config = read, config
-	return nil
+	f.read = read
+	return config, nil
 }

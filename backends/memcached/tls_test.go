@@ -142,18 +142,43 @@ func TestTLS_RenewedPair(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := f.current()
-	if again := f.current(); again != before {
+	before := f.current(context.Background())
+	if again := f.current(context.Background()); again != before {
 		t.Error("files that are the same are read into another config")
 	}
 	copied(t, second, cert)
-	if got := f.current(); got != before {
+	if got := f.current(context.Background()); got != before {
 		t.Error("a certificate is used without its key")
 	}
 	copied(t, secondKey, key)
-	after := f.current()
+	after := f.current(context.Background())
 	want, err := tls.LoadX509KeyPair(second, secondKey)
 	if err != nil || string(after.Certificates[0].Certificate[0]) != string(want.Certificate[0]) || after.ServerName != "cache" {
 		t.Errorf("the new certificate isn't used, or the name is lost: %v, %+v", err, after)
 	}
+}
+
+// A file that can't be read to its end keeps no dial waiting: what was read last is used.
+func TestTLS_FileHangs(t *testing.T) {
+	server, ca := memcachedtest.StartTLS(t)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	copied(t, ca, file)
+	e := openedWith(t, server.Addr(), map[string]any{"tls_ca": file})
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := makePipe(file); err != nil {
+		t.Skip(err)
+	}
+	for range 3 {
+		e.(*memcached).locations[0].only[0].drop()
+		if err := works(e); err != nil {
+			t.Error(err)
+		}
+	}
+	pipe, err := os.OpenFile(file, os.O_RDWR, 0) // so that the one who reads it ends
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe.Close()
 }

@@ -267,6 +267,61 @@ func TestAttack_Forged(t *testing.T) {
 	}
 }
 
+// Of many keys on two servers, each gets what was sealed for it, wherever the entries are moved.
+func TestAttack_ManyMoved(t *testing.T) {
+	first, second := memcachedtest.Start(t), memcachedtest.Start(t)
+	options := map[string]any{"secret": one, "operation_timeout": "5s"}
+	caches, err := backends.New(backends.Config{"default": {Backend: "memcached", Location: []string{first.Addr(), second.Addr()}, Options: options}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer caches.Close()
+	var ran atomic.Int64
+	load, _ := decorators.CachedMany(func(_ context.Context, keys []int) (map[int]string, error) {
+		ran.Add(int64(len(keys)))
+		all := make(map[int]string)
+		for _, n := range keys {
+			all[n] = fmt.Sprint("right", n)
+		}
+		return all, nil
+	}, decorators.Key("many"), decorators.On(caches), decorators.Timeout(time.Hour))
+	var numbers []int
+	for n := range 40 {
+		numbers = append(numbers, n)
+	}
+	check := func(what string, computed int64) {
+		t.Helper()
+		before := ran.Load()
+		got, err := load(ctx, numbers)
+		for _, n := range numbers {
+			if got[n] != fmt.Sprint("right", n) || err != nil {
+				t.Fatalf("%s: %d is %q, %v", what, n, got[n], err)
+			}
+		}
+		if n := ran.Load() - before; n != computed {
+			t.Errorf("%s: %d are computed, want %d", what, n, computed)
+		}
+	}
+	check("cold", 40)
+	check("then", 0)
+	for _, server := range []*memcachedtest.Server{first, second} {
+		a := attack(t, server)
+		var items []*memcache.Item
+		for _, key := range keys(t, server) {
+			items = append(items, a.read(key))
+		}
+		if len(items) < 4 {
+			t.Fatalf("%s has %d items", server.Addr(), len(items))
+		}
+		for i, item := range items {
+			other := items[(i+1)%len(items)]
+			a.write(item.Key, other.Flags, other.Value)
+		}
+	}
+	check("moved", 40)
+	check("then", 0)
+}
+
 // The low-level operations take what they can't open for nothing, and write over it.
 func TestAttack_Operations(t *testing.T) {
 	server := memcachedtest.Start(t)
@@ -485,6 +540,42 @@ func TestAttack_SwitchedOnAndOff(t *testing.T) {
 				t.Errorf("%d lines in %v: %q", len(log.lines), time.Since(began), log.lines)
 			}
 		})
+	}
+}
+
+// What was not sealed for a group's key is no generation: it is replaced, and what is in the group is kept again.
+func TestAttack_ForgedGroup(t *testing.T) {
+	server := memcachedtest.Start(t)
+	from := source("right")
+	p, a := start(t, server, from, with(one), "cities"), attack(t, server)
+	p.want(t, "cold", 1, 1)
+	entry1 := a.read(key1)
+	for name, item := range map[string]*memcache.Item{
+		"a uuid":           {Flags: 16, Value: []byte("6ba7b810-9dad-11d1-80b4-00c04fd430c8")},
+		"text":             {Flags: 16, Value: []byte("x")},
+		"nothing":          {Flags: 16},
+		"a megabyte":       {Flags: 16, Value: bytes.Repeat([]byte("x"), 1<<20-200)},
+		"an entry":         {Flags: entry1.Flags, Value: entry1.Value},
+		"a counter":        {Flags: 2, Value: []byte("1")},
+		"sealed otherwise": {Flags: entry.FlagsSealed, Value: bytes.Repeat([]byte{1}, 93)},
+	} {
+		a.write("_group::cities", item.Flags, item.Value)
+		p.want(t, name, 1, 1)
+		p.want(t, name+", then", 1, 0)
+		a.write("_group::cities", item.Flags, item.Value)
+		if err := p.InvalidateGroup(ctx, "cities"); err != nil {
+			t.Errorf("%s: InvalidateGroup: %v", name, err)
+		}
+		p.want(t, name+", after InvalidateGroup", 1, 1)
+		p.want(t, name+", then", 1, 0)
+		a.write("_group::cities", item.Flags, item.Value)
+		if err := p.Set(ctx, "k", "v", backends.Group("cities")); err != nil {
+			t.Errorf("%s: Set: %v", name, err)
+		}
+		var got string
+		if err := p.Get(ctx, "k", &got, backends.Group("cities")); got != "v" || err != nil {
+			t.Errorf("%s: Get: %q, %v", name, got, err)
+		}
 	}
 }
 

@@ -104,6 +104,13 @@ func TestSealed_EveryBit(t *testing.T) {
 	for _, key := range []string{"", "ke", "key2", "Key", ":1:key", "key\x00"} {
 		wantNobodys(t, "under "+key, e, key, 1)
 	}
+	of := e.(*Engine)
+	head := bytes.Clone(stored.Value[:headSize])
+	head[0] = format + 1
+	nonce := make([]byte, nonceSize)
+	inside.item.Value = of.secrets.all[0].key.seal(append(bytes.Clone(head), nonce...), nonce, value, data(nil, head, "key"))
+	wantNobodys(t, "another format, sealed with the secret", e, "key", 1)
+	inside.item = stored
 	wantNobodys(t, "another secret", New(inside, secrets("secret two"), ""), "key", 1)
 	inside.item = engine.Item{Value: value, Flags: 7, CAS: 9}
 	wantNobodys(t, "not sealed", e, "key", 9)
