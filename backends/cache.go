@@ -129,7 +129,8 @@ func (c *Cache) keys(texts []string, o operation) ([]store.Key, error) {
 }
 
 // Set stores value under key. A value that can't be encoded exactly is an error that
-// matches cacheutils.ErrUnsupportedValue, and what was stored before stays. One too large
+// matches cacheutils.ErrUnsupportedValue, and what was stored before stays; so is one that takes more memory than
+// the option max_decoded_size allows. One too large
 // for the store is cacheutils.ErrTooLarge, and what was stored before is gone.
 func (c *Cache) Set(ctx context.Context, key string, value any, opts ...Option) error {
 	return c.at(ctx, key, opts, func(k store.Key, o operation) error { return c.store.Set(ctx, k, value, o.timeout) })

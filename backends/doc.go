@@ -18,6 +18,10 @@
 //	                   the store: the lookup, taking the lease, storing the result (250ms; from 1ms to
 //	                   1m). A store in this process's memory takes no time
 //	compress_above     the size in bytes above which encoded values are compressed (1024; -1 never)
+//	max_decoded_size   the memory in bytes that an encoded value may take when it is read, with what it
+//	                   was compressed from (64 MiB). Others may have written it: what would take more
+//	                   is a miss, and isn't stored either. What the allocator rounds up, a third at
+//	                   most, and what the types' own unmarshalers take comes on top
 //	stale              how long decorated functions' results are served past their timeout, unless
 //	                   the function says (0; 30 seconds for group; otherwise 1ms or more)
 //	lease              how long, and a second more, others wait for the computation of a process that

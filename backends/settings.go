@@ -70,6 +70,10 @@ const (
 	// option compress_above says another.
 	compressAbove = 1024
 
+	// maxDecoded is how many bytes of memory an encoded value may take when it is read, unless the option max_decoded_size
+	// says another.
+	maxDecoded = 64 << 20
+
 	// groupStale is how long the group backend serves a value past its timeout, as the original's
 	// MINT_DELAY.
 	groupStale = 30 * time.Second
@@ -201,6 +205,7 @@ func (s Settings) open(name string, scope uint64) (*Cache, error) {
 		GroupPrefix:      common.groupPrefix,
 		KeyFunction:      s.KeyFunction,
 		CompressAbove:    common.compressAbove,
+		MaxDecoded:       uint64(common.maxDecoded),
 		Stale:            common.stale,
 		Lease:            common.lease,
 		OperationTimeout: common.operationTimeout,
@@ -252,6 +257,7 @@ func (s Settings) translatedName() string {
 // commonOptions are those that all backends have.
 type commonOptions struct {
 	compressAbove    int
+	maxDecoded       int
 	stale            time.Duration
 	lease            time.Duration
 	operationTimeout time.Duration
@@ -271,6 +277,7 @@ func splitOptions(given map[string]any, grouped bool) (common commonOptions, own
 	maps.DeleteFunc(own, func(name string, _ any) bool { return isCommonOption(name) })
 	r := engine.ReadOptions("", mine)
 	common.compressAbove = r.Int("compress_above", compressAbove)
+	common.maxDecoded = r.PositiveInt("max_decoded_size", maxDecoded)
 	if grouped {
 		common.stale = groupStale
 	}

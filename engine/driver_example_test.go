@@ -56,5 +56,5 @@ func ExampleReadOptions() {
 	// Output:
 	// 7 1h0m0s
 	// true
-	// cacheutils: bad configuration: shelf has no option floor; all backends have compress_above, group_prefix, key_secret, key_secret_env, lease, open_groups, operation_timeout, secret, secret_env, stale, store_later; its options are lend, max_books
+	// cacheutils: bad configuration: shelf has no option floor; all backends have compress_above, group_prefix, key_secret, key_secret_env, lease, max_decoded_size, open_groups, operation_timeout, secret, secret_env, stale, store_later; its options are lend, max_books
 }

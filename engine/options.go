@@ -244,7 +244,7 @@ func Seconds(value any) (d time.Duration, ok bool) {
 // CommonOptions returns the names of the options that all backends have, sorted. Package backends reads them, and engines don't get
 // them.
 func CommonOptions() []string {
-	return []string{"compress_above", "group_prefix", "key_secret", "key_secret_env", "lease", "open_groups", "operation_timeout", "secret", "secret_env", "stale", "store_later"}
+	return []string{"compress_above", "group_prefix", "key_secret", "key_secret_env", "lease", "max_decoded_size", "open_groups", "operation_timeout", "secret", "secret_env", "stale", "store_later"}
 }
 
 // settings are the names of what stands beside the options of a backend, where it is often mistaken for one of them.

@@ -85,7 +85,7 @@ func TestWrong(t *testing.T) {
 		texts []string
 	}{
 		{"unknown", map[string]any{"nmber": 1}, []string{"toy has no option nmber", "bool, duration, few, number, password, positive, short, string",
-			"all backends have compress_above, group_prefix, key_secret, key_secret_env, lease, open_groups, operation_timeout, secret, secret_env, stale, store_later"}},
+			"all backends have compress_above, group_prefix, key_secret, key_secret_env, lease, max_decoded_size, open_groups, operation_timeout, secret, secret_env, stale, store_later"}},
 		{"a setting", map[string]any{"KEY_PREFIX": "p"}, []string{"toy has no option KEY_PREFIX, which is a setting of the backend"}},
 		{"below the least", map[string]any{"few": 1}, []string{"option few is 1 of type int", "an integer from 2 to 5"}},
 		{"above the most", map[string]any{"few": 6}, []string{"an integer from 2 to 5"}},

@@ -150,16 +150,19 @@ func sliceCoders(t *Type) (encodeFunc, decodeFunc) {
 
 // makeSlice sets the slice at p to one of n zero elements and returns the first one's address.
 func makeSlice(rt reflect.Type, p unsafe.Pointer, n int) unsafe.Pointer {
-	s := reflect.NewAt(rt, p).Elem()
-	if n == 0 {
-		s.Set(reflect.MakeSlice(rt, 0, 0)) // Grow would leave it nil
-	} else {
-		s.Grow(n)
-		s.SetLen(n)
-		s.SetCap(n)
+	if n == 0 { // Grow would leave it nil, and MakeSlice allocates a header
+		*(*sliceHeader)(p) = sliceHeader{data: unsafe.Pointer(&nothing)}
+		return nil
 	}
+	s := reflect.NewAt(rt, p).Elem()
+	s.Grow(n)
+	s.SetLen(n)
+	s.SetCap(n)
 	return (*sliceHeader)(p).data
 }
+
+// nothing is what empty slices refer to.
+var nothing struct{}
 
 func encodeBytes(e *encoder, p unsafe.Pointer) error {
 	b := *(*[]byte)(p)

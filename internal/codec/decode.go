@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
@@ -14,12 +15,13 @@ import (
 type decodeFunc func(d *decoder, p unsafe.Pointer) error
 
 type decoder struct {
-	data    []byte // what is left
-	free    uint64 // the memory that may still be taken
-	held    uint64 // the memory that was taken
-	depth   int
-	inKey   bool            // a key of a map is being decoded
-	unknown map[string]bool // names of locations that were not found
+	data   []byte // what is left
+	free   uint64 // the memory that may still be taken
+	held   uint64 // the memory that was taken
+	depth  int
+	limits Limits
+	inKey  bool                      // a key of a map is being decoded
+	zones  map[string]*time.Location // locations that had to be looked up, nil for those that were not found
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
@@ -30,15 +32,26 @@ var decoders = sync.Pool{New: func() any { return new(decoder) }}
 // in the value has a type that this process doesn't know (see Lookup). Decode never allocates
 // more than 32 bytes for each byte of data and 2 KiB, besides what unmarshalers and the tables
 // of time zones take.
-func (t *Type) Decode(data []byte, p unsafe.Pointer) (err error) {
+func (t *Type) Decode(data []byte, p unsafe.Pointer) error { return t.DecodeWithin(data, p, &Limits{}) }
+
+// DecodeWithin is Decode for a value that keeps to the limits. One that doesn't is an error before its memory is
+// allocated, or a method of its type is called. What was allocated is taken from the limits' Memory, of which at least 1
+// is left.
+func (t *Type) DecodeWithin(data []byte, p unsafe.Pointer, limits *Limits) (err error) {
 	if t.refused != nil {
 		return t.Err()
 	}
 	d := decoders.Get().(*decoder)
-	d.data, d.free = data, freeMemory+uint64(len(data))*memoryPerByte
+	d.data, d.free, d.limits = data, freeMemory+uint64(len(data))*memoryPerByte, *limits
+	if limits.Memory > 0 {
+		d.free = min(d.free, limits.Memory)
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			err = undecodablef("decoding %v: panic: %v", t.rtype, r)
+		}
+		if limits.Memory > 0 {
+			limits.Memory = max(d.limits.Memory-d.held, 1)
 		}
 		*d = decoder{}
 		decoders.Put(d)
@@ -78,10 +91,27 @@ func undecodablef(format string, args ...any) error {
 // hold counts memory that is about to be allocated.
 func (d *decoder) hold(n uint64) error {
 	if n > d.free {
+		if most := d.limits.Memory; most > 0 && n > most-d.held {
+			return ErrTooMuch
+		}
 		return undecodablef("it requires more memory than its length allows")
 	}
 	d.free -= n
 	d.held += n
+	return nil
+}
+
+// copies counts memory that is about to be allocated and that an encoding is not padded for.
+func (d *decoder) copies(n uint64) error {
+	if d.limits.Memory == 0 {
+		return nil
+	}
+	left := d.limits.Memory - d.held
+	if n > left {
+		return ErrTooMuch
+	}
+	d.limits.Memory -= n
+	d.free = min(d.free, left-n)
 	return nil
 }
 

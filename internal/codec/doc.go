@@ -56,5 +56,6 @@
 // cacheutils.ErrUndecodable, also if an unmarshaler panics; where it is that of a value that another process can have, and
 // not this one, the error matches ErrUnknownType as well. Decode never takes more than 32 bytes
 // of memory for each byte of input and 2 KiB. What unmarshalers take of their own and the tables
-// of time zones are not counted.
+// of time zones are not counted. DecodeWithin has a limit of memory besides, whatever the length, and a list of the types
+// that may be behind interfaces; Encode says what an encoding needs of both.
 package codec

@@ -37,9 +37,13 @@ type encoder struct {
 	buf    []byte
 	start  int    // where this value's encoding starts in buf
 	held   uint64 // the memory that decoding will take
+	copied uint64 // what it will take that the encoding is not padded for
 	parts  int    // that were encoded
 	depth  int
 	onPath map[visit]struct{} // what is being encoded, deeper than trackFrom
+
+	only    Types        // see Type.Only
+	foreign reflect.Type // the first that is not among them
 
 	inKey     bool // a key of a map is being encoded
 	mayDiffer bool // that holds something of which a copy may not be == to it
@@ -62,11 +66,17 @@ var encoders = sync.Pool{New: func() any { return new(encoder) }}
 // or if a marshaler fails, panics, or loses something. IsCostly reports whether it took long to find that
 // out. The order of a map's entries is not defined.
 func (t *Type) Append(dst []byte, p unsafe.Pointer) (out []byte, err error) {
+	out, _, err = t.Encode(dst, p)
+	return out, err
+}
+
+// Encode is Append, and returns besides what it takes to decode the encoding.
+func (t *Type) Encode(dst []byte, p unsafe.Pointer) (out []byte, needs Needs, err error) {
 	if t.refused != nil {
-		return dst, t.Err()
+		return dst, needs, t.Err()
 	}
 	e := encoders.Get().(*encoder)
-	e.buf, e.start = dst, len(dst)
+	e.buf, e.start, e.only = dst, len(dst), t.only
 	defer func() {
 		if r := recover(); r != nil {
 			out, err = dst, fmt.Errorf("%w: encoding %v: panic: %v", cacheutils.ErrUnsupportedValue, t.rtype, r)
@@ -79,10 +89,10 @@ func (t *Type) Append(dst []byte, p unsafe.Pointer) (out []byte, err error) {
 		if e.parts > costlyParts || len(e.buf)-e.start > costlyEncoded {
 			err = costly{err}
 		}
-		return dst, err
+		return dst, needs, err
 	}
 	n := len(e.buf) - e.start
-	return append(e.buf, make([]byte, padding(e.held, uint64(n)))...), nil
+	return append(e.buf, make([]byte, padding(e.held, uint64(n)))...), Needs{e.held + e.copied, e.foreign}, nil
 }
 
 // A costly error is one of Append that came after much work.

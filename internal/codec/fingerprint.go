@@ -19,6 +19,9 @@ const wireVersion = "codec 1"
 //
 // It is made of the first eight bytes of a SHA-256.
 func (t *Type) Fingerprint() uint64 {
+	if t.any != nil {
+		return t.any.Fingerprint()
+	}
 	t.hashing.Do(func() {
 		d := description{seen: make(map[*Type]int)}
 		d.text(wireVersion)

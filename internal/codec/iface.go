@@ -78,6 +78,11 @@ var tagOf = func() map[reflect.Type]byte {
 func (t *Type) boxMemory() uint64 { return 2 * boxed(t.mem) }
 
 func encodeAny(e *encoder, p unsafe.Pointer) error {
+	if e.only != nil && e.foreign == nil {
+		if rt := reflect.TypeOf(*(*any)(p)); rt != nil && !e.only.has(rt) {
+			e.foreign = rt
+		}
+	}
 	// The most common types first, without a copy of the value.
 	switch v := (*(*any)(p)).(type) {
 	case nil:
@@ -147,6 +152,9 @@ func decodeAny(d *decoder, p unsafe.Pointer) error {
 	t, err := d.readType(tag)
 	if err != nil {
 		return err
+	}
+	if d.limits.Types != nil && !d.limits.Types.has(t.rtype) {
+		return undecodablef("it holds a value of type %v behind an interface, which is none of those that it may have", t.rtype)
 	}
 	if uint64(len(d.data)) < t.min {
 		return errShort

@@ -139,6 +139,7 @@ func marshalerCoders(t *Type) (encodeFunc, decodeFunc) {
 			return err
 		}
 		e.held += boxed(uint64(len(b)))
+		e.copied += boxed(uint64(len(b)))
 		e.buf = binary.AppendUvarint(e.buf, uint64(len(b)))
 		e.buf = append(e.buf, b...)
 		return nil
@@ -153,6 +154,9 @@ func marshalerCoders(t *Type) (encodeFunc, decodeFunc) {
 			return err
 		}
 		if err := d.hold(boxed(n)); err != nil {
+			return err
+		}
+		if err := d.copies(boxed(n)); err != nil { // as much for what is made of it
 			return err
 		}
 		// A copy, since some unmarshalers keep what they are given.

@@ -141,23 +141,23 @@ func (d *decoder) inLocation(t time.Time, where byte, name, abbreviation string,
 	return t.In(zone), nil
 }
 
-// location is like the function, and remembers the names that it didn't find.
+// location is like the function, and remembers what that doesn't.
 func (d *decoder) location(name string) (*time.Location, error) {
-	if d.unknown[name] {
-		return nil, nil
-	}
-	loc := location(name)
-	if loc != nil {
+	if loc, ok := d.zones[name]; ok {
 		return loc, nil
 	}
-	if len(d.unknown) == maxUnknownZones {
-		return nil, undecodablef("more than %d unknown locations", maxUnknownZones)
+	loc := location(name)
+	if loc != nil && knownLocation(name) != nil {
+		return loc, nil
 	}
-	if d.unknown == nil {
-		d.unknown = make(map[string]bool)
+	if len(d.zones) == maxLookups {
+		return nil, undecodablef("more than %d locations that are not kept", maxLookups)
 	}
-	d.unknown[name] = true
-	return nil, nil
+	if d.zones == nil {
+		d.zones = make(map[string]*time.Location)
+	}
+	d.zones[name] = loc
+	return loc, nil
 }
 
 // errZoneInKey is for a time in a map's key whose location has another address here than where it was written.
@@ -169,9 +169,9 @@ func agrees(t time.Time, abbreviation string, offset int) bool {
 }
 
 const (
-	// maxUnknownZones is how many names one Decode looks up without success. Each lookup costs
-	// some system calls and the reading of a directory.
-	maxUnknownZones = 16
+	// maxLookups is how many names one Decode looks up that will have to be looked up again: nobody has such a location, or
+	// there are too many. Each lookup costs some system calls and the reading of a directory, or of a table.
+	maxLookups = 16
 
 	// maxLocations bounds the cache of locations, since a file system that ignores case
 	// knows each under many names. The zone database has about 600.
@@ -185,8 +185,8 @@ var locations struct {
 
 // location returns the location of that name, or nil if there is none.
 func location(name string) *time.Location {
-	if loc, ok := locations.Load(name); ok {
-		return loc.(*time.Location)
+	if loc := knownLocation(name); loc != nil {
+		return loc
 	}
 	if !plausible(name) {
 		return nil
@@ -204,6 +204,13 @@ func location(name string) *time.Location {
 		locations.n.Add(1)
 	}
 	return known.(*time.Location)
+}
+
+// knownLocation returns the location of that name that times share, or nil if there is none yet.
+func knownLocation(name string) *time.Location {
+	loc, _ := locations.Load(name)
+	known, _ := loc.(*time.Location)
+	return known
 }
 
 // plausible reports whether name can be the name of a zone, like America/Argentina/Ushuaia or

@@ -33,6 +33,9 @@ type Type struct {
 	borrows      bool   // the value itself, not what it refers to, has strings or times in it
 	shareable    bool
 
+	any  *Type // the type itself, of what Only has returned; otherwise nil
+	only Types // what Only was told
+
 	trying sync.Once
 	tried  error // of tryout
 
@@ -101,6 +104,9 @@ func (t *Type) Pointer() reflect.Type { return t.ptr }
 func (t *Type) Err() error {
 	if t.refused != nil {
 		return unsupported(t.refusalText())
+	}
+	if t.any != nil {
+		return t.any.Err()
 	}
 	t.trying.Do(func() { t.tried = t.tryout() })
 	return t.tried

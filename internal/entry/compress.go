@@ -2,16 +2,18 @@ package entry
 
 import (
 	"encoding/binary"
-	"errors"
 
 	"github.com/klauspost/compress/s2"
+
+	"github.com/cacheutils/cacheutils/internal/codec"
 )
 
 // A compressed payload is the length of an s2 block, the block, and padding. A reader trusts it
 // to grow at most maxRatio fold and to at most maxPayload bytes, so that a hostile entry
-// can't make it allocate more; what compresses better than that is padded.
+// can't make it allocate more; what compresses better than that is padded. What it grows to counts as memory of the entry,
+// as the value does: see Sealer.MaxDecoded.
 const (
-	maxRatio   = 256
+	maxRatio   = 32
 	maxPayload = 64 << 20
 )
 
@@ -29,20 +31,31 @@ func compress(payload []byte) []byte {
 	return small
 }
 
-var errDamaged = errors.New("it is damaged")
+var (
+	errCompressed = Undecodable("its compressed part is damaged")
+	errTooMuch    = Undecodable("it takes more memory than max_decoded_size allows")
+)
 
-func uncompress(small []byte) ([]byte, error) {
+// uncompress returns what compress was given, and takes its memory from the limits.
+func uncompress(small []byte, limits *codec.Limits) ([]byte, error) {
 	n, size := binary.Uvarint(small)
 	if size <= 0 || n > uint64(len(small)-size) {
-		return nil, errDamaged
+		return nil, errCompressed
 	}
 	block := small[size : size+int(n)]
 	length, err := s2.DecodedLen(block)
+	if err != nil || length > maxPayload || length/maxRatio > len(small) {
+		return nil, errCompressed
+	}
+	if limits.Memory > 0 {
+		if uint64(length) > limits.Memory {
+			return nil, errTooMuch
+		}
+		limits.Memory = max(limits.Memory-uint64(length), 1)
+	}
+	payload, err := s2.Decode(nil, block)
 	if err != nil {
-		return nil, err
+		return nil, errCompressed
 	}
-	if length > maxPayload || length/maxRatio > len(small) {
-		return nil, errDamaged
-	}
-	return s2.Decode(nil, block)
+	return payload, nil
 }

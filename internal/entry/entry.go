@@ -26,6 +26,10 @@ type Entry struct {
 	Cost int    // in bytes, of a live value without its metadata, otherwise once Item has been called
 	CAS  uint64 // as it was read
 
+	// MaxDecoded is how many bytes of memory the values of a frame may still take, with what they were compressed from; 0:
+	// as many as its length allows.
+	MaxDecoded uint64
+
 	// Hidden is the type of a part of a live value that is not in Cost, see codec.Type.Size; nil: there is none. It is
 	// known once the value is sealed.
 	Hidden reflect.Type
@@ -35,6 +39,9 @@ type Entry struct {
 	body        []byte // the number, the text, or the frame's payload
 	fingerprint uint64 // of the type of a frame's value, or of the value that the holder of a lease computes
 	compressed  bool   // of a frame's payload
+	value       any    // what Pick has decoded for its reader
+	tried       bool   // it has tried to
+	unknown     bool   // another version of the program can decode the value, but not this process
 
 	others []Entry // what other versions of the program have in the frame, see versions.go
 }

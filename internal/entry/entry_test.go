@@ -80,7 +80,7 @@ func TestCompression(t *testing.T) {
 			}
 			continue
 		}
-		got, err := uncompress(small)
+		got, err := uncompress(small, &codec.Limits{})
 		if err != nil || !bytes.Equal(got, payload) {
 			t.Errorf("%s: %d bytes, compressed to %d, came back as %d, %v", name, len(payload), len(small), len(got), err)
 		}
@@ -97,7 +97,7 @@ func FuzzUncompress(f *testing.F) {
 	f.Add(compress(make([]byte, 1<<20))[:20]) // claims a MiB
 	f.Add([]byte{5, 0xff, 0xff, 0xff, 0x7f, 0})
 	f.Fuzz(func(t *testing.T, small []byte) {
-		got, err := uncompress(small)
+		got, err := uncompress(small, &codec.Limits{})
 		if err == nil && len(got)/maxRatio > len(small) {
 			t.Errorf("%d bytes grew to %d", len(small), len(got))
 		}

@@ -124,7 +124,7 @@ func (e *Entry) parseFrame(frame []byte) error {
 		return err
 	}
 	for _, length := range lengths[:n] {
-		other := Entry{flags: flagsFrame}
+		other := Entry{flags: flagsFrame, MaxDecoded: e.MaxDecoded}
 		if other.parseSection(r.bytes(int(length))) == nil {
 			e.others = append(e.others, other)
 		}

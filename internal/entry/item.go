@@ -100,7 +100,7 @@ func LiveValue(live any) any {
 	}
 }
 
-// Parse fills in e, which is zero, from item. A frame that is damaged is an error that matches
+// Parse fills in e, which is zero but for MaxDecoded, from item. A frame that is damaged is an error that matches
 // ErrUndecodable; the entry then still has what it takes to replace it.
 func (e *Entry) Parse(item engine.Item) error {
 	e.flags, e.live, e.Cost, e.CAS = item.Flags, item.Live, item.Cost, item.CAS

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"sync"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/codec"
@@ -18,7 +19,7 @@ func (e *Entry) Increase(s Sealer, delta int64) (sum int64, err error) {
 		return 0, cacheutils.ErrNotNumber
 	}
 	var number any
-	if err := e.valueInto(codec.Of(reflect.TypeFor[any]()), reflect.ValueOf(&number), true); err != nil {
+	if err := e.valueInto(anyInteger(), reflect.ValueOf(&number), true); err != nil {
 		return 0, fmt.Errorf("%w: %w", cacheutils.ErrNotNumber, err)
 	}
 	t, p := Box(number)
@@ -37,7 +38,7 @@ func (e *Entry) Increase(s Sealer, delta int64) (sum int64, err error) {
 	default:
 		t, p = Box(sum)
 	}
-	sealed, err := s.Seal(e.Check, t, p, false, nil)
+	sealed, err := s.Seal(e.Check, t, p, false, Payload{})
 	if err != nil {
 		return 0, err
 	}
@@ -45,6 +46,15 @@ func (e *Entry) Increase(s Sealer, delta int64) (sum int64, err error) {
 	*e = sealed
 	return sum, nil
 }
+
+// anyInteger is an interface with an integer. To find that an entry is none, no code of another type is run.
+var anyInteger = sync.OnceValue(func() *codec.Type {
+	types := make(codec.Types)
+	for _, t := range integers {
+		types[t] = true
+	}
+	return codec.Of(reflect.TypeFor[any]()).Only(types)
+})
 
 // plus returns v, an integer, and delta added up, if an int64 can hold that.
 func plus(v reflect.Value, delta int64) (sum int64, err error) {

@@ -1,9 +1,12 @@
 package entry
 
 import (
+	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 
+	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/codec"
 )
 
@@ -11,6 +14,32 @@ import (
 type Sealer struct {
 	Live          bool // the engine holds live values
 	CompressAbove int  // bytes above which encoded values are compressed; negative: never
+
+	// MaxDecoded is how many bytes of memory an encoded value may take when it is read, with what it was compressed from; 0:
+	// as many as its length allows. Entries are read within it, and what would exceed it isn't stored.
+	MaxDecoded uint64
+}
+
+// admits returns nil if readers with that sealer decode what needs that.
+func (s Sealer) admits(t *codec.Type, needs codec.Needs) error {
+	switch {
+	case needs.Foreign != nil:
+		return fmt.Errorf("%w: encode a value of type %s: it has a value of type %s behind an interface, which is none of those that it may have",
+			cacheutils.ErrUnsupportedValue, t.Type(), needs.Foreign)
+	case needs.Memory > s.most():
+		return fmt.Errorf("%w: encode a value of type %s: it takes %d bytes of memory when it is read, more than max_decoded_size, %d",
+			cacheutils.ErrUnsupportedValue, t.Type(), needs.Memory, s.MaxDecoded)
+	default:
+		return nil
+	}
+}
+
+// most returns MaxDecoded as a number to compare with.
+func (s Sealer) most() uint64 {
+	if s.MaxDecoded == 0 {
+		return math.MaxUint64
+	}
+	return s.MaxDecoded
 }
 
 // HoldsLive reports whether values of t are kept as they are. shared says that nobody changes them.
@@ -20,8 +49,9 @@ func (s Sealer) HoldsLive(t *codec.Type, shared bool) bool {
 
 // Seal makes the entry that holds the value that p, a pointer to a t, points at. A live value
 // keeps p, which nobody else may be using yet, and gets strings of its own, as codec.Type.Detach says. payload is the
-// encoded value, or nil when that isn't known yet.
-func (s Sealer) Seal(check Check, t *codec.Type, p any, shared bool, payload []byte) (Entry, error) {
+// encoded value, or zero when that isn't known yet. A value that readers with the same MaxDecoded, of the same type, would refuse
+// is an error that matches cacheutils.ErrUnsupportedValue.
+func (s Sealer) Seal(check Check, t *codec.Type, p any, shared bool, payload Payload) (Entry, error) {
 	e := Entry{Meta: Meta{Check: check}}
 	if s.HoldsLive(t, shared) {
 		at := pointer(p)
@@ -30,15 +60,19 @@ func (s Sealer) Seal(check Check, t *codec.Type, p any, shared bool, payload []b
 		e.Cost, e.Hidden = t.Size(at)
 		return e, nil
 	}
-	if payload == nil {
+	if payload.Data == nil {
 		var err error
 		if payload, err = Encode(nil, t, p); err != nil {
 			return e, err
 		}
 	}
-	e.flags, e.fingerprint, e.body = flagsFrame, t.Fingerprint(), payload
-	if s.CompressAbove >= 0 && len(payload) > s.CompressAbove {
-		if small := compress(payload); len(small) < len(payload) {
+	if err := s.admits(t, payload.Needs); err != nil {
+		return e, err
+	}
+	size := len(payload.Data)
+	e.flags, e.fingerprint, e.body = flagsFrame, t.Fingerprint(), payload.Data
+	if s.CompressAbove >= 0 && size > s.CompressAbove && payload.Needs.Memory+uint64(size) <= s.most() {
+		if small := compress(payload.Data); len(small) < size {
 			e.body, e.compressed = small, true
 		}
 	}
@@ -50,7 +84,7 @@ func (s Sealer) Seal(check Check, t *codec.Type, p any, shared bool, payload []b
 func (s Sealer) SealPlain(check Check, grouped bool, t *codec.Type, p any) (Entry, error) {
 	kind := t.Type().Kind()
 	if integers[kind] != t.Type() || check != (Check{}) || grouped {
-		return s.Seal(check, t, p, false, nil)
+		return s.Seal(check, t, p, false, Payload{})
 	}
 	v := reflect.ValueOf(p).Elem()
 	e := Entry{flags: flagsNumber}

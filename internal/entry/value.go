@@ -1,6 +1,7 @@
 package entry
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -24,19 +25,25 @@ func Box(value any) (*codec.Type, any) {
 // pointer returns the address in p, which holds a pointer.
 func pointer(p any) unsafe.Pointer { return reflect.ValueOf(p).UnsafePointer() }
 
-// Encode appends the encoded value that p, a pointer to a t, points at.
-func Encode(b []byte, t *codec.Type, p any) ([]byte, error) {
-	b, err := t.Append(b, pointer(p))
-	if err != nil {
-		return nil, fmt.Errorf("encode a value of type %s: %w", t.Type(), err)
-	}
-	return b, nil
+// A Payload is an encoded value.
+type Payload struct {
+	Data  []byte
+	Needs codec.Needs // what it takes to decode it
 }
 
-// Decode returns a pointer to the value of t that payload is the encoding of.
-func Decode(payload []byte, t *codec.Type) (any, error) {
+// Encode appends the encoded value that p, a pointer to a t, points at, to b.
+func Encode(b []byte, t *codec.Type, p any) (Payload, error) {
+	b, needs, err := t.Encode(b, pointer(p))
+	if err != nil {
+		return Payload{}, fmt.Errorf("encode a value of type %s: %w", t.Type(), err)
+	}
+	return Payload{b, needs}, nil
+}
+
+// Decode returns a pointer to the value of t that payload, which this process has made, is the encoding of.
+func Decode(payload Payload, t *codec.Type) (any, error) {
 	p := reflect.New(t.Type())
-	if err := t.Decode(payload, p.UnsafePointer()); err != nil {
+	if err := t.Decode(payload.Data, p.UnsafePointer()); err != nil {
 		return nil, err
 	}
 	return p.Interface(), nil
@@ -54,6 +61,14 @@ func (e *Entry) ValueIn(box any, t *codec.Type, shared bool) (any, error) {
 	if e.live != nil && reflect.TypeOf(e.live) == t.Pointer() && (shared || t.Shareable()) {
 		return e.live, nil
 	}
+	if value := e.value; value != nil && reflect.TypeOf(value) == t.Pointer() {
+		e.value = nil
+		if box == nil {
+			return value, nil
+		}
+		reflect.ValueOf(box).Elem().Set(reflect.ValueOf(value).Elem())
+		return box, nil
+	}
 	p := reflect.ValueOf(box)
 	if box == nil {
 		p = reflect.New(t.Type())
@@ -66,11 +81,23 @@ func (e *Entry) ValueIn(box any, t *codec.Type, shared bool) (any, error) {
 }
 
 func (e *Entry) valueInto(t *codec.Type, p reflect.Value, shared bool) error {
+	if e.live == nil && e.flags == flagsFrame {
+		return e.decode(t, p)
+	}
+	if err := e.plainInto(p, shared); err != nil {
+		return err
+	}
+	if v := p.Elem(); v.Kind() == reflect.Interface && !v.IsNil() && !t.Has(v.Elem().Type()) {
+		return otherType(t)
+	}
+	return nil
+}
+
+// plainInto is valueInto for what is no frame.
+func (e *Entry) plainInto(p reflect.Value, shared bool) error {
 	switch {
 	case e.live != nil:
 		return e.assignLive(p.Elem(), shared)
-	case e.flags == flagsFrame:
-		return e.decode(t, p)
 	case e.flags == FlagsText:
 		return assign(p.Elem(), reflect.ValueOf(string(e.body)))
 	case e.flags == flagsNumber:
@@ -100,37 +127,61 @@ func (e *Entry) assignLive(v reflect.Value, shared bool) error {
 
 // decode reads the value of a frame.
 func (e *Entry) decode(t *codec.Type, p reflect.Value) error {
+	limits := codec.Limits{Memory: e.MaxDecoded, Types: t.Types()}
+	err := e.decodeWithin(&limits, t, p)
+	if e.MaxDecoded = limits.Memory; errors.Is(err, codec.ErrTooMuch) {
+		return errTooMuch
+	}
+	return err
+}
+
+func (e *Entry) decodeWithin(limits *codec.Limits, t *codec.Type, p reflect.Value) (err error) {
 	payload := e.body
 	if e.compressed {
-		var err error
-		if payload, err = uncompress(payload); err != nil {
-			return Undecodable("its compressed part: %v", err)
+		if payload, err = uncompress(payload, limits); err != nil {
+			return err
 		}
 	}
 	if e.fingerprint == t.Fingerprint() {
-		return t.Decode(payload, p.UnsafePointer())
+		return t.DecodeWithin(payload, p.UnsafePointer(), limits)
 	}
-	return openOther(e.fingerprint, t, payload, p)
+	return openOther(e.fingerprint, t, payload, limits, p)
 }
 
 // openOther reads a value that was stored as one type into a variable of another that can
-// hold it: a City into an any, an any that holds a City into a City, or an int into an int64.
-func openOther(fingerprint uint64, t *codec.Type, payload []byte, p reflect.Value) error {
+// hold it: a City into an any, an any that holds a City into a City, or an int into an int64. Nothing is decoded that
+// would not go into the variable.
+func openOther(fingerprint uint64, t *codec.Type, payload []byte, limits *codec.Limits, p reflect.Value) error {
 	from, _ := codec.Lookup(fingerprint)
 	if !mayOpen(fingerprint, t) {
 		return otherType(t)
 	}
+	if from.Type().Kind() == reflect.Interface && t.Type().Kind() != reflect.Interface {
+		held, err := codec.DynamicType(payload)
+		if err != nil {
+			return err
+		}
+		if !isAssignable(held, t.Type()) {
+			return otherType(t)
+		}
+	}
 	q := reflect.New(from.Type())
-	if err := from.Decode(payload, q.UnsafePointer()); err != nil {
+	if err := from.DecodeWithin(payload, q.UnsafePointer(), limits); err != nil {
 		return err
 	}
 	return assign(p.Elem(), q.Elem())
 }
 
+// isAssignable reports whether assign may set a variable of type to, which is not an interface's, to a value of type held
+// behind an interface, nil for a nil.
+func isAssignable(held, to reflect.Type) bool {
+	return held == nil || held.AssignableTo(to) || areIntegers(held, to) || held == reflect.TypeFor[string]() && to.Kind() == reflect.String
+}
+
 // mayOpen reports whether a variable of type t may hold what was stored as the type with this fingerprint.
 func mayOpen(fingerprint uint64, t *codec.Type) bool {
 	from, ok := codec.Lookup(fingerprint)
-	return ok && (from.Type().Kind() == reflect.Interface || t.Type().Kind() == reflect.Interface || areIntegers(from.Type(), t.Type()))
+	return ok && (from.Type().Kind() == reflect.Interface || t.Type().Kind() == reflect.Interface && t.Has(from.Type()) || areIntegers(from.Type(), t.Type()))
 }
 
 // otherType is for a reader of type t who finds a value of another.

@@ -3,6 +3,7 @@ package entry
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -41,23 +42,30 @@ func (e *Entry) Pick(t *codec.Type, now time.Time) bool {
 		return false
 	}
 	sections := e.sections(now)
-	ranks, candidates := make([]int, len(sections)), 0
+	return e.choose(sections, best(sections, t))
+}
+
+// best returns the index of the section for readers of type t, or -1 for none: of those of the highest rank the first.
+// Where there are several that may be, those with a value are decoded until one can be. Together they have the memory that
+// is left to the entry, and Value returns what was decoded.
+func best(sections []Entry, t *codec.Type) int {
+	var candidates []int
 	for i := range sections {
-		if ranks[i] = sections[i].rank(t); ranks[i] > 0 {
-			candidates++
+		if sections[i].rank(t) > 0 {
+			candidates = append(candidates, i)
 		}
 	}
-	best := -1
-	for i := range sections {
+	slices.SortStableFunc(candidates, func(a, b int) int { return sections[b].rank(t) - sections[a].rank(t) })
+	for n, i := range candidates {
 		s := &sections[i]
-		if candidates > 1 && ranks[i] > 0 && t != nil && !s.Empty && !s.decodes(t) {
-			continue
+		if n > 0 {
+			s.MaxDecoded = sections[candidates[n-1]].MaxDecoded
 		}
-		if ranks[i] > 0 && (best < 0 || ranks[i] > ranks[best]) {
-			best = i
+		if len(candidates) == 1 || t == nil || s.Empty || s.decodes(t) {
+			return i
 		}
 	}
-	return e.choose(sections, best)
+	return -1
 }
 
 // Distrust is Meta.Distrust for all sections.
@@ -103,7 +111,7 @@ func (e *Entry) sections(now time.Time) []Entry {
 // choose makes the entry that one of its sections, or for -1 one that counts for nobody, and the rest the others.
 func (e *Entry) choose(sections []Entry, own int) bool {
 	cost, cas := e.Cost, e.CAS
-	*e = Entry{flags: flagsFrame, Meta: Meta{Empty: true}}
+	*e = Entry{flags: flagsFrame, MaxDecoded: e.MaxDecoded, Meta: Meta{Empty: true}}
 	if own >= 0 {
 		*e = sections[own]
 	}
@@ -129,6 +137,7 @@ func (e *Entry) BecomeOther(t *codec.Type, err error) bool {
 	if e.live != nil || e.flags != flagsFrame || e.fingerprint == t.Fingerprint() && !errors.Is(err, codec.ErrUnknownType) {
 		return false
 	}
+	e.unknown = e.fingerprint == t.Fingerprint()
 	e.becomeOther()
 	return true
 }
@@ -158,11 +167,19 @@ func (e *Entry) rank(t *codec.Type) int {
 	}
 }
 
-// decodes reports whether the value is one of t, in this process.
+// decodes reports whether the value is one of t, in this process, and keeps it for Value.
 func (e *Entry) decodes(t *codec.Type) bool {
-	_, err := e.Value(t, true)
+	p := reflect.New(t.Type())
+	err := e.decode(t, p)
+	if e.tried, e.unknown = true, errors.Is(err, codec.ErrUnknownType); err == nil {
+		e.value = p.Interface()
+	}
 	return err == nil
 }
+
+// isEarlier reports whether the value, of the same fingerprint as one that takes its place, is of the same version of the
+// program: where there are interfaces in it, that shows when it is decoded.
+func (e *Entry) isEarlier(t *codec.Type) bool { return !e.unknown && (e.tried || !t.HoldsAny()) }
 
 // isTombstone reports whether the section says nothing.
 func (e *Entry) isTombstone() bool { return e.Empty && !e.Negative && e.Holder == Token{} }
@@ -195,7 +212,7 @@ func (e *Entry) KeepOthers(was *Entry) {
 	count(e)
 	for i := range was.others {
 		other := &was.others[i]
-		if len(e.others) == maxOthers || known && other.fingerprint == e.fingerprint && !other.Empty && other.decodes(t) {
+		if len(e.others) == maxOthers || known && other.fingerprint == e.fingerprint && !other.Empty && other.isEarlier(t) {
 			continue
 		}
 		if count(other); values > 2 {

@@ -25,7 +25,7 @@ var (
 
 func sealed(t *testing.T, typ *codec.Type, p any) Entry {
 	t.Helper()
-	e, err := bytesOnly.Seal(Check{}, typ, p, false, nil)
+	e, err := bytesOnly.Seal(Check{}, typ, p, false, Payload{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ type computation struct {
 
 	// What the function has returned, or what was found instead. Written before it is handed out, read after.
 	result  Result
-	payload []byte // result.Value encoded, where callers or the engine need it
+	payload entry.Payload // result.Value encoded, where callers or the engine need it
 
 	unencodable bool // it can't be encoded
 	cut         bool // the context had ended before the function returned
@@ -43,7 +43,7 @@ type computation struct {
 // A stored is a value that was set meanwhile.
 type stored struct {
 	value   any
-	payload []byte
+	payload entry.Payload
 }
 
 // computationFor returns a computation that has not started.
@@ -61,7 +61,7 @@ func of(f *flight.Flight) *computation { return f.Computation.(*computation) }
 
 // Prepare makes what callers who have joined need.
 func (m *computation) Prepare() {
-	if m.payload == nil && m.needsCopies() {
+	if m.payload.Data == nil && m.needsCopies() {
 		m.encode()
 	}
 }
@@ -167,7 +167,7 @@ func (m *computation) outcome(early bool) Result {
 // function, under the same name, or when there is no way to copy it.
 func (m *computation) share(task *Task, early bool) (r Result, ok bool) {
 	r = m.outcome(early)
-	if m.task.typ != task.typ || r.Negative && !task.Many {
+	if m.task.typ.Type() != task.typ.Type() || r.Negative && !task.Many {
 		return Result{}, false
 	}
 	if !m.needsCopies() {
@@ -177,7 +177,7 @@ func (m *computation) share(task *Task, early bool) (r Result, ok bool) {
 	if !early && m.replaced != nil {
 		payload = m.replaced.payload
 	}
-	if payload == nil {
+	if payload.Data == nil {
 		return Result{}, false
 	}
 	var err error

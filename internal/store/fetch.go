@@ -247,7 +247,7 @@ func (c *Store) FetchCached(ctx context.Context, key Key, task *Task) (any, erro
 // Put stores the value of the task's type that value points at, which nobody changes later.
 func (c *Store) Put(ctx context.Context, key Key, task *Task, value any, timeout time.Duration) error {
 	timeout = c.timeoutOf(timeout)
-	e, err := c.sealer.Seal(key.check, task.typ, value, task.shared, nil)
+	e, err := c.sealer.Seal(key.check, task.typ, value, task.shared, entry.Payload{})
 	if err != nil {
 		return errtext.Wrap(err, "set %q", key.text)
 	}

@@ -87,7 +87,7 @@ func (p *program) body(t *testing.T, n int) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return b.Data
 }
 
 // The ways to ask for a key: with all the time that it takes, and with less than a lease.

@@ -78,6 +78,7 @@ func isFound(err error) (bool, error) {
 func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.Item, there bool, ids [][]byte) error {
 	if there {
 		f.state = entry.Dead
+		f.entry.MaxDecoded = c.MaxDecoded
 		f.err = f.entry.Parse(item)
 	}
 	var now time.Time

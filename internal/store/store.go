@@ -34,6 +34,7 @@ type Config struct {
 	GroupPrefix      string                                   // stands before the names of groups in these; CheckGroupPrefix has returned nil
 	KeyFunction      func(key, prefix, version string) string // nil: KeyPrefix:Version:key
 	CompressAbove    int                                      // bytes above which encoded values are compressed; negative: never
+	MaxDecoded       uint64                                   // how many bytes of memory an encoded value may take when it is read
 	Stale            time.Duration                            // how long values are served past their timeout
 	Lease            time.Duration
 	OperationTimeout time.Duration
@@ -91,7 +92,7 @@ func New(config Config) *Store {
 		c.referrer, _ = engine.As[engine.Referrer](c.Engine)
 		c.swapper, _ = engine.As[engine.LiveSwapper](c.Engine)
 	}
-	c.sealer = entry.Sealer{Live: c.live, CompressAbove: c.CompressAbove}
+	c.sealer = entry.Sealer{Live: c.live, CompressAbove: c.CompressAbove, MaxDecoded: c.MaxDecoded}
 	if c.StoreLater && !c.live {
 		c.later = make(chan struct{}, maxLater)
 	}
