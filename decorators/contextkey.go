@@ -15,7 +15,7 @@ import (
 //
 //	decorators.ContextKey(func(ctx context.Context) string { return auth.User(ctx) }) // [cached]profile((7,)@('alice',))
 //
-// fn runs at every call, once, and must return the same for one context each time. Instead of a context that is nil it is
+// fn runs at every call, and must return the same for one context each time. Instead of a context that is nil it is
 // given context.Background(). The methods of the handle use the context that they are given; CacheKey of Cached0 to
 // Cached3 and CachedMany is given none, and returns an error that matches cacheutils.ErrArguments.
 //
@@ -73,6 +73,11 @@ func (k *keyPlan) contextOf(a *arguments) reflect.Value {
 		return reflect.ValueOf(&ctx).Elem()
 	}
 	return a.values[k.contextIndex]
+}
+
+// countsContext reports whether something of the context may count in the key.
+func (k *keyPlan) countsContext() bool {
+	return k.contextKey.IsValid() || k.keyOf.IsValid() && k.contextIndex >= 0
 }
 
 // contextPart returns the part of the keys of a call under ctx that stands for that, or nil if there is none.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,6 +112,77 @@ func TestContextKey_ARefreshIsForItsCaller(t *testing.T) {
 		got(t, "bob", "bob")(profile(as("bob"), 1))
 		return h.Stats().Stale > 20 && h.Stats().Computations > 10
 	})
+}
+
+// What a session in the context says when its caller has left may be of another user: then the result is for nobody.
+func TestContextKey_OfASessionThatChangesLater(t *testing.T) {
+	cachetest.Locmem(t)
+	type session struct{ user atomic.Value }
+	userOf := func(ctx context.Context) string { return ctx.Value(userKey{}).(*session).user.Load().(string) }
+	load := func(started chan<- struct{}, changed <-chan struct{}) func(context.Context, int) (string, error) {
+		return func(ctx context.Context, n int) (string, error) {
+			if n == 1 {
+				started <- struct{}{}
+				<-changed
+			}
+			return userOf(ctx), nil
+		}
+	}
+	for name, c := range map[string]struct {
+		decorate func(f func(context.Context, int) (string, error), options ...decorators.Option) func(context.Context, int) (string, error)
+		option   decorators.Option
+	}{
+		"ContextKey": {cached1, decorators.ContextKey(userOf)},
+		"KeyOf":      {cached1, decorators.KeyOf(func(ctx context.Context, n int) (string, int) { return userOf(ctx), n })},
+		"CachedMany": {cachedOne, decorators.ContextKey(userOf)},
+	} {
+		for _, changes := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, "/", changes), func(t *testing.T) {
+				started, changed := make(chan struct{}, 2), make(chan struct{})
+				f := c.decorate(load(started, changed), c.option, decorators.Linger(time.Hour), decorators.Key(t.Name()))
+				s := new(session)
+				s.user.Store("alice")
+				ctx, cancel := context.WithCancel(context.WithValue(context.Background(), userKey{}, s))
+				left := make(chan error)
+				go func() {
+					_, err := f(ctx, 1)
+					left <- err
+				}()
+				within(t, "the computation", started)
+				cancel()
+				if err := within(t, "the caller", left); !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+				if changes {
+					s.user.Store("bob")
+				}
+				close(changed)
+				other := new(session)
+				other.user.Store("alice")
+				got(t, "alice's call", "alice")(f(context.WithValue(context.Background(), userKey{}, other), 1))
+				if again := len(started) > 0; again != changes {
+					t.Errorf("computed again: %t", again)
+				}
+			})
+		}
+	}
+}
+
+func cached1(f func(context.Context, int) (string, error), options ...decorators.Option) func(context.Context, int) (string, error) {
+	call, _ := decorators.Cached1(f, options...)
+	return call
+}
+
+// cachedOne is cached1 by CachedMany.
+func cachedOne(f func(context.Context, int) (string, error), options ...decorators.Option) func(context.Context, int) (string, error) {
+	call, _ := decorators.CachedMany(func(ctx context.Context, ns []int) (map[int]string, error) {
+		found, err := f(ctx, ns[0])
+		return map[int]string{ns[0]: found}, err
+	}, options...)
+	return func(ctx context.Context, n int) (string, error) {
+		found, err := call(ctx, []int{n})
+		return found[n], err
+	}
 }
 
 // An own is a context of a type of its own.

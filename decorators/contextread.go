@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cacheutils/cacheutils/internal/keyenc"
 	"github.com/cacheutils/cacheutils/internal/steer"
 	"github.com/cacheutils/cacheutils/internal/store"
 	"github.com/cacheutils/cacheutils/logging"
@@ -47,22 +48,24 @@ func (p *plan) checkReads() {
 }
 
 const (
-	maxReadTypes    = 16 // of keys that a function is warned of
-	maxKnownReads   = 64 // keys that are known to be in the key of the cache
-	maxPendingReads = 64 // values that have been found by computations that have not ended
+	maxReadWarnings = 16  // of types of keys, for a function
+	maxSettledTypes = 256 // of keys that there are no more warnings of
+	maxKnownReads   = 64  // keys that are known to be in the key of the cache
+	maxPendingReads = 64  // values that have been found by computations that have not ended
 )
 
 // reads are the context values that a function's computations have found. Its methods may be called by many goroutines
 // at once.
 type reads struct {
 	ignored []reflect.Type // not changed
-	full    atomic.Bool    // there have been warnings of so many types that there are no more
+	full    atomic.Bool    // there have been so many warnings that there are no more
 	asks    atomic.Bool    // pending is not empty
 
-	mu      sync.RWMutex
-	warned  map[reflect.Type]struct{} // of keys
-	known   map[any]struct{}          // keys of values that are in the key of the cache
-	pending []read
+	mu       sync.RWMutex
+	warnings int
+	settled  map[reflect.Type]struct{} // of keys: there was a warning, or there is to be none
+	known    map[any]struct{}          // keys of values that are in the key of the cache
+	pending  []read
 }
 
 // A read is a value that a computation has found.
@@ -78,11 +81,16 @@ func (r *reads) Found(by context.Context, key, value any) {
 		return
 	}
 	found := read{by, key, reflect.TypeOf(value)}
-	if r.isIgnored(reflect.TypeOf(key)) || r.isIgnored(found.value) {
+	isIgnored := r.isIgnored(reflect.TypeOf(key))
+	if !isIgnored && r.isIgnored(found.value) { // which is no matter of its key's type
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if isIgnored {
+		r.settle(reflect.TypeOf(key))
+		return
+	}
 	noted := func(other read) bool { return other.by == by && isSame(other.key, key) }
 	if len(r.pending) < maxPendingReads && !slices.ContainsFunc(r.pending, noted) {
 		r.pending = append(r.pending, found)
@@ -90,11 +98,22 @@ func (r *reads) Found(by context.Context, key, value any) {
 	}
 }
 
-// isSettled reports whether there was a warning of keys of that type, or that key is known to be in the key of the cache.
+// settle notes, with the lock, that there are to be no more warnings of keys of type t.
+func (r *reads) settle(t reflect.Type) {
+	if r.settled == nil {
+		r.settled = make(map[reflect.Type]struct{})
+	}
+	if len(r.settled) < maxSettledTypes {
+		r.settled[t] = struct{}{}
+	}
+}
+
+// isSettled reports whether there are no more warnings of keys of that type, or that key is known to be in the key of the
+// cache.
 func (r *reads) isSettled(key any) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if _, warned := r.warned[reflect.TypeOf(key)]; warned {
+	if _, settled := r.settled[reflect.TypeOf(key)]; settled {
 		return true
 	}
 	if len(r.known) == 0 || !isComparable(key) {
@@ -171,29 +190,29 @@ func (r *reads) take(by context.Context) (found []read) {
 	return found
 }
 
-// settle notes that a value is warned of or, if inKey, that it is in the key of the cache. It reports whether to
-// warn.
-func (r *reads) settle(f read, inKey bool) (warn bool) {
+// know notes that a value under key is in the key of the cache.
+func (r *reads) know(key any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if inKey {
-		if isComparable(f.key) && len(r.known) < maxKnownReads {
-			if r.known == nil {
-				r.known = make(map[any]struct{})
-			}
-			r.known[f.key] = struct{}{}
-		}
+	if !isComparable(key) || len(r.known) >= maxKnownReads {
+		return
+	}
+	if r.known == nil {
+		r.known = make(map[any]struct{})
+	}
+	r.known[key] = struct{}{}
+}
+
+// warns notes that there is a warning of keys of type t, and reports whether it is the first.
+func (r *reads) warns(t reflect.Type) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, settled := r.settled[t]; settled || r.full.Load() {
 		return false
 	}
-	t := reflect.TypeOf(f.key)
-	if _, warned := r.warned[t]; warned || len(r.warned) >= maxReadTypes {
-		return false
-	}
-	if r.warned == nil {
-		r.warned = make(map[reflect.Type]struct{})
-	}
-	r.warned[t] = struct{}{}
-	r.full.Store(len(r.warned) >= maxReadTypes)
+	r.settle(t)
+	r.warnings++
+	r.full.Store(r.warnings >= maxReadWarnings)
 	return true
 }
 
@@ -208,10 +227,11 @@ func (p *plan) warnOfReads(ctx context.Context, calls ...*arguments) {
 		}
 	}
 	for _, f := range found {
-		if p.reads.settle(f, slices.ContainsFunc(inKey, func(key any) bool { return isSame(key, f.key) })) {
-			t := reflect.TypeOf(f.key)
+		if slices.ContainsFunc(inKey, func(key any) bool { return isSame(key, f.key) }) {
+			p.reads.know(f.key)
+		} else if t := reflect.TypeOf(f.key); p.reads.warns(t) {
 			lines := p.backend.setFor(ctx).Lines(store.Caller{})
-			lines.Log(logging.LevelWarn, fmt.Sprintf("context value %v at %s", t, p.location), logging.Event{Action: logging.ActionNotice, Text: f.warning(p.name)})
+			lines.Log(logging.LevelWarn, "context value "+keyenc.TypeName(t)+" in "+p.nameOfAll(), logging.Event{Action: logging.ActionNotice, Text: f.warning(p.name)})
 		}
 	}
 }

@@ -582,6 +582,51 @@ func (e everything) Value(key any) any {
 	return e.Context.Value(key)
 }
 
+// Each function has its line, also where one helper has decorated them all at once; instances of one, whose number has no
+// bound, share a line a second.
+func TestContextRead_OfManyFunctions(t *testing.T) {
+	cachetest.Locmem(t)
+	lines := watchContextReads(t)
+	decorate := func(options ...decorators.Option) {
+		load, _ := decorators.Cached1(func(ctx context.Context, n int) (string, error) { return userOf(ctx), nil }, options...)
+		load(as("alice"), 1)
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		decorate(decorators.Key(name))
+	}
+	lines.want(t, "a reads", "b reads", "c reads")
+	began := time.Now()
+	for i := range 1000 {
+		decorate(decorators.Key("instance"), decorators.Instance(i))
+	}
+	lines.mu.Lock()
+	defer lines.mu.Unlock()
+	if most := 1 + int(time.Since(began)/time.Second); len(lines.lines) == 0 || len(lines.lines) > most {
+		t.Errorf("%d warnings for the instances of one function in %v", len(lines.lines), time.Since(began))
+	}
+}
+
+// Two types of one name are two.
+func TestContextRead_OfTwoTypesOfOneName(t *testing.T) {
+	cachetest.Locmem(t)
+	lines := watchContextReads(t)
+	load, _ := decorators.Cached1(func(ctx context.Context, n int) (string, error) {
+		return fmt.Sprint(ctx.Value(oneKey()), ctx.Value(otherKey())), nil
+	}, decorators.Key("load"))
+	load(context.WithValue(context.WithValue(context.Background(), oneKey(), 1), otherKey(), 2), 1)
+	lines.want(t, "load reads context value decorators_test.key,", "load reads context value decorators_test.key,")
+}
+
+func oneKey() any {
+	type key struct{}
+	return key{}
+}
+
+func otherKey() any {
+	type key struct{}
+	return key{}
+}
+
 // Keys that can't be compared, as contexts of one's own may take, do no harm.
 func TestContextRead_UnderAKeyThatCannotBeCompared(t *testing.T) {
 	cachetest.Locmem(t)

@@ -138,6 +138,14 @@ func (f *function) instance() string {
 	return ""
 }
 
+// nameOfAll returns the name without what Instance adds: that of all instances.
+func (f *function) nameOfAll() string {
+	if !f.options.hasInstance {
+		return f.name
+	}
+	return strings.TrimSuffix(f.name, "["+f.instance()+"]")
+}
+
 // reason returns what an error about a key or a name says, without that it is about one.
 func reason(err error) string {
 	return strings.TrimPrefix(err.Error(), cacheutils.ErrInvalidKey.Error()+": ")

@@ -10,8 +10,9 @@ import (
 
 // A computation may run longer than the call that has started it: in the background, or when its caller has left.
 // The caller may then change what its arguments refer to, a buffer that is used again, say. So where that may be,
-// the function is given copies. Of what can't be copied, a service mostly, the key is made once more before a result is
-// stored for which its caller has not waited: if it is another one, the result is for other arguments.
+// the function is given copies. Of what can't be copied, a service mostly, or what a context value refers to, the key is made
+// once more before a result is stored for which its caller has not waited: if it is another one, the result is for other
+// arguments.
 
 // A copyPlan is which arguments are copied for a computation that may run longer than the call.
 type copyPlan struct {
@@ -69,7 +70,7 @@ func (p *copyPlan) underKeyOf(k *keyPlan) {
 // change when it has left, or nil.
 func (p *plan) keep(a *arguments, miss *store.Miss) (rekey func(head []byte) ([]byte, error)) {
 	outlasts := a.ctx != nil && a.ctx.Done() != nil || miss != nil && miss.Refreshes()
-	if !p.mutable || !outlasts || p.copyInto(a) {
+	if !outlasts || (!p.mutable || p.copyInto(a)) && !p.countsContext() {
 		return nil
 	}
 	kept := *a

@@ -320,7 +320,7 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K, ours bool) store
 			default:
 				results[i] = store.Result{Err: err, Negative: err == nil, Timeout: m.absentTimeout(working)}
 			}
-			if !ours {
+			if !ours || m.countsContext() {
 				results[i].Rekey = func(head []byte) ([]byte, error) {
 					return m.appendKey(head, &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})})
 				}
