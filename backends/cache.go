@@ -275,7 +275,8 @@ func (c *Cache) InvalidateGroup(ctx context.Context, groups ...string) error {
 
 // Clear removes every entry under the backend's KeyPrefix, in all versions. Without a KeyPrefix, as in Django,
 // or with a KeyFunction, it removes every entry of the store, those of other prefixes and programs too. On
-// memcached it always does. Once it has returned without an error, no call that starts later gets a value from
+// memcached, which can't list its keys, it does so always, and only if the option clear says that it may: otherwise it is
+// an error that matches cacheutils.ErrConfig, and nothing is removed. Once it has returned without an error, no call that starts later gets a value from
 // before, and computations that were under way are not stored. It is carried out though ctx has ended, as
 // Delete.
 func (c *Cache) Clear(ctx context.Context) error {

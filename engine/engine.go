@@ -105,7 +105,9 @@ type Engine interface {
 	Incr(ctx context.Context, key string, delta int64) (int64, error)
 
 	// Clear removes every item whose key begins with prefix, which is every item if that is empty. An engine
-	// that can't tell them apart removes every item, and has the trait ClearsAll.
+	// that can't tell them apart removes every item, and has the trait ClearsAll. Where other programs may have items in
+	// the store, it does so only if an option of its own says that it may; otherwise Clear is an error that matches
+	// cacheutils.ErrConfig and says what to set, and removes nothing.
 	Clear(ctx context.Context, prefix string) error
 
 	// Close releases connections, goroutines and memory. It may be called again, which

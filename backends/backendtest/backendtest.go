@@ -33,7 +33,8 @@ var runs atomic.Int64
 //
 // open is what would be given to backends.Register, except that it fills in the Location: the
 // same one at each call, because engines that were opened twice have to see each other's
-// items. What is stored there is lost. Options that open finds are to be passed on.
+// items. What is stored there is lost. Options that open finds are to be passed on. An engine that refuses Clear unless an
+// option says that it may empty the store is opened with that option.
 //
 // Run takes over the configuration of package backends and the sink of package logging. It
 // leaves the embedded default and the cache_utils logger, so that it can't run at the same time as

@@ -47,6 +47,8 @@
 //	                     header included, from 1 KiB to 1 GiB; 1 MiB unless given, as in memcached
 //	                     (its option -I). A larger value that another program stored is not read:
 //	                     getting it is an error.
+//	clear                "flush_all" has Clear empty the servers, for every program that uses them; not
+//	                     given, Clear is an error, since memcached can't list the keys of a prefix
 //	no_delay             whether to send small packets at once; true unless given
 //	tls                  whether to use TLS: true, false, or in Go a *tls.Config; false unless given
 //	tls_ca               a PEM file with the certificates that the server's is checked with, instead
@@ -69,8 +71,8 @@
 //   - Numbers are unsigned in memcached. A decrement stops at 0, and a negative number can't
 //     be incremented (cacheutils.ErrNotNumber). A sum above the largest int64 is also
 //     cacheutils.ErrNotNumber, but the server then has that sum.
-//   - Clear empties the servers: with flush_all, entries of every prefix and every program
-//     that uses them are gone.
+//   - Clear is an error that matches cacheutils.ErrConfig, unless the option clear is flush_all: then it empties the
+//     servers, and entries of every prefix and every program that uses them are gone.
 package memcached
 
 import (
@@ -102,6 +104,7 @@ type memcached struct {
 	locations locations // a key's server is serverOf
 	plain     []string  // the addresses beyond this host without TLS, unless the option tls says that it is to be so
 	operation time.Duration
+	flushes   bool // Clear may empty the servers
 	closed    lifetime
 	closing   sync.Once
 }
@@ -140,14 +143,16 @@ func Open(s engine.Settings) (engine.Engine, error) {
 			addresses = append(addresses, a)
 		}
 	}
-	var err [2]error
+	var err [3]error
+	var flushes bool
 	l.tls, err[0] = readTLS(r)
 	l.login, err[1] = readLogin(r, l.tls != nil, addresses)
-	if err := errors.Join(append(errs, err[0], err[1], r.Err())...); err != nil {
+	flushes, err[2] = readClear(r)
+	if err := errors.Join(append(append(errs, err[:]...), r.Err())...); err != nil {
 		return nil, err
 	}
 	closed := make(lifetime)
-	m := &memcached{closed: closed, operation: l.operation}
+	m := &memcached{closed: closed, operation: l.operation, flushes: flushes}
 	for _, a := range addresses {
 		m.locations = append(m.locations, newLocation(a, l, closed))
 		if l.tls == nil && !r.Given("tls") && a.isBeyondHost() {
@@ -235,11 +240,31 @@ func onEach[K any](work map[*server]K, f func(*server, K) error) error {
 	return errors.Join(errs...)
 }
 
-// Clear empties the servers, other prefixes' and other programs' entries included: memcached can't
-// list its keys.
+// flushAll is what the option clear may be.
+const flushAll = "flush_all"
+
+func readClear(r *engine.OptionReader) (flushes bool, err error) {
+	switch given := r.String("clear", ""); {
+	case given == flushAll:
+		return true, nil
+	case given != "":
+		return false, fmt.Errorf("%w: memcached: the option clear is %q: it may be %q, so that Clear empties the servers, or not be given", cacheutils.ErrConfig, given, flushAll)
+	default:
+		return false, nil
+	}
+}
+
+var errClear = fmt.Errorf("%w: memcached can't list its keys, and Clear would empty the servers, for every program that uses them: "+
+	"set the option clear to %q if it may, or put entries into a group and invalidate that", cacheutils.ErrConfig, flushAll)
+
+// Clear empties the servers, other prefixes' and other programs' entries included, if the option clear says so. Otherwise
+// it is an error that matches cacheutils.ErrConfig, and nothing is removed: memcached can't list its keys.
 func (m *memcached) Clear(ctx context.Context, prefix string) error {
 	if m.closed.isClosed() {
 		return cacheutils.ErrClosed
+	}
+	if !m.flushes {
+		return errClear
 	}
 	work := make(map[*server]struct{}, len(m.locations))
 	for _, l := range m.locations {

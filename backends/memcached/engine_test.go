@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -22,7 +23,9 @@ var ctx = context.Background()
 
 func open(tb testing.TB, options map[string]any, locations ...string) engine.Engine {
 	tb.Helper()
-	e, err := memcached.Open(engine.Settings{Location: locations, Options: options})
+	all := map[string]any{"clear": "flush_all"}
+	maps.Copy(all, options)
+	e, err := memcached.Open(engine.Settings{Location: locations, Options: all})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -463,7 +463,7 @@ func TestName_SeveralHang(t *testing.T) {
 				more = append(more, fmt.Sprintf("cache%d.names.test.", i))
 			}
 			const operation = 300 * time.Millisecond
-			m, _ := named(t, map[string]any{"operation_timeout": operation.String()}, more...)
+			m, _ := named(t, map[string]any{"operation_timeout": operation.String(), "clear": "flush_all"}, more...)
 			began := time.Now()
 			if err := operate(m); err == nil {
 				t.Error("it has worked")

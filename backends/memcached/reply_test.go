@@ -167,7 +167,7 @@ func (s *script) Read(p []byte) (int, error) {
 // scripted is an engine on one server, each of whose connections is a script of what next returns.
 func scripted(tb testing.TB, next func() []byte) *memcached {
 	tb.Helper()
-	e, err := Open(engine.Settings{Options: map[string]any{"breaker_failures": math.MaxInt}})
+	e, err := Open(engine.Settings{Options: map[string]any{"clear": "flush_all", "breaker_failures": math.MaxInt}})
 	if err != nil {
 		tb.Fatal(err)
 	}

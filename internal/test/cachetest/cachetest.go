@@ -42,10 +42,10 @@ func Locmem(t testing.TB) {
 	Configure(t, backends.Config{"default": {Backend: "locmem", Location: []string{t.Name()}}})
 }
 
-// Memcached makes a new memcached the default backend and returns it.
+// Memcached makes a new memcached, which Clear empties, the default backend and returns it.
 func Memcached(t testing.TB) *memcachedtest.Server {
 	t.Helper()
 	server := memcachedtest.Start(t)
-	Configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{server.Addr()}}})
+	Configure(t, backends.Config{"default": {Backend: "memcached", Location: []string{server.Addr()}, Options: map[string]any{"clear": "flush_all"}}})
 	return server
 }

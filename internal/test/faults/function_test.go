@@ -5,6 +5,7 @@ package faults_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,7 +30,9 @@ func configure(t *testing.T, options map[string]any, addrs ...string) *backends.
 }
 
 func settings(options map[string]any, addrs ...string) backends.Settings {
-	return backends.Settings{Backend: "group", Location: addrs, Options: options}
+	all := map[string]any{"clear": "flush_all"}
+	maps.Copy(all, options)
+	return backends.Settings{Backend: "group", Location: addrs, Options: all}
 }
 
 func backend(t *testing.T, name string) *backends.Cache {
