@@ -182,11 +182,16 @@ const maxRaw = 64
 
 func (r *raw) text() []byte { return r.bytes[:r.n] }
 
-// hash mixes the bytes. A caller that makes arguments which share a slot gains nothing.
-func (r *raw) hash() uint64 {
-	h := uint64(0x9e3779b97f4a7c15)
+// hash mixes the bytes in a way of this process's own: nobody can choose arguments that share a slot. A seed that is only
+// mixed in would not do, since a product with a number that is known carries some differences along, whatever the seed.
+func (r *raw) hash() uint64 { return r.hashWith(hotSeed, hotFactor) }
+
+var hotSeed, hotFactor = rand.Uint64(), rand.Uint64() | 1
+
+func (r *raw) hashWith(seed, factor uint64) uint64 {
+	h := seed
 	for i := 0; i < r.n; i += 8 { // behind the last there are zeros
-		hi, lo := bits.Mul64(h^binary.NativeEndian.Uint64(r.bytes[i:]), 0xd6e8feb86659fd93)
+		hi, lo := bits.Mul64(h^binary.NativeEndian.Uint64(r.bytes[i:]), factor)
 		h = hi ^ lo
 	}
 	return h
