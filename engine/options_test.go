@@ -139,3 +139,35 @@ func TestWrong(t *testing.T) {
 		t.Errorf("an engine without options: %v", err)
 	}
 }
+
+// A Secret comes from the option or from the environment, and is in no error.
+func TestOptionReader_Secret(t *testing.T) {
+	t.Setenv("ENGINE_PASSWORD", "s3cret")
+	t.Setenv("ENGINE_EMPTY", "")
+	for _, test := range []struct {
+		name  string
+		given map[string]any
+		want  string
+		wrong string // what an error has to say; empty: there is none
+	}{
+		{"nothing", nil, "", ""},
+		{"an option", map[string]any{"Password": "s3cret"}, "s3cret", ""},
+		{"an empty option", map[string]any{"password": ""}, "", ""},
+		{"a variable", map[string]any{"PASSWORD_ENV": "ENGINE_PASSWORD"}, "s3cret", ""},
+		{"both", map[string]any{"password": "s3cret", "password_env": "ENGINE_PASSWORD"}, "", "leave one out"},
+		{"a variable without a text", map[string]any{"password_env": "ENGINE_EMPTY"}, "", "password_env"},
+		{"a variable that is not set", map[string]any{"password_env": "s3cret"}, "", "password_env"},
+		{"no variable", map[string]any{"password_env": ""}, "", "password_env"},
+		{"no text", map[string]any{"password": []string{"s3cret"}}, "", "a string"},
+	} {
+		r := engine.ReadOptions("toy", test.given)
+		got := r.Secret("password")
+		err := r.Err()
+		if got != test.want || (err != nil) != (test.wrong != "") {
+			t.Errorf("%s: got %q, %v", test.name, got, err)
+		}
+		if err != nil && (!errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), test.wrong) || strings.Contains(err.Error(), "s3cret")) {
+			t.Errorf("%s: got %v, want ErrConfig with %q", test.name, err, test.wrong)
+		}
+	}
+}
