@@ -55,7 +55,7 @@ func (m *computation) steal(ctx context.Context, patience time.Duration) (ok boo
 		defer cancel()
 	}
 	for range forceTries {
-		f := found{reader: m.task.typ}
+		f := m.task.lookingFor()
 		err = c.lookup(step, &f, m.key)
 		if err == nil {
 			if m.lease, ok, err = c.take(step, m.key, m.task.typ, f, true); ok {

@@ -1,6 +1,9 @@
 package store
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,6 +31,10 @@ const groupMark = "_group::"
 
 // GroupPrefix returns what the keys of a version's groups begin with.
 func GroupPrefix(version string) string { return version + groupMark }
+
+// functionMark stands before the name of a function in the keys of what is cached for it. No other key has it there, whatever
+// the KeyPrefix and the Version that stand before: see OwnKey.
+const functionMark = "[cached]"
 
 // A Key addresses an entry of the Store that made it.
 type Key struct {
@@ -123,10 +130,23 @@ func (c *Store) KeyOf(text string, groups *Groups) Key {
 	if !c.isStorable(text) {
 		k = c.Key(strings.Clone(k.text))
 	}
+	k.check = cmp.Or(k.check, hashedCheck(k.text))
 	if groups != nil {
 		k.groups, k.in = groups.names, groups
 	}
 	return k
+}
+
+// isHashed reports whether text, of a key that KeyOf makes, is nothing but the sha256 that Hashed makes of it.
+func isHashed(text string) bool { return len(text) == 2*sha256.Size && text[0] != functionMark[0] }
+
+// hashedCheck returns the check of a key that isHashed, otherwise a zero one. Anybody may choose such a text as a key of a
+// low-level operation, which has no check.
+func hashedCheck(text string) (c entry.Check) {
+	if isHashed(text) {
+		_, _ = hex.Decode(c[:], []byte(text[:2*len(c)]))
+	}
+	return c
 }
 
 // borrowedKey is KeyOf for a text that others change later: the key, too, may be used only until
@@ -208,6 +228,24 @@ func (c *Store) meansGroup(stored, text string) bool {
 	return strings.Contains(stored, groupMark)
 }
 
+// OwnKey is PlainKey for an operation that stores. Keys of what is cached for a function are refused, also those of a backend
+// with another prefix: a Version or a text with colons may be a part of that.
+func (c *Store) OwnKey(text, version string, groups []string) (Key, error) {
+	k, err := c.PlainKey(text, version, groups)
+	if err != nil {
+		return Key{}, err
+	}
+	before := ":" // the mark, in what is stored
+	if c.KeyFunction != nil {
+		before = ""
+	}
+	if strings.HasPrefix(text, functionMark) || strings.Contains(k.stored, before+functionMark) {
+		return Key{}, fmt.Errorf("%w: %s stands where the keys of what is cached for functions begin, which only the function's handle stores: "+
+			"use that (Set, ForceRecalc, Invalidate), or package cache, which takes any key", cacheutils.ErrInvalidKey, functionMark)
+	}
+	return k, nil
+}
+
 // notice logs what is to be known, a line a second of that cause.
 func (c *Store) notice(cause, text string) {
 	c.lines.Log(logging.LevelWarn, cause, logging.Event{Action: logging.ActionNotice, Backend: c.Name, Text: text})
@@ -278,6 +316,9 @@ func CheckPrefix(prefix, version string) error {
 	}
 	if strings.Contains(h+":", groupMark) { // a key may begin with the colon
 		return fmt.Errorf("%w: KeyPrefix %q with Version %q makes keys that may be those of groups, which have %q: choose another", cacheutils.ErrConfig, prefix, version, groupMark)
+	}
+	if strings.Contains(h, functionMark) {
+		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %q, which the keys of functions begin with: choose another", cacheutils.ErrConfig, prefix, version, functionMark)
 	}
 	if len(h) > maxPrefix {
 		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %d bytes, which leaves no room for keys: use at most %d",

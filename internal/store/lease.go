@@ -100,7 +100,7 @@ func (c *Store) take(ctx context.Context, key *Key, t *codec.Type, f found, stea
 		l.groups = ownNames(l.groups)
 	}
 	held := c.sealer.Tombstone(key.check, t)
-	if (f.state == entry.Fresh || f.state == entry.Stale) && !f.entry.IsPlainNumber() {
+	if (f.state == entry.Fresh || f.state == entry.Stale) && !f.entry.IsPlain() {
 		held = f.entry
 	} else if c.live {
 		held.SetMark(l)

@@ -18,9 +18,10 @@ import (
 // and says what each entry is worth. There is one way to ask for one key (lookup), which costs least, and one to
 // ask for several things at once (a query).
 
-// A found is what a lookup has found under a key. The first two fields say for whom that is.
+// A found is what a lookup has found under a key. The first three fields say for whom that is.
 type found struct {
 	reader *codec.Type // of whose values; nil: of any
+	plain  bool        // who reads what low-level operations store, and other programs: numbers and texts without metadata
 	holder entry.Token // who has this token, to whom nothing but the section with it matters
 
 	state       entry.State
@@ -79,7 +80,9 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	if there {
 		f.state = entry.Dead
 		f.entry.MaxDecoded = c.MaxDecoded
-		f.err = f.entry.Parse(item)
+		if f.err = f.entry.Parse(item); f.entry.IsPlain() && !f.plain {
+			f.err = entry.Undecodable("it is no result of a function, but a value that somebody has set")
+		}
 	}
 	var now time.Time
 	if !c.live && there && f.err == nil {
@@ -100,7 +103,7 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	case !there || f.err != nil || f.others:
 		return nil
 	case e.Check != key.check:
-		f.err = entry.Undecodable("it belongs to another key with the same hash")
+		f.err = entry.Undecodable("it belongs to another key of the same text")
 		return nil
 	case e.Holder != entry.Token{} && f.holder == entry.Token{} && c.isGone(key, e):
 		e.Release()

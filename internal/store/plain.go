@@ -22,7 +22,7 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.get(ctx, key, codec.Of(v.Type()), false, false)
+	p, err := c.get(ctx, key, found{reader: codec.Of(v.Type()), plain: true}, false, false)
 	if err != nil {
 		return err
 	}
@@ -30,13 +30,14 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 	return nil
 }
 
-// get returns a pointer to the value under key, which is not to be changed; with old that
+// get returns a pointer to the value under key for a reader, whom f says, which is not to be changed; with old that
 // may be a stale one.
-func (c *Store) get(ctx context.Context, key Key, t *codec.Type, shared, old bool) (any, error) {
+func (c *Store) get(ctx context.Context, key Key, f found, shared, old bool) (any, error) {
 	if err := c.Closed(); err != nil {
 		return nil, err
 	}
-	f, err := c.readStored(ctx, key, t)
+	t := f.reader
+	f, err := c.readStored(ctx, key, f)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func (c *Store) GetMany(ctx context.Context, keys []Key, groups []string, t refl
 
 // oneOfMany returns a pointer to the value of the key with index i, where ask has returned err, of which the caller is told.
 func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *codec.Type, err error) (p any, ok bool) {
-	f := found{reader: t}
+	f := found{reader: t, plain: true}
 	failed := q.evaluate(ctx, c, &f, key, i, err)
 	if failed == nil && f.state == entry.Fresh {
 		if p = c.value(&f, nil, t, false); p != nil {
@@ -217,7 +218,7 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 		if added, err := c.Engine.Add(ctx, key.stored, e.Item(), keep); added || err != nil || c.discards {
 			return added, err
 		}
-		var f found
+		f := found{plain: true}
 		err := c.lookup(ctx, &f, &key)
 		if err != nil || f.state == entry.Fresh {
 			return false, err
@@ -262,7 +263,7 @@ func (c *Store) change(ctx context.Context, key Key, edit func(*entry.Entry) (ke
 		if err := beforeTry(ctx, n); err != nil {
 			return false, err
 		}
-		var f found
+		f := found{plain: true}
 		err := c.lookup(ctx, &f, &key)
 		if err != nil || f.state != entry.Fresh {
 			return false, err
@@ -312,7 +313,7 @@ func (c *Store) Has(ctx context.Context, key Key) (bool, error) {
 	if err := c.Closed(); err != nil {
 		return false, err
 	}
-	f, err := c.readStored(ctx, key, nil)
+	f, err := c.readStored(ctx, key, found{plain: true})
 	return f.state == entry.Fresh, err
 }
 

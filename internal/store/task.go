@@ -59,6 +59,9 @@ func NewTask(name string, t reflect.Type, shared bool) *Task {
 	return task
 }
 
+// lookingFor returns what a lookup for the task begins with.
+func (t *Task) lookingFor() found { return found{reader: t.typ, plain: t.plain} }
+
 // Err returns nil if there are engines that can store the task's values. Otherwise the error
 // matches cacheutils.ErrUnsupportedValue and names what in the type they can't.
 func (t *Task) Err() error {
