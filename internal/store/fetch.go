@@ -236,9 +236,9 @@ func (c *Store) FetchCached(ctx context.Context, key Key, task *Task) (any, erro
 			c.notFound(&key)
 		}
 		if errors.Is(err, cacheutils.ErrCacheMiss) && !errors.Is(err, cacheutils.ErrUndecodable) {
-			return nil, fmt.Errorf("%w: %s, key %s", cacheutils.ErrNoCachedValue, task.name, key)
+			return nil, fmt.Errorf("%w: %s, key %s", cacheutils.ErrNoCachedValue, task.name, key.digest())
 		}
-		return nil, fmt.Errorf("%w: %s, key %s: %w", cacheutils.ErrNoCachedValue, task.name, key, err)
+		return nil, fmt.Errorf("%w: %s, key %s: %w", cacheutils.ErrNoCachedValue, task.name, key.digest(), err)
 	}
 	task.Stats.Hits.Add(1)
 	return value, nil
@@ -249,12 +249,12 @@ func (c *Store) Put(ctx context.Context, key Key, task *Task, value any, timeout
 	timeout = c.timeoutOf(timeout)
 	e, err := c.sealer.Seal(key.check, task.typ, value, task.shared, entry.Payload{})
 	if err != nil {
-		return errtext.Wrap(err, "set %q", key.text)
+		return errtext.Wrap(err, "set %s", key)
 	}
 	c.unsized(task, e.Hidden)
 	if timeout > 0 {
 		if e.Groups, err = c.ensureGenerationsBounded(ctx, key.groups); err != nil {
-			return errtext.Wrap(err, "set %q", key.text)
+			return errtext.Wrap(err, "set %s", key)
 		}
 	}
 	return c.store(ctx, key, &e, timeout, c.staleFor(task))

@@ -82,6 +82,6 @@ func (m *computation) dropOlder(ctx context.Context) {
 	_, err := c.Engine.Delete(step, m.key.stored)
 	done(err)
 	if err != nil {
-		c.taskFault(m.task, "delete an old result of ", c.replayDelete(m.key.stored, err))
+		c.taskFault(m.task, "delete an old result of ", c.replayDelete(m.key.stored, withoutKeys(err, m.key.stored)))
 	}
 }

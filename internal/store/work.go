@@ -64,7 +64,7 @@ func (m *computation) waitsForItself(f *found) bool {
 	m.holder = f.entry.Holder
 	for _, waiting := range m.Waiting() {
 		if l := of(waiting).lease; l != nil && l.token == m.holder {
-			m.result, m.Valid = Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, m.task.name, m.key)}, 0
+			m.result, m.Valid = Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, m.task.name, m.key.digest())}, 0
 			return true
 		}
 	}
