@@ -25,8 +25,8 @@ var layers = [][]string{
 	{"internal/entry", "internal/flight", "internal/registered"},
 	{"engine", "cachekey", "internal/codec"},
 	{"internal/funcname", "logging"},
-	{"internal/keyenc", "internal/goroutine", "internal/errtext", "internal/steer", "internal/clock"},
-	{".", "internal/typeid"},
+	{"internal/keyenc", "internal/goroutine", "internal/steer", "internal/clock"},
+	{".", "internal/typeid", "internal/errtext"},
 }
 
 const (

@@ -25,7 +25,8 @@ import (
 // entry is not a value of the variable's type matches cacheutils.ErrUndecodable as well.
 // A key that the backend can't take is cacheutils.ErrInvalidKey, before anything is sent;
 // backends other than memcached take any but the empty key, and log which would not be
-// portable. A Cache that was closed, or that Configure has replaced, stays closed and returns errors
+// portable. So is the key of what is cached for a function, one with [cached] at its beginning or after a colon,
+// where something would be stored: that is for the function's handle. To read it and to delete it is allowed. A Cache that was closed, or that Configure has replaced, stays closed and returns errors
 // that match cacheutils.ErrClosed: get the backend again by its name. A context that is nil is an error that matches
 // cacheutils.ErrArguments. All other errors are those of the
 // store, wrapped.
@@ -45,13 +46,25 @@ func (c *Cache) Name() string { return c.store.Name }
 // Timeout returns how long entries live whose timeout is not given.
 func (c *Cache) Timeout() time.Duration { return c.store.Timeout }
 
-// at carries out an operation on the key that text and opts say.
+// at carries out an operation on the key that text and opts say, which stores nothing.
 func (c *Cache) at(ctx context.Context, text string, opts []Option, do func(store.Key, operation) error) error {
+	return c.withKey(ctx, text, opts, c.store.PlainKey, do)
+}
+
+// storeAt is at for an operation that stores.
+func (c *Cache) storeAt(ctx context.Context, text string, opts []Option, do func(store.Key, operation) error) error {
+	return c.withKey(ctx, text, opts, c.store.OwnKey, do)
+}
+
+// keyOf returns the key for a text in a version, in groups.
+type keyOf func(text, version string, groups []string) (store.Key, error)
+
+func (c *Cache) withKey(ctx context.Context, text string, opts []Option, keyOf keyOf, do func(store.Key, operation) error) error {
 	o, err := c.collect(ctx, opts)
 	if err != nil {
 		return err
 	}
-	key, err := c.store.PlainKey(text, o.version, o.groups)
+	key, err := keyOf(text, o.version, o.groups)
 	if err != nil {
 		return err
 	}
@@ -98,7 +111,7 @@ func (c *Cache) GetMany(ctx context.Context, keys []string, into any, opts ...Op
 	if err != nil {
 		return err
 	}
-	ks, err := c.keys(keys, o)
+	ks, err := c.keys(keys, o, c.store.PlainKey)
 	if err != nil {
 		return err
 	}
@@ -116,10 +129,10 @@ func checkContext(ctx context.Context) error {
 }
 
 // keys returns the keys that texts and o say.
-func (c *Cache) keys(texts []string, o operation) ([]store.Key, error) {
+func (c *Cache) keys(texts []string, o operation, keyOf keyOf) ([]store.Key, error) {
 	keys := make([]store.Key, len(texts))
 	for i, text := range texts {
-		k, err := c.store.PlainKey(text, o.version, o.groups)
+		k, err := keyOf(text, o.version, o.groups)
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +146,7 @@ func (c *Cache) keys(texts []string, o operation) ([]store.Key, error) {
 // the option max_decoded_size allows. One too large
 // for the store is cacheutils.ErrTooLarge, and what was stored before is gone.
 func (c *Cache) Set(ctx context.Context, key string, value any, opts ...Option) error {
-	return c.at(ctx, key, opts, func(k store.Key, o operation) error { return c.store.Set(ctx, k, value, o.timeout) })
+	return c.storeAt(ctx, key, opts, func(k store.Key, o operation) error { return c.store.Set(ctx, k, value, o.timeout) })
 }
 
 // SetMany stores values, a map with string keys. It returns the keys that could not be
@@ -151,7 +164,7 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 	if err != nil {
 		return texts, err
 	}
-	keys, err := c.keys(texts, o)
+	keys, err := c.keys(texts, o, c.store.OwnKey)
 	if err != nil {
 		return texts, err
 	}
@@ -170,7 +183,7 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 // that is over already it reports whether there was none.
 func (c *Cache) Add(ctx context.Context, key string, value any, opts ...Option) (bool, error) {
 	var added bool
-	err := c.at(ctx, key, opts, func(k store.Key, o operation) (err error) {
+	err := c.storeAt(ctx, key, opts, func(k store.Key, o operation) (err error) {
 		added, err = c.store.Add(ctx, k, value, o.timeout)
 		return err
 	})
@@ -181,7 +194,7 @@ func (c *Cache) Add(ctx context.Context, key string, value any, opts ...Option) 
 // is one. A timeout that is over already deletes it, though ctx has ended, as Delete.
 func (c *Cache) Touch(ctx context.Context, key string, opts ...Option) (bool, error) {
 	var had bool
-	err := c.at(ctx, key, opts, func(k store.Key, o operation) (err error) {
+	err := c.storeAt(ctx, key, opts, func(k store.Key, o operation) (err error) {
 		had, err = c.store.Touch(ctx, k, o.timeout)
 		return err
 	})
@@ -212,7 +225,7 @@ func (c *Cache) DeleteMany(ctx context.Context, keys []string, opts ...Option) e
 	if err != nil {
 		return err
 	}
-	ks, err := c.keys(keys, o)
+	ks, err := c.keys(keys, o, c.store.PlainKey)
 	if err != nil {
 		return err
 	}
@@ -236,7 +249,7 @@ func (c *Cache) Has(ctx context.Context, key string, opts ...Option) (bool, erro
 // store is logged, not returned: the value is there. compute's context, and what is done with its value when
 // all callers have left, are those of decorators.Cached without the option Linger.
 func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func(context.Context) (any, error), opts ...Option) error {
-	return c.at(ctx, key, opts, func(k store.Key, o operation) error {
+	return c.storeAt(ctx, key, opts, func(k store.Key, o operation) error {
 		return c.store.GetOrSet(ctx, k, into, compute, o.timeout)
 	})
 }
@@ -249,7 +262,7 @@ func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func
 // can be stored but not incremented.
 func (c *Cache) Incr(ctx context.Context, key string, delta int64, opts ...Option) (int64, error) {
 	var sum int64
-	err := c.at(ctx, key, opts, func(k store.Key, o operation) (err error) {
+	err := c.storeAt(ctx, key, opts, func(k store.Key, o operation) (err error) {
 		sum, err = c.store.Incr(ctx, k, delta)
 		return err
 	})

@@ -28,7 +28,6 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
-	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
@@ -168,12 +167,12 @@ func at(ctx context.Context, key any, opts []Option, operation func(place) error
 		return fmt.Errorf("%w: the key is nil; give a value that names the entry, such as a text or a cachekey.Tuple", cacheutils.ErrInvalidKey)
 	}
 	c := collect(opts)
-	text, err := cachekey.Repr(key)
-	if err != nil {
-		return err
-	}
 	return on(ctx, c, func(b *store.Store) error {
-		return operation(place{b, b.Key(text, c.groups...), c.timeout})
+		k, err := b.KeyFor(key, c.groups...)
+		if err != nil {
+			return err
+		}
+		return operation(place{b, k, c.timeout})
 	})
 }
 

@@ -141,7 +141,7 @@ func (p *plan) requireCache(values []reflect.Value) []reflect.Value {
 
 // computation returns what runs the function and says what is to be done with its results. rekey is
 // what keep returned for the arguments.
-func (p *plan) computation(values []reflect.Value, rekey func([]byte) ([]byte, error)) func(context.Context) store.Result {
+func (p *plan) computation(values []reflect.Value, rekey store.Rekey) func(context.Context) store.Result {
 	return func(ctx context.Context) store.Result {
 		given := values // two flights may run it at once
 		if p.derives && !values[p.contextIndex].IsNil() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/errtext"
+	"github.com/cacheutils/cacheutils/internal/keyenc"
 	"github.com/cacheutils/cacheutils/internal/store"
 	"github.com/cacheutils/cacheutils/logging"
 )
@@ -45,7 +46,7 @@ func (p *plan) lookup(ctx context.Context, at spot, values []reflect.Value, poin
 	a := &arguments{ctx: ctx, values: values, pointer: pointer}
 	buf := buffers.Get().(*[]byte)
 	var groups *store.Groups
-	if *buf, err = p.appendKey(cache.AppendPrefix((*buf)[:0]), a); err != nil {
+	if *buf, err = p.appendKey(cache.AppendPrefix((*buf)[:0]), a, p.secrets(cache)); err != nil {
 		err = p.noKey(err)
 	} else if groups, err = p.groupsFor(cache, a); err == nil {
 		box, miss = cache.Lookup(orBackground(ctx), *buf, groups, p.task)
@@ -85,7 +86,7 @@ func (p *plan) locate(a *arguments) (cache *store.Store, text string, err error)
 	if cache, err = p.backend.store(a.ctx); err != nil {
 		return nil, "", p.unavailable(err)
 	}
-	b, err := p.appendKey(cache.AppendPrefix(nil), a)
+	b, err := p.appendKey(cache.AppendPrefix(nil), a, p.secrets(cache))
 	if err != nil {
 		return nil, "", p.noKey(err)
 	}
@@ -104,7 +105,7 @@ func (p *plan) unavailable(err error) error {
 }
 
 func (p *plan) noKey(err error) error {
-	return errtext.Wrap(err, "the key of %s", p.name)
+	return errtext.Wrap(keyenc.Discreet(err), "the key of %s", p.name)
 }
 
 // cached returns the box of what is cached for the arguments, or an error that matches
@@ -146,7 +147,7 @@ func (p *plan) cacheKey(a *arguments) (string, error) {
 		return "", err
 	}
 	key := cache.KeyOf(text, nil)
-	return key.String(), nil
+	return key.Text(), nil
 }
 
 // set is Handle.Set.

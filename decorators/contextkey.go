@@ -53,13 +53,13 @@ func (k *keyPlan) planContextKey(attrs keyenc.Attrs) {
 
 // appendContext appends the part of the key that stands for the context: @('alice',). What it stands behind, the
 // name's bracket or the last bracket of the arguments, has no @ after it otherwise.
-func (k *keyPlan) appendContext(b []byte, a *arguments) ([]byte, error) {
+func (k *keyPlan) appendContext(b []byte, a *arguments, s *keyenc.Secrets) ([]byte, error) {
 	if a.part != nil {
 		return append(b, a.part...), nil
 	}
 	b = append(b, '@')
 	start := len(b)
-	b, err := appendTuple(b, k.contextParams, &arguments{values: k.contextKey.Call([]reflect.Value{k.contextOf(a)})})
+	b, err := appendTuple(b, k.contextParams, &arguments{values: k.contextKey.Call([]reflect.Value{k.contextOf(a)})}, s)
 	if len(b) == start {
 		b = append(b, "()"...)
 	}
@@ -81,11 +81,11 @@ func (k *keyPlan) countsContext() bool {
 }
 
 // contextPart returns the part of the keys of a call under ctx that stands for that, or nil if there is none.
-func (k *keyPlan) contextPart(ctx context.Context) ([]byte, error) {
+func (k *keyPlan) contextPart(ctx context.Context, s *keyenc.Secrets) ([]byte, error) {
 	if !k.contextKey.IsValid() {
 		return nil, nil
 	}
-	return k.appendContext(nil, &arguments{ctx: ctx})
+	return k.appendContext(nil, &arguments{ctx: ctx}, s)
 }
 
 // needsContext returns an error if a key can't be made without a context.

@@ -13,7 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
 // longForm reports whether the tests have as much time as they need.
@@ -196,6 +198,16 @@ func requireError(fn any, args []any) (err error) {
 }
 
 // key returns the key of a call with args.
+// stored returns the default backend's store in a set, and the key there whose text CacheKey has returned. By these the
+// low-level operations reach what is cached for functions, which those of package backends don't change.
+func stored(caches *backends.Caches, text string, groups ...string) (*store.Store, store.Key, error) {
+	s, err := caches.Store("default", store.Caller{})
+	if err != nil {
+		return nil, store.Key{}, err
+	}
+	return s, s.KeyOf(string(s.AppendPrefix(nil))+text, s.Groups(groups...)), nil
+}
+
 func key(t *testing.T, h interface{ CacheKey(...any) (string, error) }, args ...any) string {
 	t.Helper()
 	k, err := h.CacheKey(args...)

@@ -68,7 +68,7 @@ func TestLaw3_Raw(t *testing.T) {
 		return r, ok
 	}
 	key := func(values []reflect.Value) string {
-		text, err := h.plan.appendKey(nil, &arguments{values: values})
+		text, err := h.plan.appendKey(nil, &arguments{values: values}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

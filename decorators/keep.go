@@ -68,13 +68,13 @@ func (p *copyPlan) underKeyOf(k *keyPlan) {
 // call. The values of a are replaced, what its pointer points at is changed. miss is nil for a call that
 // computes whatever is cached. keep returns what makes the key once more of arguments that the caller can still
 // change when it has left, or nil.
-func (p *plan) keep(a *arguments, miss *store.Miss) (rekey func(head []byte) ([]byte, error)) {
+func (p *plan) keep(a *arguments, miss *store.Miss) (rekey store.Rekey) {
 	outlasts := a.ctx != nil && a.ctx.Done() != nil || miss != nil && miss.Refreshes()
 	if !outlasts || (!p.mutable || p.copyInto(a)) && !p.countsContext() {
 		return nil
 	}
 	kept := *a
-	return func(head []byte) ([]byte, error) { return p.appendKey(head, &kept) }
+	return func(head []byte, s *keyenc.Secrets) ([]byte, error) { return p.appendKey(head, &kept, s) }
 }
 
 // copyInto puts copies in the place of arguments, as far as they are needed and there can be any, and reports

@@ -2,8 +2,6 @@ package decorators
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"reflect"
 	"sync"
@@ -12,10 +10,12 @@ import (
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
+	"github.com/cacheutils/cacheutils/internal/store"
 )
 
-// Hashed makes each key the sha256 of what it would have been: for arguments that are long
-// or not to be read by others.
+// Hashed makes each key the sha256 of what it would have been or, where the backend has the option key_secret, an HMAC-SHA256
+// under that: for arguments that are long or not to be read by others. Who can guess the arguments can find the sum of them, but not
+// the HMAC. For single arguments there is cachekey.Secret.
 func Hashed() Option {
 	return func(o *options) { o.hashed = true }
 }
@@ -49,6 +49,7 @@ type keyPlan struct {
 	keyParams     []param         // of what keyOf returns
 	contextKey    reflect.Value   // invalid: nothing of the context counts, unless keyOf says so
 	contextParams []param         // of what contextKey returns
+	unkeyed       *keyenc.Secrets // for stores outside of this process that have no key for a cachekey.Secret
 }
 
 // newKeyPlan panics if a parameter can't be in a key, or an option about keys doesn't fit the parameters.
@@ -202,31 +203,38 @@ const maxBuffer = 64 << 10
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// appendKey appends the text of the key for the arguments, without what the backend puts before it.
-func (k *keyPlan) appendKey(b []byte, a *arguments) ([]byte, error) {
+// appendKey appends the text of the key for the arguments, without what the backend puts before it. s is the backend's.
+func (k *keyPlan) appendKey(b []byte, a *arguments, s *keyenc.Secrets) ([]byte, error) {
 	start := len(b)
-	b, err := k.appendArgs(append(b, k.prefix...), a)
+	b, err := k.appendArgs(append(b, k.prefix...), a, s)
 	if err != nil {
 		return b, err
 	}
 	if k.contextKey.IsValid() {
-		if b, err = k.appendContext(b, a); err != nil {
+		if b, err = k.appendContext(b, a, s); err != nil {
 			return b, err
 		}
 	}
 	b = append(b, ')')
 	if k.options.hashed {
-		sum := sha256.Sum256(b[start:])
-		b = hex.AppendEncode(b[:start], sum[:])
+		b = s.AppendHash(b[:start], b[start:])
 	}
 	return b, nil
 }
 
-func (k *keyPlan) appendArgs(b []byte, a *arguments) ([]byte, error) {
-	if k.keyOf.IsValid() {
-		return appendTuple(b, k.keyParams, &arguments{values: callWith(k.keyOf, k.reflected(a))})
+// secrets returns how a cachekey.Secret stands in keys of the store.
+func (k *keyPlan) secrets(cache *store.Store) *keyenc.Secrets {
+	if s := cache.Secrets(); s != nil || !cache.IsRemote() {
+		return s
 	}
-	b, err := appendTuple(b, k.params, a)
+	return k.unkeyed
+}
+
+func (k *keyPlan) appendArgs(b []byte, a *arguments, s *keyenc.Secrets) ([]byte, error) {
+	if k.keyOf.IsValid() {
+		return appendTuple(b, k.keyParams, &arguments{values: callWith(k.keyOf, k.reflected(a))}, s)
+	}
+	b, err := appendTuple(b, k.params, a, s)
 	if err != nil || k.kwargsIndex < 0 {
 		return b, err
 	}
@@ -234,11 +242,11 @@ func (k *keyPlan) appendArgs(b []byte, a *arguments) ([]byte, error) {
 	if kwargs.Len() == 0 {
 		return b, nil
 	}
-	return k.kwargs.Append(b, kwargs.Convert(reflect.TypeFor[map[string]any]()))
+	return k.kwargs.AppendWith(b, kwargs.Convert(reflect.TypeFor[map[string]any]()), s)
 }
 
 // appendTuple renders arguments as Python's tuple, and none as nothing.
-func appendTuple(b []byte, params []param, a *arguments) ([]byte, error) {
+func appendTuple(b []byte, params []param, a *arguments, s *keyenc.Secrets) ([]byte, error) {
 	start := len(b)
 	n := 0
 	var err error
@@ -246,7 +254,7 @@ func appendTuple(b []byte, params []param, a *arguments) ([]byte, error) {
 		prm := &params[i]
 		switch {
 		case a.values == nil:
-			b, err = prm.encoder.AppendPointer(append(b, ','), unsafe.Add(a.pointer, prm.offset))
+			b, err = prm.encoder.AppendPointerWith(append(b, ','), unsafe.Add(a.pointer, prm.offset), s)
 			n++
 		case prm.dynamicType:
 			b = appendDynamicType(append(b, ','), a.values[prm.index])
@@ -254,11 +262,11 @@ func appendTuple(b []byte, params []param, a *arguments) ([]byte, error) {
 		case prm.variadic:
 			v := a.values[prm.index]
 			for i := 0; i < v.Len() && err == nil; i++ {
-				b, err = prm.encoder.Append(append(b, ','), v.Index(i))
+				b, err = prm.encoder.AppendWith(append(b, ','), v.Index(i), s)
 			}
 			n += v.Len()
 		default:
-			b, err = prm.encoder.Append(append(b, ','), a.values[prm.index])
+			b, err = prm.encoder.AppendWith(append(b, ','), a.values[prm.index], s)
 			n++
 		}
 		if err != nil {

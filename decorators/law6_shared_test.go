@@ -50,8 +50,12 @@ func TestLaw6_ReadersOfShared(t *testing.T) {
 			err := c.GetMany(ctx, []string{key}, found)
 			return found[key], err
 		}},
-		{"Cache.GetOrSet", func() (v []int, err error) {
-			return v, c.GetOrSet(ctx, key, &v, func(context.Context) (any, error) { return nil, errors.New("it was there") })
+		{"GetOrSet", func() (v []int, err error) {
+			s, storeKey, err := stored(set, key)
+			if err != nil {
+				return nil, err
+			}
+			return v, s.GetOrSet(ctx, storeKey, &v, func(context.Context) (any, error) { return nil, errors.New("it was there") }, time.Hour)
 		}},
 		{"Cached1", func() ([]int, error) { return own(ctx, 1) }},
 		{"Cached", func() ([]int, error) { return ofAny(ctx, 1) }},

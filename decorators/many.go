@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/cachekey"
+	"github.com/cacheutils/cacheutils/internal/keyenc"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -202,15 +204,15 @@ func (m *many[K, V]) answersTo(ctx context.Context, keys []K, answers map[K]V) f
 		case 1:
 			return same[0], true, nil
 		default:
-			return answer, false, fmt.Errorf("%w: %s has returned %d results under keys that are all %s in the cache; return one, under the key that it was asked for",
-				cacheutils.ErrInvalidKey, m.name, len(same), text)
+			return answer, false, fmt.Errorf("%w: %s has returned %d results under keys that are all key %s in the cache; return one, under the key that it was asked for",
+				cacheutils.ErrInvalidKey, m.name, len(same), cachekey.Digest(text))
 		}
 	}
 }
 
 // textOf returns the text of the key for one key.
 func (m *many[K, V]) textOf(ctx context.Context, key K) (string, error) {
-	text, err := m.appendKey(nil, &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})})
+	text, err := m.appendKey(nil, &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})}, nil)
 	return string(text), err
 }
 
@@ -246,12 +248,12 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing, groupe
 	l.ends = slices.Grow(l.ends[:0], len(keys))
 	l.entries = slices.Grow(l.entries[:0], len(keys))
 	var a arguments
-	if a.part, err = m.contextPart(ctx); err != nil {
+	if a.part, err = m.contextPart(ctx, m.secrets(cache)); err != nil {
 		return nil, m.noKey(err)
 	}
 	for _, key := range keys {
 		m.argument(&a, ctx, key)
-		if l.texts, err = m.appendKey(cache.AppendPrefix(l.texts), &a); err != nil {
+		if l.texts, err = m.appendKey(cache.AppendPrefix(l.texts), &a, m.secrets(cache)); err != nil {
 			return nil, m.noKey(err)
 		}
 		l.ends = append(l.ends, len(l.texts))
@@ -321,8 +323,8 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K, ours bool) store
 				results[i] = store.Result{Err: err, Negative: err == nil, Timeout: m.absentTimeout(working)}
 			}
 			if !ours || m.countsContext() {
-				results[i].Rekey = func(head []byte) ([]byte, error) {
-					return m.appendKey(head, &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})})
+				results[i].Rekey = func(head []byte, s *keyenc.Secrets) ([]byte, error) {
+					return m.appendKey(head, &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})}, s)
 				}
 			}
 		}

@@ -55,6 +55,7 @@ func newPlan(f *function, argsType reflect.Type) *plan {
 		backend:    newBackend(f),
 	}
 	p.copyPlan = newCopyPlan(&p.keyPlan)
+	p.unkeyed = store.UnkeyedSecrets(f.name, p.backend.name)
 	for i := range p.params {
 		codec.Expect(p.typ.In(p.params[i].index))
 	}

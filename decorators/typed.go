@@ -105,7 +105,7 @@ func (t *typed[A, R]) setFor(ctx context.Context, args A, result R) error {
 
 // computation returns what runs the function for the arguments of a call under ctx. rekey is what keep returned
 // for them.
-func (t *typed[A, R]) computation(ctx context.Context, args *A, rekey func([]byte) ([]byte, error)) func(context.Context) store.Result {
+func (t *typed[A, R]) computation(ctx context.Context, args *A, rekey store.Rekey) func(context.Context) store.Result {
 	return func(working context.Context) store.Result {
 		if ctx == nil {
 			working = nil

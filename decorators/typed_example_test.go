@@ -28,7 +28,7 @@ func ExampleCached2() {
 	// Ciao Ada <nil>
 	// [cached]greeting(('Ada','it')) <nil>
 	// <nil>
-	//  cacheutils: no cached value: greeting, key [cached]greeting(('Ada','it'))
+	//  cacheutils: no cached value: greeting, key 2f2738a7f8c8b448
 }
 
 func ExampleCached0() {

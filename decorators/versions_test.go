@@ -637,13 +637,17 @@ func TestVersions_NoFault(t *testing.T) {
 		t.Errorf("Get of any gives %#v, %v, want the version of this process", mine, err)
 	}
 	// A new timeout is for both.
-	if had, err := c.Touch(ctx, key, backends.Timeout(30*time.Minute)); !had || err != nil {
+	s, storeKey, err := stored(backends.Default(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if had, err := s.Touch(ctx, storeKey, 30*time.Minute); !had || err != nil {
 		t.Errorf("Touch: %v, %v", had, err)
 	}
 	if r := v.wants("call", 1, 1); r.Runs != 1 {
 		t.Errorf("after Touch the other version has %+v, want a hit", r)
 	}
-	if had, err := c.Touch(ctx, key, backends.Timeout(0)); !had || err != nil {
+	if had, err := s.Touch(ctx, storeKey, 0); !had || err != nil {
 		t.Errorf("Touch: %v, %v", had, err)
 	}
 	v.wants("call", 2, 2)

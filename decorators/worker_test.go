@@ -218,15 +218,15 @@ func (w *workerHost) caller(ctx context.Context, during, pause time.Duration) (c
 
 // add is the low-level API's add on the function's key.
 func (w *workerHost) add(ctx context.Context) (bool, error) {
-	c, err := backends.Get("default")
+	text, err := w.h.CacheKey(ctx)
 	if err != nil {
 		return false, err
 	}
-	key, err := w.h.CacheKey(ctx)
+	s, key, err := stored(backends.Default(), text, w.setup.Group)
 	if err != nil {
 		return false, err
 	}
-	return c.Add(ctx, key, addedRun, backends.Group(w.setup.Group))
+	return s.Add(ctx, key, addedRun, time.Hour)
 }
 
 const addedRun = 1000

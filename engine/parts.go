@@ -48,7 +48,7 @@ func carriesData[T any]() bool {
 }
 
 // A KeyChecker is an engine that can't take every key. CheckKey returns an error that
-// matches cacheutils.ErrInvalidKey and names the key and what is wrong with it; the
+// matches cacheutils.ErrInvalidKey and says what is wrong with the key, without its text, which may be secret; the
 // caller then doesn't use the key. A wrapper that changes keys has a CheckKey of its own.
 type KeyChecker interface {
 	CheckKey(key string) error

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // A Level says how much an event matters.
@@ -109,11 +111,23 @@ func SetSink(s Sink) {
 // Enabled reports whether events of that level are logged.
 func Enabled(level Level) bool { return (*current.Load()).Enabled(level) }
 
-// Log logs an event. Callers on a hot path ask Enabled before they make one.
+// Log logs an event. Callers on a hot path ask Enabled before they make one. Control characters and the like, which may stand in a
+// key or in what a server says, reach no sink: escapes stand in their place, and so an event is one line.
 func Log(level Level, e Event) {
 	if s := *current.Load(); s.Enabled(level) {
-		s.Log(level, e)
+		s.Log(level, e.visible())
 	}
+}
+
+// visible returns the event with escapes in the place of what a terminal or a reader of the log may take for something else.
+func (e Event) visible() Event {
+	e.Backend, e.Key, e.Text = errtext.Visible(e.Backend), errtext.Visible(e.Key), errtext.Visible(e.Text)
+	if e.Err != nil {
+		if text := e.Err.Error(); errtext.Visible(text) != text {
+			e.Err = errtext.Replace(e.Err, errtext.Visible(text))
+		}
+	}
+	return e
 }
 
 // Logrus returns a sink that logs to l, with the fields logger, action, and backend, key,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/logging"
 )
@@ -92,7 +93,7 @@ func (s *suite) refusedKeys(t *testing.T) {
 			err := m.call(ctx, c, key)
 			if !errors.Is(err, cacheutils.ErrInvalidKey) {
 				t.Errorf("%s %.20q: got error %v, want ErrInvalidKey", m.name, key, err)
-			} else if !names(err, ":1:"+key) {
+			} else if !names(err, key) {
 				t.Errorf("%s %.20q: got error %q, want one that names the key", m.name, key, err)
 			}
 		}
@@ -114,8 +115,8 @@ func (s *suite) oddKeys(t *testing.T) {
 		switch {
 		case checks && len(warnings) > 0:
 			t.Errorf("%.20q: got warnings %q on an engine that checks its keys, want none", key, warnings)
-		case !checks && (len(warnings) != 1 || !names(errors.New(warnings[0]), ":1:"+key)):
-			t.Errorf("%.20q: got warnings %q, want one that names the key", key, warnings)
+		case !checks && (len(warnings) != 1 || !strings.Contains(warnings[0], cachekey.Digest(key))):
+			t.Errorf("%.20q: got warnings %q, want one with the digest of the key", key, warnings)
 		}
 		c.holds(key, 1)
 		c.is(2)(c.Incr(ctx, key, 1))
@@ -173,15 +174,15 @@ func (s *suite) collidingKeys(t *testing.T) {
 		c := s.only(t)
 		one, two := c.Key(strings.Repeat("one ", 100)), c.Key(strings.Repeat("two ", 100))
 		c.ok(c.store.Set(ctx, one, value, store.DefaultTimeout))
-		raw(t, e, ":1:"+one.String(), ":1:"+two.String())
+		raw(t, e, ":1:"+one.Text(), ":1:"+two.Text())
 		into := variable(value)
 		if err := c.store.Get(ctx, two, into.Interface()); !errors.Is(err, cacheutils.ErrCacheMiss) {
 			t.Errorf("%v of a key with the same hash: got %v, %v, want ErrCacheMiss", value, into.Elem(), err)
 		}
-		if err := c.Get(ctx, one.String(), into.Interface()); !errors.Is(err, cacheutils.ErrCacheMiss) {
+		if err := c.Get(ctx, one.Text(), into.Interface()); !errors.Is(err, cacheutils.ErrCacheMiss) {
 			t.Errorf("%v of a key that was shortened to this one: got %v, %v, want ErrCacheMiss", value, into.Elem(), err)
 		}
-		c.set(one.String(), value)
+		c.set(one.Text(), value)
 		if err := c.store.Get(ctx, one, into.Interface()); !errors.Is(err, cacheutils.ErrCacheMiss) {
 			t.Errorf("%v of a key that looks like a shortened one: got %v, %v, want ErrCacheMiss", value, into.Elem(), err)
 		}

@@ -129,7 +129,7 @@ func (s *store) put(sh *shard, free bool, key string, item engine.Item, until ti
 	switch {
 	case !b.fits(c, weight):
 		s.remove(sh, key)
-		return errtext.Wrap(cacheutils.ErrTooLarge, "set %q of %d bytes in locmem, whose max_cost is %d", key, c, b.cost)
+		return errtext.Wrap(cacheutils.ErrTooLarge, "set %d bytes in locmem, whose max_cost is %d", c, b.cost)
 	case !item.Ephemeral:
 		e := &entry{record: record{key, item, until}, weight: weight}
 		s.recent.drop(key)
@@ -236,7 +236,7 @@ func (s *store) incr(key string, delta int64) (int64, error) {
 	}
 	sum, err := plus(old.item, delta)
 	if err != nil {
-		return 0, errtext.Wrap(err, "incr %q in locmem", key)
+		return 0, errtext.Wrap(err, "incr in locmem")
 	}
 	item := old.item
 	item.Cost -= len(item.Value)

@@ -284,4 +284,4 @@ func (m *memcached) Clear(ctx context.Context, prefix string) error {
 
 var errForeign = errors.New("the reply has a key that was not requested")
 
-func foreign(key string) error { return fmt.Errorf("%w: %q", errForeign, key) }
+func foreign(key string) error { return fmt.Errorf("%w: %s", errForeign, quote(key)) }

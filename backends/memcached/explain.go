@@ -47,7 +47,7 @@ func (c *conn) explain(err error) error {
 		}
 		return fmt.Errorf("the server closed the connection: is it memcached, and without TLS? (%w)", err)
 	case len(got) > 0 && !isReply(got):
-		return fmt.Errorf("the reply begins with %q: is it memcached? (%w)", got, err)
+		return fmt.Errorf("the reply begins with %s: is it memcached? (%w)", quote(string(got)), err)
 	default:
 		return err
 	}

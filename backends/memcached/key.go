@@ -16,14 +16,13 @@ func (m *memcached) CheckKey(key string) error { return checkKey(key) }
 func checkKey(key string) error {
 	switch {
 	case key == "":
-		return fmt.Errorf(`%w: "" is empty`, cacheutils.ErrInvalidKey)
+		return fmt.Errorf("%w: it is empty", cacheutils.ErrInvalidKey)
 	case len(key) > maxKey:
-		return fmt.Errorf("%w: %q has %d bytes, memcached takes %d", cacheutils.ErrInvalidKey, key, len(key), maxKey)
+		return fmt.Errorf("%w: with prefix and version it has %d bytes, memcached takes %d", cacheutils.ErrInvalidKey, len(key), maxKey)
 	}
 	for i := range len(key) {
 		if b := key[i]; b <= ' ' || b == 0x7f {
-			return fmt.Errorf("%w: %q has the byte %#02x, a space or control character, which memcached can't take",
-				cacheutils.ErrInvalidKey, key, b)
+			return fmt.Errorf("%w: it has the byte %#02x, a space or control character, which memcached can't take", cacheutils.ErrInvalidKey, b)
 		}
 	}
 	return nil

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // A reply follows the bytes of one reply on their way to the client, for what the client doesn't handle: it
@@ -124,7 +127,39 @@ func (r *reply) endLine(line []byte, max int) error {
 	return nil
 }
 
-func unreadable(line []byte) error { return fmt.Errorf("unreadable reply: %q", line) }
+func unreadable(line []byte) error {
+	return fmt.Errorf("unreadable reply: %s", quote(string(line)))
+}
+
+// quote quotes the beginning of what a server has sent. That may be what it was sent, with keys that are secret, so it ends at the
+// first character that a key may begin with, or its prefix end with, and that has no place in a reply of memcached.
+func quote(line string) string {
+	if i := strings.IndexAny(line, ":/'\"([{<"); i >= 0 && !strings.HasPrefix(line, "HTTP/") {
+		return errtext.Quote(line[:i]) + "..."
+	}
+	return errtext.Quote(line)
+}
+
+// quoted returns an error of the client with no more of the reply than a quotation.
+func quoted(err error) error {
+	if err == nil || answer(err) {
+		return err
+	}
+	const clientError = "memcache: client error: "
+	text := err.Error()
+	if said, ok := strings.CutPrefix(text, clientError); ok {
+		return errtext.Replace(err, clientError+quote(said))
+	}
+	before, line, ok := strings.Cut(text, `: "`)
+	if !ok || !strings.HasPrefix(text, "memcache: ") {
+		return err
+	}
+	line, unquoted := strconv.Unquote(`"` + line)
+	if unquoted != nil {
+		return err
+	}
+	return errtext.Replace(err, before+": "+quote(line))
+}
 
 // largestRoom bounds how much memory values share, all of which lives as long as one of them.
 const largestRoom = 16 << 10

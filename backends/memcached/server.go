@@ -133,7 +133,7 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 		s.give(c)
 		return err
 	}
-	unconnected, explained := c.unconnected, c.explain(err)
+	unconnected, explained := c.unconnected, c.explain(quoted(err))
 	s.give(c)
 	if errors.Is(err, cacheutils.ErrClosed) {
 		return s.closedFault(op)

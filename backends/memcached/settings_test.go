@@ -133,8 +133,8 @@ func TestCheckKey(t *testing.T) {
 	}
 	for key, text := range wrong {
 		err := checker.CheckKey(key)
-		if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), text) || !strings.Contains(err.Error(), fmt.Sprintf("%q", key)) {
-			t.Errorf("%q: got %v, want the key and %q", key, err, text)
+		if !errors.Is(err, cacheutils.ErrInvalidKey) || !strings.Contains(err.Error(), text) || len(key) > 1 && strings.Contains(err.Error(), key) {
+			t.Errorf("%q: got %v, want %q and not the key, which may be secret", key, err, text)
 		}
 	}
 }

@@ -169,7 +169,7 @@ func (m *memcached) Incr(ctx context.Context, key string, delta int64) (int64, e
 		return int64(sum), nil
 	case errors.Is(err, memcache.ErrCacheMiss):
 		return 0, cacheutils.ErrCacheMiss
-	case strings.Contains(err.Error(), "non-numeric"):
+	case strings.Contains(err.Error(), "decrement non-"):
 		return 0, s.operationError(incr, cacheutils.ErrNotNumber)
 	default:
 		return 0, err

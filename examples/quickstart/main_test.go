@@ -18,7 +18,7 @@ import (
 const (
 	rome  = "Europe/Rome (IT,SM,VA) is 1 km away and the nearest place for 0.08 % of the earth"
 	horn  = "America/Argentina/Ushuaia (AR) is 148 km away and the nearest place for 0.13 % of the earth"
-	noKey = "error: cacheutils: no cached value: nearest, key [cached]nearest((0.0,-150.0))"
+	noKey = "error: cacheutils: no cached value: nearest, key 3bbbd1484809253d"
 )
 
 // demo runs the program and returns what it printed and logged.

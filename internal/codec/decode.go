@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 type decodeFunc func(d *decoder, p unsafe.Pointer) error
@@ -48,7 +49,7 @@ func (t *Type) DecodeWithin(data []byte, p unsafe.Pointer, limits *Limits) (err 
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			err = undecodablef("decoding %v: panic: %v", t.rtype, r)
+			err = undecodablef("decoding %v: panic: %s", t.rtype, errtext.Panicked(r))
 		}
 		if limits.Memory > 0 {
 			limits.Memory = max(d.limits.Memory-d.held, 1)

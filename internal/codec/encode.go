@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 const (
@@ -79,7 +80,7 @@ func (t *Type) Encode(dst []byte, p unsafe.Pointer) (out []byte, needs Needs, er
 	e.buf, e.start, e.only = dst, len(dst), t.only
 	defer func() {
 		if r := recover(); r != nil {
-			out, err = dst, fmt.Errorf("%w: encoding %v: panic: %v", cacheutils.ErrUnsupportedValue, t.rtype, r)
+			out, err = dst, fmt.Errorf("%w: encoding %v: panic: %s", cacheutils.ErrUnsupportedValue, t.rtype, errtext.Panicked(r))
 		}
 		clear(e.onPath)
 		*e = encoder{onPath: e.onPath}

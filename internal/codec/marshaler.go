@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"unsafe"
+
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // A type that can't be encoded by its parts is encoded with its own marshaler. Two things keep that exact. A
@@ -161,7 +163,7 @@ func marshalerCoders(t *Type) (encodeFunc, decodeFunc) {
 		}
 		// A copy, since some unmarshalers keep what they are given.
 		if err := unmarshal(form, reflect.NewAt(rt, p).Interface(), append([]byte(nil), b...)); err != nil {
-			return undecodablef("unmarshaling a value of type %v: %w", rt, err)
+			return undecodablef("unmarshaling a value of type %v: %w", rt, errtext.Cut(err))
 		}
 		return nil
 	}
@@ -171,11 +173,11 @@ func marshalerCoders(t *Type) (encodeFunc, decodeFunc) {
 // marshal returns what the type's marshaler makes of what v points at, and a pointer to what its unmarshaler makes of that.
 func (t *Type) marshal(v reflect.Value) (b []byte, back reflect.Value, err error) {
 	if b, err = marshal(t.form, v.Interface()); err != nil {
-		return nil, back, unsupportedf("marshaling a value of type %v: %w", t.rtype, err)
+		return nil, back, unsupportedf("marshaling a value of type %v: %w", t.rtype, errtext.Cut(err))
 	}
 	back = reflect.New(t.rtype)
 	if err := unmarshal(t.form, back.Interface(), append([]byte(nil), b...)); err != nil {
-		return nil, back, unsupportedf("a value of type %v can't be unmarshaled again: %w", t.rtype, err)
+		return nil, back, unsupportedf("a value of type %v can't be unmarshaled again: %w", t.rtype, errtext.Cut(err))
 	}
 	return b, back, nil
 }

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // A time.Time is written as seconds and nanoseconds since 1970 and its location:
@@ -51,7 +53,7 @@ func encodeTime(e *encoder, p unsafe.Pointer) error {
 	} else if reflect.DeepEqual(loc, time.FixedZone(abbreviation, offset)) {
 		where = inFixed
 	} else if known := location(name); known == nil || !agrees(t.In(known), abbreviation, offset) {
-		return unsupportedf("a time in location %q, which time.LoadLocation doesn't know", name)
+		return unsupportedf("a time in location %s, which time.LoadLocation doesn't know", errtext.Quote(name))
 	}
 	e.held += zoneMemory
 	e.buf = append(e.buf, where)

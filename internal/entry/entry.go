@@ -68,8 +68,8 @@ type Mark interface{ Meta() Meta }
 // SetMark puts m in the place of an entry without a value.
 func (e *Entry) SetMark(m Mark) { e.live = m }
 
-// IsPlainNumber reports whether e has no room for metadata.
-func (e *Entry) IsPlainNumber() bool { return e.live == nil && e.flags != flagsFrame }
+// IsPlain reports whether e has no room for metadata, as a number and a text, and whatever is not of this library.
+func (e *Entry) IsPlain() bool { return e.live == nil && e.flags != flagsFrame }
 
 // Undecodable returns an error that matches cacheutils.ErrUndecodable.
 func Undecodable(format string, args ...any) error {
@@ -89,7 +89,7 @@ func (e *Entry) Stamp(now time.Time, timeout, stale time.Duration) time.Duration
 	if timeout > cacheutils.Forever-stale {
 		return cacheutils.Forever
 	}
-	if !e.IsPlainNumber() {
+	if !e.IsPlain() {
 		e.ExpiresAt = now.Add(timeout + stale).UnixMilli()
 	}
 	return timeout + stale

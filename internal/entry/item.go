@@ -79,13 +79,13 @@ func Unwrap(live any, t *codec.Type) any {
 }
 
 // Referred returns the metadata of a live item, and whether its value is a *T for the type T of t and is an answer for
-// a reader as long as it is stored, and fresh: a Ref may be made to it.
+// a reader of a key with its Check as long as it is stored, and fresh: a Ref may be made to it.
 func Referred(live any, t *codec.Type) (meta Meta, ok bool) {
 	var e Entry
 	if live == nil || e.Parse(engine.Item{Live: live}) != nil {
 		return Meta{}, false
 	}
-	return e.Meta, reflect.TypeOf(e.live) == t.Pointer() && e.Check == Check{} && e.Holder == Token{} && !e.Empty
+	return e.Meta, reflect.TypeOf(e.live) == t.Pointer() && e.Holder == Token{} && !e.Empty
 }
 
 // LiveValue returns the value of a live item that Referred has found to be one.

@@ -15,7 +15,7 @@ import (
 // is an error that matches cacheutils.ErrNotNumber; so is one that has no room for metadata, which is the
 // engine's to change.
 func (e *Entry) Increase(s Sealer, delta int64) (sum int64, err error) {
-	if e.IsPlainNumber() {
+	if e.IsPlain() {
 		return 0, cacheutils.ErrNotNumber
 	}
 	var number any

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // Box returns a pointer to a copy of value. A nil is an any without a value.
@@ -237,13 +238,13 @@ func openNumber(text []byte, stored reflect.Type, v reflect.Value) error {
 	case v.CanInt():
 		n, err := strconv.ParseInt(s, 10, v.Type().Bits())
 		if err != nil {
-			return Undecodable("%q is not of type %s", s, v.Type())
+			return Undecodable("%s is not of type %s", errtext.Quote(s), v.Type())
 		}
 		v.SetInt(n)
 	case v.CanUint() && integers[v.Kind()] != nil:
 		n, err := strconv.ParseUint(s, 10, v.Type().Bits())
 		if err != nil {
-			return Undecodable("%q is not of type %s", s, v.Type())
+			return Undecodable("%s is not of type %s", errtext.Quote(s), v.Type())
 		}
 		v.SetUint(n)
 	default:

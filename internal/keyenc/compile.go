@@ -73,9 +73,10 @@ var (
 )
 
 type compiler struct {
-	scope *scope
-	nodes map[reflect.Type]*node
-	flat  bool // only scalars, strings, times, structs and arrays were reached
+	scope  *scope
+	nodes  map[reflect.Type]*node
+	secret bool // a cachekey.Secret was reached
+	flat   bool // only scalars, strings, times, structs and arrays were reached
 }
 
 // node returns the node of t, which was reached by way of at.
@@ -90,6 +91,11 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 	c.nodes[t] = n
 	if fields, ok := c.scope.attrs[t]; ok {
 		return n, c.structNode(n, fields, at)
+	}
+	if isSecret(t) {
+		c.secret = true
+		n.asText, n.inPlace, n.named, n.name, n.body = true, true, true, "Secret", secretBody
+		return n, nil
 	}
 	if ok, err := c.ownText(n, at); err != nil || ok {
 		c.flat = c.flat && t == timeType // no other is known not to retain the pointer

@@ -23,6 +23,7 @@ type Encoder struct {
 	simple  reflect.Kind // Int for signed integers and String, where values are rendered as such; otherwise Invalid
 	scratch *sync.Pool   // of *reflect.Value of the type; nil if a pointer to it may be retained
 	alike   bool         // another type has the name
+	secret  bool         // a cachekey.Secret is a part of values, as far as types say
 }
 
 // EncoderOf returns the encoder of t, which is rendered as a statically known type: struct
@@ -52,6 +53,11 @@ func EncoderOf(t reflect.Type, attrs Attrs) (*Encoder, error) {
 // simple kinds and addressable ones are read in place, others are copied first. If it fails,
 // the error wraps cacheutils.ErrInvalidKey and what was appended has to be discarded.
 func (e *Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
+	return e.AppendWith(dst, v, nil)
+}
+
+// AppendWith is Append where s says how a cachekey.Secret is rendered.
+func (e *Encoder) AppendWith(dst []byte, v reflect.Value, s *Secrets) ([]byte, error) {
 	if !v.IsValid() || v.Type() != e.root.typ {
 		return dst, invalid("encoder of %s was given %s", e.root.typ, describe(v))
 	}
@@ -59,20 +65,20 @@ func (e *Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
 	case reflect.Int:
 		return strconv.AppendInt(dst, v.Int(), 10), nil
 	case reflect.String:
-		return appendText(dst, v.String(), walkFrom(dst))
+		return appendText(dst, v.String(), walkFrom(dst, s))
 	}
 	if v.CanAddr() {
-		return e.root.append(dst, v.Addr().UnsafePointer(), walkFrom(dst))
+		return e.root.append(dst, v.Addr().UnsafePointer(), walkFrom(dst, s))
 	}
 	if e.scratch == nil {
-		return e.root.appendValue(dst, v, false, walkFrom(dst))
+		return e.root.appendValue(dst, v, false, walkFrom(dst, s))
 	}
 	if !v.CanInterface() {
 		return dst, e.root.unexported()
 	}
 	c := e.scratch.Get().(*reflect.Value)
 	c.Set(v)
-	dst, err := e.root.append(dst, c.Addr().UnsafePointer(), walkFrom(dst))
+	dst, err := e.root.append(dst, c.Addr().UnsafePointer(), walkFrom(dst, s))
 	c.SetZero()
 	e.scratch.Put(c)
 	return dst, err
@@ -81,7 +87,12 @@ func (e *Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
 // AppendPointer appends the rendering of the value of the encoder's type that p points at.
 // It fails as Append does.
 func (e *Encoder) AppendPointer(dst []byte, p unsafe.Pointer) ([]byte, error) {
-	return e.root.append(dst, p, walkFrom(dst))
+	return e.AppendPointerWith(dst, p, nil)
+}
+
+// AppendPointerWith is AppendPointer where s says how a cachekey.Secret is rendered.
+func (e *Encoder) AppendPointerWith(dst []byte, p unsafe.Pointer, s *Secrets) ([]byte, error) {
+	return e.root.append(dst, p, walkFrom(dst, s))
 }
 
 // InPlace reports whether AppendPointer does not retain the pointer that it is given, nor pass it to
@@ -99,16 +110,25 @@ func (e *Encoder) Scalar() reflect.Kind {
 	return reflect.Invalid
 }
 
+// HasSecret reports whether values have a cachekey.Secret in them, as far as types say it: not behind interfaces.
+func (e *Encoder) HasSecret() bool { return e.secret }
+
 // Append appends the rendering of v as behind an interface, as cachekey.Repr describes. It fails as
 // Repr does; what was appended then has to be discarded.
-func Append(dst []byte, v any) ([]byte, error) {
-	return shared.appendAny(dst, v, walkFrom(dst))
+func Append(dst []byte, v any) ([]byte, error) { return AppendWith(dst, v, nil) }
+
+// AppendWith is Append where s says how a cachekey.Secret is rendered.
+func AppendWith(dst []byte, v any, s *Secrets) ([]byte, error) {
+	return shared.appendAny(dst, v, walkFrom(dst, s))
 }
 
 // AppendTuple appends the rendering of values as a Python tuple, each as Append renders it. It fails
 // as Append does.
-func AppendTuple(dst []byte, values []any) ([]byte, error) {
-	return shared.appendTuple(dst, values, walkFrom(dst))
+func AppendTuple(dst []byte, values []any) ([]byte, error) { return AppendTupleWith(dst, values, nil) }
+
+// AppendTupleWith is AppendTuple where s says how a cachekey.Secret is rendered.
+func AppendTupleWith(dst []byte, values []any, s *Secrets) ([]byte, error) {
+	return shared.appendTuple(dst, values, walkFrom(dst, s))
 }
 
 // A scope is the set of encoders that share one set of attributes. The encoders of types found
@@ -139,7 +159,7 @@ func (s *scope) compile(t reflect.Type) any {
 	if err != nil {
 		return err
 	}
-	e := &Encoder{root: root, alike: isAlike(root.full, t)}
+	e := &Encoder{root: root, alike: isAlike(root.full, t), secret: c.secret}
 	switch v := reflect.Zero(t); {
 	case root.asText:
 	case v.CanInt():

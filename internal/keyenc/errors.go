@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // A TypeError says that values of a type can't be in a key. It wraps
@@ -55,6 +56,36 @@ func (e *TypeError) Remedy() string {
 		remedies = append(remedies, "give its struct a CacheKey method")
 	}
 	return strings.Join(remedies, ", or ")
+}
+
+// A textError says that a method of a type has not made a text of a value, or not made a value of it again. What the method says
+// may have the value in it.
+type textError struct {
+	typ, how string
+	said     string
+	err      error // that the method has returned, or nil
+}
+
+func (e *textError) Error() string { return e.with(e.said) }
+
+func (e *textError) with(how string) string {
+	return fmt.Sprintf("%v: the text of a value of type %s: %s", cacheutils.ErrInvalidKey, e.typ, how)
+}
+
+func (e *textError) Unwrap() []error {
+	if e.err == nil {
+		return []error{cacheutils.ErrInvalidKey}
+	}
+	return []error{cacheutils.ErrInvalidKey, e.err}
+}
+
+// Discreet returns err, which says why a key can't be made, without what methods of the values in it have said: that may be what
+// is not to be read in a log.
+func Discreet(err error) error {
+	if e, ok := err.(*textError); ok {
+		return errtext.Replace(err, e.with(e.how))
+	}
+	return err
 }
 
 // Unwrap returns cacheutils.ErrInvalidKey.

@@ -9,8 +9,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"unsafe"
-
-	"github.com/cacheutils/cacheutils"
 )
 
 // A keyer is a cachekey.Keyer.
@@ -206,11 +204,11 @@ func unmarshalText(t reflect.Type, back reflect.Value, text []byte) error {
 func protect(t reflect.Type, call func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = invalid("the text of a value of type %s: panic: %v\n%s", TypeName(t), r, debug.Stack())
+			err = &textError{typ: TypeName(t), how: fmt.Sprintf("panic with a value of type %T", r), said: fmt.Sprintf("panic: %v\n%s", r, debug.Stack())}
 		}
 	}()
 	if err = call(); err != nil {
-		err = fmt.Errorf("%w: the text of a value of type %s: %w", cacheutils.ErrInvalidKey, TypeName(t), err)
+		err = &textError{typ: TypeName(t), how: fmt.Sprintf("an error of type %T", err), said: err.Error(), err: err}
 	}
 	return err
 }

@@ -19,6 +19,8 @@ type walk struct {
 	depth int
 	start int    // where the text begins in what is appended to; negative: that begins within the text
 	deep  *depth // nil until depth passes trackedFrom
+
+	secrets *Secrets // how a cachekey.Secret is rendered
 }
 
 // A depth is what is known of a walk that is deep.
@@ -43,7 +45,7 @@ const (
 )
 
 // walkFrom returns the walk of a value whose text is appended to dst.
-func walkFrom(dst []byte) walk { return walk{start: len(dst)} }
+func walkFrom(dst []byte, s *Secrets) walk { return walk{start: len(dst), secrets: s} }
 
 // apart returns the walk for a part whose text is made apart from dst, and appended to it later.
 func (w walk) apart(dst []byte) walk {

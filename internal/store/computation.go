@@ -189,10 +189,10 @@ func (m *computation) share(task *Task, early bool) (r Result, ok bool) {
 }
 
 // makes reports whether rekey, which is the user's code, makes that key. It doesn't panic.
-func (c *Store) makes(rekey func([]byte) ([]byte, error), key *Key) (same bool) {
+func (c *Store) makes(rekey Rekey, key *Key) (same bool) {
 	var ends flight.Endings
 	ends.Catch(func() {
-		text, err := rekey(c.AppendPrefix(nil))
+		text, err := rekey(c.AppendPrefix(nil), c.secrets)
 		if err == nil {
 			made := c.KeyOf(string(text), nil)
 			same = made.isSame(key)

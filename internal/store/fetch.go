@@ -45,7 +45,7 @@ func (c *Store) Fetch(ctx context.Context, key Key, task *Task, compute func(con
 // allocates nothing.
 func (c *Store) Lookup(ctx context.Context, text []byte, groups *Groups, task *Task) (value any, miss *Miss) {
 	started := c.flights.Now()
-	if groups != nil || !c.isStorable(borrowed(text)) {
+	if groups != nil || !c.isStorable(borrowed(text)) || isHashed(borrowed(text[len(c.prefix):])) {
 		key := c.borrowedKey(text, groups)
 		return c.lookupKey(ctx, &key, task, started)
 	}
@@ -62,7 +62,7 @@ func (c *Store) Lookup(ctx context.Context, text []byte, groups *Groups, task *T
 		if err == cacheutils.ErrCacheMiss {
 			return nil, &Miss{store: c, key: key.clone(), task: task, started: started, found: &nothingFound}
 		}
-		f := found{reader: task.typ}
+		f := task.lookingFor()
 		err = c.evaluateItem(ctx, &f, &key, item, err)
 		return c.hitOrMiss(&f, err, &key, task, started)
 	}
@@ -77,7 +77,7 @@ func (c *Store) logHit(text []byte) {
 
 // lookupKey is Lookup for a key.
 func (c *Store) lookupKey(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
-	f := found{reader: task.typ}
+	f := task.lookingFor()
 	looking, done := c.boundLookup(ctx, task, false)
 	err := c.lookup(looking, &f, key)
 	done(err)
@@ -229,16 +229,16 @@ func (m *Miss) refresh(ctx context.Context, f *flight.Flight, compute func(conte
 // cacheutils.ErrNoCachedValue. It computes nothing.
 func (c *Store) FetchCached(ctx context.Context, key Key, task *Task) (any, error) {
 	c.LogRequired(key)
-	value, err := c.get(ctx, key, task.typ, task.shared, true)
+	value, err := c.get(ctx, key, task.lookingFor(), task.shared, true)
 	if err != nil {
 		task.Stats.Misses.Add(1)
 		if !errors.Is(err, cacheutils.ErrClosed) {
 			c.notFound(&key)
 		}
 		if errors.Is(err, cacheutils.ErrCacheMiss) && !errors.Is(err, cacheutils.ErrUndecodable) {
-			return nil, fmt.Errorf("%w: %s, key %s", cacheutils.ErrNoCachedValue, task.name, key)
+			return nil, fmt.Errorf("%w: %s, key %s", cacheutils.ErrNoCachedValue, task.name, key.digest())
 		}
-		return nil, fmt.Errorf("%w: %s, key %s: %w", cacheutils.ErrNoCachedValue, task.name, key, err)
+		return nil, fmt.Errorf("%w: %s, key %s: %w", cacheutils.ErrNoCachedValue, task.name, key.digest(), err)
 	}
 	task.Stats.Hits.Add(1)
 	return value, nil
@@ -249,12 +249,12 @@ func (c *Store) Put(ctx context.Context, key Key, task *Task, value any, timeout
 	timeout = c.timeoutOf(timeout)
 	e, err := c.sealer.Seal(key.check, task.typ, value, task.shared, entry.Payload{})
 	if err != nil {
-		return errtext.Wrap(err, "set %q", key.text)
+		return errtext.Wrap(err, "set %s", key)
 	}
 	c.unsized(task, e.Hidden)
 	if timeout > 0 {
 		if e.Groups, err = c.ensureGenerationsBounded(ctx, key.groups); err != nil {
-			return errtext.Wrap(err, "set %q", key.text)
+			return errtext.Wrap(err, "set %s", key)
 		}
 	}
 	return c.store(ctx, key, &e, timeout, c.staleFor(task))

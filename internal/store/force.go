@@ -55,7 +55,7 @@ func (m *computation) steal(ctx context.Context, patience time.Duration) (ok boo
 		defer cancel()
 	}
 	for range forceTries {
-		f := found{reader: m.task.typ}
+		f := m.task.lookingFor()
 		err = c.lookup(step, &f, m.key)
 		if err == nil {
 			if m.lease, ok, err = c.take(step, m.key, m.task.typ, f, true); ok {
@@ -82,6 +82,6 @@ func (m *computation) dropOlder(ctx context.Context) {
 	_, err := c.Engine.Delete(step, m.key.stored)
 	done(err)
 	if err != nil {
-		c.taskFault(m.task, "delete an old result of ", c.replayDelete(m.key.stored, err))
+		c.taskFault(m.task, "delete an old result of ", c.replayDelete(m.key.stored, withoutKeys(err, m.key.stored)))
 	}
 }

@@ -15,6 +15,7 @@ import (
 // none it calls compute, once for all callers in all processes, and stores what that returns for timeout, or
 // the store's own for DefaultTimeout.
 func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(context.Context) (any, error), timeout time.Duration) error {
+	key.quoted = false // what goes wrong is logged
 	v, err := target("GetOrSet", into)
 	if err != nil {
 		return err
@@ -24,7 +25,7 @@ func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(co
 	}
 	t := codec.Of(v.Type())
 	if err := t.Err(); err != nil && !c.sealer.HoldsLive(t, false) {
-		return errtext.Wrap(err, "get or set %q", key.text)
+		return errtext.Wrap(err, "get or set %s", key)
 	}
 	task := &Task{name: "GetOrSet", typ: t, plain: true, Linger: DefaultLinger}
 	r := c.Fetch(ctx, key, task, func(ctx context.Context) Result {
@@ -36,8 +37,8 @@ func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(co
 		if value != nil {
 			got := reflect.ValueOf(value)
 			if !got.Type().AssignableTo(t.Type()) {
-				return Result{Err: fmt.Errorf("%w: get or set %q: got a %T for a variable of type %s",
-					cacheutils.ErrArguments, key.text, value, t.Type())}
+				return Result{Err: fmt.Errorf("%w: get or set %s: got a %T for a variable of type %s",
+					cacheutils.ErrArguments, key, value, t.Type())}
 			}
 			p.Elem().Set(got)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/errtext"
@@ -62,8 +63,8 @@ func (c *Store) newGeneration(ctx context.Context, group string) error {
 	defer done()
 	key, item := c.groupKey(group), generationItem(uuid.NewString())
 	if err := c.Engine.Set(ctx, key, item, cacheutils.Forever); err != nil {
-		err = c.replayDelete(key, err) // not the same item again: it may have been stored, and replaced since
-		return errtext.Wrap(err, "invalidate group %q", group)
+		err = c.replayDelete(key, withoutKeys(err, key)) // not the same item again: it may have been stored, and replaced since
+		return errtext.Wrap(err, "invalidate group %s", errtext.Quote(group))
 	}
 	if logging.Enabled(logging.LevelDebug) {
 		logging.Log(logging.LevelDebug, logging.Event{Action: logging.ActionInvalidate, Backend: c.Name, Key: group})
@@ -115,9 +116,10 @@ func (c *Store) createMissing(ctx context.Context, found []entry.Generation) ([]
 		var others []string // something is there
 		for _, group := range missing {
 			id := uuid.NewString()
-			added, err := c.Engine.Add(ctx, c.groupKey(group), generationItem(id), cacheutils.Forever)
+			key := c.groupKey(group)
+			added, err := c.Engine.Add(ctx, key, generationItem(id), cacheutils.Forever)
 			if err != nil {
-				return nil, errtext.Wrap(err, "begin group %q", group)
+				return nil, errtext.Wrap(withoutKeys(err, key), "begin the group %s", cachekey.Digest(group))
 			}
 			if added {
 				setGeneration(found, entry.Generation{Group: group, ID: id})

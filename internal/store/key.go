@@ -1,6 +1,9 @@
 package store
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +12,8 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/errtext"
+	"github.com/cacheutils/cacheutils/internal/keyenc"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -18,6 +23,9 @@ const maxKey = 250
 
 // maxHead leaves room after prefix and version for a readable head and a hash.
 const maxPrefix = 150
+
+// usualKey is how many bytes most keys have at most.
+const usualKey = 64
 
 // leastKey is the length of a key that is nothing but a hash.
 const leastKey = 32
@@ -29,6 +37,10 @@ const groupMark = "_group::"
 // GroupPrefix returns what the keys of a version's groups begin with.
 func GroupPrefix(version string) string { return version + groupMark }
 
+// functionMark stands before the name of a function in the keys of what is cached for it. No other key has it there, whatever
+// the KeyPrefix and the Version that stand before: see OwnKey.
+const functionMark = "[cached]"
+
 // A Key addresses an entry of the Store that made it.
 type Key struct {
 	text   string // before prefix and version
@@ -36,6 +48,7 @@ type Key struct {
 	groups []string
 	in     *Groups // the same groups, where somebody has them already
 	check  entry.Check
+	quoted bool // the caller gave the text, and may read it in errors
 }
 
 // MaxGroups is in how many groups an entry can be.
@@ -123,10 +136,23 @@ func (c *Store) KeyOf(text string, groups *Groups) Key {
 	if !c.isStorable(text) {
 		k = c.Key(strings.Clone(k.text))
 	}
+	k.check = cmp.Or(k.check, hashedCheck(k.text))
 	if groups != nil {
 		k.groups, k.in = groups.names, groups
 	}
 	return k
+}
+
+// isHashed reports whether text, of a key that KeyOf makes, is nothing but the sha256 that Hashed makes of it.
+func isHashed(text string) bool { return len(text) == 2*sha256.Size && text[0] != functionMark[0] }
+
+// hashedCheck returns the check of a key that isHashed, otherwise a zero one. Anybody may choose such a text as a key of a
+// low-level operation, which has no check.
+func hashedCheck(text string) (c entry.Check) {
+	if isHashed(text) {
+		_, _ = hex.Decode(c[:], []byte(text[:2*len(c)]))
+	}
+	return c
 }
 
 // borrowedKey is KeyOf for a text that others change later: the key, too, may be used only until
@@ -157,8 +183,35 @@ func (k *Key) isSame(other *Key) bool { return k.stored == other.stored && k.che
 // Text returns the key without the backend's prefix and version.
 func (k Key) Text() string { return k.text }
 
-// String returns the key without the backend's prefix and version.
-func (k Key) String() string { return k.text }
+// String returns what stands for the key in errors and warnings: the function whose key it is, and a digest, or a quotation of
+// what the caller gave as text. A key is nowhere else to be shown, but for levels below a warning: its arguments may be secret.
+func (k Key) String() string {
+	name, isFunction := strings.CutPrefix(k.text, functionMark)
+	switch {
+	case isFunction:
+		name, _, _ = strings.Cut(name, "(")
+		return "key " + k.digest() + " of " + errtext.Visible(name)
+	case k.quoted:
+		return errtext.Quote(k.text)
+	default:
+		return "key " + k.digest()
+	}
+}
+
+// digest returns what stands for the key where the function is known.
+func (k Key) digest() string { return cachekey.Digest(k.text) }
+
+// leastText is how long the text of a key is at least that is looked for in the error of an engine.
+const leastText = 8
+
+// withoutKeys returns err, which an engine has returned, without the texts of keys that it was given.
+func withoutKeys(err error, stored ...string) error {
+	if err == nil || err == cacheutils.ErrCacheMiss {
+		return err
+	}
+	stored = slices.DeleteFunc(slices.Clone(stored), func(key string) bool { return len(key) < leastText })
+	return errtext.Without(err, "(the key)", stored...)
+}
 
 // Key returns the key for any text: one that is too long, or that has characters which
 // memcached refuses, is shortened as cachekey.Sanitize does, so that with prefix and version
@@ -176,25 +229,39 @@ func (c *Store) Key(text string, groups ...string) Key {
 	return k.withGroups(groups)
 }
 
+// KeyFor is Key for the text of a value, see cachekey.Repr.
+func (c *Store) KeyFor(value any, groups ...string) (Key, error) {
+	text, err := make([]byte, 0, usualKey), error(nil)
+	if tuple, ok := value.(cachekey.Tuple); ok && tuple != nil {
+		text, err = keyenc.AppendTupleWith(text, tuple, c.unkeyed) // the usual key of package cache, without looking up its type
+	} else {
+		text, err = keyenc.AppendWith(text, value, c.unkeyed)
+	}
+	if err != nil {
+		return Key{}, keyenc.Discreet(err)
+	}
+	return c.Key(string(text), groups...), nil
+}
+
 // PlainKey returns the key for text as it is, in that version, or an error if the engine can't take it. Where
 // it can, but memcached could not, that is logged, as Django warns.
 func (c *Store) PlainKey(text, version string, groups []string) (Key, error) {
 	if text == "" {
 		return Key{}, fmt.Errorf("%w: it is empty", cacheutils.ErrInvalidKey)
 	}
-	k := Key{text: text, stored: c.compose(text, version), groups: unique(groups)}
+	k := Key{text: text, stored: c.compose(text, version), groups: unique(groups), quoted: true}
 	if c.meansGroup(k.stored, text) {
-		return Key{}, fmt.Errorf("%w: %q with version %q is stored as %q, which may be the key of a group: choose another key, or version",
-			cacheutils.ErrInvalidKey, text, version, k.stored)
+		return Key{}, fmt.Errorf("%w: %s with version %s may be the key of a group: choose another key, or version",
+			cacheutils.ErrInvalidKey, k, errtext.Quote(version))
 	}
 	if c.checkKey != nil {
 		if err := c.checkKey(k.stored); err != nil {
-			return Key{}, err
+			return Key{}, errtext.Wrap(withoutKeys(err, k.stored), "%s", k)
 		}
 		return k, nil
 	}
 	if why := notPortable(k.stored); why != "" {
-		c.notice("not portable", fmt.Sprintf("key %q %s: memcached would refuse it", k.stored, why))
+		c.notice("not portable", fmt.Sprintf("key %s %s: memcached would refuse it", cachekey.Digest(text), why))
 	}
 	return k, nil
 }
@@ -206,6 +273,24 @@ func (c *Store) meansGroup(stored, text string) bool {
 		stored = stored[:min(len(stored), len(stored)-len(text)+len(groupMark)-1)]
 	}
 	return strings.Contains(stored, groupMark)
+}
+
+// OwnKey is PlainKey for an operation that stores. Keys of what is cached for a function are refused, also those of a backend
+// with another prefix: a Version or a text with colons may be a part of that.
+func (c *Store) OwnKey(text, version string, groups []string) (Key, error) {
+	k, err := c.PlainKey(text, version, groups)
+	if err != nil {
+		return Key{}, err
+	}
+	before := ":" // the mark, in what is stored
+	if c.KeyFunction != nil {
+		before = ""
+	}
+	if strings.HasPrefix(text, functionMark) || strings.Contains(k.stored, before+functionMark) {
+		return Key{}, fmt.Errorf("%w: %s stands where the keys of what is cached for functions begin, which only the function's handle stores: "+
+			"use that (Set, ForceRecalc, Invalidate), or package cache, which takes any key", cacheutils.ErrInvalidKey, functionMark)
+	}
+	return k, nil
 }
 
 // notice logs what is to be known, a line a second of that cause.
@@ -278,6 +363,9 @@ func CheckPrefix(prefix, version string) error {
 	}
 	if strings.Contains(h+":", groupMark) { // a key may begin with the colon
 		return fmt.Errorf("%w: KeyPrefix %q with Version %q makes keys that may be those of groups, which have %q: choose another", cacheutils.ErrConfig, prefix, version, groupMark)
+	}
+	if strings.Contains(h, functionMark) {
+		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %q, which the keys of functions begin with: choose another", cacheutils.ErrConfig, prefix, version, functionMark)
 	}
 	if len(h) > maxPrefix {
 		return fmt.Errorf("%w: KeyPrefix %q with Version %q has %d bytes, which leaves no room for keys: use at most %d",

@@ -105,7 +105,7 @@ func (c *Store) joinedTo(ctx context.Context, w *flight.Wait, a *attempt) (r Res
 	}
 	switch w.Arrival {
 	case flight.Recursion:
-		return Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, m.task.name, m.key)}, true
+		return Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, m.task.name, m.key.digest())}, true
 	case flight.Left:
 		return Result{Err: ctx.Err()}, true
 	case flight.Done:

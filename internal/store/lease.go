@@ -100,7 +100,7 @@ func (c *Store) take(ctx context.Context, key *Key, t *codec.Type, f found, stea
 		l.groups = ownNames(l.groups)
 	}
 	held := c.sealer.Tombstone(key.check, t)
-	if (f.state == entry.Fresh || f.state == entry.Stale) && !f.entry.IsPlainNumber() {
+	if (f.state == entry.Fresh || f.state == entry.Stale) && !f.entry.IsPlain() {
 		held = f.entry
 	} else if c.live {
 		held.SetMark(l)
@@ -119,7 +119,7 @@ func (c *Store) take(ctx context.Context, key *Key, t *codec.Type, f found, stea
 	}
 	if err != nil {
 		l.orphan()
-		return nil, false, err
+		return nil, false, withoutKeys(err, key.stored)
 	}
 	if !ok {
 		return nil, false, nil
@@ -209,7 +209,7 @@ func (l *lease) renew() {
 		}
 		switch {
 		case err != nil:
-			c.fault("renew the lease on ", l.key.text, err)
+			c.fault("renew the lease on ", l.key.String(), err)
 		case !held:
 			c.renewals.remove(l) // it is lost, which finish will find out
 		}
@@ -263,7 +263,7 @@ func (l *lease) write(ctx context.Context, end *ending) (held bool, err error) {
 	c := l.store
 	if end.stores && l.inMemory && len(l.key.groups) == 0 && c.swapper != nil {
 		held, err = c.swapper.SwapLive(ctx, l.key.stored, l, end.entry.Item(), end.keep)
-		return held || errors.Is(err, cacheutils.ErrTooLarge), err
+		return held || errors.Is(err, cacheutils.ErrTooLarge), withoutKeys(err, l.key.stored)
 	}
 	for n := 0; ; n++ {
 		f := found{reader: l.typ, holder: l.token}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
@@ -18,9 +19,10 @@ import (
 // and says what each entry is worth. There is one way to ask for one key (lookup), which costs least, and one to
 // ask for several things at once (a query).
 
-// A found is what a lookup has found under a key. The first two fields say for whom that is.
+// A found is what a lookup has found under a key. The first three fields say for whom that is.
 type found struct {
 	reader *codec.Type // of whose values; nil: of any
+	plain  bool        // who reads what low-level operations store, and other programs: numbers and texts without metadata
 	holder entry.Token // who has this token, to whom nothing but the section with it matters
 
 	state       entry.State
@@ -30,6 +32,9 @@ type found struct {
 	others      bool               // a dead entry has nothing but what other versions of the program have stored
 	negative    bool               // a dead entry says that the function has nothing for the key
 }
+
+// lookingFor returns what a lookup for the task begins with.
+func (t *Task) lookingFor() found { return found{reader: t.typ, plain: t.plain} }
 
 // lookup looks up key's entry and the generations of its groups. f says for whom, and is zero otherwise.
 func (c *Store) lookup(ctx context.Context, f *found, key *Key) error {
@@ -48,14 +53,14 @@ func (c *Store) lookup(ctx context.Context, f *found, key *Key) error {
 func (c *Store) evaluateItem(ctx context.Context, f *found, key *Key, item engine.Item, err error) error {
 	there, err := isFound(err)
 	if err != nil {
-		return errtext.Wrap(err, "get %q", key.text)
+		return errtext.Wrap(withoutKeys(err, key.stored), "get %s", key)
 	}
 	var few [8][]byte
 	ids := few[:0]
 	for _, groupKey := range c.groupKeys(key) {
 		group, err := c.Engine.Get(ctx, groupKey)
 		if _, err = isFound(err); err != nil {
-			return errtext.Wrap(err, "get the groups of %q", key.text)
+			return errtext.Wrap(withoutKeys(err, groupKey), "get the groups of %s", key)
 		}
 		ids = append(ids, group.Value)
 	}
@@ -79,7 +84,9 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	if there {
 		f.state = entry.Dead
 		f.entry.MaxDecoded = c.MaxDecoded
-		f.err = f.entry.Parse(item)
+		if f.err = f.entry.Parse(item); f.entry.IsPlain() && !f.plain {
+			f.err = entry.Undecodable("it is no result of a function, but a value that somebody has set")
+		}
 	}
 	var now time.Time
 	if !c.live && there && f.err == nil {
@@ -100,7 +107,7 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	case !there || f.err != nil || f.others:
 		return nil
 	case e.Check != key.check:
-		f.err = entry.Undecodable("it belongs to another key with the same hash")
+		f.err = entry.Undecodable("it belongs to another key of the same text")
 		return nil
 	case e.Holder != entry.Token{} && f.holder == entry.Token{} && c.isGone(key, e):
 		e.Release()
@@ -222,7 +229,7 @@ func (c *Store) swap(ctx context.Context, key *Key, e *entry.Entry, keep time.Du
 	if size > 0 && errors.Is(err, cacheutils.ErrTooLarge) {
 		c.tooLarge.Store(min(c.tooLarge.Load(), size))
 	}
-	return swapped, err
+	return swapped, withoutKeys(err, key.stored)
 }
 
 // engineKeeps returns how long the engine is to keep e, which ends after keep. An engine may count in seconds, by a clock
@@ -304,13 +311,13 @@ func (q *query) addGroup(groupKey string) {
 func (q *query) run(ctx context.Context, c *Store) error {
 	q.got = slices.Grow(q.got, len(q.asked))[:len(q.asked)]
 	if c.each != nil {
-		return c.each.GetEach(ctx, q.asked, func(i int, item engine.Item) { q.got[i] = answer{item, true} })
+		return withoutKeys(c.each.GetEach(ctx, q.asked, func(i int, item engine.Item) { q.got[i] = answer{item, true} }), q.asked...)
 	}
 	items, err := c.Engine.GetMany(ctx, q.asked)
 	for i, key := range q.asked {
 		q.got[i].item, q.got[i].found = items[key]
 	}
-	return err
+	return withoutKeys(err, q.asked...)
 }
 
 // evaluate is Store.evaluate for the ith key that was added, where run has returned err. That counts if it
@@ -325,7 +332,7 @@ func (q *query) evaluate(ctx context.Context, c *Store, f *found, key *Key, i in
 		ids = append(ids, group.item.Value)
 	}
 	if err != nil && !complete {
-		return errtext.Wrap(err, "get %q", key.text)
+		return errtext.Wrap(err, "get %s", key)
 	}
 	return c.evaluate(ctx, f, key, got.item, got.found, ids)
 }
@@ -355,7 +362,7 @@ func (c *Store) readGenerations(ctx context.Context, groups []string, read func(
 		group, key := c.ownGroup(text)
 		got := &q.got[q.groups[key]]
 		if !got.found && err != nil {
-			return errtext.Wrap(err, "read the generation of group %q", group)
+			return errtext.Wrap(err, "read the generation of the group %s", cachekey.Digest(group))
 		}
 		if err := read(entry.Generation{Group: group, ID: entry.IDOf(got.item.Value)}, got); err != nil {
 			return err

@@ -37,7 +37,7 @@ func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func
 	defer func() { done(err) }()
 	hits := uint64(0)
 	for i := range keys {
-		f := found{reader: task.typ}
+		f := task.lookingFor()
 		failed := q.evaluate(looking, c, &f, &keys[i], i, err)
 		var into any
 		if failed == nil && f.state == entry.Fresh {
@@ -59,7 +59,7 @@ func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func
 // be asked or its entry not be read, or nil.
 func (m *Miss) Cached(ctx context.Context) (value any, err error) {
 	if m.err == nil && m.found.state == entry.Leased && m.store.later != nil {
-		f, err := m.store.readStored(ctx, m.key, m.task.typ)
+		f, err := m.store.readStored(ctx, m.key, m.task.lookingFor())
 		value, again := m.store.hitOrMiss(&f, err, &m.key, m.task, m.started)
 		if again == nil {
 			return value, nil

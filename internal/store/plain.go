@@ -22,7 +22,7 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.get(ctx, key, codec.Of(v.Type()), false, false)
+	p, err := c.get(ctx, key, found{reader: codec.Of(v.Type()), plain: true}, false, false)
 	if err != nil {
 		return err
 	}
@@ -30,13 +30,14 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 	return nil
 }
 
-// get returns a pointer to the value under key, which is not to be changed; with old that
+// get returns a pointer to the value under key for a reader, whom f says, which is not to be changed; with old that
 // may be a stale one.
-func (c *Store) get(ctx context.Context, key Key, t *codec.Type, shared, old bool) (any, error) {
+func (c *Store) get(ctx context.Context, key Key, f found, shared, old bool) (any, error) {
 	if err := c.Closed(); err != nil {
 		return nil, err
 	}
-	f, err := c.readStored(ctx, key, t)
+	t := f.reader
+	f, err := c.readStored(ctx, key, f)
 	if err != nil {
 		return nil, err
 	}
@@ -50,10 +51,10 @@ func (c *Store) get(ctx context.Context, key Key, t *codec.Type, shared, old boo
 		f.err = f.entry.OtherValue(t)
 	}
 	if f.err != nil {
-		return nil, errtext.Wrap(fmt.Errorf("%w: %w", cacheutils.ErrCacheMiss, f.err), "get %q", key.text)
+		return nil, errtext.Wrap(fmt.Errorf("%w: %w", cacheutils.ErrCacheMiss, f.err), "get %s", key)
 	}
 	c.debug(logging.ActionMiss, &key, 0)
-	return nil, errtext.Wrap(cacheutils.ErrCacheMiss, "get %q", key.text)
+	return nil, errtext.Wrap(cacheutils.ErrCacheMiss, "get %s", key)
 }
 
 // GetMany looks up the values of type t under keys, and hands those that it finds to found, by the index of
@@ -65,6 +66,9 @@ func (c *Store) GetMany(ctx context.Context, keys []Key, groups []string, t refl
 		for i := range keys {
 			keys[i].groups, keys[i].in = in.names, in
 		}
+	}
+	for i := range keys {
+		keys[i].quoted = false // what goes wrong is logged
 	}
 	ctx, done, err := c.enter(ctx)
 	if err != nil {
@@ -87,7 +91,7 @@ func (c *Store) GetMany(ctx context.Context, keys []Key, groups []string, t refl
 
 // oneOfMany returns a pointer to the value of the key with index i, where ask has returned err, of which the caller is told.
 func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *codec.Type, err error) (p any, ok bool) {
-	f := found{reader: t}
+	f := found{reader: t, plain: true}
 	failed := q.evaluate(ctx, c, &f, key, i, err)
 	if failed == nil && f.state == entry.Fresh {
 		if p = c.value(&f, nil, t, false); p != nil {
@@ -100,10 +104,10 @@ func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *cod
 	}
 	switch {
 	case f.err != nil && !errors.Is(f.err, codec.ErrUnknownType):
-		c.fault("decode the entry of ", key.text, f.err)
+		c.fault("decode the entry of ", key.String(), f.err)
 	case err != nil:
 	case failed != nil:
-		c.fault("look up ", key.text, failed)
+		c.fault("look up ", key.String(), failed)
 	default:
 		c.debug(logging.ActionMiss, key, 0)
 	}
@@ -117,7 +121,7 @@ func (c *Store) Set(ctx context.Context, key Key, value any, timeout time.Durati
 	}
 	groups, err := c.ensureGenerationsBounded(ctx, key.groups)
 	if err != nil {
-		return errtext.Wrap(err, "set %q", key.text)
+		return errtext.Wrap(err, "set %s", key)
 	}
 	return c.setWithGenerations(ctx, key, value, timeout, groups)
 }
@@ -127,7 +131,7 @@ func (c *Store) setWithGenerations(ctx context.Context, key Key, value any, time
 	t, p := entry.Box(value)
 	e, err := c.sealer.SealPlain(key.check, len(key.groups) > 0, t, p)
 	if err != nil {
-		return errtext.Wrap(err, "set %q", key.text)
+		return errtext.Wrap(err, "set %s", key)
 	}
 	e.Groups = groups
 	return c.store(ctx, key, &e, timeout, 0)
@@ -152,7 +156,7 @@ func (c *Store) store(ctx context.Context, key Key, e *entry.Entry, timeout, sta
 		err = c.Engine.Set(ctx, key.stored, e.Item(), c.engineKeeps(e, keep))
 	}
 	if err != nil {
-		return errtext.Wrap(err, "set %q", key.text)
+		return errtext.Wrap(withoutKeys(err, key.stored), "set %s", key)
 	}
 	c.debug(logging.ActionSet, &key, e.Cost)
 	return nil
@@ -182,7 +186,7 @@ func (c *Store) Add(ctx context.Context, key Key, value any, timeout time.Durati
 	t, p := entry.Box(value)
 	e, err := c.sealer.SealPlain(key.check, len(key.groups) > 0, t, p)
 	if err != nil {
-		return false, errtext.Wrap(err, "add %q", key.text)
+		return false, errtext.Wrap(err, "add %s", key)
 	}
 	if timeout = c.timeoutOf(timeout); timeout <= 0 {
 		had, err := c.Has(ctx, key)
@@ -195,7 +199,7 @@ func (c *Store) Add(ctx context.Context, key Key, value any, timeout time.Durati
 	defer done()
 	added, err := c.add(ctx, key, &e, timeout)
 	if err != nil {
-		return false, errtext.Wrap(err, "add %q", key.text)
+		return false, errtext.Wrap(err, "add %s", key)
 	}
 	if added {
 		c.debug(logging.ActionSet, &key, e.Cost)
@@ -215,9 +219,9 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 			return false, err
 		}
 		if added, err := c.Engine.Add(ctx, key.stored, e.Item(), keep); added || err != nil || c.discards {
-			return added, err
+			return added, withoutKeys(err, key.stored)
 		}
-		var f found
+		f := found{plain: true}
 		err := c.lookup(ctx, &f, &key)
 		if err != nil || f.state == entry.Fresh {
 			return false, err
@@ -228,7 +232,7 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 		c.flights.Forget(key.stored)
 		e.CAS = f.entry.CAS
 		if swapped, err := c.Engine.CompareAndSwap(ctx, key.stored, e.Item(), keep); swapped || err != nil {
-			return swapped, err
+			return swapped, withoutKeys(err, key.stored)
 		}
 	}
 }
@@ -250,7 +254,7 @@ func (c *Store) Touch(ctx context.Context, key Key, timeout time.Duration) (bool
 		return e.Restamp(c.now(), timeout), nil
 	}, timeout <= 0)
 	if err != nil {
-		return false, errtext.Wrap(err, "touch %q", key.text)
+		return false, errtext.Wrap(err, "touch %s", key)
 	}
 	return had, nil
 }
@@ -262,7 +266,7 @@ func (c *Store) change(ctx context.Context, key Key, edit func(*entry.Entry) (ke
 		if err := beforeTry(ctx, n); err != nil {
 			return false, err
 		}
-		var f found
+		f := found{plain: true}
 		err := c.lookup(ctx, &f, &key)
 		if err != nil || f.state != entry.Fresh {
 			return false, err
@@ -291,8 +295,8 @@ func (c *Store) Delete(ctx context.Context, key Key) (bool, error) {
 	c.flights.Forget(key.stored)
 	had, err := c.Engine.Delete(ctx, key.stored)
 	if err != nil {
-		err = c.replayDelete(key.stored, err)
-		return false, errtext.Wrap(err, "delete %q", key.text)
+		err = c.replayDelete(key.stored, withoutKeys(err, key.stored))
+		return false, errtext.Wrap(err, "delete %s", key)
 	}
 	c.debug(logging.ActionDelete, &key, 0)
 	return had, nil
@@ -312,7 +316,7 @@ func (c *Store) Has(ctx context.Context, key Key) (bool, error) {
 	if err := c.Closed(); err != nil {
 		return false, err
 	}
-	f, err := c.readStored(ctx, key, nil)
+	f, err := c.readStored(ctx, key, found{plain: true})
 	return f.state == entry.Fresh, err
 }
 

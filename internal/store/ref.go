@@ -35,7 +35,7 @@ func (c *Store) Ref(text []byte, groups *Groups, task *Task) *Ref {
 		return nil
 	}
 	meta, ok := entry.Referred(item.Live, task.typ)
-	if !ok || meta.StateAt(c.now()) != entry.Fresh || len(meta.Groups) != groups.len() {
+	if !ok || meta.Check != hashedCheck(borrowed(text[len(c.prefix):])) || meta.StateAt(c.now()) != entry.Fresh || len(meta.Groups) != groups.len() {
 		return nil
 	}
 	r.freshUntil = meta.FreshUntil

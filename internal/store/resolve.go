@@ -235,7 +235,7 @@ func (b *batch) lookAgain(ctx context.Context, members []*member) (without []*me
 	err := q.run(step, c)
 	defer func() { done(err) }()
 	for i, e := range members {
-		next := found{reader: e.task.typ}
+		next := e.task.lookingFor()
 		failed := q.evaluate(step, c, &next, e.key, i, err)
 		switch {
 		case failed != nil:

@@ -98,7 +98,7 @@ func (m *computation) settle(ctx context.Context, e *ending) {
 
 // useStored makes a value that somebody has stored meanwhile the result.
 func (m *computation) useStored(ctx context.Context) {
-	f := found{reader: m.task.typ}
+	f := m.task.lookingFor()
 	if err := m.store.lookup(ctx, &f, m.key); err != nil || f.state != entry.Fresh {
 		return
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/flight"
+	"github.com/cacheutils/cacheutils/internal/keyenc"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -51,7 +52,9 @@ type Store struct {
 	swapper  engine.LiveSwapper // likewise
 	checkKey func(string) error
 	sealer   entry.Sealer
-	prefix   string // prefix:version: before every key, unless there is a key function
+	secrets  *keyenc.Secrets // by KeySecret; nil: there is none
+	unkeyed  *keyenc.Secrets // in the place of that, for KeyFor
+	prefix   string          // prefix:version: before every key, unless there is a key function
 
 	// timed says that the engine bounds operations by the operation timeout, too, and gives those more time of
 	// which the answer is arriving.
@@ -96,7 +99,14 @@ func New(config Config) *Store {
 	if c.StoreLater && !c.live {
 		c.later = make(chan struct{}, maxLater)
 	}
+	if len(c.KeySecret) > 0 {
+		c.secrets = keyenc.NewSecrets(c.KeySecret, nil)
+	}
 	c.flights.Remote, c.flights.Lease, c.flights.Idle = !c.live && !c.discards, c.Lease, func() { c.shut() }
+	c.unkeyed = c.secrets
+	if c.secrets == nil && c.IsRemote() {
+		c.unkeyed = UnkeyedSecrets("package cache", c.Name)
+	}
 	c.each, _ = engine.As[engine.EachGetter](c.Engine)
 	c.tooLarge.Store(math.MaxInt64)
 	c.answered.Store(int64(time.Since(epoch)))
@@ -116,6 +126,9 @@ func (c *Store) Holds(t *Task) error {
 
 // IsRemote reports whether other processes may have the same entries.
 func (c *Store) IsRemote() bool { return c.flights.Remote }
+
+// Secrets returns how a cachekey.Secret stands in keys of the Store, or nil if it has no KeySecret.
+func (c *Store) Secrets() *keyenc.Secrets { return c.secrets }
 
 // now returns the time by which entries age. In this process's memory that is the earlier end of two clocks, see package
 // clock; elsewhere it is the wall's, which other processes have too.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/flight"
+	"github.com/cacheutils/cacheutils/internal/keyenc"
 )
 
 // A Task is what Fetch needs to know about a cached computation, whatever its key. Make it once,
@@ -131,11 +132,14 @@ type Stats struct {
 	Errors        atomic.Uint64 // cache faults that were kept from callers
 }
 
+// A Rekey appends the text of a key to its head; s is the Store's.
+type Rekey func(head []byte, s *keyenc.Secrets) ([]byte, error)
+
 // A Result is what a computation came to.
 type Result struct {
 	// Rekey, if not nil, appends the text of the key as the arguments make it now, which a caller who has left may
 	// have changed. A result for another key is nobody's.
-	Rekey func(head []byte) ([]byte, error)
+	Rekey Rekey
 
 	// Cut says that the function was under another context than the computation's, which had ended.
 	Cut bool

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bradfitz/gomemcache/memcache"
+
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/internal/store"
@@ -241,6 +243,27 @@ func TestTwins_HaveNothingOfEachOther(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who writes a number without metadata to the server has not made one of the caller's key.
+func TestTwins_NumberOfAnother(t *testing.T) {
+	server := memcachedtest.Start(t)
+	set, err := backends.New(backends.Config{"default": {Backend: "memcached", Location: []string{server.Addr()}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	s, err := set.Store("default", store.Caller{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := s.Key(twinTexts[0])
+	if err := memcache.New(server.Addr()).Set(&memcache.Item{Key: ":1:" + key.Text(), Value: []byte("41"), Flags: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Incr(context.Background(), key, 1); !errors.Is(err, cacheutils.ErrCacheMiss) {
+		t.Errorf("Incr: %d, %v, want ErrCacheMiss", n, err)
+	}
 }
 
 // An invalidation reaches the computation under way of its key, though there is one of the other key, and though it comes by

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
-	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/flight"
 )
@@ -41,7 +40,7 @@ func (c *Store) work(ctx context.Context, m *computation, compute func(context.C
 		}
 		tick := c.flights.Tick()
 		step, done := m.lookupStep(ctx)
-		next := found{reader: m.task.typ}
+		next := m.task.lookingFor()
 		err := c.lookup(step, &next, m.key)
 		done(err)
 		if err != nil {
@@ -65,7 +64,7 @@ func (m *computation) waitsForItself(f *found) bool {
 	m.holder = f.entry.Holder
 	for _, waiting := range m.Waiting() {
 		if l := of(waiting).lease; l != nil && l.token == m.holder {
-			m.result, m.Valid = Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, m.task.name, m.key)}, 0
+			m.result, m.Valid = Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, m.task.name, m.key.digest())}, 0
 			return true
 		}
 	}
@@ -228,10 +227,9 @@ func unending(ctx context.Context) context.Context {
 	return context.WithoutCancel(ctx)
 }
 
-// readStored is a lookup for a reader of that type who expects to find what a call has returned: if that is being stored,
+// readStored is a lookup for a reader, whom f says, who expects to find what a call has returned: if that is being stored,
 // it waits for it.
-func (c *Store) readStored(ctx context.Context, key Key, reader *codec.Type) (f found, err error) {
-	f.reader = reader
+func (c *Store) readStored(ctx context.Context, key Key, f found) (found, error) {
 	if c.later != nil {
 		if storing := c.flights.Stores(key.stored, flight.Check(key.check)); storing != nil {
 			select {
@@ -243,6 +241,6 @@ func (c *Store) readStored(ctx context.Context, key Key, reader *codec.Type) (f 
 	}
 	ctx, done := c.bound(ctx)
 	defer done()
-	err = c.lookup(ctx, &f, &key)
+	err := c.lookup(ctx, &f, &key)
 	return f, err
 }
