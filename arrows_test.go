@@ -76,7 +76,7 @@ var fileOrders = []fileOrder{
 		files: []string{
 			"batch.go", "resolve.go", "many.go", "force.go", "getorset.go", "ref.go", "fetch.go", "number.go", "plain.go", "lead.go", "work.go", "settle.go",
 			"computation.go", "lease.go", "group.go", "lookup.go", "bounds.go", "log.go", "key.go", "closing.go", "steer.go", "store.go", "renewal.go",
-			"background.go", "orphans.go", "sightings.go", "task.go", "timeout.go", "counter.go", "each.go",
+			"background.go", "orphans.go", "sightings.go", "task.go", "timeout.go", "counter.go", "each.go", "secrets.go",
 		},
 		up: map[arrow]string{
 			{"renewal.go", "lease.go"}: "the list of leases to renew runs through the leases, and is the Store's, which they know",

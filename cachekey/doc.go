@@ -24,6 +24,7 @@
 //     rounding mode. time.Time, and types made of it, as
 //     time.Time('2026-01-02T03:04:05.6+01:00[Europe/Rome]'), which has the instant, the offset and
 //     the location, <CET> for a fixed zone of that name, but none for UTC (Z), and no monotonic reading.
+//     A Secret is rendered as Secret('...'), a hash of its text.
 //  3. Booleans are True and False, integers decimal digits, floats as Python's with the fewest
 //     digits that give them back (1.0, 1e+16, nan, -inf, -0.0), complex numbers (1.0+2.0j).
 //  4. A string is rendered with Python's quotes and escapes, except that a space is \x20 and that a
