@@ -18,6 +18,9 @@ func (e *Entry) Increase(s Sealer, delta int64) (sum int64, err error) {
 	if e.IsPlain() {
 		return 0, cacheutils.ErrNotNumber
 	}
+	if from := e.storedType(); from != nil && from.Kind() != reflect.Interface && integers[from.Kind()] != from {
+		return 0, fmt.Errorf("%w: its type is %s", cacheutils.ErrNotNumber, from)
+	}
 	var number any
 	if err := e.valueInto(anyInteger(), reflect.ValueOf(&number), true); err != nil {
 		return 0, fmt.Errorf("%w: %w", cacheutils.ErrNotNumber, err)
@@ -45,6 +48,17 @@ func (e *Entry) Increase(s Sealer, delta int64) (sum int64, err error) {
 	sealed.Meta, sealed.CAS = e.Meta, e.CAS
 	*e = sealed
 	return sum, nil
+}
+
+// storedType returns the type as which the value was stored, or nil if this process doesn't know that.
+func (e *Entry) storedType() reflect.Type {
+	if e.live != nil {
+		return reflect.TypeOf(e.live).Elem()
+	}
+	if t, known := codec.Lookup(e.fingerprint); known {
+		return t.Type()
+	}
+	return nil
 }
 
 // anyInteger is an interface with an integer. To find that an entry is none, no code of another type is run.
