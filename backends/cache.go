@@ -33,7 +33,8 @@ import (
 //
 // Each request to the store takes as long as the option operation_timeout says at most, also where ctx has
 // no end. Most operations are one request. What is stored in groups takes another one before it, what
-// is changed is read first, and many keys are stored and removed 32 at a time.
+// is changed is read first, and many keys are stored and removed 32 at a time. Where somebody else is faster again and again,
+// or groups have to be made one after the other, they have four times operation_timeout in all.
 //
 // Delete, DeleteMany, Clear and InvalidateGroup, and Set and Touch with a timeout that is over, are carried out
 // though ctx has been cancelled or its deadline has passed: what they remove is outdated. A deadline that is

@@ -152,9 +152,11 @@ func (m *Meta) Left(now time.Time) time.Duration {
 
 // IsRefreshed reports whether a stale value is left alone: somebody recomputes it, or has
 // failed to and waits.
-func (m *Meta) IsRefreshed(now time.Time) bool {
-	at := now.UnixMilli()
-	return m.Holder != Token{} && at < m.HeldUntil || at < m.RetryAt
+func (m *Meta) IsRefreshed(now time.Time) bool { return m.IsHeld(now) || now.UnixMilli() < m.RetryAt }
+
+// IsHeld reports whether somebody recomputes a stale value.
+func (m *Meta) IsHeld(now time.Time) bool {
+	return m.Holder != Token{} && now.UnixMilli() < m.HeldUntil
 }
 
 // clockSlack is by how much the clocks of hosts may differ without a time ahead that one has written being none for another.

@@ -27,6 +27,18 @@ func (c *Store) bound(ctx context.Context) (bounded context.Context, done contex
 	return context.WithTimeout(ctx, c.OperationTimeout)
 }
 
+// maxTimeouts is how many operation timeouts an operation of a caller's has that makes several requests, one after the other,
+// to an engine that bounds each of them itself.
+const maxTimeouts = 4
+
+// boundAll returns a context for all that is left of such an operation.
+func (c *Store) boundAll(ctx context.Context) (bounded context.Context, done context.CancelFunc) {
+	if !c.flights.Remote || !c.timed {
+		return ctx, func() {} // it is bounded already, or takes no time
+	}
+	return context.WithTimeout(ctx, maxTimeouts*c.OperationTimeout)
+}
+
 // outlast is enter for an invalidation, which is carried out though ctx has ended: its caller has changed
 // what the cache has. Only a deadline that is ahead bounds it.
 func (c *Store) outlast(ctx context.Context) (lasting context.Context, done context.CancelFunc, err error) {

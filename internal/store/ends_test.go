@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/engine"
 )
 
 // An entry ends when its timeout says so, sooner than an engine that counts in seconds drops it, and not before, unless that is
@@ -93,6 +94,65 @@ func TestEnds_Incr(t *testing.T) {
 		}
 		if added, err := c.Add(ctx, key, 5, cacheutils.Forever); !added || err != nil {
 			t.Errorf("Add where it has ended: %v, %v", added, err)
+		}
+	}, 0)
+}
+
+// just is an engine that bounds its requests itself, carries each out just in time, and swaps nothing.
+type just struct{ *sea }
+
+const justTakes = 240 * time.Millisecond
+
+func (j just) Traits() engine.Traits { return engine.Traits{KeepsTime: true} }
+
+func (j just) Get(ctx context.Context, key string) (engine.Item, error) {
+	if err := sleep(ctx, justTakes); err != nil {
+		return engine.Item{}, err
+	}
+	return j.sea.Get(ctx, key)
+}
+
+func (j just) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
+	if err := sleep(ctx, justTakes); err != nil {
+		return false, err
+	}
+	return j.sea.Add(ctx, key, item, timeout)
+}
+
+func (j just) CompareAndSwap(ctx context.Context, _ string, _ engine.Item, _ time.Duration) (bool, error) {
+	return false, sleep(ctx, justTakes)
+}
+
+// An operation that makes one request after the other has an end in all, whatever a server or a neighbour does.
+func TestEnds_OfSeveralRequests(t *testing.T) {
+	inSea(t, -1, func(t *testing.T, h *history, all []*program) {
+		p := all[0]
+		c := New(Config{
+			Name: "just", Engine: just{h.sea}, Timeout: time.Hour, Version: "1", Lease: time.Second, OperationTimeout: 250 * time.Millisecond,
+		})
+		defer c.Close()
+		ctx := context.Background()
+		if err := p.store.Set(ctx, p.store.Key("n", "g"), 1, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.store.InvalidateGroup(ctx, "h"); err != nil {
+			t.Fatal(err)
+		}
+		var groups []string
+		for n := range 100 {
+			groups = append(groups, string(rune('A'+n)))
+		}
+		for what, operate := range map[string]func() error{
+			"Touch":              func() error { _, err := c.Touch(ctx, c.Key("n"), time.Hour); return err },
+			"Incr":               func() error { _, err := c.Incr(ctx, c.Key("n", "g"), 1); return err },
+			"Add":                func() error { _, err := c.Add(ctx, c.Key("n", "h"), 1, time.Hour); return err },
+			"Set in many groups": func() error { return c.Set(ctx, c.Key("m", groups...), 1, time.Hour) },
+		} {
+			began := time.Now()
+			err := operate()
+			if took := time.Since(began); err == nil || took > 2*time.Second {
+				t.Errorf("%s: %v after %v, want an error after four times the operation timeout or so", what, err, took)
+			}
 		}
 	}, 0)
 }

@@ -92,6 +92,11 @@ func (c *Store) ensureGenerationsBounded(ctx context.Context, groups []string) (
 		return nil, err
 	}
 	defer done()
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	ctx, end := c.boundAll(ctx)
+	defer end()
 	return c.ensureGenerations(ctx, groups)
 }
 

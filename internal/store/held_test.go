@@ -304,6 +304,42 @@ func TestHeld_StaleValue(t *testing.T) {
 	}
 }
 
+// GetOrSet, which has no use for a value past its timeout, doesn't wait until others may try again.
+func TestHeld_GetOrSetOnAStaleValue(t *testing.T) {
+	inSea(t, time.Hour, func(t *testing.T, h *history, all []*program) {
+		p := all[0]
+		key := p.store.Key("k")
+		now := time.Now()
+		p.forge(key, forgery{
+			bits:  forgedTimes | forgedRetry,
+			fresh: now.Add(-time.Second).UnixMilli(), gone: now.Add(time.Hour).UnixMilli(), retry: now.Add(29 * time.Second).UnixMilli(), body: p.body(t, 9),
+		})
+		if err := heldCalls["GetOrSet"](p, key, time.Hour); err != nil || time.Since(now) > time.Second {
+			t.Errorf("%v after %v, want a value at once", err, time.Since(now))
+		}
+	}, 0)
+}
+
+// A computation's token that a neighbour has copied to the key of what the computation asks for doesn't make that a
+// recursion.
+func TestHeld_ByACopiedToken(t *testing.T) {
+	inSea(t, -1, func(t *testing.T, h *history, all []*program) {
+		p := all[0]
+		inner := p.store.Key("inner")
+		outer := p.store.Key("outer")
+		began := time.Now()
+		r := p.store.Fetch(context.Background(), outer, p.task, func(ctx context.Context) Result {
+			h.sea.mu.Lock()
+			h.sea.put(inner.stored, h.sea.items[outer.stored].Item, cacheutils.Forever)
+			h.sea.mu.Unlock()
+			return p.store.Fetch(ctx, inner, p.task, p.takes(time.Millisecond, 1, time.Hour))
+		})
+		if most := p.store.Lease + 2*time.Second + 500*time.Millisecond; r.Err != nil || time.Since(began) > most {
+			t.Errorf("%v after %v, want a value after %v at most", r.Err, time.Since(began), most)
+		}
+	}, 0)
+}
+
 // What is forged beside a value, for other versions, is kept for no longer than those may have it, and no sum of times
 // overflows.
 func TestHeld_BesideAValue(t *testing.T) {

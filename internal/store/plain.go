@@ -215,6 +215,11 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 	}
 	keep := c.engineKeeps(e, e.Stamp(c.now(), timeout, 0))
 	for n := 0; ; n++ {
+		if n == 1 {
+			var done context.CancelFunc
+			ctx, done = c.boundAll(ctx)
+			defer done()
+		}
 		if err := beforeTry(ctx, n); err != nil {
 			return false, err
 		}
@@ -263,6 +268,11 @@ func (c *Store) Touch(ctx context.Context, key Key, timeout time.Duration) (bool
 // whether there was one. An entry that changes meanwhile is read again, maxRefusals times at most.
 func (c *Store) change(ctx context.Context, key Key, edit func(*entry.Entry) (keep time.Duration, err error), remove bool) (bool, error) {
 	for n := 0; ; n++ {
+		if n == 1 {
+			var done context.CancelFunc
+			ctx, done = c.boundAll(ctx)
+			defer done()
+		}
 		if err := beforeTry(ctx, n); err != nil {
 			return false, err
 		}

@@ -180,7 +180,7 @@ func (b *batch) takeLease(ctx context.Context, e *member) (tried bool) {
 	case m.waitsForItself(e.found):
 		e.finish()
 		return false
-	case !e.found.needsLease(c.now()):
+	case !e.found.needsLease(c.now(), m.task):
 		return false
 	}
 	ok, err := m.takeLease(ctx, *e.found)

@@ -21,7 +21,7 @@ func (c *Store) work(ctx context.Context, m *computation, compute func(context.C
 		if m.waitsForItself(f) {
 			return
 		}
-		if f.needsLease(c.now()) {
+		if f.needsLease(c.now(), m.task) {
 			ok, err := m.takeLease(ctx, *f)
 			if err != nil {
 				c.unreachable(ctx, m, "take the lease for ", err, compute)
@@ -63,7 +63,7 @@ func (m *computation) waitsForItself(f *found) bool {
 	}
 	m.holder = f.entry.Holder
 	for _, waiting := range m.Waiting() {
-		if l := of(waiting).lease; l != nil && l.token == m.holder {
+		if l := of(waiting).lease; l != nil && l.token == m.holder && l.key.stored == m.key.stored { // others can copy a token to another key
 			m.result, m.Valid = Result{Err: fmt.Errorf("%w: %s, key %s", cacheutils.ErrRecursion, m.task.name, m.key.digest())}, 0
 			return true
 		}
@@ -71,9 +71,13 @@ func (m *computation) waitsForItself(f *found) bool {
 	return false
 }
 
-// needsLease reports whether what was found is to be computed by a reader at that time.
-func (f *found) needsLease(now time.Time) bool {
-	return f.state != entry.Leased && (f.state != entry.Stale || !f.entry.IsRefreshed(now))
+// needsLease reports whether what was found is to be computed by a reader at that time. One who has no use for a value past
+// its timeout waits for nobody but its holder.
+func (f *found) needsLease(now time.Time, task *Task) bool {
+	if f.state == entry.Stale {
+		return !f.entry.IsHeld(now) && (task.plain || !f.entry.IsRefreshed(now))
+	}
+	return f.state != entry.Leased
 }
 
 // takeLease is take as a step of the computation's, which has the lease then. It fails where it would go on forever.
