@@ -138,12 +138,16 @@ func (s *sea) put(key string, item engine.Item, timeout time.Duration) {
 
 func (s *sea) Traits() engine.Traits { return engine.Traits{} }
 
-func (s *sea) Get(ctx context.Context, key string) (item engine.Item, err error) {
+func (s *sea) Get(ctx context.Context, key string) (engine.Item, error) {
+	var item engine.Item
 	var ok bool
-	if err = s.operate(ctx, func() { item, ok = s.get(key) }); err == nil && !ok {
-		err = cacheutils.ErrCacheMiss
+	if err := s.operate(ctx, func() { item, ok = s.get(key) }); err != nil {
+		return engine.Item{}, err // it may be carried out later
 	}
-	return item, err
+	if !ok {
+		return engine.Item{}, cacheutils.ErrCacheMiss
+	}
+	return item, nil
 }
 
 func (s *sea) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
@@ -166,32 +170,35 @@ func (s *sea) Set(ctx context.Context, key string, item engine.Item, timeout tim
 	return s.operate(ctx, func() { s.put(key, item, timeout) })
 }
 
-func (s *sea) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (added bool, err error) {
-	err = s.operate(ctx, func() {
+func (s *sea) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
+	added := false
+	err := s.operate(ctx, func() {
 		if _, had := s.get(key); !had {
 			s.put(key, item, timeout)
 			added = true
 		}
 	})
-	return added && err == nil, err
+	return err == nil && added, err
 }
 
-func (s *sea) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (swapped bool, err error) {
-	err = s.operate(ctx, func() {
+func (s *sea) CompareAndSwap(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
+	swapped := false
+	err := s.operate(ctx, func() {
 		if had, ok := s.get(key); ok && had.CAS == item.CAS {
 			s.put(key, item, timeout)
 			swapped = true
 		}
 	})
-	return swapped && err == nil, err
+	return err == nil && swapped, err
 }
 
-func (s *sea) Delete(ctx context.Context, key string) (had bool, err error) {
-	err = s.operate(ctx, func() {
+func (s *sea) Delete(ctx context.Context, key string) (bool, error) {
+	had := false
+	err := s.operate(ctx, func() {
 		_, had = s.get(key)
 		delete(s.items, key)
 	})
-	return had && err == nil, err
+	return err == nil && had, err
 }
 
 func (s *sea) Incr(context.Context, string, int64) (int64, error) {
