@@ -298,7 +298,7 @@ func parseTimeout(text string) (time.Duration, error) {
 	}
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("it is %q: %s", errtext.WithoutPassword(text), timeoutForms)
+		return 0, fmt.Errorf("it is %q: %s", errtext.WithoutUser(text), timeoutForms)
 	case d == 0:
 		return -1, nil
 	case d > 0 && d < time.Millisecond:

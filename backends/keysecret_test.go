@@ -266,4 +266,3 @@ func TestKeySecret_ChangedArguments(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
-

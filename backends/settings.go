@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"maps"
 	"reflect"
 	"slices"
@@ -52,6 +54,25 @@ type Settings struct {
 	// the caller has, or for a test. Backend is then empty or "group". Open is called each time that the
 	// backend is opened, and the backend closes what it returns.
 	Open func(engine.Settings) (engine.Engine, error)
+}
+
+// Format writes the settings, whatever the verb, without users and passwords in locations, and without the values of those options that
+// are secret, or the engine's own: that is, for a log.
+func (s Settings) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.text()) }
+
+// LogValue returns what Format writes.
+func (s Settings) LogValue() slog.Value { return slog.StringValue(s.text()) }
+
+func (s Settings) text() string {
+	text := fmt.Sprintf("{Backend: %q, Location: %s, Timeout: %v, KeyPrefix: %q, Version: %q, Options: %s",
+		errtext.WithoutPassword(s.Backend), errtext.Locations(s.Location), s.Timeout, s.KeyPrefix, s.Version, errtext.Options(s.Options, engine.CommonOptions()))
+	if s.KeyFunction != nil {
+		text += ", KeyFunction: given"
+	}
+	if s.Open != nil {
+		text += ", Open: given"
+	}
+	return text + "}"
 }
 
 // Register makes an engine known under a name, for Settings.Backend and as a scheme of ParseURL. It is the

@@ -42,11 +42,7 @@ func withoutSecrets(text string) string {
 	if scheme += "://"; !ok {
 		scheme, rest = "", text
 	}
-	rest = errtext.WithoutPassword(rest)
-	if i := strings.IndexAny(rest, "?&=#"); i >= 0 {
-		rest = rest[:i+1] + "..."
-	}
-	return scheme + rest
+	return scheme + errtext.WithoutPassword(rest)
 }
 
 // cutScheme returns what stands before and after the :// of a URL, if it has a scheme.
@@ -143,7 +139,7 @@ func shows(text, address string) bool {
 	_, address, _ = strings.Cut(address, "://")
 	_, query, _ := strings.Cut(address, "?")
 	var secrets []string
-	if shown := errtext.WithoutPassword(address); shown != address {
+	if shown := errtext.WithoutUser(address); shown != address {
 		secret := strings.TrimSuffix(address, strings.TrimPrefix(shown, "..."))
 		secrets = strings.FieldsFunc(secret, func(r rune) bool { return strings.ContainsRune(":/@?#&=", r) })
 	}
@@ -241,7 +237,7 @@ func (s *Settings) set(name, value string) (err error) {
 	switch name {
 	case "timeout":
 		if s.Timeout, err = parseTimeout(value); err != nil {
-			return fmt.Errorf("timeout=%s: %s", errtext.WithoutPassword(value), timeoutForms)
+			return fmt.Errorf("timeout=%s: %s", errtext.WithoutUser(value), timeoutForms)
 		}
 	case "version":
 		s.Version = value

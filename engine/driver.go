@@ -2,10 +2,14 @@ package engine
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // Settings say how to open an engine. They are what an engine has to know of a backend's settings.
@@ -27,6 +31,18 @@ type Settings struct {
 	// no Location share a store only if they have the same scope. That of the program's set is always 0, so that
 	// what is stored outlasts a Configure.
 	Scope uint64
+}
+
+// Format writes the settings, whatever the verb, without users and passwords in locations, and with nothing but the names of the
+// options: that is, for a log.
+func (s Settings) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.text()) }
+
+// LogValue returns what Format writes.
+func (s Settings) LogValue() slog.Value { return slog.StringValue(s.text()) }
+
+func (s Settings) text() string {
+	return fmt.Sprintf("{Location: %s, Options: %s, OperationTimeout: %v, Scope: %d}",
+		errtext.Locations(s.Location), errtext.Options(s.Options, nil), s.OperationTimeout, s.Scope)
 }
 
 // A Driver is a kind of engine, by name. Neither Open nor the engine that it returns may connect to

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // An OptionReader reads the options of an engine, values by name that come from Go code, from JSON or from
@@ -306,7 +307,7 @@ func (r *OptionReader) lookup(name string) (any, bool) {
 
 func (r *OptionReader) reject(name string, value any, wanted string) {
 	what := describe(value)
-	if isSecret(name) {
+	if errtext.IsSecret(name) {
 		what = "something else" // a password doesn't belong in errors
 	}
 	r.faults = append(r.faults, fmt.Errorf("%w: %s is %s; it has to be %s",
@@ -316,14 +317,6 @@ func (r *OptionReader) reject(name string, value any, wanted string) {
 // named says which option is meant.
 func (r *OptionReader) named(option string) string {
 	return strings.TrimSpace(r.engine + " option " + option)
-}
-
-// isSecret reports whether an option of that name has a value that nobody is to read in a log.
-func isSecret(name string) bool {
-	name = strings.ToLower(name)
-	return slices.ContainsFunc([]string{"pass", "secret", "token", "credential", "auth"}, func(word string) bool {
-		return strings.Contains(name, word)
-	})
 }
 
 func describe(value any) string {

@@ -82,14 +82,13 @@ func (a address) label() string {
 // address with or without brackets, or the path of a unix socket, alone or after "unix:".
 func parseLocation(location string) (address, error) {
 	invalid := func(reason string) (address, error) {
-		shown := location
 		if i := strings.LastIndex(location, "@"); i >= 0 && strings.Contains(location[:i], ":") {
-			shown, reason = errtext.WithoutPassword(location), "has a password, which is an option: username and password, or password_env"
+			reason = "has a password, which is an option: username and password, or password_env"
 		} else if strings.Contains(location, "://") {
 			reason = "is a URL, which backends.ParseURL reads"
 		}
 		return address{}, fmt.Errorf("%w: memcached location %q %s; write host, host:port, [ipv6]:port or unix:/path",
-			cacheutils.ErrConfig, shown, reason)
+			cacheutils.ErrConfig, errtext.WithoutPassword(location), reason)
 	}
 	path, isUnix := strings.CutPrefix(location, "unix:")
 	if isUnix || strings.HasPrefix(location, "/") {

@@ -36,7 +36,7 @@ func TestLocations(t *testing.T) {
 		"", " ", "unix:", ":11211", "host:", "host:0", "host:65536", "host:x", "host:1:2", "a b", "a,b:1", "tcp://host", "[host]:1",
 		"[::1", "::1]", "[]:1", "[1.2.3.4]", "user@host", "host\n",
 	} {
-		if got, err := parseLocation(wrong); !errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), fmt.Sprintf("%q", wrong)) {
+		if got, err := parseLocation(wrong); !errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), fmt.Sprintf("%q", strings.Replace(wrong, "user@", "...@", 1))) {
 			t.Errorf("%q: got %v, %v, want ErrConfig", wrong, got, err)
 		}
 	}

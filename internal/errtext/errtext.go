@@ -26,14 +26,21 @@ func Bare(err error) error {
 	return bare{err}
 }
 
-// WithoutPassword returns text, which may be the address of a server or a URL, without what stands before its last @: a
-// user and a password don't belong in errors.
-func WithoutPassword(text string) string {
-	at := max(strings.LastIndex(text, "@"), strings.LastIndex(text, "%40"))
-	if at < 0 {
-		return text
+// WithoutUser returns text without what stands before its last @: a user and a password don't belong in errors.
+func WithoutUser(text string) string {
+	if at := max(strings.LastIndex(text, "@"), strings.LastIndex(text, "%40")); at >= 0 {
+		return "..." + text[at:]
 	}
-	return "..." + text[at:]
+	return text
+}
+
+// WithoutPassword is WithoutUser for what may be the address of a server or a URL, whose query is left out, too.
+func WithoutPassword(text string) string {
+	text = WithoutUser(text)
+	if i := strings.IndexAny(text, "?&=#"); i >= 0 && i+1 < len(text) {
+		text = text[:i+1] + "..."
+	}
+	return text
 }
 
 type bare struct{ err error }

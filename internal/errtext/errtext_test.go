@@ -16,6 +16,10 @@ func TestWithoutPassword(t *testing.T) {
 		"u:s3cret@h:11211":     "...@h:11211",
 		"redis://:s3c@ret@h/0": "...@h/0",
 		"u:s3cret%40h":         "...%40h",
+		"redis://h?pw=s3cret":  "redis://h?...",
+		"u:s3@h?a=@i":          "...@i",
+		"h#s3cret":             "h#...",
+		"h?":                   "h?",
 	} {
 		if got := errtext.WithoutPassword(text); got != want {
 			t.Errorf("%s: got %s, want %s", text, got, want)
