@@ -66,11 +66,24 @@ func (e *Entry) wrapped() any {
 	}
 }
 
-// Unwrap returns the value of a live item if that is a *T for the type T of t, and counts whatever the time and
-// the groups are: if it has no metadata, or only what the engine keeps to.
-func Unwrap(live any, t *codec.Type) any {
-	if e, ok := live.(*withExpiry); ok {
+// Unwrap returns the value of a live item if that is a *T for the type T of t, is that of a key with this check, and counts
+// whatever the time and the groups are: if it has no other metadata, or only what the engine keeps to.
+func Unwrap(live any, t *codec.Type, check Check) any {
+	switch e := live.(type) {
+	case *withMeta:
+		if e.Check != check || !e.onlyChecked() {
+			return nil
+		}
 		live = e.value
+	case *withExpiry:
+		live = e.value
+		if check != (Check{}) {
+			return nil
+		}
+	default:
+		if check != (Check{}) {
+			return nil
+		}
 	}
 	if reflect.TypeOf(live) == t.Pointer() {
 		return live

@@ -105,7 +105,12 @@ func GenerationsOf(names []string, ids [][]byte) []Generation {
 
 // onlyExpires reports whether the metadata is nothing but perhaps ExpiresAt.
 func (m *Meta) onlyExpires() bool {
-	return m.Check == Check{} && m.FreshUntil == 0 && m.Groups == nil &&
+	return m.Check == Check{} && m.onlyChecked()
+}
+
+// onlyChecked reports whether the metadata is nothing but perhaps Check and ExpiresAt.
+func (m *Meta) onlyChecked() bool {
+	return m.FreshUntil == 0 && m.Groups == nil &&
 		m.Holder == Token{} && m.Failures == 0 && m.RetryAt == 0 && !m.Empty && !m.Negative
 }
 

@@ -45,13 +45,14 @@ func (c *Store) Fetch(ctx context.Context, key Key, task *Task, compute func(con
 // allocates nothing.
 func (c *Store) Lookup(ctx context.Context, text []byte, groups *Groups, task *Task) (value any, miss *Miss) {
 	started := c.flights.Now()
-	if groups != nil || !c.isStorable(borrowed(text)) || isHashed(borrowed(text[len(c.prefix):])) {
+	if groups != nil || !c.isStorable(borrowed(text)) {
 		key := c.borrowedKey(text, groups)
 		return c.lookupKey(ctx, &key, task, started)
 	}
 	if c.live && ctx.Err() == nil {
 		item, err := c.Engine.Get(ctx, borrowed(text))
-		if value := entry.Unwrap(item.Live, task.typ); value != nil && c.sealer.HoldsLive(task.typ, task.shared) {
+		check := hashedCheck(borrowed(text[len(c.prefix):]))
+		if value := entry.Unwrap(item.Live, task.typ, check); value != nil && c.sealer.HoldsLive(task.typ, task.shared) {
 			task.Stats.Hits.Add(1)
 			if logging.Enabled(logging.LevelDebug) {
 				c.logHit(text)
