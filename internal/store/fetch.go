@@ -250,12 +250,12 @@ func (c *Store) Put(ctx context.Context, key Key, task *Task, value any, timeout
 	timeout = c.timeoutOf(timeout)
 	e, err := c.sealer.Seal(key.check, task.typ, value, task.shared, entry.Payload{})
 	if err != nil {
-		return errtext.Wrap(err, "set %s", key)
+		return errtext.Wrap(err, "set %s", key.String())
 	}
 	c.unsized(task, e.Hidden)
 	if timeout > 0 {
 		if e.Groups, err = c.ensureGenerationsBounded(ctx, key.groups); err != nil {
-			return errtext.Wrap(err, "set %s", key)
+			return errtext.Wrap(err, "set %s", key.String())
 		}
 	}
 	return c.store(ctx, key, &e, timeout, c.staleFor(task))

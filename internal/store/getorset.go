@@ -25,7 +25,7 @@ func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(co
 	}
 	t := codec.Of(v.Type())
 	if err := t.Err(); err != nil && !c.sealer.HoldsLive(t, false) {
-		return errtext.Wrap(err, "get or set %s", key)
+		return errtext.Wrap(err, "get or set %s", key.String())
 	}
 	task := &Task{name: "GetOrSet", typ: t, plain: true, Linger: DefaultLinger}
 	r := c.Fetch(ctx, key, task, func(ctx context.Context) Result {
@@ -38,7 +38,7 @@ func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(co
 			got := reflect.ValueOf(value)
 			if !got.Type().AssignableTo(t.Type()) {
 				return Result{Err: fmt.Errorf("%w: get or set %s: got a %T for a variable of type %s",
-					cacheutils.ErrArguments, key, value, t.Type())}
+					cacheutils.ErrArguments, key.String(), value, t.Type())}
 			}
 			p.Elem().Set(got)
 		}

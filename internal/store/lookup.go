@@ -53,14 +53,14 @@ func (c *Store) lookup(ctx context.Context, f *found, key *Key) error {
 func (c *Store) evaluateItem(ctx context.Context, f *found, key *Key, item engine.Item, err error) error {
 	there, err := isFound(err)
 	if err != nil {
-		return errtext.Wrap(withoutKeys(err, key.stored), "get %s", key)
+		return errtext.Wrap(withoutKeys(err, key.stored), "get %s", key.String())
 	}
 	var few [8][]byte
 	ids := few[:0]
 	for _, groupKey := range c.groupKeys(key) {
 		group, err := c.Engine.Get(ctx, groupKey)
 		if _, err = isFound(err); err != nil {
-			return errtext.Wrap(withoutKeys(err, groupKey), "get the groups of %s", key)
+			return errtext.Wrap(withoutKeys(err, groupKey), "get the groups of %s", key.String())
 		}
 		ids = append(ids, group.Value)
 	}
@@ -332,7 +332,7 @@ func (q *query) evaluate(ctx context.Context, c *Store, f *found, key *Key, i in
 		ids = append(ids, group.item.Value)
 	}
 	if err != nil && !complete {
-		return errtext.Wrap(err, "get %s", key)
+		return errtext.Wrap(err, "get %s", key.String())
 	}
 	return c.evaluate(ctx, f, key, got.item, got.found, ids)
 }

@@ -26,7 +26,7 @@ func (c *Store) Incr(ctx context.Context, key Key, delta int64) (int64, error) {
 		n, err = c.incrFrame(ctx, key, delta)
 	}
 	if err != nil {
-		return 0, errtext.Wrap(withoutKeys(err, key.stored), "increment %s", key)
+		return 0, errtext.Wrap(withoutKeys(err, key.stored), "increment %s", key.String())
 	}
 	return n, nil
 }

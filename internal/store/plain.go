@@ -51,10 +51,10 @@ func (c *Store) get(ctx context.Context, key Key, f found, shared, old bool) (an
 		f.err = f.entry.OtherValue(t)
 	}
 	if f.err != nil {
-		return nil, errtext.Wrap(fmt.Errorf("%w: %w", cacheutils.ErrCacheMiss, f.err), "get %s", key)
+		return nil, errtext.Wrap(fmt.Errorf("%w: %w", cacheutils.ErrCacheMiss, f.err), "get %s", key.String())
 	}
 	c.debug(logging.ActionMiss, &key, 0)
-	return nil, errtext.Wrap(cacheutils.ErrCacheMiss, "get %s", key)
+	return nil, errtext.Wrap(cacheutils.ErrCacheMiss, "get %s", key.String())
 }
 
 // GetMany looks up the values of type t under keys, and hands those that it finds to found, by the index of
@@ -121,7 +121,7 @@ func (c *Store) Set(ctx context.Context, key Key, value any, timeout time.Durati
 	}
 	groups, err := c.ensureGenerationsBounded(ctx, key.groups)
 	if err != nil {
-		return errtext.Wrap(err, "set %s", key)
+		return errtext.Wrap(err, "set %s", key.String())
 	}
 	return c.setWithGenerations(ctx, key, value, timeout, groups)
 }
@@ -131,7 +131,7 @@ func (c *Store) setWithGenerations(ctx context.Context, key Key, value any, time
 	t, p := entry.Box(value)
 	e, err := c.sealer.SealPlain(key.check, len(key.groups) > 0, t, p)
 	if err != nil {
-		return errtext.Wrap(err, "set %s", key)
+		return errtext.Wrap(err, "set %s", key.String())
 	}
 	e.Groups = groups
 	return c.store(ctx, key, &e, timeout, 0)
@@ -156,7 +156,7 @@ func (c *Store) store(ctx context.Context, key Key, e *entry.Entry, timeout, sta
 		err = c.Engine.Set(ctx, key.stored, e.Item(), c.engineKeeps(e, keep))
 	}
 	if err != nil {
-		return errtext.Wrap(withoutKeys(err, key.stored), "set %s", key)
+		return errtext.Wrap(withoutKeys(err, key.stored), "set %s", key.String())
 	}
 	c.debug(logging.ActionSet, &key, e.Cost)
 	return nil
@@ -186,7 +186,7 @@ func (c *Store) Add(ctx context.Context, key Key, value any, timeout time.Durati
 	t, p := entry.Box(value)
 	e, err := c.sealer.SealPlain(key.check, len(key.groups) > 0, t, p)
 	if err != nil {
-		return false, errtext.Wrap(err, "add %s", key)
+		return false, errtext.Wrap(err, "add %s", key.String())
 	}
 	if timeout = c.timeoutOf(timeout); timeout <= 0 {
 		had, err := c.Has(ctx, key)
@@ -199,7 +199,7 @@ func (c *Store) Add(ctx context.Context, key Key, value any, timeout time.Durati
 	defer done()
 	added, err := c.add(ctx, key, &e, timeout)
 	if err != nil {
-		return false, errtext.Wrap(err, "add %s", key)
+		return false, errtext.Wrap(err, "add %s", key.String())
 	}
 	if added {
 		c.debug(logging.ActionSet, &key, e.Cost)
@@ -259,7 +259,7 @@ func (c *Store) Touch(ctx context.Context, key Key, timeout time.Duration) (bool
 		return e.Restamp(c.now(), timeout), nil
 	}, timeout <= 0)
 	if err != nil {
-		return false, errtext.Wrap(err, "touch %s", key)
+		return false, errtext.Wrap(err, "touch %s", key.String())
 	}
 	return had, nil
 }
@@ -306,7 +306,7 @@ func (c *Store) Delete(ctx context.Context, key Key) (bool, error) {
 	had, err := c.Engine.Delete(ctx, key.stored)
 	if err != nil {
 		err = c.replayDelete(key.stored, withoutKeys(err, key.stored))
-		return false, errtext.Wrap(err, "delete %s", key)
+		return false, errtext.Wrap(err, "delete %s", key.String())
 	}
 	c.debug(logging.ActionDelete, &key, 0)
 	return had, nil
