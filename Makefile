@@ -8,7 +8,8 @@
 #             into docs/comparison.md and docs/performance.md, unless BENCHTIME is a number such as 10x
 # make peers  the tables alone
 # make scale  how costs grow: the plots go into docs/
-# make stress the search for outdated values, STRESSOPS operations; the tests do some thousands
+# make stress the search for outdated values, STRESSOPS operations, also while an attacker writes to the server; the
+#             tests do some thousands
 # make soak   every fault of servers and network, in the long form, with times held to their bars
 # make stampede      stampedes of 16 processes, with the latencies held to their bars
 # make test-django   groups shared with a Django project (installs Django and pymemcache)

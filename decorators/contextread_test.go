@@ -423,26 +423,35 @@ func TestContextRead_OfAFunctionWithin(t *testing.T) {
 			return context.WithValue(ctx, lettered("a"), 1), func() {}
 		},
 	} {
-		for _, ctx := range []context.Context{as("alice"), withEnd(t, as("alice"))} {
-			t.Run(name, func(t *testing.T) {
-				cachetest.Locmem(t)
-				lines := watchContextReads(t)
-				innermost, _ := decorators.Cached1(func(ctx context.Context, a int) (string, error) { return userOf(ctx), nil }, decorators.Key("innermost"))
-				middle, _ := decorators.CachedMany(func(ctx context.Context, a []int) (map[int]string, error) {
-					ctx, cancel := hand(ctx)
-					defer cancel()
-					user, err := innermost(ctx, 1)
-					return map[int]string{1: user}, err
-				}, decorators.Key("middle"), decorators.ContextKey(userOf))
-				outer, _ := decorators.Cached(func(ctx context.Context, a int) string {
-					ctx, cancel := hand(ctx)
-					defer cancel()
-					users, _ := middle(ctx, []int{1})
-					return users[1]
-				}, decorators.Key("outer"))
-				outer(ctx, 1)
-				lines.want(t, "innermost reads context value decorators_test.userKey", "outer reads context value decorators_test.userKey")
-			})
+		for kind, ctx := range map[string]context.Context{"endless": as("alice"), "ends": withEnd(t, as("alice"))} {
+			for _, keyed := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, "/", kind, "/", keyed), func(t *testing.T) {
+					cachetest.Locmem(t)
+					lines := watchContextReads(t)
+					var options []decorators.Option
+					want := []string{"innermost reads context value decorators_test.userKey", "outer reads context value decorators_test.userKey"}
+					if keyed {
+						options = append(options, decorators.ContextKey(userOf))
+					} else {
+						want = append(want, "middle reads context value decorators_test.userKey")
+					}
+					innermost, _ := decorators.Cached1(func(ctx context.Context, a int) (string, error) { return userOf(ctx), nil }, decorators.Key("innermost"))
+					middle, _ := decorators.CachedMany(func(ctx context.Context, a []int) (map[int]string, error) {
+						ctx, cancel := hand(ctx)
+						defer cancel()
+						user, err := innermost(ctx, 1)
+						return map[int]string{1: user}, err
+					}, append(options, decorators.Key("middle"))...)
+					outer, _ := decorators.Cached(func(ctx context.Context, a int) string {
+						ctx, cancel := hand(ctx)
+						defer cancel()
+						users, _ := middle(ctx, []int{1})
+						return users[1]
+					}, decorators.Key("outer"))
+					outer(ctx, 1)
+					lines.want(t, want...)
+				})
+			}
 		}
 	}
 }

@@ -5,6 +5,10 @@
 //	go test ./...                                             some seconds
 //	go test -run Stress -stress.ops=1000000 -timeout 60m -v   the long form
 //
+// TestStress_Attacker does so while somebody else writes to the server, who knows the library: garbage, what was stored
+// before, leases and groups of its own. That may not stop a process or a call; with a secret no value may be wrong, and
+// none outdated that the attacker has not put back.
+//
 // # How a history is cut
 //
 // One of the checkers is porcupine, which searches for an order of the operations that explains what they

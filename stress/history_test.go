@@ -45,6 +45,7 @@ const (
 	nothing         // RequireCache found nothing, or the function failed by itself
 	left            // the caller's own context ended
 	failed          // the error of an explicit operation
+	forged          // a value that nobody has computed for the entry, where others may have written it
 	broken          // an error that no caller should get
 )
 

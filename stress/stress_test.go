@@ -157,9 +157,19 @@ func (s *summary) String() string {
 	for k := range kinds {
 		fmt.Fprintf(&b, " %d %s", did[k], k)
 	}
-	fmt.Fprintf(&b, "; %d done, %d without a value, %d left early, %d failed, %d broken; %d computations; %+v",
-		came[done], came[nothing], came[left], came[failed], came[broken], s.computations, s.stats)
+	fmt.Fprintf(&b, "; %d done, %d without a value, %d left early, %d failed, %d forged, %d broken; %d computations; %+v",
+		came[done], came[nothing], came[left], came[failed], came[forged], came[broken], s.computations, s.stats)
 	return b.String()
+}
+
+// count returns how many operations had that outcome.
+func (s *summary) count(o outcome) (n int) {
+	for _, r := range s.history {
+		if r.Outcome == o {
+			n++
+		}
+	}
+	return n
 }
 
 // No call gets an outdated value, on any backend, with groups and without.

@@ -26,6 +26,9 @@ type job struct {
 	Location      []string
 	SocketTimeout string // empty: the backend's own
 	StoreLater    bool   // the option
+	Secret        string // likewise; empty: there is none
+	Lease         string // likewise; empty: the backend's own
+	Forgeries     bool   // others may have written what is read: a value that nobody has computed is no error
 	Groups        bool   // whether the entries are in groups
 	Operations    int64  // of all workers together
 	Round         int64  // operations after which all clients wait for each other
@@ -64,6 +67,11 @@ func work(j job) (report, error) {
 	settings := backends.Settings{Backend: j.Backend, Location: j.Location, Options: map[string]any{"store_later": j.StoreLater}}
 	if j.SocketTimeout != "" {
 		settings.Options["operation_timeout"], settings.Options["probe_interval"] = j.SocketTimeout, "20ms"
+	}
+	for option, value := range map[string]string{"secret": j.Secret, "lease": j.Lease} {
+		if value != "" {
+			settings.Options[option] = value
+		}
 	}
 	if err := backends.Configure(backends.Config{"default": settings}); err != nil {
 		return report{}, err
@@ -114,13 +122,31 @@ type function struct {
 	stats                func() decorators.Stats
 }
 
-// A result says which key it is of, so that one under the wrong key shows.
-const keyBits = 4
+// A result says which key it is of, and has a sum of that, so that one under the wrong key shows, and one that nobody
+// has computed.
+const (
+	keyBits = 4
+	sumBits = 20
+)
 
 var (
-	errSource   = errors.New("the source fails")
-	errWrongKey = errors.New("a value of another key")
+	errSource = errors.New("the source fails")
+	errWrong  = errors.New("a value of another key, or of nobody's")
 )
+
+// stampOf returns the result for a value of a key.
+func stampOf(value int64, key int) int64 {
+	v := value<<keyBits | int64(key)
+	return v<<sumBits | sumOf(v)
+}
+
+// valueOf returns the value of a result, and its key; ok is false if it is none.
+func valueOf(stamp int64) (value int64, key int, ok bool) {
+	v := stamp >> sumBits
+	return v >> keyBits, int(v & (1<<keyBits - 1)), stamp&(1<<sumBits-1) == sumOf(v)
+}
+
+func sumOf(v int64) int64 { return int64(uint64(v) * 0x9e3779b97f4a7c15 >> (64 - sumBits)) }
 
 // decorate makes the two functions. One has results that can be shared among callers and a long
 // timeout, the other has results that are copied, and short timeouts after which they are served
@@ -142,23 +168,37 @@ func decorate(memory memory, groups bool) [functions]function {
 		default:
 			return 0, errSource
 		}
-		return value<<keyBits | int64(key), nil
+		return stampOf(value, key), nil
 	}
 	var options []decorators.Option
 	if groups {
 		options = append(options, decorators.Group(groupNames[0]),
 			decorators.GroupsOf(func(_ context.Context, key int) []string { return []string{groupNames[1+key%2]} }))
 	}
-	isLeftOut := func(stamp int64) bool { return stamp>>keyBits%32 == 0 }
+	isLeftOut := func(stamp int64) bool {
+		value, _, _ := valueOf(stamp)
+		return value%32 == 0
+	}
 	return [functions]function{
 		wrap(compute, func(stamp int64) int64 { return stamp }, func(v int64) int64 { return v }, append(options,
 			decorators.Key("stress.long"), decorators.Timeout(time.Second),
 			decorators.Unless(isLeftOut))...),
-		wrap(compute, func(stamp int64) []int64 { return []int64{stamp} }, func(v []int64) int64 { return v[0] }, append(options,
+		wrap(compute, func(stamp int64) []int64 { return []int64{stamp} }, first, append(options,
 			decorators.Key("stress.short"), decorators.Stale(60*time.Millisecond),
-			decorators.TimeoutOf(func(v []int64) time.Duration { return time.Duration(1+v[0]>>keyBits%8) * time.Millisecond }),
-			decorators.Unless(func(v []int64) bool { return isLeftOut(v[0]) }))...),
+			decorators.TimeoutOf(func(v []int64) time.Duration {
+				value, _, _ := valueOf(first(v))
+				return time.Duration(1+value%8) * time.Millisecond
+			}),
+			decorators.Unless(func(v []int64) bool { return isLeftOut(first(v)) }))...),
 	}
+}
+
+// first returns the only element of v, or no result if v has been forged.
+func first(v []int64) int64 {
+	if len(v) != 1 {
+		return -1
+	}
+	return v[0]
 }
 
 // wrap decorates compute with results of type R.
@@ -178,17 +218,17 @@ func wrap[R any](compute func(key int) (int64, error), to func(int64) R, from fu
 			if err != nil {
 				return 0, err
 			}
-			stamp := from(r)
-			if int(stamp&(1<<keyBits-1)) != key {
-				return 0, fmt.Errorf("%w: %d of key %d", errWrongKey, stamp, key)
+			value, of, ok := valueOf(from(r))
+			if !ok || of != key {
+				return 0, fmt.Errorf("%w: %d under key %d", errWrong, from(r), key)
 			}
-			return stamp >> keyBits, nil
+			return value, nil
 		}
 	}
 	return function{
 		call: plain(call), force: plain(handle.ForceRecalc), require: plain(handle.RequireCache),
 		set: func(ctx context.Context, key int, value int64) error {
-			return handle.Set([]any{ctx, key}, to(value<<keyBits|int64(key)))
+			return handle.Set([]any{ctx, key}, to(stampOf(value, key)))
 		},
 		invalidate: func(ctx context.Context, key int) error { return handle.Invalidate(ctx, key) },
 		stats:      handle.Stats,
@@ -330,6 +370,8 @@ func (w *worker) outcomeOf(r *record, err error, ends bool) outcome {
 		return nothing
 	case ends && errors.Is(err, context.DeadlineExceeded):
 		return left
+	case w.Forgeries && errors.Is(err, errWrong):
+		return forged
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
