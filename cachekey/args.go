@@ -36,7 +36,7 @@ func Args(args []any, kwargs Kwargs) (string, error) {
 		}
 	}
 	if len(kwargs) > 0 {
-		if dst, err = keyenc.Append(dst, map[string]any(kwargs)); err != nil {
+		if dst, err = keyenc.AppendWith(dst, 0, map[string]any(kwargs), nil); err != nil {
 			return "", err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Group puts results into groups, which cache.InvalidateGroup drops at once, in all processes and
-// whatever their number. A name is any text but the empty one. It costs a hit no round trip: the groups are read
+// whatever their number. A name is any text but the empty one, of at most 1024 bytes. It costs a hit no round trip: the groups are read
 // together with the result. Adding a group to a function makes its existing entries misses, since
 // what it has stored without that group would not be invalidated with it.
 func Group(names ...string) Option {
@@ -24,7 +24,8 @@ func Group(names ...string) Option {
 
 // GroupsOf has fn decide which groups the results for some arguments are in, besides those of
 // Group. It takes the parameters of the decorated function, the context too, and returns
-// a []string. It runs at every call, and equal arguments must have equal groups. An empty name is a fault: the call
+// a []string. It runs at every call, and equal arguments must have equal groups. An empty name is a fault, as are one of more
+// than 1024 bytes and more than 1000 groups with those of Group: the call
 // runs without the cache, and an operation of the handle that stores returns an error that matches
 // cacheutils.ErrArguments.
 func GroupsOf(fn any) Option {
@@ -35,6 +36,24 @@ type groupOptions struct {
 	groups   []string
 	groupsOf *any // nil: not given
 	noGroup  bool // a Group has no names
+}
+
+const (
+	maxGroups    = 1000 // as an entry can be in
+	maxGroupName = 1024 // bytes: the names are in each entry
+)
+
+// wrongGroups returns what is wrong with names that were given to the option, or "".
+func wrongGroups(option string, names []string) string {
+	for _, name := range names {
+		switch {
+		case name == "":
+			return errtext.EmptyGroup(option)
+		case len(name) > maxGroupName:
+			return fmt.Sprintf("%s: the name of a group has %d bytes, and %d at most: name it by an id or a hash", option, len(name), maxGroupName)
+		}
+	}
+	return ""
 }
 
 // A groupPlan is which groups results are in.
@@ -54,8 +73,11 @@ func checkedGroupsOf(f *function) reflect.Value {
 	if f.options.noGroup {
 		panicf("%s: Group has no names; leave it out, or name a group", f.displayName)
 	}
-	if slices.Contains(f.options.groups, "") {
-		panicf("%s: %s", f.displayName, errtext.EmptyGroup("Group"))
+	if wrong := wrongGroups("Group", f.options.groups); wrong != "" {
+		panicf("%s: %s", f.displayName, wrong)
+	}
+	if n := len(f.options.groups); n > maxGroups {
+		panicf("%s: Group has %d names, and a result can be in %d groups at most; use fewer", f.displayName, n, maxGroups)
 	}
 	if wrong := errtext.ManyGroups("Group", f.options.groups, store.MaxGroups); wrong != "" {
 		panicf("%s: %s", f.displayName, wrong)
@@ -76,8 +98,11 @@ func (p *plan) groupsFor(cache *store.Store, a *arguments) (*store.Groups, error
 	names := p.options.groups
 	if p.groupsOf.IsValid() {
 		others := callWith(p.groupsOf, p.reflected(a))[0].Interface().([]string)
-		if slices.Contains(others, "") {
-			return nil, errtext.Wrap(fmt.Errorf("%w: %s", cacheutils.ErrArguments, errtext.EmptyGroup("GroupsOf")), "the groups of %s", p.name)
+		if wrong := wrongGroups("GroupsOf", others); wrong != "" {
+			return nil, errtext.Wrap(fmt.Errorf("%w: %s", cacheutils.ErrArguments, wrong), "the groups of %s", p.name)
+		}
+		if n := len(names) + len(others); n > maxGroups {
+			return nil, errtext.Wrap(fmt.Errorf("%w: they are %d, which may be %d at most", cacheutils.ErrArguments, n, maxGroups), "the groups of %s", p.name)
 		}
 		names = append(slices.Clip(names), others...)
 		if wrong := errtext.ManyGroups("Group and GroupsOf", names, store.MaxGroups); wrong != "" {

@@ -234,6 +234,7 @@ func (k *keyPlan) appendArgs(b []byte, a *arguments, s *keyenc.Secrets) ([]byte,
 	if k.keyOf.IsValid() {
 		return appendTuple(b, k.keyParams, &arguments{values: callWith(k.keyOf, k.reflected(a))}, s)
 	}
+	start := len(b)
 	b, err := appendTuple(b, k.params, a, s)
 	if err != nil || k.kwargsIndex < 0 {
 		return b, err
@@ -242,7 +243,7 @@ func (k *keyPlan) appendArgs(b []byte, a *arguments, s *keyenc.Secrets) ([]byte,
 	if kwargs.Len() == 0 {
 		return b, nil
 	}
-	return k.kwargs.AppendWith(b, kwargs.Convert(reflect.TypeFor[map[string]any]()), s)
+	return k.kwargs.AppendWith(b, start, kwargs.Convert(reflect.TypeFor[map[string]any]()), s)
 }
 
 // appendTuple renders arguments as Python's tuple, and none as nothing.
@@ -254,7 +255,7 @@ func appendTuple(b []byte, params []param, a *arguments, s *keyenc.Secrets) ([]b
 		prm := &params[i]
 		switch {
 		case a.values == nil:
-			b, err = prm.encoder.AppendPointerWith(append(b, ','), unsafe.Add(a.pointer, prm.offset), s)
+			b, err = prm.encoder.AppendPointerWith(append(b, ','), start, unsafe.Add(a.pointer, prm.offset), s)
 			n++
 		case prm.dynamicType:
 			b = appendDynamicType(append(b, ','), a.values[prm.index])
@@ -262,11 +263,11 @@ func appendTuple(b []byte, params []param, a *arguments, s *keyenc.Secrets) ([]b
 		case prm.variadic:
 			v := a.values[prm.index]
 			for i := 0; i < v.Len() && err == nil; i++ {
-				b, err = prm.encoder.AppendWith(append(b, ','), v.Index(i), s)
+				b, err = prm.encoder.AppendWith(append(b, ','), start, v.Index(i), s)
 			}
 			n += v.Len()
 		default:
-			b, err = prm.encoder.AppendWith(append(b, ','), a.values[prm.index], s)
+			b, err = prm.encoder.AppendWith(append(b, ','), start, a.values[prm.index], s)
 			n++
 		}
 		if err != nil {

@@ -105,6 +105,9 @@ func newBackend(f *function) *backend {
 // newTask returns what the store is told of the function's computations.
 func newTask(p *plan) *store.Task {
 	task := store.NewTask(p.name, p.boxType, p.options.shared)
+	if p.types != nil {
+		task.Only(p.types)
+	}
 	task.Stale = p.options.staleFor()
 	task.Linger = p.options.lingerFor()
 	task.DropIfEnded = p.errorType == nil && p.contextIndex >= 0

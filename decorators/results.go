@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/errtext"
@@ -38,7 +39,19 @@ func Shared() Option {
 	return func(o *options) { o.shared = true }
 }
 
+// Types names the types that results may have behind interfaces, by a value of each: Types(City{}, &Offer{}, "", 0). Who can
+// write to the server can put a value of any type that the program knows behind an interface, and has that type's own
+// UnmarshalBinary, GobDecode or UnmarshalText called. With Types, a value of another type is not decoded, so that it is a
+// miss, and a result that has one isn't stored: the call returns it, and the log says which type it is. A nil interface may be
+// anywhere. What is in a value of a named type by its declaration need not be named, and what that has behind interfaces
+// must be. A backend that keeps results as they are, for Shared, decodes nothing, and takes all of them.
+func Types(samples ...any) Option {
+	return func(o *options) { o.samples, o.hasTypes = append(o.samples, samples...), true }
+}
+
 type resultOptions struct {
+	samples  []any // of Types
+	hasTypes bool
 	cacheNil bool
 	unless   *any // nil: not given
 	shared   bool
@@ -53,6 +66,7 @@ type resultPlan struct {
 	noError       reflect.Value
 	carriesErrors bool // any error can be returned as the trailing one
 	boxType       reflect.Type
+	types         codec.Types   // behind interfaces; nil: all
 	nilIsNone     bool          // a nil is not to be stored
 	unless        reflect.Value // invalid: all results are stored
 	timeoutOf     reflect.Value // invalid: all results have one timeout
@@ -78,10 +92,51 @@ func newResultPlan(f *function) resultPlan {
 		}
 	}
 	r.boxType = boxTypeOf(t, r.numResults)
+	r.types = r.checkedTypes()
 	r.nilIsNone = r.numResults == 1 && canBeNil(t.Out(0)) && !f.options.cacheNil
 	r.timeoutOf = r.checkedTimeoutOf()
 	r.unless = r.resultFunc("Unless", f.options.unless, reflect.TypeFor[bool]())
 	return r
+}
+
+// checkedTypes returns the types that Types has named, and panics where results can't have them.
+func (r *resultPlan) checkedTypes() codec.Types {
+	o := &r.options.resultOptions
+	if !o.hasTypes {
+		return nil
+	}
+	if len(o.samples) == 0 {
+		panicf("%s: Types names no type; give it a value of each type that results have behind interfaces", r.displayName)
+	}
+	types := make(codec.Types)
+	var interfaces []reflect.Type
+	addInterfaces := func(t reflect.Type) {
+		for i := range codec.Of(t).Interfaces {
+			interfaces = append(interfaces, i)
+		}
+	}
+	addInterfaces(r.boxType)
+	if len(interfaces) == 0 {
+		panicf("%s: Types has no meaning, since there is no interface in its results (%s); leave it out", r.displayName, typeList(r.typ.Out, r.numResults))
+	}
+	for i, sample := range o.samples {
+		if sample == nil {
+			panicf("%s: value %d of Types is nil, which has no type; give it a value of the type, or leave it out", r.displayName, i+1)
+		}
+		t := reflect.TypeOf(sample)
+		types[t] = true
+		addInterfaces(t)
+	}
+	for _, sample := range o.samples {
+		t := reflect.TypeOf(sample)
+		if !slices.ContainsFunc(interfaces, t.Implements) {
+			panicf("%s: Types names %s, which no interface in its results can hold; leave it out, or give a value of the type that they hold", r.displayName, t)
+		}
+		if err := codec.Of(t).Err(); err != nil && !o.shared {
+			panicf("%s: Types names %s, which can't be cached: %v; leave it out", r.displayName, t, errtext.Bare(err))
+		}
+	}
+	return types
 }
 
 var errorType = reflect.TypeFor[error]()

@@ -326,6 +326,15 @@ func FuzzDecode(f *testing.F) {
 		runtime.ReadMemStats(&before)
 		err := typ.Decode(data, p.UnsafePointer())
 		runtime.ReadMemStats(&after)
+		const most = 1 << 20
+		limits := Limits{Memory: most}
+		limited := typ.DecodeWithin(data, reflect.New(rt).UnsafePointer(), &limits)
+		switch {
+		case limited != nil && !errors.Is(limited, ErrTooMuch) && err == nil, limited == nil && err != nil:
+			t.Errorf("within %d bytes: got %v, without a limit %v", most, limited, err)
+		case limits.Memory > most || limits.Memory == 0:
+			t.Errorf("%d bytes are left of %d", limits.Memory, most)
+		}
 		// The slack is for errors, zones that are loaded and what the fuzzer itself does.
 		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(32*len(data))+1<<19 {
 			t.Errorf("%d bytes into %v allocate %d", len(data), rt, n)

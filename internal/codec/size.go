@@ -55,7 +55,7 @@ type sizer struct {
 	work   int // how many parts may still be visited
 	pieces []piece
 	seen   map[uintptr]struct{} // what is in pieces or has been, by its address and type
-	arrays map[uintptr]uintptr  // the arrays of slices with spare capacity: where their part that counts begins, by their end
+	arrays map[uintptr]uintptr  // the arrays of slices: where their part that counts begins, by their end
 	hidden reflect.Type
 
 	borrowed bool // what is counted now is in a struct whose guard others have, too: nothing that it refers to is visited
@@ -81,8 +81,10 @@ func (s *sizer) free() {
 }
 
 // isNew notes that what is at p was seen as a t, and reports whether that is the first time.
-func (s *sizer) isNew(t *Type, p unsafe.Pointer) bool {
-	id := uintptr(p) ^ uintptr(uint64(uintptr(unsafe.Pointer(t)))*0x9e3779b97f4a7c15)
+func (s *sizer) isNew(t *Type, p unsafe.Pointer) bool { return s.isNewAt(t, uintptr(p)) }
+
+func (s *sizer) isNewAt(t *Type, at uintptr) bool {
+	id := at ^ uintptr(uint64(uintptr(unsafe.Pointer(t)))*0x9e3779b97f4a7c15)
 	before := len(s.seen)
 	s.seen[id] = struct{}{}
 	return len(s.seen) > before
@@ -111,7 +113,7 @@ func (s *sizer) parts(t *Type, p unsafe.Pointer) {
 	}
 	switch t.rtype.Kind() {
 	case reflect.String:
-		s.size += allocation(uintptr(len(*(*string)(p))), false)
+		s.text(t, *(*string)(p))
 	case reflect.Pointer:
 		s.pointee(t.elem, *(*unsafe.Pointer)(p))
 	case reflect.Interface:
@@ -166,6 +168,14 @@ func (s *sizer) hide(t *Type) {
 	}
 }
 
+// text counts a string, a long one once.
+func (s *sizer) text(t *Type, text string) {
+	const long = 1 << 10
+	if n := uintptr(len(text)); n < long || s.isNewAt(t, uintptr(unsafe.Pointer(unsafe.StringData(text)))+n*0x9e3779b1) {
+		s.size += allocation(n, false)
+	}
+}
+
 func (s *sizer) pointee(t *Type, p unsafe.Pointer) {
 	if p == nil || !s.isNew(t, p) {
 		return
@@ -211,13 +221,11 @@ func (s *sizer) slice(t *Type, h *sliceHeader) {
 		return
 	}
 	begin, end := uintptr(h.data), uintptr(h.data)+uintptr(h.cap)*size
-	counted, known := end, false
-	if h.cap > h.len {
-		if counted, known = s.arrays[end]; !known {
-			counted = end
-		}
-		s.arrays[end] = min(begin, counted)
+	counted, known := s.arrays[end]
+	if !known {
+		counted = end
 	}
+	s.arrays[end] = min(begin, counted)
 	switch {
 	case !known:
 		s.size += allocation(end-begin, !t.elem.flat)

@@ -53,11 +53,12 @@ func EncoderOf(t reflect.Type, attrs Attrs) (*Encoder, error) {
 // simple kinds and addressable ones are read in place, others are copied first. If it fails,
 // the error wraps cacheutils.ErrInvalidKey and what was appended has to be discarded.
 func (e *Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
-	return e.AppendWith(dst, v, nil)
+	return e.AppendWith(dst, len(dst), v, nil)
 }
 
-// AppendWith is Append where s says how a cachekey.Secret is rendered.
-func (e *Encoder) AppendWith(dst []byte, v reflect.Value, s *Secrets) ([]byte, error) {
+// AppendWith is Append for one of several values of a text that begins at dst[start], which is bounded as a whole. s says how
+// a cachekey.Secret is rendered.
+func (e *Encoder) AppendWith(dst []byte, start int, v reflect.Value, s *Secrets) ([]byte, error) {
 	if !v.IsValid() || v.Type() != e.root.typ {
 		return dst, invalid("encoder of %s was given %s", e.root.typ, describe(v))
 	}
@@ -65,20 +66,20 @@ func (e *Encoder) AppendWith(dst []byte, v reflect.Value, s *Secrets) ([]byte, e
 	case reflect.Int:
 		return strconv.AppendInt(dst, v.Int(), 10), nil
 	case reflect.String:
-		return appendText(dst, v.String(), walkFrom(dst, s))
+		return appendText(dst, v.String(), walkFrom(start, s))
 	}
 	if v.CanAddr() {
-		return e.root.append(dst, v.Addr().UnsafePointer(), walkFrom(dst, s))
+		return e.root.append(dst, v.Addr().UnsafePointer(), walkFrom(start, s))
 	}
 	if e.scratch == nil {
-		return e.root.appendValue(dst, v, false, walkFrom(dst, s))
+		return e.root.appendValue(dst, v, false, walkFrom(start, s))
 	}
 	if !v.CanInterface() {
 		return dst, e.root.unexported()
 	}
 	c := e.scratch.Get().(*reflect.Value)
 	c.Set(v)
-	dst, err := e.root.append(dst, c.Addr().UnsafePointer(), walkFrom(dst, s))
+	dst, err := e.root.append(dst, c.Addr().UnsafePointer(), walkFrom(start, s))
 	c.SetZero()
 	e.scratch.Put(c)
 	return dst, err
@@ -87,12 +88,12 @@ func (e *Encoder) AppendWith(dst []byte, v reflect.Value, s *Secrets) ([]byte, e
 // AppendPointer appends the rendering of the value of the encoder's type that p points at.
 // It fails as Append does.
 func (e *Encoder) AppendPointer(dst []byte, p unsafe.Pointer) ([]byte, error) {
-	return e.AppendPointerWith(dst, p, nil)
+	return e.AppendPointerWith(dst, len(dst), p, nil)
 }
 
-// AppendPointerWith is AppendPointer where s says how a cachekey.Secret is rendered.
-func (e *Encoder) AppendPointerWith(dst []byte, p unsafe.Pointer, s *Secrets) ([]byte, error) {
-	return e.root.append(dst, p, walkFrom(dst, s))
+// AppendPointerWith is AppendWith for the value that p points at.
+func (e *Encoder) AppendPointerWith(dst []byte, start int, p unsafe.Pointer, s *Secrets) ([]byte, error) {
+	return e.root.append(dst, p, walkFrom(start, s))
 }
 
 // InPlace reports whether AppendPointer does not retain the pointer that it is given, nor pass it to
@@ -115,11 +116,12 @@ func (e *Encoder) HasSecret() bool { return e.secret }
 
 // Append appends the rendering of v as behind an interface, as cachekey.Repr describes. It fails as
 // Repr does; what was appended then has to be discarded.
-func Append(dst []byte, v any) ([]byte, error) { return AppendWith(dst, v, nil) }
+func Append(dst []byte, v any) ([]byte, error) { return AppendWith(dst, len(dst), v, nil) }
 
-// AppendWith is Append where s says how a cachekey.Secret is rendered.
-func AppendWith(dst []byte, v any, s *Secrets) ([]byte, error) {
-	return shared.appendAny(dst, v, walkFrom(dst, s))
+// AppendWith is Append for one of several values of a text that begins at dst[start], which is bounded as a whole. s says how
+// a cachekey.Secret is rendered.
+func AppendWith(dst []byte, start int, v any, s *Secrets) ([]byte, error) {
+	return shared.appendAny(dst, v, walkFrom(start, s))
 }
 
 // AppendTuple appends the rendering of values as a Python tuple, each as Append renders it. It fails
@@ -128,7 +130,7 @@ func AppendTuple(dst []byte, values []any) ([]byte, error) { return AppendTupleW
 
 // AppendTupleWith is AppendTuple where s says how a cachekey.Secret is rendered.
 func AppendTupleWith(dst []byte, values []any, s *Secrets) ([]byte, error) {
-	return shared.appendTuple(dst, values, walkFrom(dst, s))
+	return shared.appendTuple(dst, values, walkFrom(len(dst), s))
 }
 
 // A scope is the set of encoders that share one set of attributes. The encoders of types found

@@ -220,49 +220,53 @@ func (n *node) appendMap(dst []byte, m reflect.Value, w walk) ([]byte, error) {
 		return append(dst, "{}"...), nil
 	}
 	at := visit{p: m.UnsafePointer(), typ: n.typ}
-	w, err := w.enter(dst, at)
+	w, err := w.enterMap(dst, at)
 	if err != nil {
 		return dst, err
 	}
 	type span struct{ start, mid, end int }
 	spans := make([]span, 0, m.Len())
-	var texts []byte
-	part := w.apart(dst)
+	sep, begin := byte('{'), len(dst)
 	key, value := reflect.New(n.key.typ), reflect.New(n.elem.typ)
-	for it := m.MapRange(); it.Next(); {
+	for it := m.MapRange(); it.Next(); sep = ',' {
 		key.Elem().SetIterKey(it)
 		value.Elem().SetIterValue(it)
-		at := span{start: len(texts)}
-		if texts, err = n.key.append(texts, key.UnsafePointer(), part); err != nil {
+		dst = append(dst, sep)
+		at := span{start: len(dst)}
+		if dst, err = n.key.append(dst, key.UnsafePointer(), w); err != nil {
 			return dst, err
 		}
-		at.mid = len(texts)
-		if texts, err = n.elem.append(texts, value.UnsafePointer(), part); err != nil {
+		at.mid = len(dst)
+		dst = append(dst, ':')
+		if dst, err = n.elem.append(dst, value.UnsafePointer(), w); err != nil {
 			return dst, err
 		}
-		at.end = len(texts)
+		at.end = len(dst)
 		spans = append(spans, at)
-		if err = part.room(texts, 0); err != nil {
+		if err = w.room(dst, 0); err != nil {
 			return dst, err
 		}
 	}
 	w.leave(at)
-	if err = w.copies(len(texts)); err != nil {
-		return dst, err
-	}
-	slices.SortFunc(spans, func(a, b span) int {
-		if c := bytes.Compare(texts[a.start:a.mid], texts[b.start:b.mid]); c != 0 {
+	compare := func(a, b span) int {
+		if c := bytes.Compare(dst[a.start:a.mid], dst[b.start:b.mid]); c != 0 {
 			return c
 		}
-		return bytes.Compare(texts[a.mid:a.end], texts[b.mid:b.end])
-	})
-	sep := byte('{')
-	for _, s := range spans {
-		dst = append(dst, sep)
-		dst = append(dst, texts[s.start:s.mid]...)
-		dst = append(dst, ':')
-		dst = append(dst, texts[s.mid:s.end]...)
+		return bytes.Compare(dst[a.mid:a.end], dst[b.mid:b.end])
+	}
+	if slices.IsSortedFunc(spans, compare) {
+		return append(dst, '}'), nil
+	}
+	end := len(dst)
+	if err = w.copies(end - begin); err != nil {
+		return dst, err
+	}
+	slices.SortFunc(spans, compare)
+	sep = '{'
+	for _, s := range spans { // behind the text, where a map around this one has room, too
+		dst = append(append(dst, sep), dst[s.start:s.end]...)
 		sep = ','
 	}
+	dst = dst[:begin+copy(dst[begin:end], dst[end:])]
 	return append(dst, '}'), nil
 }

@@ -17,14 +17,15 @@ import (
 // before a long text is rendered.
 type walk struct {
 	depth int
-	start int    // where the text begins in what is appended to; negative: that begins within the text
-	deep  *depth // nil until depth passes trackedFrom
+	start int    // where the text begins in what is appended to
+	deep  *depth // nil until depth passes trackedFrom, or there is a map
 
 	secrets *Secrets // how a cachekey.Secret is rendered
 }
 
-// A depth is what is known of a walk that is deep.
+// A depth is what is known of a walk that is deep, or inside a map.
 type depth struct {
+	maps   int // that were rendered
 	inside map[visit]struct{}
 	copied int // the bytes of maps' texts that were put in order
 }
@@ -41,17 +42,12 @@ const MaxText = 16 << 20
 const (
 	trackedFrom = 32
 	maxDepth    = 10_000       // keeps the goroutine's stack far from its limit
+	maxMaps     = 256 << 10    // inside one, that one included: each takes far longer than its text lets expect
 	maxCopied   = 16 * MaxText // the text of a map within others is copied at each level
 )
 
-// walkFrom returns the walk of a value whose text is appended to dst.
-func walkFrom(dst []byte, s *Secrets) walk { return walk{start: len(dst), secrets: s} }
-
-// apart returns the walk for a part whose text is made apart from dst, and appended to it later.
-func (w walk) apart(dst []byte) walk {
-	w.start -= len(dst)
-	return w
-}
+// walkFrom returns the walk of a value in a text that begins there.
+func walkFrom(start int, s *Secrets) walk { return walk{start: start, secrets: s} }
 
 // room returns an error if there is no room for n more bytes behind dst.
 func (w walk) room(dst []byte, n int) error {
@@ -76,7 +72,10 @@ func (w walk) enter(dst []byte, v visit) (walk, error) {
 		return w, invalid("a value is nested deeper than %d levels", maxDepth)
 	}
 	if w.deep == nil {
-		w.deep = &depth{inside: make(map[visit]struct{})}
+		w.deep = new(depth)
+	}
+	if w.deep.inside == nil {
+		w.deep.inside = make(map[visit]struct{})
 	}
 	if _, ok := w.deep.inside[v]; ok {
 		return w, invalid("a value of type %s contains itself", TypeName(v.typ))
@@ -92,11 +91,19 @@ func (w walk) leave(v visit) {
 	}
 }
 
-// copies counts n bytes that are copied, and fails when that takes too long.
-func (w walk) copies(n int) error {
+// enterMap is enter for a map.
+func (w walk) enterMap(dst []byte, v visit) (walk, error) {
 	if w.deep == nil {
-		return nil
+		w.deep = new(depth)
 	}
+	if w.deep.maps++; w.deep.maps > maxMaps {
+		return w, invalid("a value with more than %d maps in it", maxMaps)
+	}
+	return w.enter(dst, v)
+}
+
+// copies counts n bytes of a map that are copied, and fails when that takes too long.
+func (w walk) copies(n int) error {
 	if w.deep.copied += n; w.deep.copied > maxCopied {
 		return errTooLong
 	}

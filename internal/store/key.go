@@ -235,7 +235,7 @@ func (c *Store) KeyFor(value any, groups ...string) (Key, error) {
 	if tuple, ok := value.(cachekey.Tuple); ok && tuple != nil {
 		text, err = keyenc.AppendTupleWith(text, tuple, c.unkeyed) // the usual key of package cache, without looking up its type
 	} else {
-		text, err = keyenc.AppendWith(text, value, c.unkeyed)
+		text, err = keyenc.AppendWith(text, len(text), value, c.unkeyed)
 	}
 	if err != nil {
 		return Key{}, keyenc.Discreet(err)

@@ -60,6 +60,9 @@ func NewTask(name string, t reflect.Type, shared bool) *Task {
 	return task
 }
 
+// Only has values hold nothing behind interfaces but values of these types, and nil. It is called before the task is used.
+func (t *Task) Only(types codec.Types) { t.typ = t.typ.Only(types) }
+
 // Err returns nil if there are engines that can store the task's values. Otherwise the error
 // matches cacheutils.ErrUnsupportedValue and names what in the type they can't.
 func (t *Task) Err() error {
