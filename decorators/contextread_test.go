@@ -388,11 +388,11 @@ func TestContextRead_WhereKeyOfLooksUpWhatItNeeds(t *testing.T) {
 		}
 		return fmt.Sprint(ctx.Value(lettered("session")))
 	}
-	entered, release := make(chan struct{}), make(chan struct{})
+	entered, release := make(chan struct{}), map[int]chan struct{}{1: make(chan struct{}), 2: make(chan struct{})}
 	load, _ := decorators.Cached1(func(ctx context.Context, n int) (string, error) {
 		user := who(ctx)
 		entered <- struct{}{}
-		<-release
+		<-release[n]
 		return user, nil
 	}, decorators.KeyOf(func(ctx context.Context, n int) (string, int) { return who(ctx), n }))
 	done := make(chan struct{}, 2)
@@ -404,10 +404,10 @@ func TestContextRead_WhereKeyOfLooksUpWhatItNeeds(t *testing.T) {
 	within(t, "the first", entered)
 	go call(as("alice"), 2)
 	within(t, "the second", entered)
-	release <- struct{}{} // either
-	within(t, "one", done)
-	release <- struct{}{}
-	within(t, "the other", done)
+	close(release[2]) // for alice no session is looked up
+	within(t, "the second", done)
+	close(release[1])
+	within(t, "the first", done)
 	lines.want(t)
 }
 
@@ -536,6 +536,9 @@ func TestContextRead_AfterTheFunctionHasReturned(t *testing.T) {
 	var kept context.Context
 	load, _ := decorators.Cached1(func(ctx context.Context, n int) (string, error) {
 		kept = ctx
+		if n < 0 {
+			return userOf(ctx), nil
+		}
 		return "", nil
 	})
 	for n, caller := range []context.Context{as("alice"), withEnd(t, as("alice"))} {
@@ -551,6 +554,12 @@ func TestContextRead_AfterTheFunctionHasReturned(t *testing.T) {
 		users.Wait()
 	}
 	lines.want(t)
+	for n := range 100 {
+		load(withEnd(t, as("alice")), 10+n)
+		userOf(kept)
+	}
+	load(as("alice"), -1)
+	lines.want(t, "userKey") // there is room for what matters
 }
 
 // However many types of keys a function reads, there is an end of warnings, and of what is remembered.
@@ -641,6 +650,7 @@ func TestContextRead_UnderAKeyThatCannotBeCompared(t *testing.T) {
 	cachetest.Locmem(t)
 	lines := watchContextReads(t)
 	load, _ := decorators.Cached1(func(ctx context.Context, n int) (string, error) {
+		userOf(ctx) // which is known from then on
 		ctx.Value(nobody{[]int{1}})
 		ctx.Value([]int{1})
 		return "", nil
