@@ -133,8 +133,8 @@ func TestFunctionKey_PlainItemsAreNoResults(t *testing.T) {
 	on := decorators.On(set)
 	long := strings.Repeat("long", 100)
 	type asked struct {
-		call, require, many func() (any, error)
-		key                 string
+		call, require func() (any, error)
+		key           string
 	}
 	var all []asked
 	for i, arg := range []string{"bob", long} {

@@ -315,7 +315,7 @@ func TestContextRead_IsNotWarnedOf(t *testing.T) {
 			}, nil},
 		"an ignored key":                           {as("alice"), func(ctx context.Context) { userOf(ctx) }, []decorators.Option{decorators.IgnoreContext[numbered](), decorators.IgnoreContext[userKey]()}},
 		"an ignored value":                         {as("alice"), func(ctx context.Context) { userOf(ctx) }, []decorators.Option{decorators.IgnoreContext[string]()}},
-		"a value with the methods of an interface": {context.WithValue(context.Background(), 1, &account{}), func(ctx context.Context) { ctx.Value(1) }, []decorators.Option{decorators.IgnoreContext[accounts]()}},
+		"a value with the methods of an interface": {context.WithValue(context.Background(), numbered(1), &account{}), func(ctx context.Context) { ctx.Value(numbered(1)) }, []decorators.Option{decorators.IgnoreContext[accounts]()}},
 		"a key with the methods of an interface":   {context.WithValue(context.Background(), &account{}, 1), func(ctx context.Context) { ctx.Value(&account{}) }, []decorators.Option{decorators.IgnoreContext[accounts]()}},
 		"anything":                                 {as("alice"), func(ctx context.Context) { userOf(ctx) }, []decorators.Option{decorators.IgnoreContext[any]()}},
 		"what ContextKey looks up":                 {as("alice"), func(ctx context.Context) { userOf(ctx) }, []decorators.Option{decorators.ContextKey(userOf)}},

@@ -130,11 +130,11 @@ func (f *Flight) watching() *Watch {
 // found tells of a value that was found in the computation's context, which is by.
 func (f *Flight) found(by context.Context, key, value any) {
 	for w := f.watching(); w != nil; w = w.outer {
+		var own context.Context
 		if f.Watch != nil && f.Watch.Watcher == w.Watcher {
-			w.Watcher.Found(by, key, value)
-		} else {
-			w.Watcher.Found(nil, key, value)
+			own = by
 		}
+		w.Watcher.Found(own, key, value)
 	}
 }
 
