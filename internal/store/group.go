@@ -124,7 +124,7 @@ func (c *Store) createMissing(ctx context.Context, found []entry.Generation) ([]
 			key := c.groupKey(group)
 			added, err := c.Engine.Add(ctx, key, generationItem(id), cacheutils.Forever)
 			if err != nil {
-				return nil, errtext.Wrap(withoutKeys(err, key), "begin the group %s", cachekey.Digest(group))
+				return nil, notBegun(err, group, key)
 			}
 			if added {
 				setGeneration(found, entry.Generation{Group: group, ID: id})
@@ -136,9 +136,10 @@ func (c *Store) createMissing(ctx context.Context, found []entry.Generation) ([]
 			if g.ID == "" && got.found {
 				item := generationItem(uuid.NewString())
 				item.CAS = got.item.CAS
-				swapped, err := c.Engine.CompareAndSwap(ctx, c.groupKey(g.Group), item, cacheutils.Forever)
+				key := c.groupKey(g.Group)
+				swapped, err := c.Engine.CompareAndSwap(ctx, key, item, cacheutils.Forever)
 				if err != nil {
-					return errtext.Wrap(err, "begin group %q", g.Group)
+					return notBegun(err, g.Group, key)
 				}
 				if swapped {
 					g.ID = string(item.Value)
@@ -152,6 +153,12 @@ func (c *Store) createMissing(ctx context.Context, found []entry.Generation) ([]
 		}
 	}
 	return nil, errors.New("cacheutils: the key of a group is lost as soon as it is written")
+}
+
+// notBegun is for a group that the engine has given no generation. It has a digest of the name, which may be made of an
+// argument.
+func notBegun(err error, group, key string) error {
+	return errtext.Wrap(withoutKeys(err, key), "begin the group %s", cachekey.Digest(group))
 }
 
 func setGeneration(list []entry.Generation, g entry.Generation) {
