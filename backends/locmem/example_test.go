@@ -31,5 +31,5 @@ func ExampleOpen() {
 func ExampleOpen_wrongOption() {
 	_, err := locmem.Open(engine.Settings{Options: map[string]any{"max_size": 1000}})
 	fmt.Println(err)
-	// Output: cacheutils: bad configuration: locmem has no option max_size; all backends have compress_above, group_prefix, key_secret, key_secret_env, lease, open_groups, operation_timeout, secret, secret_env, stale, store_later; its options are max_cost, max_entries
+	// Output: cacheutils: bad configuration: locmem has no option max_size; all backends have compress_above, group_prefix, key_secret, key_secret_env, lease, max_decoded_size, open_groups, operation_timeout, secret, secret_env, stale, store_later; its options are max_cost, max_entries
 }

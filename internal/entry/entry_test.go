@@ -16,6 +16,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/internal/test/budget"
 )
 
 // bytesOnly is the sealer of a store whose engine holds no live values.
@@ -99,7 +100,7 @@ func FuzzUncompress(f *testing.F) {
 	f.Fuzz(func(t *testing.T, small []byte) {
 		var got []byte
 		var err error
-		withinBudget(t, func() { got, err = uncompress(small, &codec.Limits{Memory: fuzzDecoded}) })
+		budget.Within(t, func() { got, err = uncompress(small, &codec.Limits{Memory: fuzzDecoded}) })
 		if err == nil && (len(got)/maxRatio > len(small) || len(got) > fuzzDecoded) {
 			t.Errorf("%d bytes grew to %d", len(small), len(got))
 		}
@@ -140,7 +141,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(append([]byte{frameMagic, frameFormat, 0, bitCompressed, 0, 0, 0, 0, 0, 0, 0, 0}, compress(make([]byte, 1<<20))...), uint32(flagsFrame))
 	now := time.Now()
 	f.Fuzz(func(t *testing.T, value []byte, flags uint32) {
-		withinBudget(t, func() {
+		budget.Within(t, func() {
 			for _, typ := range types {
 				e := Entry{MaxDecoded: fuzzDecoded}
 				if e.Parse(engine.Item{Value: value, Flags: flags}) != nil {
@@ -190,34 +191,9 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-const (
-	// fuzzDecoded is the option max_decoded_size for an input, which is opened as several types: what the allocator rounds up
-	// fits into the budget, too.
-	fuzzDecoded = 8 << 20
-
-	// fuzzMemory and fuzzTime are what an input may cost.
-	fuzzMemory = 64 << 20
-	fuzzTime   = 100 * time.Millisecond
-)
-
-// withinBudget fails if f costs too much, three times in a row: others use the machine, too.
-func withinBudget(t *testing.T, f func()) {
-	t.Helper()
-	var took time.Duration
-	var taken uint64
-	for range 3 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		began := time.Now()
-		f()
-		took = time.Since(began)
-		runtime.ReadMemStats(&after)
-		if taken = after.TotalAlloc - before.TotalAlloc; taken <= fuzzMemory && took <= fuzzTime {
-			return
-		}
-	}
-	t.Errorf("it takes %d KiB and %v, want at most %d KiB and %v", taken>>10, took, fuzzMemory>>10, fuzzTime)
-}
+// fuzzDecoded is the option max_decoded_size for an input, which is opened as several types: what the allocator rounds up
+// fits into the budget, too.
+const fuzzDecoded = 8 << 20
 
 // The error of a value that can't be encoded says its type.
 func TestEncode_NamesTheType(t *testing.T) {

@@ -67,18 +67,11 @@ func (f forgery) section(own uint64) []byte {
 
 // forge writes the sections under the key, for good.
 func (p *program) forge(key Key, sections ...forgery) {
-	own := p.task.typ.Fingerprint()
-	b := []byte{0xCA, 2, byte(len(sections) - 1)}
-	for _, s := range sections[1:] {
-		b = binary.AppendUvarint(b, uint64(len(s.section(own))))
-	}
-	for _, s := range sections {
-		b = append(b, s.section(own)...)
-	}
+	b := frameOf(p.task.typ.Fingerprint(), sections)
 	s := p.history.sea
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.put(key.stored, engine.Item{Value: b, Flags: 0xCA << 16}, cacheutils.Forever)
+	s.put(key.stored, engine.Item{Value: b, Flags: frameFlags}, cacheutils.Forever)
 }
 
 // body returns the value n of the program's version as it is stored.
