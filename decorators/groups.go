@@ -12,9 +12,9 @@ import (
 )
 
 // Group puts results into groups, which cache.InvalidateGroup drops at once, in all processes and
-// whatever their number. A name is any text but the empty one, of at most 1024 bytes. It costs a hit no round trip: the groups are read
-// together with the result. Adding a group to a function makes its existing entries misses, since
-// what it has stored without that group would not be invalidated with it.
+// whatever their number. A name is any text but the empty one, of at most 1024 bytes, and there may be 1000. It costs a
+// hit no round trip: the groups are read together with the result. Adding a group to a function makes its existing
+// entries misses, since what it has stored without that group would not be invalidated with it.
 func Group(names ...string) Option {
 	return func(o *options) {
 		o.groups = append(o.groups, names...)
@@ -38,10 +38,7 @@ type groupOptions struct {
 	noGroup  bool // a Group has no names
 }
 
-const (
-	maxGroups    = 1000 // as an entry can be in
-	maxGroupName = 1024 // bytes: the names are in each entry
-)
+const maxGroupName = 1024 // bytes: the names are in each entry
 
 // wrongGroups returns what is wrong with names that were given to the option, or "".
 func wrongGroups(option string, names []string) string {
@@ -76,9 +73,6 @@ func checkedGroupsOf(f *function) reflect.Value {
 	if wrong := wrongGroups("Group", f.options.groups); wrong != "" {
 		panicf("%s: %s", f.displayName, wrong)
 	}
-	if n := len(f.options.groups); n > maxGroups {
-		panicf("%s: Group has %d names, and a result can be in %d groups at most; use fewer", f.displayName, n, maxGroups)
-	}
 	if wrong := errtext.ManyGroups("Group", f.options.groups, store.MaxGroups); wrong != "" {
 		panicf("%s: %s", f.displayName, wrong)
 	}
@@ -100,9 +94,6 @@ func (p *plan) groupsFor(cache *store.Store, a *arguments) (*store.Groups, error
 		others := callWith(p.groupsOf, p.reflected(a))[0].Interface().([]string)
 		if wrong := wrongGroups("GroupsOf", others); wrong != "" {
 			return nil, errtext.Wrap(fmt.Errorf("%w: %s", cacheutils.ErrArguments, wrong), "the groups of %s", p.name)
-		}
-		if n := len(names) + len(others); n > maxGroups {
-			return nil, errtext.Wrap(fmt.Errorf("%w: they are %d, which may be %d at most", cacheutils.ErrArguments, n, maxGroups), "the groups of %s", p.name)
 		}
 		names = append(slices.Clip(names), others...)
 		if wrong := errtext.ManyGroups("Group and GroupsOf", names, store.MaxGroups); wrong != "" {

@@ -92,14 +92,19 @@ func undecodablef(format string, args ...any) error {
 // hold counts memory that is about to be allocated.
 func (d *decoder) hold(n uint64) error {
 	if n > d.free {
-		if most := d.limits.Memory; most > 0 && n > most-d.held {
-			return ErrTooMuch
-		}
-		return undecodablef("it requires more memory than its length allows")
+		return d.tooMuch(n)
 	}
 	d.free -= n
 	d.held += n
 	return nil
+}
+
+// tooMuch returns why n more bytes may not be taken. It is apart, so that hold is inlined.
+func (d *decoder) tooMuch(n uint64) error {
+	if most := d.limits.Memory; most > 0 && n > most-d.held {
+		return ErrTooMuch
+	}
+	return undecodablef("it requires more memory than its length allows")
 }
 
 // copies counts memory that is about to be allocated and that an encoding is not padded for.
