@@ -142,8 +142,8 @@ func TestKeyText_Groups(t *testing.T) {
 		})
 	}
 	for want, names := range map[string][]string{
-		"1025 bytes": {"a", strings.Repeat("x", 1025)},
-		"1001 names": many(1001),
+		"1025 bytes":  {"a", strings.Repeat("x", 1025)},
+		"1001 groups": many(1001),
 	} {
 		func() {
 			defer func() {
