@@ -155,8 +155,8 @@ func (c *Store) createMissing(ctx context.Context, found []entry.Generation) ([]
 	return nil, errors.New("cacheutils: the key of a group is lost as soon as it is written")
 }
 
-// notBegun is for a group to which the engine could not give a generation. It has a digest of the name, which may be made of an
-// argument.
+// notBegun is for a group to which the engine could not give a generation. It has a digest of the name, which may be made
+// of an argument.
 func notBegun(err error, group, key string) error {
 	return errtext.Wrap(withoutKeys(err, key), "begin the group %s", cachekey.Digest(group))
 }
