@@ -161,7 +161,7 @@ func (e constantEngine) GetMany(ctx context.Context, keys []string) (map[string]
 	items = maps.Clone(items)
 	for _, key := range keys {
 		if strings.Contains(key, "_group::") {
-			items[key] = engine.Item{Value: []byte("always the same"), Flags: 16}
+			items[key] = engine.Item{Value: []byte("always-the-same"), Flags: 16}
 		}
 	}
 	return items, err
