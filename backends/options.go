@@ -2,7 +2,6 @@ package backends
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
@@ -61,9 +60,7 @@ func Version(v string) Option {
 func Group(names ...string) Option {
 	return func(o *operation) {
 		o.groups = append(o.groups, names...)
-		if slices.Contains(names, "") {
-			o.wrong = errtext.EmptyGroup("backends.Group")
-		} else if wrong := errtext.ManyGroups("backends.Group", o.groups, store.MaxGroups); wrong != "" {
+		if wrong := errtext.WrongGroups("backends.Group", o.groups, store.MaxGroups); wrong != "" {
 			o.wrong = wrong
 		}
 	}

@@ -23,7 +23,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
@@ -79,9 +78,7 @@ func Timeout(d time.Duration) Option {
 func Group(names ...string) Option {
 	return func(c *call) {
 		c.groups = append(c.groups, names...)
-		if slices.Contains(names, "") {
-			c.wrong = errtext.EmptyGroup("cache.Group")
-		} else if wrong := errtext.ManyGroups("cache.Group", c.groups, store.MaxGroups); wrong != "" {
+		if wrong := errtext.WrongGroups("cache.Group", c.groups, store.MaxGroups); wrong != "" {
 			c.wrong = wrong
 		}
 	}

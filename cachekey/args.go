@@ -1,6 +1,9 @@
 package cachekey
 
-import "github.com/cacheutils/cacheutils/internal/keyenc"
+import (
+	"github.com/cacheutils/cacheutils/internal/errtext"
+	"github.com/cacheutils/cacheutils/internal/keyenc"
+)
 
 // A Keyer names itself in keys: its rendering is its type and the text that CacheKey returns,
 // like geo.City('it/42'). Values for which the cached function has different results must return
@@ -65,5 +68,5 @@ func Repr(v any) (string, error) {
 // Build puts a key together from a function's name and its rendered arguments:
 // [cached]name(args).
 func Build(name, args string) string {
-	return "[cached]" + name + "(" + args + ")"
+	return errtext.FunctionMark + name + "(" + args + ")"
 }

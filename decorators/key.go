@@ -54,7 +54,7 @@ type keyPlan struct {
 
 // newKeyPlan panics if a parameter can't be in a key, or an option about keys doesn't fit the parameters.
 func newKeyPlan(f *function) keyPlan {
-	k := keyPlan{function: f, prefix: "[cached]" + f.name + "(", contextIndex: -1, kwargsIndex: -1}
+	k := keyPlan{function: f, prefix: errtext.FunctionMark + f.name + "(", contextIndex: -1, kwargsIndex: -1}
 	attrs := f.attrs()
 	k.planParams(attrs)
 	k.planKeyOf(attrs)

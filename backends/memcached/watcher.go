@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/cacheutils/cacheutils/internal/clock"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -36,7 +37,7 @@ func (s *server) watch(first time.Duration) {
 func (s *server) probeUntilUp(ctx context.Context, w *watcher, wait time.Duration) {
 	began := time.Now()
 	s.announceDown()
-	for pause(ctx, wait) {
+	for clock.Sleep(ctx, wait) == nil {
 		_, err := s.breaker.Execute(func() (struct{}, error) { return struct{}{}, s.probeOnce(ctx) })
 		if err == nil && s.endWatch(w) {
 			s.announceUp(began)
@@ -107,16 +108,4 @@ func (s *server) notice(cause, text string, why *fault) {
 		e.Err = why
 	}
 	s.lines.Log(logging.LevelWarn, cause, e)
-}
-
-// pause returns true after d, and false when ctx ends before.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

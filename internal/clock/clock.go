@@ -5,6 +5,8 @@
 //
 // The clock on the wall is read every ten milliseconds, since it costs as much as the rest of a hit. A jump of less than
 // a tenth of a second is not one.
+//
+// It has the waits that heed a context as well.
 package clock
 
 import (

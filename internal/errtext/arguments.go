@@ -20,6 +20,14 @@ func EmptyGroup(where string) string {
 	return where + ": the name of a group is empty: was a variable not set?"
 }
 
+// WrongGroups returns what is wrong with the names of groups, or "": one is empty, or there are more than most.
+func WrongGroups(where string, names []string, most int) string {
+	if slices.Contains(names, "") {
+		return EmptyGroup(where)
+	}
+	return ManyGroups(where, names, most)
+}
+
 // ManyGroups returns what is wrong with the names of groups, or "": there are more than most.
 func ManyGroups(where string, names []string, most int) string {
 	if len(names) <= most {

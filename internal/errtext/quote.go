@@ -14,8 +14,8 @@ import (
 // MaxQuoted is how many bytes of a text of others a message has.
 const MaxQuoted = 40
 
-// functionMark stands before the name of a function in keys, and its arguments behind that.
-const functionMark = "[cached]"
+// FunctionMark stands before the name of a function in the keys of what is cached for it, and its arguments behind that.
+const FunctionMark = "[cached]"
 
 // Quote returns text in quotes. Of a long one that is the beginning, and of one with the key of a function what stands before
 // that.
@@ -25,7 +25,7 @@ func Quote(text string) string {
 		i--
 		short = short[:i]
 	}
-	if i := strings.Index(text, functionMark); i >= 0 && i < MaxQuoted {
+	if i := strings.Index(text, FunctionMark); i >= 0 && i < MaxQuoted {
 		short = text[:i]
 	}
 	if quoted := strconv.Quote(short); len(short) == len(text) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/clock"
 	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
@@ -121,7 +122,7 @@ func (s *Engine) Incr(ctx context.Context, key string, delta int64) (int64, erro
 	}
 	for n := range maxSwaps {
 		if n > 3 { // those who are faster all the time are given way to
-			if err := pause(ctx, rand.N(time.Millisecond)); err != nil {
+			if err := clock.Sleep(ctx, rand.N(time.Millisecond)); err != nil {
 				return 0, err
 			}
 		}
@@ -146,17 +147,6 @@ func (s *Engine) Incr(ctx context.Context, key string, delta int64) (int64, erro
 		}
 	}
 	return 0, fmt.Errorf("cacheutils: others have changed the number %d times in between", maxSwaps)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // isOpen reports whether what is under key is not sealed.

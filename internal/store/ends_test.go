@@ -7,6 +7,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/clock"
 )
 
 // An entry ends when its timeout says so, sooner than an engine that counts in seconds drops it, and not before, unless that is
@@ -106,21 +107,21 @@ const justTakes = 240 * time.Millisecond
 func (j just) Traits() engine.Traits { return engine.Traits{KeepsTime: true} }
 
 func (j just) Get(ctx context.Context, key string) (engine.Item, error) {
-	if err := sleep(ctx, justTakes); err != nil {
+	if err := clock.Sleep(ctx, justTakes); err != nil {
 		return engine.Item{}, err
 	}
 	return j.sea.Get(ctx, key)
 }
 
 func (j just) Add(ctx context.Context, key string, item engine.Item, timeout time.Duration) (bool, error) {
-	if err := sleep(ctx, justTakes); err != nil {
+	if err := clock.Sleep(ctx, justTakes); err != nil {
 		return false, err
 	}
 	return j.sea.Add(ctx, key, item, timeout)
 }
 
 func (j just) CompareAndSwap(ctx context.Context, _ string, _ engine.Item, _ time.Duration) (bool, error) {
-	return false, sleep(ctx, justTakes)
+	return false, clock.Sleep(ctx, justTakes)
 }
 
 // An operation that makes one request after the other has an end in all, whatever a server or a neighbour does.

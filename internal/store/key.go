@@ -39,7 +39,7 @@ func GroupPrefix(version string) string { return version + groupMark }
 
 // functionMark stands before the name of a function in the keys of what is cached for it. No other key has it there, whatever
 // the KeyPrefix and the Version that stand before: see OwnKey.
-const functionMark = "[cached]"
+const functionMark = errtext.FunctionMark
 
 // A Key addresses an entry of the Store that made it.
 type Key struct {

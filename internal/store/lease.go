@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/clock"
 	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
 )
@@ -72,7 +73,7 @@ func beforeTry(ctx context.Context, n int) error {
 	case n >= maxRefusals:
 		return errRefused
 	case n >= atOnce:
-		return sleep(ctx, pollDelay((n-atOnce)/10)) // briefly at first: most operations have no time for many long pauses
+		return clock.Sleep(ctx, pollDelay((n-atOnce)/10)) // briefly at first: most operations have no time for many long pauses
 	default:
 		return nil
 	}
@@ -151,7 +152,7 @@ func (l *lease) orphan() {
 	c.background.run(func(ctx context.Context) {
 		defer c.orphaning.Add(-1)
 		for _, after := range [...]time.Duration{0, 100 * time.Millisecond, time.Second} {
-			if sleep(ctx, after) != nil {
+			if clock.Sleep(ctx, after) != nil {
 				return
 			}
 			step, cancel := context.WithTimeout(ctx, c.OperationTimeout)
@@ -321,15 +322,4 @@ func pollDelay(n int) time.Duration {
 		d = min(d*3/2, lastPoll)
 	}
 	return d/2 + rand.N(d)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/clock"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/flight"
 )
@@ -33,7 +34,7 @@ func (c *Store) work(ctx context.Context, m *computation, compute func(context.C
 			}
 		} else if n > 0 {
 			m.task.Stats.Waits.Add(1)
-			if sleep(flight.Steps(ctx), pollDelay(n-1)) != nil {
+			if clock.Sleep(flight.Steps(ctx), pollDelay(n-1)) != nil {
 				m.leaveEmpty(ctx)
 				return
 			}
