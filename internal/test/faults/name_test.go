@@ -22,7 +22,7 @@ func TestFault_NameWithSeveralAddresses(t *testing.T) {
 	servers := memcachedtest.StartTogether(t, "127.0.0.1", "127.0.0.2", "127.0.0.3")
 	_, port, _ := net.SplitHostPort(servers[0].Addr())
 	resolver.Answer("127.0.0.1", "127.0.0.2", "127.0.0.3")
-	const keys, rounds, callers = 12, 20, 16
+	const keys, rounds, callers = 60, 20, 16 // so many keys that each server has one, whatever its port
 	var row atomic.Int64
 	load := func(context.Context, int) (int64, error) { return row.Load(), nil }
 	type process struct {

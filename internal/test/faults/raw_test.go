@@ -85,24 +85,36 @@ func (p plain) get(t *testing.T, n int) time.Duration {
 // rawKey is one of ten keys.
 func rawKey(i int) string { return fmt.Sprint("raw", i%10) }
 
-// sockets returns how many sockets to addr are open or opening, as the kernel counts them.
+// sockets returns how many sockets to addr are open or opening at one moment, as the kernel counts them. While it
+// lists them some close and others open, so that one list may have both: those in two lists were all there between them.
 func sockets(t *testing.T, addr string) int {
+	first, both := listSockets(t, addr), 0
+	for local := range listSockets(t, addr) {
+		if first[local] {
+			both++
+		}
+	}
+	return both
+}
+
+// listSockets returns the local ends of the sockets to addr that the kernel lists, and that are open or opening.
+func listSockets(t *testing.T, addr string) map[string]bool {
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
 		t.Error(err)
-		return 0
+		return nil
 	}
 	_, port, _ := net.SplitHostPort(addr)
 	number, _ := strconv.Atoi(port)
 	remote := fmt.Sprintf("0100007F:%04X", number)
-	local := map[string]bool{} // the kernel may list a socket twice while others come and go
+	local := map[string]bool{}
 	for line := range strings.Lines(string(table)) {
 		const established, synSent, closeWait = "01", "02", "08"
 		if f := strings.Fields(line); len(f) > 3 && f[2] == remote && (f[3] == established || f[3] == synSent || f[3] == closeWait) {
 			local[f[1]] = true
 		}
 	}
-	return len(local)
+	return local
 }
 
 // watchSockets counts the sockets to addr until the function it returns is called, which returns
