@@ -24,8 +24,9 @@ import (
 
 // What holds while somebody else writes to the server who knows this library, but no secret of it:
 //
-//   - No process crashes, no caller gets an error, and every call returns within its bounds: who writes a lease under a
-//     key holds it for a lease and two seconds, counted from the last one that was written.
+//   - No process crashes, no caller of a function gets an error, and every call returns within its bounds: who writes a
+//     lease under a key holds it for a lease and two seconds, counted from the last one that was written. A Set says so in
+//     an error if the key of a group is overwritten each time that it is written, and stores nothing.
 //   - Without a secret, values may be wrong, and outdated ones are not searched for.
 //   - With one, no value is wrong, and none is outdated but for those that the attacker has put back under the key
 //     from which it had read them, or whose groups it has put back: these are counted, and named in the output.

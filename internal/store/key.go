@@ -190,6 +190,9 @@ func (k Key) String() string {
 	switch {
 	case isFunction:
 		name, _, _ = strings.Cut(name, "(")
+		if open := strings.LastIndexByte(name, '['); open > strings.LastIndexByte(name, ']') {
+			name = name[:open] // of type arguments, or an instance, that have a ( of their own
+		}
 		return "key " + k.digest() + " of " + errtext.Visible(name)
 	case k.quoted:
 		return errtext.Quote(k.text)
