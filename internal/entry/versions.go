@@ -242,6 +242,18 @@ func (e *Entry) OtherValue(t *codec.Type) error {
 // DropOthers leaves e alone.
 func (e *Entry) DropOthers() { e.others = nil }
 
+// EachGroups calls f with the groups of each section that is in some.
+func (e *Entry) EachGroups(f func([]Generation)) {
+	if len(e.Groups) > 0 {
+		f(e.Groups)
+	}
+	for i := range e.others {
+		if len(e.others[i].Groups) > 0 {
+			f(e.others[i].Groups)
+		}
+	}
+}
+
 // HasOthers reports whether other versions have sections beside e.
 func (e *Entry) HasOthers() bool { return len(e.others) > 0 }
 
