@@ -68,11 +68,20 @@ func best(sections []Entry, t *codec.Type) int {
 	return -1
 }
 
-// Distrust is Meta.Distrust for all sections.
-func (e *Entry) Distrust(now time.Time, lease time.Duration) {
-	e.Meta.Distrust(now, lease)
+// Distrust is Meta.Distrust for all sections but that of the reader's own token, which may be zero: the reader has none. Of the
+// others nothing is kept that says nothing then.
+func (e *Entry) Distrust(own Token, now time.Time, lease time.Duration) {
+	distrust := func(m *Meta) {
+		if own == (Token{}) || m.Holder != own {
+			m.Distrust(now, lease)
+		}
+	}
+	distrust(&e.Meta)
 	for i := range e.others {
-		e.others[i].Meta.Distrust(now, lease)
+		distrust(&e.others[i].Meta)
+	}
+	if len(e.others) > 0 {
+		e.others = slices.DeleteFunc(e.others, func(other Entry) bool { return other.isTombstone() })
 	}
 }
 

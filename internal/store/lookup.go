@@ -93,9 +93,7 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	var now time.Time
 	if !c.live && there && f.err == nil {
 		now = time.Now()
-		if f.holder == (entry.Token{}) {
-			f.entry.Distrust(now, c.Lease)
-		}
+		f.entry.Distrust(f.holder, now, c.Lease)
 		f.others = !f.pick(now)
 	}
 	same := f.err == nil && entry.AreGenerations(f.entry.Groups, key.groups, ids)
