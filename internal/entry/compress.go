@@ -33,7 +33,7 @@ func compress(payload []byte) []byte {
 
 var (
 	errCompressed = Undecodable("its compressed part is damaged")
-	errTooMuch    = Undecodable("it takes more memory than max_decoded_size allows")
+	errTooMuch    = Undecodable("it takes more memory than max_decoded_size allows for it, or for all that was looked up at once")
 )
 
 // uncompress returns what compress was given, and takes its memory from the limits.

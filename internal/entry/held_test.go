@@ -30,12 +30,44 @@ func TestDistrust(t *testing.T) {
 	} {
 		e := Entry{Meta: Meta{Holder: Token{1}, HeldUntil: c.held, RetryAt: c.retry}}
 		e.others = []Entry{e}
-		e.Distrust(now, lease)
+		e.Distrust(Token{}, now, lease)
 		if got := e.IsRefreshed(now); got != c.want {
 			t.Errorf("%s: IsRefreshed is %v, want %v", c.name, got, c.want)
 		}
 		if got := e.others[0].IsRefreshed(now); got != c.want {
 			t.Errorf("%s, in another section: IsRefreshed is %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// A lease that has been over for long is nobody's, and what is beside the reader's own lease is judged, but not that.
+func TestDistrust_Leases(t *testing.T) {
+	now, lease := time.Now(), 5*time.Second
+	of := func(token byte, held time.Duration) Entry {
+		return Entry{Meta: Meta{Empty: true, Holder: Token{token}, HeldUntil: now.Add(held).UnixMilli()}}
+	}
+	for _, c := range []struct {
+		name string
+		held time.Duration
+		want bool // it is a lease
+	}{
+		{"over", -29 * time.Second, true},
+		{"long over", -31 * time.Second, false},
+		{"for long", 36 * time.Second, false},
+	} {
+		e := of(1, c.held)
+		if e.Distrust(Token{}, now, lease); e.isLease() != c.want {
+			t.Errorf("%s: it is a lease: %v, want %v", c.name, !c.want, c.want)
+		}
+		e = of(1, c.held)
+		e.others = []Entry{of(2, c.held)}
+		if e.Distrust(Token{1}, now, lease); !e.isLease() || e.HasOthers() != c.want {
+			t.Errorf("%s: the reader's own is a lease: %v, and there is another one: %v, want true and %v", c.name, e.isLease(), e.HasOthers(), c.want)
+		}
+		e = of(2, c.held)
+		e.others = []Entry{of(1, c.held)}
+		if e.Distrust(Token{1}, now, lease); !e.others[0].isLease() || e.isLease() != c.want {
+			t.Errorf("%s: before the reader's own: %v, and that: %v, want %v and true", c.name, e.isLease(), e.others[0].isLease(), c.want)
 		}
 	}
 }

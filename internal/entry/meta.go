@@ -164,14 +164,14 @@ func (m *Meta) IsHeld(now time.Time) bool {
 	return m.Holder != Token{} && now.UnixMilli() < m.HeldUntil
 }
 
-// clockSlack is by how much the clocks of hosts may differ without a time ahead that one has written being none for another.
+// clockSlack is by how much the clocks of hosts may differ without a time that one has written being none for another.
 const clockSlack = 30 * time.Second
 
-// Distrust takes off what is further ahead than any process can have written it: a holder whose lease is longer than
-// lease, and the time of a next try after the longest pause. Processes whose leases differ by more than the slack take
-// each other's for none.
+// Distrust takes off what no process can have written and still mean: a holder whose lease is longer than lease, or has been
+// over for long, and the time of a next try after the longest pause. Processes whose clocks or leases differ by more than
+// the slack take each other's for none.
 func (m *Meta) Distrust(now time.Time, lease time.Duration) {
-	if m.HeldUntil > now.Add(lease+clockSlack).UnixMilli() {
+	if m.HeldUntil > now.Add(lease+clockSlack).UnixMilli() || m.HeldUntil < now.Add(-clockSlack).UnixMilli() {
 		m.Release()
 	}
 	if m.RetryAt > now.Add(mostRetry+clockSlack).UnixMilli() {

@@ -68,11 +68,20 @@ func best(sections []Entry, t *codec.Type) int {
 	return -1
 }
 
-// Distrust is Meta.Distrust for all sections.
-func (e *Entry) Distrust(now time.Time, lease time.Duration) {
-	e.Meta.Distrust(now, lease)
+// Distrust is Meta.Distrust for all sections but that of the reader's own token, which may be zero: the reader has none. Of the
+// others nothing is kept that says nothing then.
+func (e *Entry) Distrust(own Token, now time.Time, lease time.Duration) {
+	distrust := func(m *Meta) {
+		if own == (Token{}) || m.Holder != own {
+			m.Distrust(now, lease)
+		}
+	}
+	distrust(&e.Meta)
 	for i := range e.others {
-		e.others[i].Meta.Distrust(now, lease)
+		distrust(&e.others[i].Meta)
+	}
+	if len(e.others) > 0 {
+		e.others = slices.DeleteFunc(e.others, func(other Entry) bool { return other.isTombstone() })
 	}
 }
 
@@ -241,6 +250,18 @@ func (e *Entry) OtherValue(t *codec.Type) error {
 
 // DropOthers leaves e alone.
 func (e *Entry) DropOthers() { e.others = nil }
+
+// EachGroups calls f with the groups of each section that is in some.
+func (e *Entry) EachGroups(f func([]Generation)) {
+	if len(e.Groups) > 0 {
+		f(e.Groups)
+	}
+	for i := range e.others {
+		if len(e.others[i].Groups) > 0 {
+			f(e.others[i].Groups)
+		}
+	}
+}
 
 // HasOthers reports whether other versions have sections beside e.
 func (e *Entry) HasOthers() bool { return len(e.others) > 0 }

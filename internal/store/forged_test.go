@@ -25,21 +25,26 @@ type server struct{ engine.Engine }
 func (server) Traits() engine.Traits { return engine.Traits{} }
 
 // forged returns a Store whose server others can write to.
-func forged(f *testing.F) *Store {
-	e, err := locmem.Open(engine.Settings{Location: []string{f.Name()}})
+func forged(tb testing.TB) *Store {
+	return forgedOn(tb, func(e engine.Engine) engine.Engine { return server{e} })
+}
+
+// forgedOn is forged with the engine that around makes of one that holds what it is given.
+func forgedOn(tb testing.TB, around func(engine.Engine) engine.Engine) *Store {
+	e, err := locmem.Open(engine.Settings{Location: []string{tb.Name()}})
 	if err != nil {
-		f.Fatal(err)
+		tb.Fatal(err)
 	}
 	c := New(Config{
-		Name: "forged", Engine: server{e}, Timeout: time.Hour, Version: "1", CompressAbove: 64, MaxDecoded: 8 << 20,
+		Name: "forged", Engine: around(e), Timeout: time.Hour, Version: "1", CompressAbove: 64, MaxDecoded: 8 << 20,
 		Lease: 100 * time.Millisecond, OperationTimeout: 10 * time.Second,
 	})
-	f.Cleanup(func() { c.Close() })
+	tb.Cleanup(func() { c.Close() })
 	return c
 }
 
 // put writes value under key, as another client does.
-func put(t *testing.T, c *Store, key string, value []byte, flags uint32) {
+func put(t testing.TB, c *Store, key string, value []byte, flags uint32) {
 	t.Helper()
 	if err := c.Engine.Set(context.Background(), key, engine.Item{Value: slices.Clone(value), Flags: flags}, cacheutils.Forever); err != nil {
 		t.Fatal(err)

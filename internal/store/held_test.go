@@ -354,6 +354,40 @@ func TestHeld_BesideAValue(t *testing.T) {
 	}
 }
 
+// What somebody has written beside the lease of a live holder, for other versions, has the engine keep the item for no longer
+// than what the holder stores, and those that may be a version's.
+func TestHeld_BesideALiveLease(t *testing.T) {
+	for name, held := range map[string]int64{"forever": math.MaxInt64, "for an hour": time.Hour.Milliseconds()} {
+		t.Run(name, func(t *testing.T) {
+			inSea(t, -1, func(t *testing.T, h *history, all []*program) {
+				p := all[0]
+				key := p.store.Key("k")
+				r := p.store.Fetch(context.Background(), key, p.task, func(context.Context) Result {
+					h.sea.mu.Lock()
+					own := h.sea.items[key.stored].Item
+					if held != math.MaxInt64 {
+						held += time.Now().UnixMilli()
+					}
+					other := forgery{bits: forgedHeld | forgedEmpty, token: 7, fingerprint: 1, held: held}.section(0)
+					own.Value = slices.Concat(own.Value[:2], []byte{1, byte(len(other))}, own.Value[3:], other)
+					h.sea.put(key.stored, own, time.Hour)
+					h.sea.mu.Unlock()
+					time.Sleep(2 * p.store.Lease) // it is renewed
+					return Result{Value: p.value(1), Timeout: time.Minute}
+				})
+				if r.Err != nil || p.task.Stats.Stores.Load() != 1 {
+					t.Errorf("%v, and %d results stored, want one", r.Err, p.task.Stats.Stores.Load())
+				}
+				h.sea.mu.Lock()
+				defer h.sea.mu.Unlock()
+				if ends := h.sea.items[key.stored].ends; ends.IsZero() || time.Until(ends) > 2*time.Minute {
+					t.Errorf("a result for a minute is kept until %v, now it is %v", ends, time.Now())
+				}
+			}, 0)
+		})
+	}
+}
+
 // Leases that were written behind each other are not waited for one after the other, where nothing takes their place.
 func TestHeld_BehindEachOther(t *testing.T) {
 	inSea(t, -1, func(t *testing.T, h *history, all []*program) {
@@ -372,6 +406,38 @@ func TestHeld_BehindEachOther(t *testing.T) {
 		}
 		if most := p.store.Lease + 2*time.Second + 500*time.Millisecond; time.Since(began) > most {
 			t.Errorf("4 calls took %v, want %v at most", time.Since(began), most)
+		}
+	}, 0)
+}
+
+// More leases than a process knows are waited for until they are over by their own time, and for no longer.
+func TestHeld_MoreThanAreKnown(t *testing.T) {
+	inSea(t, -1, func(t *testing.T, h *history, all []*program) {
+		p := all[0]
+		const n = 3 * maxSightings
+		until := time.Now().Add(p.store.Lease + 20*time.Second)
+		forged := frameOf(p.task.typ.Fingerprint(), []forgery{{bits: forgedHeld | forgedEmpty, token: 7, held: until.UnixMilli()}})
+		held := func() (held int) {
+			for i := range n {
+				f, key := found{reader: p.task.typ}, Key{stored: fmt.Sprint(i)}
+				if err := p.store.evaluate(context.Background(), &f, &key, engine.Item{Value: forged, Flags: frameFlags}, true, nil, nil); err != nil {
+					t.Fatal(err)
+				}
+				if f.state == entry.Leased {
+					held++
+				}
+			}
+			return held
+		}
+		for range 2 {
+			if got := held(); got != n {
+				t.Fatalf("%d leases are waited for at first, want %d", got, n)
+			}
+			time.Sleep(3 * time.Second)
+		}
+		time.Sleep(time.Until(until.Add(31 * time.Second)))
+		if got := held(); got != 0 {
+			t.Errorf("%d leases are waited for at the end, want none", got)
 		}
 	}, 0)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
@@ -64,7 +63,7 @@ func (c *Store) evaluateItem(ctx context.Context, f *found, key *Key, item engin
 		}
 		ids = append(ids, group.Value)
 	}
-	return c.evaluate(ctx, f, key, item, there, ids)
+	return c.evaluate(ctx, f, key, item, there, ids, nil)
 }
 
 // isFound reports whether a Get that has returned err has found something.
@@ -79,11 +78,14 @@ func isFound(err error) (bool, error) {
 	}
 }
 
-// evaluate finds out what item is worth, if it is there, and the key's groups hold these ids.
-func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.Item, there bool, ids [][]byte) error {
+// evaluate finds out what item is worth, if it is there, and the key's groups hold these ids. q is the query of which it is
+// an answer; nil: there is none.
+func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.Item, there bool, ids [][]byte, q *query) error {
 	if there {
 		f.state = entry.Dead
-		f.entry.MaxDecoded = c.MaxDecoded
+		if f.entry.MaxDecoded = c.MaxDecoded; q != nil {
+			f.entry.MaxDecoded = q.memory.forItem(len(item.Value))
+		}
 		if f.err = f.entry.Parse(item); f.entry.IsPlain() && !f.plain {
 			f.err = entry.Undecodable("it is no result of a function, but a value that somebody has set")
 		}
@@ -91,9 +93,7 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	var now time.Time
 	if !c.live && there && f.err == nil {
 		now = time.Now()
-		if f.holder == (entry.Token{}) {
-			f.entry.Distrust(now, c.Lease)
-		}
+		f.entry.Distrust(f.holder, now, c.Lease)
 		f.others = !f.pick(now)
 	}
 	same := f.err == nil && entry.AreGenerations(f.entry.Groups, key.groups, ids)
@@ -124,7 +124,7 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 			f.err = entry.Undecodable("it is in %d groups more than its reader names, and may be in %d: name them", n, entry.MaxUnasked)
 			return nil
 		}
-		alive, err := c.groupsMatch(ctx, e.Groups, f.generations)
+		alive, err := c.groupsMatch(ctx, e.Groups, f.generations, q)
 		if err != nil || !alive {
 			return err
 		}
@@ -180,8 +180,8 @@ func (c *Store) value(f *found, box any, t *codec.Type, shared bool) any {
 // groupsMatch reports whether an entry in the groups had counts, for a reader who asked for the
 // groups now. An entry that isn't in all of those doesn't: an invalidation of the others
 // would not reach it. Groups that the reader didn't ask for are read here, at the cost of
-// another round trip.
-func (c *Store) groupsMatch(ctx context.Context, had, now []entry.Generation) (bool, error) {
+// another round trip: one for all entries of a query.
+func (c *Store) groupsMatch(ctx context.Context, had, now []entry.Generation, q *query) (bool, error) {
 	var unasked []string
 	for _, g := range had {
 		i := slices.IndexFunc(now, func(n entry.Generation) bool { return n.Group == g.Group })
@@ -200,7 +200,7 @@ func (c *Store) groupsMatch(ctx context.Context, had, now []entry.Generation) (b
 	if len(unasked) == 0 {
 		return true, nil
 	}
-	others, err := c.generations(ctx, unasked)
+	others, err := c.unasked(ctx, unasked, q)
 	if err != nil {
 		return false, err
 	}
@@ -242,88 +242,11 @@ func (c *Store) engineKeeps(e *entry.Entry, keep time.Duration) time.Duration {
 	return keep + time.Second
 }
 
-// A query is what the engine is asked for at once, and its answers. It is used again, since it is
-// the larger part of the memory that a lookup of many keys takes.
-type query struct {
-	asked   []string       // the keys, each group's once
-	entries []int          // by the index of an entry's key: where that is in asked
-	groups  map[string]int // by a group's key: where that is in asked
-	last    *Groups        // of most lists all keys are in the same groups
-	got     []answer
-}
-
-// An answer is what there is for one key.
-type answer struct {
-	item  engine.Item
-	found bool
-}
-
-var queries = sync.Pool{New: func() any { return &query{groups: make(map[string]int)} }}
-
-func newQuery() *query { return queries.Get().(*query) }
-
-// maxQuery is for how many keys a query may have been that is kept for others.
-const maxQuery = 1000
-
-// free lets others use q.
-func (q *query) free() {
-	if len(q.got) > maxQuery {
-		return
-	}
-	clear(q.asked)
-	clear(q.groups)
-	clear(q.got)
-	q.asked, q.entries, q.got, q.last = q.asked[:0], q.entries[:0], q.got[:0], nil
-	queries.Put(q)
-}
-
-// ask returns the query for keys and their groups, once the engine has answered. It is to be freed, also when there is an
-// error.
-func (c *Store) ask(ctx context.Context, keys []Key) (*query, error) {
-	q := newQuery()
-	for i := range keys {
-		q.add(c, &keys[i])
-	}
-	return q, q.run(ctx, c)
-}
-
-// add adds key and its groups.
-func (q *query) add(c *Store, key *Key) {
-	q.entries = append(q.entries, len(q.asked))
-	q.asked = append(q.asked, key.stored)
-	if len(key.groups) == 0 || key.in != nil && key.in == q.last {
-		return
-	}
-	q.last = key.in
-	for _, groupKey := range c.groupKeys(key) {
-		q.addGroup(groupKey)
-	}
-}
-
-func (q *query) addGroup(groupKey string) {
-	if _, known := q.groups[groupKey]; !known {
-		q.groups[groupKey] = len(q.asked)
-		q.asked = append(q.asked, groupKey)
-	}
-}
-
-// run asks the engine. After an error there are those answers that came.
-func (q *query) run(ctx context.Context, c *Store) error {
-	q.got = slices.Grow(q.got, len(q.asked))[:len(q.asked)]
-	if c.each != nil {
-		return withoutKeys(c.each.GetEach(ctx, q.asked, func(i int, item engine.Item) { q.got[i] = answer{item, true} }), q.asked...)
-	}
-	items, err := c.Engine.GetMany(ctx, q.asked)
-	for i, key := range q.asked {
-		q.got[i].item, q.got[i].found = items[key]
-	}
-	return withoutKeys(err, q.asked...)
-}
-
 // evaluate is Store.evaluate for the ith key that was added, where run has returned err. That counts if it
 // may be why something isn't there.
 func (q *query) evaluate(ctx context.Context, c *Store, f *found, key *Key, i int, err error) error {
 	var few [8][]byte
+	q.err = err
 	got := &q.got[q.entries[i]]
 	complete, ids := got.found, few[:0]
 	for _, groupKey := range c.groupKeys(key) {
@@ -334,7 +257,44 @@ func (q *query) evaluate(ctx context.Context, c *Store, f *found, key *Key, i in
 	if err != nil && !complete {
 		return errtext.Wrap(err, "get %s", key.String())
 	}
-	return c.evaluate(ctx, f, key, got.item, got.found, ids)
+	return c.evaluate(ctx, f, key, got.item, got.found, ids, q)
+}
+
+// unasked is generations for groups that an entry is in and its reader didn't ask for. If the entry is one of a query, those
+// of all its entries are read with the first.
+func (c *Store) unasked(ctx context.Context, groups []string, q *query) ([]entry.Generation, error) {
+	if q == nil {
+		return c.generations(ctx, groups)
+	}
+	if q.second == 0 {
+		q.second = len(q.asked)
+		for _, group := range groups {
+			q.addGroup(c.groupKey(group))
+		}
+		if len(q.entries) > 1 {
+			q.addUnasked(c)
+		}
+		if q.second < len(q.asked) {
+			q.secondErr = q.run(ctx, c)
+		}
+	}
+	generations := make([]entry.Generation, len(groups))
+	for i, text := range groups {
+		group, key := c.ownGroup(text)
+		at, asked := q.groups[key]
+		if !asked {
+			return c.generations(ctx, groups)
+		}
+		got, err := &q.got[at], q.err
+		if at >= q.second {
+			err = q.secondErr
+		}
+		if !got.found && err != nil {
+			return nil, errtext.Wrap(err, "read the generation of the group %s", cachekey.Digest(group))
+		}
+		generations[i] = entry.Generation{Group: group, ID: entry.IDOf(got.item.Value)}
+	}
+	return generations, nil
 }
 
 // generations reads what the groups hold now, in one multi-get.

@@ -45,9 +45,14 @@ func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func
 		}
 		if value := c.hit(&f, failed, &keys[i], task, into); value != nil {
 			hits++
+			q.memory.take(&f.entry)
 			hit(i, value)
 		} else {
-			missed(i, c.newMiss(f, failed, &keys[i], task, started))
+			miss := c.newMiss(f, failed, &keys[i], task, started)
+			if miss.old != nil {
+				q.memory.take(&miss.found.entry)
+			}
+			missed(i, miss)
 		}
 	}
 	task.Stats.Hits.Add(hits)

@@ -95,6 +95,7 @@ func (c *Store) oneOfMany(ctx context.Context, q *query, i int, key *Key, t *cod
 	failed := q.evaluate(ctx, c, &f, key, i, err)
 	if failed == nil && f.state == entry.Fresh {
 		if p = c.value(&f, nil, t, false); p != nil {
+			q.memory.take(&f.entry)
 			c.debug(logging.ActionHit, key, 0)
 			return p, true
 		}

@@ -242,6 +242,7 @@ func (b *batch) lookAgain(ctx context.Context, members []*member) (without []*me
 		case failed != nil:
 			b.unreachable(ctx, e, "look up a result of ", failed)
 		case e.m.takes(&next, tick):
+			q.memory.take(&next.entry)
 			e.finish()
 		default:
 			e.found = &next

@@ -15,7 +15,7 @@ import (
 //
 // What was found is known from one call to the next, since each may have less time than a lease has. It is counted by this
 // process's monotonic clock, whatever times the lease says. Of very many leases the last ones are known: maxSightings
-// at least, twice as many at most. The zero value is empty.
+// at least, twice as many at most. Those that are not end by the time that they say, see entry.Meta.Distrust. The zero value is empty.
 type sightings struct {
 	mu     sync.Mutex
 	seed   maphash.Seed // of none: nothing was found yet
