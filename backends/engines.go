@@ -66,16 +66,11 @@ func checkEngine(e engine.Engine) error {
 // plainServers returns the servers beyond this host that the engine sends to without TLS, and was not told to, where it
 // can say so.
 func plainServers(e engine.Engine) []string {
-	for {
-		if p, ok := e.(interface{ PlainServers() []string }); ok {
-			return p.PlainServers()
-		}
-		w, ok := e.(engine.Wrapper)
-		if !ok {
-			return nil
-		}
-		e = w.Unwrap()
+	s, _ := engine.As[engine.ServerEngine](e)
+	if p, ok := s.(interface{ PlainServers() []string }); ok {
+		return p.PlainServers()
 	}
+	return nil
 }
 
 // unknownEngine says that no engine has that name, what is, and what to do. It matches cacheutils.ErrUnknownBackend.

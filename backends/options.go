@@ -54,9 +54,9 @@ func Version(v string) Option {
 
 // Group puts what is stored into groups, so that InvalidateGroup drops it, and has a reader find
 // only what is in all of them. Without it a reader finds an entry whatever its groups, at the
-// cost of a second round trip if it has any. A name is any text but the empty one. That is an error that matches
-// cacheutils.ErrArguments, and so are more than 1000 groups. What is in more than 16 that a reader doesn't name is for that
-// reader an error that matches cacheutils.ErrUndecodable, on engines outside of this process: others may have written it.
+// cost of a second round trip if it has any. A name is any text but the empty one, of at most 1024 bytes. Another one is an error
+// that matches cacheutils.ErrArguments, and so are more than 1000 groups. What is in more than 16 that a reader doesn't name is
+// for that reader an error that matches cacheutils.ErrUndecodable, on engines outside of this process: others may have written it.
 func Group(names ...string) Option {
 	return func(o *operation) {
 		o.groups = append(o.groups, names...)

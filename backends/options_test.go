@@ -111,6 +111,7 @@ func TestOptions_Wrong(t *testing.T) {
 	for want, opts := range map[string][]backends.Option{
 		"option 2 is nil: leave it out":                                                                        {backends.Timeout(time.Hour), nil},
 		"backends.Group: the name of a group is empty: was a variable not set?":                                {backends.Group("a", "")},
+		"backends.Group: the name of a group has 1025 bytes, and 1024 at most: name it by an id or a hash":     {backends.Group("a", strings.Repeat("g", 1025))},
 		"backends.Timeout(300ns) is less than a millisecond, since a number without a unit counts nanoseconds": {backends.Timeout(300)},
 	} {
 		for name, do := range operations {

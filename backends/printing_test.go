@@ -121,10 +121,11 @@ func TestPrinting_MistakesHidePasswords(t *testing.T) {
 	if err := os.WriteFile(file, []byte(pw), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	pem := "-----BEGIN PRIVATE KEY-----\n" + pw + "\n-----END PRIVATE KEY-----\n"
 	for _, options := range []map[string]any{
 		{"pasword": pw}, {"password": pw}, {"PASSWORD": []string{pw}}, {"username": "u", "password": pw + "\n"}, {"username": pw, "password": ""}, {"secret": pw[:8]}, {"secret": []any{pw, 5}},
 		{"key_secret": pw[:8]}, {"key_secret": map[string]any{"a": pw}}, {"secret": []string{pw, pw}}, {"secret_env": pw}, {"key_secret_env": pw}, {"password_env": pw},
-		{"tls_ca": file}, {"token": pw}, {"auth": pw}, {"credentials": pw}, {"password": pw, "Password": pw}, {"secret_env": "CACHE_PASSWORD_OF_TEST", "secret": pw},
+		{"tls_ca": file}, {"tls_cert": pem}, {"tls_key": pem, "tls_cert": file}, {"tls_key": pem, "tls_cert": pem}, {"tls_ca": "-----BEGIN " + pw}, {"token": pw}, {"auth": pw}, {"credentials": pw}, {"password": pw, "Password": pw}, {"secret_env": "CACHE_PASSWORD_OF_TEST", "secret": pw},
 	} {
 		for _, backend := range []string{"memcached", "locmem", "dummy", "django.core.cache.backends.memcached.PyMemcacheCache"} {
 			s := backends.Settings{Backend: backend, Options: options}

@@ -72,7 +72,7 @@ func Timeout(d time.Duration) Option {
 // Group puts the value into groups, which InvalidateGroup drops at once, in all processes. Get with it finds
 // only what is in all of them, and costs one round trip; without it Get finds a value whatever its groups, but
 // takes a second round trip if there are any. The functions of package decorators, and backends on the same
-// server with the same Version, share the groups. An empty name is an error that matches
+// server with the same Version, share the groups. An empty name, or one of more than 1024 bytes, is an error that matches
 // cacheutils.ErrArguments, and so are more than 1000 groups. On engines outside of this process Get has to
 // name all but 16 of them.
 func Group(names ...string) Option {

@@ -352,6 +352,7 @@ func TestOptions(t *testing.T) {
 		for want, opts := range map[string][]cache.Option{
 			"option 2 is nil: leave it out":                                      {cache.Timeout(time.Hour), nil},
 			"cache.Group: the name of a group is empty: was a variable not set?": {cache.Group("")},
+			"cache.Group: the name of a group has 1025 bytes":                    {cache.Group(strings.Repeat("g", 1025))},
 			"cache.Timeout(300ns) is less than a millisecond, since a number without a unit counts nanoseconds: did you mean cache.Timeout(300*time.Second)?": {cache.Timeout(300)},
 		} {
 			if err := do(ctx, opts...); !errors.Is(err, cacheutils.ErrArguments) || !strings.Contains(err.Error(), want) {

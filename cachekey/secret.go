@@ -18,6 +18,7 @@ import (
 // Package fmt, log/slog, and encoders of JSON, XML and YAML show Secret(...) in its place; as the key of a map in JSON it is shown.
 // string(s) is its text. Results may have it as a part: they are stored as they are, with its text. A type that is made of
 // it, as in type Password cachekey.Secret, is not a Secret. The zero Secret is an empty text, and hidden likewise.
+// One of more than 16 MiB can't be in a key, as a text of that length can't, and those in one argument can't have more together.
 type Secret string
 
 const hiddenSecret = "Secret(...)"

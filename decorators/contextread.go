@@ -17,8 +17,8 @@ import (
 
 // A function that reads a value of its caller's context, which is not in the key, may give what it made of that to
 // other callers. So the context of a computation notes which values it has found (flight.Watch), and when the
-// computation ends those are warned of that no key has, once for each function and type of key. A hit has no part
-// in it.
+// computation ends those are warned of that no key has, once for each function and key: several of one type, as the
+// numbers of an iota, may be a request's id and its user. A hit has no part in it.
 //
 // What the functions of ContextKey and KeyOf look up is in the key: they run once more for that, under a context that
 // notes it, when there is a value to ask about. What cached functions within the computation look up of its caller's
@@ -26,7 +26,8 @@ import (
 // keys.
 
 // IgnoreContext says that context values under keys of type T, or that are of type T themselves, don't matter to the
-// function's result, so that no warning is needed when it reads one: a request id for the log, a connection pool. Where T is
+// function's result, so that no warning is needed when it reads one: a request id for the log, a connection pool. That is for all
+// keys of the type, so T should be none that another value is under that does matter: a string, or the type of an iota. Where T is
 // an interface, that is so for all types that implement it: IgnoreContext[any] switches the warning off for the function.
 // It may be given several times. Cached panics if the function takes no context.
 //
@@ -48,7 +49,8 @@ func (p *plan) checkReads() {
 }
 
 const (
-	maxReadWarnings = 16  // of types of keys, for a function
+	maxReadWarnings = 16  // for a function
+	maxTypeWarnings = 4   // of keys of one type: a program may make them as it runs
 	maxSettledTypes = 256 // of keys that there are no more warnings of
 	maxKnownReads   = 64  // keys that are known to be in the key of the cache
 	maxPendingReads = 64  // values that have been found by computations that have not ended
@@ -63,9 +65,15 @@ type reads struct {
 
 	mu       sync.RWMutex
 	warnings int
-	settled  map[reflect.Type]struct{} // of keys: there was a warning, or there is to be none
-	known    map[any]struct{}          // keys of values that are in the key of the cache
+	settled  map[reflect.Type]settled
+	known    map[any]struct{} // keys of values that are in the key of the cache
 	pending  []read
+}
+
+// A settled is which keys of a type there are no more warnings of: all, or those that there was one of.
+type settled struct {
+	all  bool
+	keys []any
 }
 
 // A read is a value that a computation has found.
@@ -88,7 +96,7 @@ func (r *reads) Found(by context.Context, key, value any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if isIgnored {
-		r.settle(reflect.TypeOf(key))
+		r.settle(reflect.TypeOf(key), settled{all: true})
 		return
 	}
 	noted := func(other read) bool { return other.by == by && isSame(other.key, key) }
@@ -98,22 +106,26 @@ func (r *reads) Found(by context.Context, key, value any) {
 	}
 }
 
-// settle notes, with the lock, that there are to be no more warnings of keys of type t.
-func (r *reads) settle(t reflect.Type) {
+// settle notes, with the lock, which keys of type t there are to be no more warnings of.
+func (r *reads) settle(t reflect.Type, s settled) {
 	if r.settled == nil {
-		r.settled = make(map[reflect.Type]struct{})
+		r.settled = make(map[reflect.Type]settled)
 	}
-	if len(r.settled) < maxSettledTypes {
-		r.settled[t] = struct{}{}
+	if _, there := r.settled[t]; there || len(r.settled) < maxSettledTypes {
+		r.settled[t] = s
 	}
 }
 
-// isSettled reports whether there are no more warnings of keys of that type, or that key is known to be in the key of the
-// cache.
+// has reports whether there are no more warnings of key, which is of the type.
+func (s settled) has(key any) bool {
+	return s.all || slices.ContainsFunc(s.keys, func(other any) bool { return isSame(other, key) })
+}
+
+// isSettled reports whether there are no more warnings of key, or it is known to be in the key of the cache.
 func (r *reads) isSettled(key any) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if _, settled := r.settled[reflect.TypeOf(key)]; settled {
+	if r.settled[reflect.TypeOf(key)].has(key) {
 		return true
 	}
 	if len(r.known) == 0 || !isComparable(key) {
@@ -203,17 +215,22 @@ func (r *reads) know(key any) {
 	r.known[key] = struct{}{}
 }
 
-// warns notes that there is a warning of keys of type t, and reports whether it is the first.
-func (r *reads) warns(t reflect.Type) bool {
+// warns notes that there is a warning of key, and returns which one of its type that is, from 1. It returns 0 if there is to be
+// none.
+func (r *reads) warns(key any) (nth int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, settled := r.settled[t]; settled || r.full.Load() {
-		return false
+	t := reflect.TypeOf(key)
+	s := r.settled[t]
+	if s.has(key) || r.full.Load() {
+		return 0
 	}
-	r.settle(t)
+	s.keys = append(slices.Clone(s.keys), key)
+	s.all = len(s.keys) >= maxTypeWarnings
+	r.settle(t, s)
 	r.warnings++
 	r.full.Store(r.warnings >= maxReadWarnings)
-	return true
+	return len(s.keys)
 }
 
 // warnOfReads is for the end of a computation under ctx, for the arguments of one call or of several. It warns of what
@@ -229,9 +246,10 @@ func (p *plan) warnOfReads(ctx context.Context, calls ...*arguments) {
 	for _, f := range found {
 		if slices.ContainsFunc(inKey, func(key any) bool { return isSame(key, f.key) }) {
 			p.reads.know(f.key)
-		} else if t := reflect.TypeOf(f.key); p.reads.warns(t) {
+		} else if nth := p.reads.warns(f.key); nth > 0 {
 			lines := p.backend.setFor(ctx).Lines(store.Caller{})
-			lines.Log(logging.LevelWarn, "context value "+keyenc.TypeName(t)+" in "+p.nameOfAll(), logging.Event{Action: logging.ActionNotice, Text: f.warning(p.name)})
+			cause := fmt.Sprintf("context value %d of %s in %s", nth, keyenc.TypeName(reflect.TypeOf(f.key)), p.nameOfAll())
+			lines.Log(logging.LevelWarn, cause, logging.Event{Action: logging.ActionNotice, Text: f.warning(p.name)})
 		}
 	}
 }

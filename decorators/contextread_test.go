@@ -351,6 +351,44 @@ func withEnd(t *testing.T, ctx context.Context) context.Context {
 	return ctx
 }
 
+// Keys of one type, as the numbers of an iota are, may be those of what matters and of what doesn't: each is warned of, once, and of
+// very many some.
+func TestContextRead_OfSeveralKeysOfOneType(t *testing.T) {
+	type pointed struct{ name string }
+	trace, tenant := &pointed{"trace"}, &pointed{"tenant"}
+	lines := watchContextReads(t)
+	for i, c := range []struct {
+		keys []any
+		want []string
+	}{
+		{[]any{traceNumber, tenantNumber}, []string{"the type of the key 1, or", "the type of the key 0, or"}},
+		{[]any{"trace", "user"}, []string{`the type of the key "trace", or`, `the type of the key "user", or`}},
+		{[]any{trace, tenant}, []string{"*decorators_test.pointed, which", "*decorators_test.pointed, which"}},
+		{[]any{numbered(0), numbered(1), numbered(2), numbered(3), numbered(4), numbered(5), userKey{}}, []string{"the key 0,", "the key 1,", "the key 2,", "the key 3,", "userKey"}},
+	} {
+		cachetest.Locmem(t)
+		load, _ := decorators.Cached1(func(ctx context.Context, n int) (string, error) {
+			for _, key := range c.keys {
+				ctx.Value(key)
+			}
+			return "", nil
+		}, decorators.Key(fmt.Sprintf("several %d", i)))
+		ctx := context.Background()
+		for _, key := range c.keys {
+			ctx = context.WithValue(ctx, key, "there")
+		}
+		load(ctx, 1)
+		load(ctx, 2)
+		lines.want(t, c.want...)
+	}
+	cachetest.Locmem(t)
+	load, _ := decorators.Cached1(func(ctx context.Context, n int) (string, error) {
+		return fmt.Sprint(ctx.Value(traceNumber), ctx.Value(tenantNumber)), nil
+	}, decorators.Key("several, ignored"), decorators.IgnoreContext[numbered]())
+	load(context.WithValue(context.WithValue(context.Background(), traceNumber, 1), tenantNumber, 2), 1)
+	lines.want(t)
+}
+
 // What a request's context has of its server may be why a result is what it is.
 func TestContextRead_OfARequest(t *testing.T) {
 	cachetest.Locmem(t)

@@ -38,21 +38,6 @@ type groupOptions struct {
 	noGroup  bool // a Group has no names
 }
 
-const maxGroupName = 1024 // bytes: the names are in each entry
-
-// wrongGroups returns what is wrong with names that were given to the option, or "".
-func wrongGroups(option string, names []string) string {
-	for _, name := range names {
-		switch {
-		case name == "":
-			return errtext.EmptyGroup(option)
-		case len(name) > maxGroupName:
-			return fmt.Sprintf("%s: the name of a group has %d bytes, and %d at most: name it by an id or a hash", option, len(name), maxGroupName)
-		}
-	}
-	return ""
-}
-
 // A groupPlan is which groups results are in.
 type groupPlan struct {
 	groupsOf    reflect.Value // invalid: none but those of Group
@@ -70,10 +55,7 @@ func checkedGroupsOf(f *function) reflect.Value {
 	if f.options.noGroup {
 		panicf("%s: Group has no names; leave it out, or name a group", f.displayName)
 	}
-	if wrong := wrongGroups("Group", f.options.groups); wrong != "" {
-		panicf("%s: %s", f.displayName, wrong)
-	}
-	if wrong := errtext.ManyGroups("Group", f.options.groups, store.MaxGroups); wrong != "" {
+	if wrong := errtext.WrongGroups("Group", f.options.groups, store.MaxGroups); wrong != "" {
 		panicf("%s: %s", f.displayName, wrong)
 	}
 	fn := f.options.groupsOf
@@ -92,7 +74,7 @@ func (p *plan) groupsFor(cache *store.Store, a *arguments) (*store.Groups, error
 	names := p.options.groups
 	if p.groupsOf.IsValid() {
 		others := callWith(p.groupsOf, p.reflected(a))[0].Interface().([]string)
-		if wrong := wrongGroups("GroupsOf", others); wrong != "" {
+		if wrong := errtext.WrongGroupNames("GroupsOf", others); wrong != "" {
 			return nil, errtext.Wrap(fmt.Errorf("%w: %s", cacheutils.ErrArguments, wrong), "the groups of %s", p.name)
 		}
 		names = append(slices.Clip(names), others...)

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -123,9 +124,13 @@ func (f *tlsFiles) load() (*tls.Config, error) {
 		if name == "" {
 			continue
 		}
+		option := [...]string{"tls_ca", "tls_cert", "tls_key"}[i]
+		if strings.Contains(name, "-----BEGIN") || strings.ContainsAny(name, "\r\n") { // maybe a key, which no error is to show
+			return nil, fmt.Errorf("option %s is the text of a certificate or a key; it has to be the name of the file with it", option)
+		}
 		var err error
 		if read[i], err = os.ReadFile(name); err != nil {
-			return nil, fmt.Errorf("option %s: %w", [...]string{"tls_ca", "tls_cert", "tls_key"}[i], err)
+			return nil, errtext.Replace(err, "option "+option+": "+errtext.Visible(err.Error()))
 		}
 	}
 	same := true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,28 @@ func TestTLS_Contradictions(t *testing.T) {
 		} else {
 			e.Close()
 		}
+	}
+}
+
+// The text of a certificate or a key in the place of a file's name is an error that says so, and does not show it; nor does the name
+// of a file reach a terminal as it is.
+func TestTLS_TextInPlaceOfAFile(t *testing.T) {
+	cert, _ := memcachedtest.Certificate(t)
+	const text = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n"
+	for name, options := range map[string]map[string]any{
+		"tls_ca":   {"tls_ca": text},
+		"tls_cert": {"tls_cert": text},
+		"tls_key":  {"tls_cert": cert, "tls_key": text},
+	} {
+		_, err := Open(engine.Settings{Options: options})
+		if want := "memcached option " + name + " is the text of a certificate or a key; it has to be the name of the file with it"; !errors.Is(err, cacheutils.ErrConfig) ||
+			!strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	_, err := Open(engine.Settings{Options: map[string]any{"tls_ca": "/nope\x1b[31m"}})
+	if !errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "\x1b") {
+		t.Errorf("got %q", err)
 	}
 }
 

@@ -20,12 +20,28 @@ func EmptyGroup(where string) string {
 	return where + ": the name of a group is empty: was a variable not set?"
 }
 
-// WrongGroups returns what is wrong with the names of groups, or "": one is empty, or there are more than most.
+// maxGroupName is how many bytes the name of a group may have: it is in each entry of the group.
+const maxGroupName = 1024
+
+// WrongGroups returns what is wrong with the names of groups, or "": a name, or there are more than most.
 func WrongGroups(where string, names []string, most int) string {
-	if slices.Contains(names, "") {
-		return EmptyGroup(where)
+	if wrong := WrongGroupNames(where, names); wrong != "" {
+		return wrong
 	}
 	return ManyGroups(where, names, most)
+}
+
+// WrongGroupNames returns what is wrong with the names of groups, or "": one is empty or too long.
+func WrongGroupNames(where string, names []string) string {
+	for _, name := range names {
+		switch {
+		case name == "":
+			return EmptyGroup(where)
+		case len(name) > maxGroupName:
+			return fmt.Sprintf("%s: the name of a group has %d bytes, and %d at most: name it by an id or a hash", where, len(name), maxGroupName)
+		}
+	}
+	return ""
 }
 
 // ManyGroups returns what is wrong with the names of groups, or "": there are more than most.

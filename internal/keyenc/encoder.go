@@ -59,6 +59,14 @@ func (e *Encoder) Append(dst []byte, v reflect.Value) ([]byte, error) {
 // AppendWith is Append for one of several values of a text that begins at dst[start], which is bounded as a whole. s says how
 // a cachekey.Secret is rendered.
 func (e *Encoder) AppendWith(dst []byte, start int, v reflect.Value, s *Secrets) ([]byte, error) {
+	out, err := e.appendWith(dst, start, v, s)
+	if err == errNotCounted {
+		return e.appendWith(dst, start, v, s.counting())
+	}
+	return out, err
+}
+
+func (e *Encoder) appendWith(dst []byte, start int, v reflect.Value, s *Secrets) ([]byte, error) {
 	if !v.IsValid() || v.Type() != e.root.typ {
 		return dst, invalid("encoder of %s was given %s", e.root.typ, describe(v))
 	}
@@ -93,7 +101,11 @@ func (e *Encoder) AppendPointer(dst []byte, p unsafe.Pointer) ([]byte, error) {
 
 // AppendPointerWith is AppendWith for the value that p points at.
 func (e *Encoder) AppendPointerWith(dst []byte, start int, p unsafe.Pointer, s *Secrets) ([]byte, error) {
-	return e.root.append(dst, p, walkFrom(start, s))
+	out, err := e.root.append(dst, p, walkFrom(start, s))
+	if err == errNotCounted {
+		return e.root.append(dst, p, walkFrom(start, s.counting()))
+	}
+	return out, err
 }
 
 // InPlace reports whether AppendPointer does not retain the pointer that it is given, nor pass it to
@@ -121,7 +133,11 @@ func Append(dst []byte, v any) ([]byte, error) { return AppendWith(dst, len(dst)
 // AppendWith is Append for one of several values of a text that begins at dst[start], which is bounded as a whole. s says how
 // a cachekey.Secret is rendered.
 func AppendWith(dst []byte, start int, v any, s *Secrets) ([]byte, error) {
-	return shared.appendAny(dst, v, walkFrom(start, s))
+	out, err := shared.appendAny(dst, v, walkFrom(start, s))
+	if err == errNotCounted {
+		return shared.appendAny(dst, v, walkFrom(start, s.counting()))
+	}
+	return out, err
 }
 
 // AppendTuple appends the rendering of values as a Python tuple, each as Append renders it. It fails
@@ -130,7 +146,11 @@ func AppendTuple(dst []byte, values []any) ([]byte, error) { return AppendTupleW
 
 // AppendTupleWith is AppendTuple where s says how a cachekey.Secret is rendered.
 func AppendTupleWith(dst []byte, values []any, s *Secrets) ([]byte, error) {
-	return shared.appendTuple(dst, values, walkFrom(len(dst), s))
+	out, err := shared.appendTuple(dst, values, walkFrom(len(dst), s))
+	if err == errNotCounted {
+		return shared.appendTuple(dst, values, walkFrom(len(dst), s.counting()))
+	}
+	return out, err
 }
 
 // A scope is the set of encoders that share one set of attributes. The encoders of types found

@@ -432,6 +432,11 @@ func TestAppend_TooLong(t *testing.T) {
 	for i := range many {
 		many[i], fields[i] = mega, mega
 	}
+	secret := cachekey.Secret(mega)
+	secrets, byName := make([]any, 1000), make(map[int][]*cachekey.Secret, 1000)
+	for i := range secrets {
+		secrets[i], byName[i] = map[string]any{"k": secret}, []*cachekey.Secret{&secret}
+	}
 	for name, x := range map[string]any{
 		"a DAG of pointers":   dag,
 		"a DAG of lists":      lists,
@@ -449,6 +454,9 @@ func TestAppend_TooLong(t *testing.T) {
 		"nothing many times":  make([]struct{}, 1<<30),
 		"an integer":          new(big.Int).Lsh(big.NewInt(1), 1<<28),
 		"a Keyer":             keyed{strings.Repeat("x", 17<<20)},
+		"a Secret":            cachekey.Secret(strings.Repeat("x", 17<<20)),
+		"one Secret in lists": secrets,
+		"one Secret in maps":  byName,
 	} {
 		var before, after runtimeMemory
 		before.read()
@@ -462,7 +470,7 @@ func TestAppend_TooLong(t *testing.T) {
 			t.Errorf("%s: %d MiB were allocated", name, spent>>20)
 		}
 	}
-	for _, x := range []any{strings.Repeat("x", 15<<20), strings.Repeat("\x01", 3<<20), strings.Repeat("€", 5<<20), make([]byte, 3<<20)} {
+	for _, x := range []any{cachekey.Secret(strings.Repeat("x", 15<<20)), secrets[:16], make([]cachekey.Secret, 1<<17), strings.Repeat("x", 15<<20), strings.Repeat("\x01", 3<<20), strings.Repeat("€", 5<<20), make([]byte, 3<<20)} {
 		if text, err := keyenc.Append(nil, x); err != nil || len(text) > keyenc.MaxText {
 			t.Errorf("%d bytes, %v", len(text), err)
 		}

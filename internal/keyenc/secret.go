@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
+	"hash"
 	"reflect"
 	"unsafe"
 )
@@ -13,11 +15,45 @@ import (
 // are rendered as a sum. It may be used by many goroutines at once.
 type Secrets struct {
 	key     []byte
-	unkeyed func() // is called for each Secret that is rendered without a key
+	unkeyed func() // is called for each Secret that is rendered without a key, unless it is nil
+	summed  *int   // the bytes of long Secrets in the value that is rendered; nil: they are not counted
 }
 
 // NewSecrets returns how values are rendered under the key, which may be empty: unkeyed is then called for each.
-func NewSecrets(key []byte, unkeyed func()) *Secrets { return &Secrets{key, unkeyed} }
+func NewSecrets(key []byte, unkeyed func()) *Secrets { return &Secrets{key: key, unkeyed: unkeyed} }
+
+// A sum takes as long as the text, and has 43 characters of the key: where a value leads to one long Secret again and again, the
+// bound of the key's text does not bound the work. So the long ones are counted. Almost no value has one: it is rendered without
+// a counter, which would take memory, and once more with one if that ends in errNotCounted.
+
+// longSecret is from how many bytes on a Secret is counted.
+const longSecret = 512
+
+var errNotCounted = errors.New("a long Secret, and there is no counter")
+
+// counting returns s with a counter.
+func (s *Secrets) counting() *Secrets {
+	c := &Secrets{summed: new(int)}
+	if s != nil {
+		c.key, c.unkeyed = s.key, s.unkeyed
+	}
+	return c
+}
+
+// count counts a Secret of n bytes, and fails if the value has more of them than a key may have text.
+func (s *Secrets) count(n int) error {
+	switch {
+	case n < longSecret:
+		return nil
+	case s == nil || s.summed == nil:
+		return errNotCounted
+	}
+	if n > MaxText-*s.summed {
+		return errTooLong
+	}
+	*s.summed += n
+	return nil
+}
 
 // What is summed begins with one of these, so that a sum of one kind is none of another.
 const (
@@ -28,10 +64,12 @@ const (
 func (s *Secrets) isKeyed() bool { return s != nil && len(s.key) > 0 }
 
 func (s *Secrets) sum(domain string, text []byte) (sum [sha256.Size]byte) {
-	if !s.isKeyed() {
-		return sha256.Sum256(append([]byte(domain), text...))
+	var h hash.Hash
+	if s.isKeyed() {
+		h = hmac.New(sha256.New, s.key)
+	} else {
+		h = sha256.New()
 	}
-	h := hmac.New(sha256.New, s.key)
 	h.Write([]byte(domain))
 	h.Write(text)
 	h.Sum(sum[:0])
@@ -55,11 +93,14 @@ func isSecret(t reflect.Type) bool {
 
 // secretBody renders the Secret at p, behind its name.
 func secretBody(dst []byte, p unsafe.Pointer, w walk) ([]byte, error) {
-	s := w.secrets
-	if s != nil && !s.isKeyed() {
+	s, text := w.secrets, *(*string)(p)
+	if err := s.count(len(text)); err != nil {
+		return dst, err
+	}
+	if s != nil && !s.isKeyed() && s.unkeyed != nil {
 		s.unkeyed()
 	}
-	sum := s.sum(secretDomain, []byte(*(*string)(p)))
+	sum := s.sum(secretDomain, unsafe.Slice(unsafe.StringData(text), len(text)))
 	dst = base64.RawURLEncoding.AppendEncode(append(dst, "('"...), sum[:])
 	return append(dst, "')"...), nil
 }

@@ -36,7 +36,7 @@ type visit struct {
 	typ reflect.Type
 }
 
-// MaxText is how long the text of a value, or of all arguments of a call, may be.
+// MaxText is how long the text of a value, or of all arguments of a call, may be, and how long that of all long Secrets in one value.
 const MaxText = 16 << 20
 
 const (
