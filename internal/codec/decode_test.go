@@ -168,6 +168,47 @@ func TestMarshalersThatFail(t *testing.T) {
 	}
 }
 
+// A talker says at length what it was given, in errors and when it panics.
+type talker struct{ text string }
+
+func (v talker) MarshalText() ([]byte, error) {
+	if strings.HasPrefix(v.text, "marshal") {
+		return nil, errors.New(v.text)
+	}
+	return []byte(v.text), nil
+}
+
+func (v *talker) UnmarshalText(b []byte) error {
+	switch {
+	case strings.HasPrefix(string(b), "panic"):
+		panic(string(b))
+	case strings.HasPrefix(string(b), "unmarshal"):
+		return errors.New(string(b))
+	}
+	v.text = string(b)
+	return nil
+}
+
+// What code of others says about a value, which it may repeat, is cut and quoted, when it is stored and when it is read.
+func TestMarshalersThatTalk(t *testing.T) {
+	const hidden = "what nobody is to read"
+	for _, how := range []string{"marshal", "unmarshal", "panic"} {
+		v := talker{how + "\x1b" + strings.Repeat(" ", 40) + hidden}
+		typ := Of(reflect.TypeOf(v))
+		_, stored := typ.Append(nil, reflect.ValueOf(&v).UnsafePointer())
+		errs := []error{stored}
+		if how != "marshal" {
+			_, read := decode(typ.Type(), appendString(nil, v.text))
+			errs = append(errs, read)
+		}
+		for _, err := range errs {
+			if err == nil || !strings.Contains(err.Error(), how) || strings.Contains(err.Error(), hidden) || strings.Contains(err.Error(), "\x1b") {
+				t.Errorf("%s: got %q", how, err)
+			}
+		}
+	}
+}
+
 func TestDepth(t *testing.T) {
 	list := func(n int) *codectest.Tree {
 		var first *codectest.Tree

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"crypto/rand"
 	"reflect"
 	"testing"
 	"time"
@@ -55,14 +56,16 @@ func TestDetach(t *testing.T) {
 	}
 }
 
-// Zones of one name and offset whose rules differ stay what they are.
+// Zones of one name and offset whose rules differ stay what they are. The process keeps what it has met under a name, so
+// that each run of the test has a name of its own.
 func TestDetach_OtherZone(t *testing.T) {
-	loc, err := time.LoadLocationFromTZData("Test/Other", romeData(t))
+	name := "Test/" + rand.Text()
+	loc, err := time.LoadLocationFromTZData(name, romeData(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	summer := time.Date(2024, 7, 1, 0, 0, 0, 0, time.UTC)
-	in, fixed := summer.In(loc), summer.In(time.FixedZone("Test/Other", 2*60*60))
+	in, fixed := summer.In(loc), summer.In(time.FixedZone(name, 2*60*60))
 	typ := Of(timeType)
 	typ.Detach(unsafe.Pointer(&in))
 	typ.Detach(unsafe.Pointer(&fixed))

@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,6 +158,19 @@ func TestLimits_Locations(t *testing.T) {
 	}
 	if err := decode(times); !errors.Is(err, cacheutils.ErrUndecodable) {
 		t.Errorf("%d locations that aren't kept: got %v, want ErrUndecodable", len(times), err)
+	}
+}
+
+// What is no name of a time zone is looked up nowhere, and no path to another place is one.
+func TestPlausible(t *testing.T) {
+	for name, want := range map[string]bool{
+		"Europe/Rome": true, "America/Argentina/Ushuaia": true, "Etc/GMT+3": true, "GMT-0": true, "EST5EDT": true, "Asia/Ho_Chi_Minh": true,
+		strings.Repeat("a", 64): true, strings.Repeat("a", 65): false, "": false, "Local": false, "/etc/passwd": false, "../passwd": false,
+		"a/../b": false, `a\b`: false, "a:b": false, "a b": false, "a\x00b": false, "Città": false,
+	} {
+		if got := plausible(name); got != want {
+			t.Errorf("%q: got %v", name, got)
+		}
 	}
 }
 

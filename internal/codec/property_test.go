@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/test/budget"
 	"github.com/cacheutils/cacheutils/internal/test/codectest"
 )
 
@@ -298,7 +299,8 @@ func FuzzRoundTrip(f *testing.F) {
 	}))
 }
 
-// FuzzDecode decodes hostile bytes: into an error, or into a value that can be encoded again.
+// FuzzDecode decodes hostile bytes: into an error, or into a value that can be encoded again. No input costs more than the
+// budget.
 func FuzzDecode(f *testing.F) {
 	for i, rt := range fixed {
 		b, err := Of(rt).Append(nil, reflect.New(rt).UnsafePointer())
@@ -321,14 +323,23 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
 		rt := fixed[int(which)%len(fixed)]
 		typ := Of(rt)
-		p := reflect.New(rt)
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		err := typ.Decode(data, p.UnsafePointer())
-		runtime.ReadMemStats(&after)
 		const most = 1 << 20
-		limits := Limits{Memory: most}
-		limited := typ.DecodeWithin(data, reflect.New(rt).UnsafePointer(), &limits)
+		var (
+			p            reflect.Value
+			limits       Limits
+			err, limited error
+			taken        uint64
+		)
+		budget.Within(t, func() {
+			p = reflect.New(rt)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err = typ.Decode(data, p.UnsafePointer())
+			runtime.ReadMemStats(&after)
+			taken = after.TotalAlloc - before.TotalAlloc
+			limits = Limits{Memory: most}
+			limited = typ.DecodeWithin(data, reflect.New(rt).UnsafePointer(), &limits)
+		})
 		switch {
 		case limited != nil && !errors.Is(limited, ErrTooMuch) && err == nil, limited == nil && err != nil:
 			t.Errorf("within %d bytes: got %v, without a limit %v", most, limited, err)
@@ -336,8 +347,8 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%d bytes are left of %d", limits.Memory, most)
 		}
 		// The slack is for errors, zones that are loaded and what the fuzzer itself does.
-		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(32*len(data))+1<<19 {
-			t.Errorf("%d bytes into %v allocate %d", len(data), rt, n)
+		if taken > uint64(32*len(data))+1<<19 {
+			t.Errorf("%d bytes into %v allocate %d", len(data), rt, taken)
 		}
 		if err != nil {
 			if !errors.Is(err, cacheutils.ErrUndecodable) {
@@ -345,7 +356,8 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		b, err := typ.Append(nil, p.UnsafePointer())
+		var b []byte
+		budget.Within(t, func() { b, err = typ.Append(nil, p.UnsafePointer()) })
 		if errors.Is(err, cacheutils.ErrUnsupportedValue) && bytes.Contains([]byte(err.Error()), []byte("marshaler of type")) {
 			return // unmarshalers take more than marshalers make
 		}

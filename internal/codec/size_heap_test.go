@@ -45,12 +45,16 @@ func TestSize_HeapOfHostileShapes(t *testing.T) {
 			m[777] = blob(large)
 			return m
 		},
-		"a key of a map":      func() any { return map[any]int{string(*blob(large)): 1, "a": 2} },
-		"many small maps":     func() any { return manyOf(n, func(i int) map[int]int { return map[int]int{i: i} }) },
-		"strings":             func() any { return manyOf(n, func(i int) string { return string(make([]byte, i)) }) },
-		"one string":          func() any { one := string(*blob(large)); return manyOf(n, func(int) string { return one }) },
-		"spare capacity":      func() any { return manyOf(n, func(int) []int { return make([]int, 1, 100) }) },
-		"cut from one":        func() any { all := make([]byte, large); return manyOf(n, func(i int) []byte { return all[i*1000:] }) },
+		"a key of a map":  func() any { return map[any]int{string(*blob(large)): 1, "a": 2} },
+		"many small maps": func() any { return manyOf(n, func(i int) map[int]int { return map[int]int{i: i} }) },
+		"strings":         func() any { return manyOf(n, func(i int) string { return string(make([]byte, i)) }) },
+		"one string":      func() any { one := string(*blob(large)); return manyOf(n, func(int) string { return one }) },
+		"spare capacity":  func() any { return manyOf(n, func(int) []int { return make([]int, 1, 100) }) },
+		"cut from one":    func() any { all := make([]byte, large); return manyOf(n, func(i int) []byte { return all[i*1000:] }) },
+		"cut from one, the end first": func() any {
+			all := make([]byte, large)
+			return manyOf(n, func(i int) []byte { return all[(n-1-i)*1000:] })
+		},
 		"pointers to structs": func() any { return manyOf(n, func(int) *[17]*int { return new([17]*int) }) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -71,5 +75,36 @@ func TestSize_HeapOfHostileShapes(t *testing.T) {
 				t.Errorf("%d bytes are counted, and the heap has grown by %.0f", size, heap)
 			}
 		})
+	}
+}
+
+// Of more parts than are visited, those at equal distances are, and the rest counts as being like them: wherever the large ones
+// are.
+func TestSize_OfMoreThanIsVisited(t *testing.T) {
+	const n, work = 20_000, 1000
+	type large [1024]byte
+	typ := Of(reflect.TypeFor[*large]())
+	for name, isLarge := range map[string]func(i int) bool{
+		"all":             func(int) bool { return true },
+		"the first half":  func(i int) bool { return i < n/2 },
+		"the second half": func(i int) bool { return i >= n/2 },
+		"the last tenth":  func(i int) bool { return i >= n-n/10 },
+		"blocks":          func(i int) bool { return i/1000%2 == 0 },
+	} {
+		parts, want := make([]*large, n), 0
+		for i := range parts {
+			if isLarge(i) {
+				parts[i] = new(large)
+				want += 1024
+			}
+		}
+		s := sizer{work: work, seen: map[uintptr]struct{}{}, arrays: map[uintptr]uintptr{}}
+		s.visit(piece{typ, reflect.ValueOf(parts).UnsafePointer(), n})
+		if off := float64(s.size)/float64(want) - 1; off < -0.05 || off > 0.05 {
+			t.Errorf("%s: %d bytes are counted, want %d", name, s.size, want)
+		}
+		if s.work < 0 {
+			t.Errorf("%s: %d parts are visited, want %d at most", name, work-s.work, work)
+		}
 	}
 }

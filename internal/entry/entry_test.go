@@ -2,6 +2,7 @@ package entry
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/s2"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/engine"
@@ -60,6 +62,36 @@ func TestLaw8_TypesThroughAny(t *testing.T) {
 	}
 }
 
+// A reader who has named the types that may be behind an interface gets no other, whatever there is: a number, a text, a frame,
+// or a value in this process's memory.
+func TestValue_TypesThatWereNamed(t *testing.T) {
+	type town struct{ Name string }
+	reader := codec.Of(reflect.TypeFor[any]()).Only(codec.Types{reflect.TypeFor[town](): true})
+	for _, value := range []any{town{"Rome"}, nil, 1, int8(1), "text", true, []town{{"Rome"}}, &town{"Rome"}} {
+		typ, p := Box(value)
+		_, named := value.(town)
+		for how, sealer := range map[string]Sealer{"bytes": bytesOnly, "live": {Live: true}} {
+			e, err := sealer.SealPlain(Check{}, false, typ, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var found Entry
+			if err := found.Parse(e.Item()); err != nil {
+				t.Fatal(err)
+			}
+			got, err := found.Value(reader, false)
+			switch may := named || value == nil; {
+			case may && (err != nil || *got.(*any) != value), !may && !errors.Is(err, cacheutils.ErrUndecodable):
+				t.Errorf("%#v, %s: got %v, %v", value, how, got, err)
+			}
+		}
+	}
+	text := Entry{flags: FlagsText, body: []byte("text")}
+	if got, err := text.Value(reader, false); !errors.Is(err, cacheutils.ErrUndecodable) {
+		t.Errorf("a text of Django's: got %v, %v", got, err)
+	}
+}
+
 // Whatever its pattern, a value comes back from compression, and a reader allocates in
 // proportion to what is stored.
 func TestCompression(t *testing.T) {
@@ -85,6 +117,11 @@ func TestCompression(t *testing.T) {
 		if err != nil || !bytes.Equal(got, payload) {
 			t.Errorf("%s: %d bytes, compressed to %d, came back as %d, %v", name, len(payload), len(small), len(got), err)
 		}
+	}
+	block := s2.Encode(nil, make([]byte, maxPayload+1)) // as somebody else may write it
+	large := append(binary.AppendUvarint(nil, uint64(len(block))), block...)
+	if got, err := uncompress(append(large, make([]byte, maxPayload/maxRatio+1)...), &codec.Limits{}); err == nil {
+		t.Errorf("it grew to %d bytes", len(got))
 	}
 	if n := len(compress(make([]byte, 8<<20))); n > 8<<20/maxRatio {
 		t.Errorf("8 MiB of zeros take %d bytes", n)

@@ -2,6 +2,7 @@ package flight_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -206,4 +207,43 @@ func TestRefresh_Left(t *testing.T) {
 		}
 		g.nobody(t, "k")
 	})
+}
+
+// Keys that are stored under one text have flights of their own, and the end of one leaves the others on the table.
+func TestCheck(t *testing.T) {
+	const n = 4
+	for first := range n { // that ends before the others
+		bubble(t, fmt.Sprint("number ", first), func(t *testing.T) {
+			g := newGroup()
+			ctx := t.Context()
+			start := func(i int) flight.Start { return flight.Start{Key: "k", Check: flight.Check{byte(i)}} }
+			all := make([]*computation, n)
+			for i := range all {
+				all[i] = new(computation)
+				if f, leads := g.Join(ctx, start(i), all[i].maker()); !leads || f != &all[i].Flight {
+					t.Fatalf("number %d joins another", i)
+				}
+			}
+			all[first].Finish()
+			for i, c := range all {
+				f, leads := g.Join(ctx, start(i), new(computation).maker())
+				if i == first && !leads || i != first && (leads || f != &c.Flight) {
+					t.Errorf("number %d of %d: it leads: %v", i, n, leads)
+				}
+				if i == first {
+					f.Finish()
+				}
+			}
+			for i, c := range all {
+				if i != first {
+					c.Finish()
+				}
+				if f, leads := g.Join(ctx, start(i), new(computation).maker()); !leads {
+					t.Errorf("number %d is on the table still", i)
+				} else {
+					f.Finish()
+				}
+			}
+		})
+	}
 }

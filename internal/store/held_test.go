@@ -462,3 +462,37 @@ func TestHeld_SightingsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// A lease is gone when it was found unchanged for longer than its life, and one of another holder, with another end or under
+// another key is not that one.
+func TestHeld_GoneIsTheSameLease(t *testing.T) {
+	inSea(t, -1, func(t *testing.T, h *history, all []*program) {
+		c := all[0].store
+		key, other := c.Key("k"), c.Key("other")
+		e := entry.Entry{Meta: entry.Meta{Holder: entry.Token{1}, HeldUntil: 1}}
+		held, renewed := e, e
+		held.Holder, renewed.HeldUntil = entry.Token{2}, 2
+		if c.isGone(&key, &e) {
+			t.Error("it is gone as soon as it was found")
+		}
+		time.Sleep(c.Lease + leaseSlack)
+		if c.isGone(&key, &e) {
+			t.Error("it is gone with its life and the slack")
+		}
+		time.Sleep(time.Second)
+		for what, found := range map[string]struct {
+			key  *Key
+			e    *entry.Entry
+			gone bool
+		}{
+			"the same":          {&key, &e, true},
+			"of another holder": {&key, &held, false},
+			"renewed":           {&key, &renewed, false},
+			"of another key":    {&other, &e, false},
+		} {
+			if gone := c.isGone(found.key, found.e); gone != found.gone {
+				t.Errorf("%s: gone is %v", what, gone)
+			}
+		}
+	}, 0)
+}
