@@ -22,7 +22,6 @@ func TestKeyString(t *testing.T) {
 		"hunter2": "",
 	} {
 		k := Key{text: text}
-		want = map[bool]string{true: "", false: "" + want}[want == ""]
 		if want = "key " + cachekey.Digest(text) + want; k.String() != want {
 			t.Errorf("%q: %s, want %s", text, k, want)
 		}
