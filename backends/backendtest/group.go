@@ -254,7 +254,7 @@ func (s *suite) noGenerationTwice(t *testing.T) {
 func (s *suite) anyName(t *testing.T) {
 	names := []string{
 		" ", "  ", "a", "A", "a b", "a\nb", "a\x00b", "\r\nset x 0 0 1\r\n", "città", "組", "\xff\xfe", "a:b", "a::b", "_group::a",
-		strings.Repeat("x", 250), strings.Repeat("x", 1000) + "a", strings.Repeat("x", 1000) + "b", strings.Repeat("組", 400),
+		strings.Repeat("x", 250), strings.Repeat("x", 1000) + "a", strings.Repeat("x", 1000) + "b", strings.Repeat("組", 341),
 	}
 	c := s.only(t)
 	for i, name := range names {
@@ -270,7 +270,8 @@ func (s *suite) anyName(t *testing.T) {
 		}
 	}
 
-	// There is a limit to how many groups there can be, and it is not met in silence.
+	// There is a limit to how long a name can be, and to how many groups there can be, and neither is met in silence.
+	c.fails(c.Set(ctx, "many", "value", backends.Group(strings.Repeat("x", 1025))), cacheutils.ErrArguments)
 	many := numbered("group", 1000)
 	c.set("many", "value", backends.Group(many...))
 	c.holds("many", "value", backends.Group(many...))
