@@ -1,7 +1,6 @@
 package entry
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"math"
@@ -55,23 +54,25 @@ type Generation struct {
 // maxID is the length in bytes of the longest id. A uuid as text, which this library and Django write, has 36.
 const maxID = 64
 
-// isID reports whether text may be the id of a generation: 1 to 64 printable characters of ASCII without spaces.
+// isID reports whether text may be the id of a generation: 1 to 64 printable characters of ASCII without spaces, which are
+// not a decimal number: the store can count that back to what it was.
 func isID[T string | []byte](text T) bool {
 	if len(text) == 0 || len(text) > maxID {
 		return false
 	}
+	decimal := true
 	for i := range len(text) {
 		if text[i] <= ' ' || text[i] > '~' {
 			return false
 		}
+		decimal = decimal && '0' <= text[i] && text[i] <= '9'
 	}
-	return true
+	return !decimal
 }
 
-// IDOf returns the id that a group's key holds as text, or "" if that is none, and the group has no generation. A decimal
-// number is none: the store can count it back to what it was.
+// IDOf returns the id that a group's key holds as text, or "" if that is none, and the group has no generation.
 func IDOf(text []byte) string {
-	if !isID(text) || !bytes.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' }) {
+	if !isID(text) {
 		return ""
 	}
 	return string(text)

@@ -46,7 +46,7 @@ func reparse(t *testing.T, e *Entry) (read Entry) {
 func TestPick(t *testing.T) {
 	long := strings.Repeat("Rome ", 1000) // is compressed
 	old := sealed(t, before, &cityBefore{long})
-	old.Groups = []Generation{{"cities", "1"}}
+	old.Groups = []Generation{{"cities", "one"}}
 	now := time.Now()
 
 	e := reparse(t, &old)
@@ -102,7 +102,7 @@ func TestPick(t *testing.T) {
 // Damage to one of the sections behind the first is no more than its loss, and never a panic.
 func TestParse_DamagedSections(t *testing.T) {
 	first, second := sealed(t, before, &cityBefore{"Rome"}), sealed(t, after, &cityAfter{"Rome", "Nathan"})
-	second.Groups = []Generation{{"cities", "1"}}
+	second.Groups = []Generation{{"cities", "one"}}
 	was := second
 	was.others = []Entry{second}
 	first.KeepOthers(&was)

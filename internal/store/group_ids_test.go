@@ -180,23 +180,26 @@ func TestGroupIDs_InEntries(t *testing.T) {
 		"no id":             {"g", ""},
 		"an id too long":    {"g", strings.Repeat("x", 65)},
 		"an id with spaces": {"g", "a b"},
+		"a number as id":    {"g", "41"},
 		"no name":           {"", "one"},
 	} {
 		inSea(t, -1, func(t *testing.T, h *history, all []*program) {
 			p := all[0]
-			key := p.store.Key("k")
-			p.forge(key, forgery{groups: groups, body: p.body(t, 9)})
-			h.sea.mu.Lock() // it doesn't count where the group's key holds the same either
-			h.sea.put("_group::"+groups[0], engine.Item{Value: []byte(groups[1]), Flags: 16}, cacheutils.Forever)
-			h.sea.mu.Unlock()
-			for n := range 2 {
-				r := p.store.Fetch(context.Background(), key, p.task, p.takes(0, 1, time.Hour))
-				if r.Err != nil || r.Value.(*firstVersion).N != 1 {
-					t.Errorf("%s: call %d gets %v, %v, want what was computed", name, n, r.Value, r.Err)
+			for how, key := range map[string]Key{"unasked": p.store.Key("k"), "named": p.store.Key("in g", "g")} {
+				before := p.runs()
+				p.forge(key, forgery{groups: groups, body: p.body(t, 9)})
+				h.sea.mu.Lock() // it doesn't count where the group's key holds the same either
+				h.sea.put("_group::"+groups[0], engine.Item{Value: []byte(groups[1]), Flags: 16}, cacheutils.Forever)
+				h.sea.mu.Unlock()
+				for n := range 2 {
+					r := p.store.Fetch(context.Background(), key, p.task, p.takes(0, 1, time.Hour))
+					if r.Err != nil || r.Value.(*firstVersion).N != 1 {
+						t.Errorf("%s, %s: call %d gets %v, %v, want what was computed", name, how, n, r.Value, r.Err)
+					}
 				}
-			}
-			if p.runs() != 1 {
-				t.Errorf("%s: %d computations, want one", name, p.runs())
+				if ran := p.runs() - before; ran != 1 {
+					t.Errorf("%s, %s: %d computations, want one", name, how, ran)
+				}
 			}
 		}, 0)
 	}
