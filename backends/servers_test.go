@@ -50,7 +50,7 @@ func TestInvalidationReplay(t *testing.T) {
 	ctx := context.Background()
 	for _, queued := range []bool{false, true} {
 		server := memcachedtest.Start(t)
-		options := map[string]any{"operation_timeout": "50ms", "probe_interval": "50ms"}
+		options := map[string]any{"operation_timeout": "250ms", "probe_interval": "50ms"}
 		if queued {
 			options["invalidation_replay"] = 100
 		}
