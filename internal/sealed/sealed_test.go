@@ -3,6 +3,7 @@ package sealed
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"math"
 	"testing"
@@ -245,6 +246,52 @@ func TestSealed_Open(t *testing.T) {
 	}
 }
 
+// An eachShelf is a shelf whose multi-get does without a map.
+type eachShelf struct{ *shelf }
+
+func (s eachShelf) GetEach(_ context.Context, keys []string, each func(i int, item engine.Item)) error {
+	for i := range keys {
+		each(i, s.item)
+	}
+	return nil
+}
+
+func (s *shelf) GetMany(_ context.Context, keys []string) (map[string]engine.Item, error) {
+	items := make(map[string]engine.Item)
+	for _, key := range keys {
+		items[key] = s.item
+	}
+	return items, nil
+}
+
+// Both kinds of multi-get open what was sealed for its key, and an engine has no other kind than the one inside.
+func TestSealed_MultiGets(t *testing.T) {
+	for name, inside := range map[string]engine.Engine{"with a map": &shelf{}, "without": eachShelf{&shelf{}}} {
+		e := New(inside, secrets("secret"), "")
+		if err := e.Set(ctx, "b", engine.Item{Value: []byte("value"), Flags: 16}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		keys := []string{"a", "b", "c"}
+		got, err := e.GetMany(ctx, keys)
+		each, ok := engine.As[engine.EachGetter](e)
+		if ok != (name == "without") {
+			t.Errorf("%s: it is an EachGetter: %v", name, ok)
+		}
+		if ok {
+			clear(got)
+			err = errors.Join(err, each.GetEach(ctx, keys, func(i int, item engine.Item) { got[keys[i]] = item }))
+		}
+		if err != nil || len(got) != len(keys) {
+			t.Errorf("%s: %d items, %v", name, len(got), err)
+		}
+		for key, item := range got {
+			if opened := string(item.Value) == "value" && item.Flags == 16; opened != (key == "b") {
+				t.Errorf("%s: under %s there is %+v", name, key, item)
+			}
+		}
+	}
+}
+
 // What is derived from a secret has nothing in common with what else is.
 func TestSealed_Derived(t *testing.T) {
 	text := []byte("secret")
@@ -262,6 +309,22 @@ func TestSealed_Derived(t *testing.T) {
 				t.Errorf("%x and %x", all[i], all[j])
 			}
 		}
+	}
+	of, err := derive(text, infoKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := newXAES(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := &secrets(string(text)).all[0]
+	nonce := make([]byte, nonceSize)
+	if got, err := key.open(nil, nonce, by.key.seal(nil, nonce, text, nil), nil); err != nil || !bytes.Equal(got, text) {
+		t.Errorf("items are not sealed with the key for that: %q, %v", got, err)
+	}
+	if number, _ := derive(text, infoNumber); binary.BigEndian.Uint32(number[:]) != by.number {
+		t.Errorf("the number of the secret is %x, want %x", by.number, number[:4])
 	}
 	one, _ := KeySecret(text)
 	again, _ := KeySecret(text)
