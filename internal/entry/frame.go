@@ -3,6 +3,8 @@ package entry
 import (
 	"encoding/binary"
 	"math"
+
+	"github.com/cacheutils/cacheutils/internal/errtext"
 )
 
 // A frame is, in this order: two bytes that say that it is one, how many sections it has besides the first, the length
@@ -215,8 +217,14 @@ func (r *reader) pass(size int) {
 // generations reads n groups, each with a name and an id. Their texts share one string.
 func (r *reader) generations(n int) []Generation {
 	texts := r.rest
-	for range 2 * n {
-		r.bytes(int(min(r.uvarint(), math.MaxInt)))
+	for range n {
+		for _, most := range [...]uint64{errtext.MaxGroupName, maxID} {
+			length := r.uvarint()
+			if r.cut = r.cut || length > most; r.cut {
+				return nil
+			}
+			r.bytes(int(length))
+		}
 	}
 	if r.cut {
 		return nil

@@ -20,8 +20,8 @@ func EmptyGroup(where string) string {
 	return where + ": the name of a group is empty: was a variable not set?"
 }
 
-// maxGroupName is how many bytes the name of a group may have: it is in each entry of the group.
-const maxGroupName = 1024
+// MaxGroupName is how many bytes the name of a group may have: it is in each entry of the group.
+const MaxGroupName = 1024
 
 // WrongGroups returns what is wrong with the names of groups, or "": a name, or there are more than most.
 func WrongGroups(where string, names []string, most int) string {
@@ -37,8 +37,8 @@ func WrongGroupNames(where string, names []string) string {
 		switch {
 		case name == "":
 			return EmptyGroup(where)
-		case len(name) > maxGroupName:
-			return fmt.Sprintf("%s: the name of a group has %d bytes, and %d at most: name it by an id or a hash", where, len(name), maxGroupName)
+		case len(name) > MaxGroupName:
+			return fmt.Sprintf("%s: the name of a group has %d bytes, and %d at most: name it by an id or a hash", where, len(name), MaxGroupName)
 		}
 	}
 	return ""

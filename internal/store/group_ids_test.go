@@ -182,6 +182,7 @@ func TestGroupIDs_InEntries(t *testing.T) {
 		"an id with spaces": {"g", "a b"},
 		"a number as id":    {"g", "41"},
 		"no name":           {"", "one"},
+		"a name too long":   {strings.Repeat("n", 1025), "one"},
 	} {
 		inSea(t, -1, func(t *testing.T, h *history, all []*program) {
 			p := all[0]
@@ -189,7 +190,7 @@ func TestGroupIDs_InEntries(t *testing.T) {
 				before := p.runs()
 				p.forge(key, forgery{groups: groups, body: p.body(t, 9)})
 				h.sea.mu.Lock() // it doesn't count where the group's key holds the same either
-				h.sea.put("_group::"+groups[0], engine.Item{Value: []byte(groups[1]), Flags: 16}, cacheutils.Forever)
+				h.sea.put(p.store.groupKey(groups[0]), engine.Item{Value: []byte(groups[1]), Flags: 16}, cacheutils.Forever)
 				h.sea.mu.Unlock()
 				for n := range 2 {
 					r := p.store.Fetch(context.Background(), key, p.task, p.takes(0, 1, time.Hour))
