@@ -64,7 +64,7 @@ func members(what string, data []byte) ([]member, error) {
 		}
 		m := member{name.(string), value}
 		if slices.ContainsFunc(list, func(other member) bool { return other.name == m.name }) {
-			return nil, fmt.Errorf("%s is given twice: leave one out", m.name)
+			return nil, fmt.Errorf("%s is given twice: leave one out", errtext.Visible(m.name))
 		}
 		list = append(list, m)
 	}
@@ -135,7 +135,7 @@ func (s *Settings) UnmarshalJSON(data []byte) error {
 	var errs []error
 	for _, m := range list {
 		if err := s.unmarshalField(m.name, m.value); err != nil {
-			errs = append(errs, fmt.Errorf("%w: %s: %w", cacheutils.ErrConfig, m.name, err))
+			errs = append(errs, fmt.Errorf("%w: %s: %w", cacheutils.ErrConfig, errtext.Visible(m.name), err))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -166,7 +166,7 @@ func (s *Settings) unmarshalField(name string, value json.RawMessage) (err error
 			return nil
 		}
 		if s.Version, err = textOf(value); err != nil {
-			err = fmt.Errorf("it is %s: write an integer or a text", value)
+			err = fmt.Errorf("it is %s: write an integer or a text", shownVersion(value))
 		}
 	case "OPTIONS":
 		s.Options, err = optionsOf(value)
@@ -184,6 +184,14 @@ func (s *Settings) unmarshalField(name string, value json.RawMessage) (err error
 		return fmt.Errorf("no such setting: there are %s; what is the engine's own stands in OPTIONS", strings.Join(fieldNames, ", "))
 	}
 	return err
+}
+
+// shownVersion says what stands in the place of a version: a number that is not an integer, or something of another kind.
+func shownVersion(value json.RawMessage) string {
+	if kind := kindOf(value); kind != "a number" {
+		return kind
+	}
+	return string(value)
 }
 
 func textOf(value json.RawMessage) (text string, err error) {
@@ -255,7 +263,7 @@ func optionsOf(value json.RawMessage) (options map[string]any, err error) {
 	for _, m := range list {
 		var v any
 		if err := json.Unmarshal(m.value, &v); err != nil {
-			return nil, fmt.Errorf("%s: %w", m.name, err)
+			return nil, fmt.Errorf("%s: %w", errtext.Visible(m.name), err)
 		}
 		options[m.name] = v
 	}

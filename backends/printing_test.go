@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,6 +61,26 @@ func TestPrinting_SettingsHideSecrets(t *testing.T) {
 	for _, want := range []string{`"memcached"`, "1h0m0s", `"shop"`, `lease: "5s"`, "pasword: ...", `"...@h:1"`} {
 		if text := fmt.Sprint(s); !strings.Contains(text, want) {
 			t.Errorf("got %s, want %s in it", text, want)
+		}
+	}
+}
+
+// What a file or the environment has in the place of a name reaches a terminal with escapes for what that would obey.
+func TestPrinting_MistakesHaveNoControlCharacters(t *testing.T) {
+	for _, name := range []string{"a\x1b[31mb", "a\nb", "a\u202eb"} {
+		quoted, err := json.Marshal(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, option := backends.New(backends.Config{"default": {Backend: "memcached", Options: map[string]any{name: 1}}})
+		_, twice := backends.ParseURL("memcached://h?" + url.QueryEscape(name) + "=1&" + url.QueryEscape(name) + "=2")
+		for _, text := range []string{`{"d": {%[1]s: 1}}`, `{"d": {"VERSION": [%[1]s]}}`, `{"d": {"OPTIONS": {%[1]s: 1, %[1]s: 2}}}`, `{"d": {"TIMEOUT": %[1]s}}`, `{%[1]s: 1, %[1]s: 2}`} {
+			_, err := backends.ParseJSON(fmt.Appendf(nil, text, quoted))
+			for _, err := range []error{option, twice, err} {
+				if err == nil || strings.ContainsAny(err.Error(), "\x1b\n\u202e") {
+					t.Errorf("got %q", err)
+				}
+			}
 		}
 	}
 }

@@ -57,7 +57,8 @@ type Settings struct {
 }
 
 // Format writes the settings, whatever the verb, without users and passwords in locations, and without the values of those options that
-// are secret, or the engine's own: that is, for a log.
+// are secret, or the engine's own: that is, for a log. Package fmt does not call it for settings in an unexported field of a
+// struct, and shows all of them.
 func (s Settings) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.text()) }
 
 // LogValue returns what Format writes.

@@ -217,7 +217,7 @@ func (s *Settings) setFromQuery(values url.Values) error {
 	given := map[string]string{} // the settings, by name
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if len(values[name]) > 1 {
-			return fmt.Errorf("%s is given %d times: leave the others out", name, len(values[name]))
+			return fmt.Errorf("%s is given %d times: leave the others out", errtext.Visible(name), len(values[name]))
 		}
 		lower := strings.ToLower(name)
 		if slices.Contains(urlSettings, lower) {

@@ -15,7 +15,8 @@ import (
 // SHA-256, which gives away whether two are the same, and what can be guessed: on a backend outside of the process one warning for each
 // function says so. Args and Repr know no backend, and render the SHA-256.
 //
-// Package fmt, log/slog, and encoders of JSON, XML and YAML show Secret(...) in its place; as the key of a map in JSON it is shown.
+// Package fmt, log/slog, and encoders of JSON, XML and YAML show Secret(...) in its place. They don't where they call no methods: as
+// the key of a map in JSON, and for package fmt, and with it slog, in an unexported field of a struct, it is shown.
 // string(s) is its text. Results may have it as a part: they are stored as they are, with its text. A type that is made of
 // it, as in type Password cachekey.Secret, is not a Secret. The zero Secret is an empty text, and hidden likewise.
 // One of more than 16 MiB can't be in a key, as a text of that length can't, and those in one argument can't have more together.

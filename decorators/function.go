@@ -32,7 +32,8 @@ func Key(name string) Option {
 //
 // Closures of one func literal look alike, and so do the method values of all receivers: without one of the two options
 // Cached panics for a method value, and for the second closure. Functions with equal ids share their entries, as those
-// of one Key do. Cached panics if id is nil or can't be in a key.
+// of one Key do. The name stands in logs and in keys; a cachekey.Secret in id stands there as its SHA-256, which can be guessed
+// from, also where the backend has a key_secret. Cached panics if id is nil or can't be in a key.
 func Instance(id any) Option {
 	return func(o *options) { o.instance, o.hasInstance = id, true }
 }

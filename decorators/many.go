@@ -204,13 +204,18 @@ func (m *many[K, V]) answersTo(ctx context.Context, keys []K, answers map[K]V) f
 		case 1:
 			return same[0], true, nil
 		default:
-			return answer, false, fmt.Errorf("%w: %s has returned %d results under keys that are all key %s in the cache; return one, under the key that it was asked for",
-				cacheutils.ErrInvalidKey, m.name, len(same), cachekey.Digest(text))
+			named := "key to one entry" // without a backend nobody knows which
+			if stored, err := m.cacheKey(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})}); err == nil {
+				named = "key " + cachekey.Digest(stored)
+			}
+			return answer, false, fmt.Errorf("%w: %s has returned %d results under keys that are all %s in the cache; return one, under the key that it was asked for",
+				cacheutils.ErrInvalidKey, m.name, len(same), named)
 		}
 	}
 }
 
-// textOf returns the text of the key for one key.
+// textOf returns a text of one key, which is compared with those of others and not shown: what stands for a cachekey.Secret in it may
+// be found by guessing.
 func (m *many[K, V]) textOf(ctx context.Context, key K) (string, error) {
 	text, err := m.appendKey(nil, &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})}, nil)
 	return string(text), err

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 )
@@ -80,6 +82,28 @@ func TestCachedMany_KeysTheSameByKeyOf(t *testing.T) {
 		if len(found) != 0 || errs[i] == nil || !strings.Contains(errs[i].Error(), "2 results under keys that are all key ") {
 			t.Errorf("call %d, two results for one key: got %v, %v, want an error", i, found, errs[i])
 		}
+	}
+}
+
+// An error about such keys has the digest of what CacheKey returns, from which nobody can find a Secret without the key_secret.
+func TestCachedMany_TheSameByKeyOfHaveOneDigest(t *testing.T) {
+	set, err := backends.New(backends.Config{"default": {Backend: "locmem", Options: map[string]any{"key_secret": "0123456789abcdef"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	long := strings.Repeat("x", 300)
+	Load, h := decorators.CachedMany(func(context.Context, []cachekey.Secret) (map[cachekey.Secret]string, error) {
+		return map[cachekey.Secret]string{"ROMA": "a", "roma": "b"}, nil
+	}, decorators.Key("one.digest"), decorators.On(set), decorators.KeyOf(func(_ context.Context, s cachekey.Secret) (string, cachekey.Secret) {
+		return long, cachekey.Secret(strings.ToLower(string(s)))
+	}))
+	key, err := h.CacheKey("Roma")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(context.Background(), []cachekey.Secret{"Roma"}); err == nil || !strings.Contains(err.Error(), "all key "+cachekey.Digest(key)+" in the cache") {
+		t.Errorf("got %v, want the digest %s", err, cachekey.Digest(key))
 	}
 }
 

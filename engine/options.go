@@ -267,7 +267,7 @@ func (r *OptionReader) Err() error {
 			continue
 		}
 		unknown = true
-		fault := fmt.Errorf("%w: %s has no option %s", cacheutils.ErrConfig, r.engine, name)
+		fault := fmt.Errorf("%w: %s has no option %s", cacheutils.ErrConfig, r.engine, errtext.Visible(name))
 		if isOneOf(settings, name) {
 			fault = fmt.Errorf("%w, which is a setting of the backend beside its options", fault)
 		}
