@@ -99,6 +99,7 @@ func sliceCoders(t *Type) (encodeFunc, decodeFunc) {
 		return encodeBytes, decodeBytes
 	}
 	size := elem.rtype.Size()
+	counted := max(elem.mem, 1) // there may be more elements of no size than anybody can visit
 	encode := func(e *encoder, p unsafe.Pointer) error {
 		s := *(*sliceHeader)(p)
 		if s.data == nil {
@@ -106,7 +107,7 @@ func sliceCoders(t *Type) (encodeFunc, decodeFunc) {
 			return nil
 		}
 		e.buf = binary.AppendUvarint(e.buf, uint64(s.len)+1)
-		e.held += boxed(times(uint64(s.len), elem.mem))
+		e.held += boxed(times(uint64(s.len), counted))
 		if s.len == 0 || elem.min == 0 {
 			return nil
 		}
@@ -127,7 +128,7 @@ func sliceCoders(t *Type) (encodeFunc, decodeFunc) {
 		if err != nil || !ok {
 			return err
 		}
-		if err := d.hold(boxed(times(uint64(n), elem.mem))); err != nil {
+		if err := d.hold(boxed(times(uint64(n), counted))); err != nil {
 			return err
 		}
 		data := makeSlice(t.rtype, p, n)

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/big"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
 )
@@ -70,6 +72,8 @@ func bombs() map[string]any {
 		"times":              manyOf(n, func(i int) time.Time { return rome }),
 		"big numbers":        manyOf(20, func(i int) *big.Int { return big1 }),
 		"addresses":          manyOf(n, func(i int) netip.Addr { return netip.IPv6Loopback() }),
+		"nothing":            make([]struct{}, n),
+		"arrays of nothing":  make([][0]int, n),
 		"one string":         string(make([]byte, 1<<20)),
 	}
 }
@@ -232,5 +236,16 @@ func TestLimits_Types(t *testing.T) {
 	}
 	if fmt.Sprint(found) != "[interface {} error]" {
 		t.Errorf("got %v", found)
+	}
+}
+
+// A slice whose elements take nothing can't be longer than its limit either: whoever ranges over it would not end.
+func TestLimits_Nothing(t *testing.T) {
+	var into []struct{}
+	data := binary.AppendUvarint(nil, 1<<62)
+	for _, limits := range []Limits{{}, {Memory: 64 << 20}} {
+		if err := Of(reflect.TypeOf(into)).DecodeWithin(data, unsafe.Pointer(&into), &limits); !errors.Is(err, cacheutils.ErrUndecodable) || len(into) != 0 {
+			t.Errorf("%d bytes of memory: got %v, and %d elements", limits.Memory, err, len(into))
+		}
 	}
 }
