@@ -595,6 +595,8 @@ func TestContextRead_AfterTheFunctionHasReturned(t *testing.T) {
 	for n := range 100 {
 		load(withEnd(t, as("alice")), 10+n)
 		userOf(kept)
+		load(as("alice"), 1000+n)
+		userOf(kept)
 	}
 	load(as("alice"), -1)
 	lines.want(t, "userKey") // there is room for what matters

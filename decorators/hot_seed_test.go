@@ -2,8 +2,12 @@ package decorators
 
 import (
 	"context"
+	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/cacheutils/cacheutils/backends"
@@ -30,6 +34,38 @@ func TestHotSeed_AimedElsewhere(t *testing.T) {
 	}
 	if len(slots) < hotSlots/4 {
 		t.Errorf("arguments that have one slot elsewhere have %d here", len(slots))
+	}
+}
+
+// What a process hashes with is its own: another one has the same arguments elsewhere.
+func TestHotSeed_OfTheProcess(t *testing.T) {
+	hashes := func() (text string) {
+		for n := range uint64(8) {
+			text += fmt.Sprintf("%x ", rawOf(n).hash())
+		}
+		return text
+	}
+	const hashing = "CACHEUTILS_TEST_HASHES"
+	if os.Getenv(hashing) != "" {
+		fmt.Println(hashing, hashes())
+		return
+	}
+	for n := range uint64(8) {
+		if r := rawOf(n); r.hash() != r.hashWith(hotSeed, hotFactor) {
+			t.Error("the hash is not that by the process's seed and factor")
+		}
+	}
+	other := exec.Command(os.Args[0], "-test.run=^TestHotSeed_OfTheProcess$", "-test.v")
+	other.Env = append(os.Environ(), hashing+"=1")
+	out, err := other.CombinedOutput()
+	_, theirs, found := strings.Cut(string(out), hashing+" ")
+	if err != nil || !found {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, hash := range strings.Fields(hashes()) {
+		if strings.Contains(theirs, hash) {
+			t.Errorf("%s is a hash of another process, too", hash)
+		}
 	}
 }
 
