@@ -8,12 +8,13 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/race"
 )
 
 // The store keeps what is used as well as it does without the table.
 func TestHotTable_HitRatio(t *testing.T) {
 	const many, calls, runs = 100_000, 150_000, 5
-	if testing.Short() || raceEnabled {
+	if testing.Short() || race.Enabled {
 		t.Skip("makes more than a million calls")
 	}
 	ratios := make(map[bool]float64)
@@ -52,7 +53,7 @@ func TestHotTable_Scan(t *testing.T) {
 	F, h := decorators.Cached1(func(_ context.Context, id int) (int, error) { runs[id]++; return id, nil }, decorators.Key("scan"))
 	const hot = 10
 	others := 50_000
-	if raceEnabled {
+	if race.Enabled {
 		others = 5000
 	}
 	for other := range others {

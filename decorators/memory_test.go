@@ -18,6 +18,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
+	"github.com/cacheutils/cacheutils/internal/test/race"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -161,7 +162,7 @@ func zone(name string) *time.Location {
 
 // Law 10: what a store holds takes no more memory than its max_cost, and half of that, whatever the shape of the values.
 func TestLaw10_HeapAgainstMaxCost(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector takes memory of its own")
 	}
 	shared := decorators.Shared()
@@ -306,7 +307,7 @@ func (s memoryShape) test(t *testing.T, least float64) {
 // What is stored beside a value takes memory as well: its key and the names of its groups keep nothing of what they were
 // cut from, and its metadata counts.
 func TestLaw10_HeapOfKeysAndGroups(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector takes memory of its own")
 	}
 	ctx := context.Background()
@@ -480,7 +481,7 @@ func (s *noticeSink) texts() []string {
 // A call that stores nothing leaves nothing: no memory is taken by what has failed, was left out or had no result, however
 // many arguments there were, and idle stores have dropped what markers took.
 func TestLaw10_HeapOfCallsThatStoreNothing(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector takes memory of its own")
 	}
 	ctx := context.Background()

@@ -16,6 +16,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/test/race"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -144,7 +145,7 @@ func failsAt(operations ...string) func(operation, key string) error {
 // Whatever goes wrong at each call, the log has a line a second for each cause, and says how many it has left out.
 func TestNoise(t *testing.T) {
 	calls := 100_000
-	if raceEnabled {
+	if race.Enabled {
 		calls /= 10
 	}
 	one := func(t *testing.T, set *backends.Caches, opts ...decorators.Option) func(n int) {

@@ -14,6 +14,7 @@ import (
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
+	"github.com/cacheutils/cacheutils/internal/test/race"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -224,7 +225,7 @@ func TestTyped_MovingStack(t *testing.T) {
 
 // What a hit allocates is a promise: nothing, or for Cached what reflect.MakeFunc does.
 func TestHitAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector has sync.Pool drop some of what it is given")
 	}
 	cachetest.Configure(t, backends.Config{"default": {Backend: "locmem", Location: []string{t.Name()}}})

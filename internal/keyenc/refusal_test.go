@@ -26,6 +26,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
+	"github.com/cacheutils/cacheutils/internal/test/race"
 )
 
 type (
@@ -415,6 +416,9 @@ func TestAppend_TextsThatHideAPart(t *testing.T) {
 
 // The text of a key is bounded, and what is too long is found out before its memory is spent.
 func TestAppend_TooLong(t *testing.T) {
+	if race.Enabled {
+		t.Skip("much work in one goroutine")
+	}
 	type node struct{ L, R *node }
 	dag := &node{}
 	lists, maps, boxed := any("x"), any("x"), any("x")
@@ -479,6 +483,9 @@ func TestAppend_TooLong(t *testing.T) {
 
 // A map's text is put in order where it is, at each level, and what that takes is bounded, too.
 func TestAppend_MapsInMaps(t *testing.T) {
+	if race.Enabled {
+		t.Skip("much work in one goroutine")
+	}
 	text := strings.Repeat("x", 15<<20)
 	for _, levels := range []int{1, 15, 30, 60} {
 		x := any(text)

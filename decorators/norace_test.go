@@ -1,5 +1,0 @@
-//go:build !race
-
-package decorators_test
-
-const raceEnabled = false
