@@ -50,20 +50,14 @@ func TestConformance_TwoMemcacheds(t *testing.T) {
 	})
 }
 
-// What is sealed is to its users as what is not.
+// What is sealed is to its users as what is not. How an engine's multi-get is used that has a map is shown by
+// TestConformance_ThirdParty.
 func TestConformance_Sealed(t *testing.T) {
 	server := memcachedtest.Start(t)
 	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
 		s.Location = []string{server.Addr()}
 		s.Options = patient(s.Options)
 		return sealedBy(memcached.Open(s))
-	})
-}
-
-func TestConformance_SealedThirdParty(t *testing.T) {
-	backendtest.Run(t, func(s engine.Settings) (engine.Engine, error) {
-		s.Location = []string{"sealed conformance"}
-		return sealedBy(openShelf(s))
 	})
 }
 

@@ -245,6 +245,52 @@ func TestSealed_Open(t *testing.T) {
 	}
 }
 
+// An eachShelf is a shelf whose multi-get does without a map.
+type eachShelf struct{ *shelf }
+
+func (s eachShelf) GetEach(_ context.Context, keys []string, each func(i int, item engine.Item)) error {
+	for i := range keys {
+		each(i, s.item)
+	}
+	return nil
+}
+
+func (s *shelf) GetMany(_ context.Context, keys []string) (map[string]engine.Item, error) {
+	items := make(map[string]engine.Item)
+	for _, key := range keys {
+		items[key] = s.item
+	}
+	return items, nil
+}
+
+// Both kinds of multi-get open what was sealed for its key, and an engine has no other kind than the one inside.
+func TestSealed_MultiGets(t *testing.T) {
+	for name, inside := range map[string]engine.Engine{"with a map": &shelf{}, "without": eachShelf{&shelf{}}} {
+		e := New(inside, secrets("secret"), "")
+		if err := e.Set(ctx, "b", engine.Item{Value: []byte("value"), Flags: 16}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		keys := []string{"a", "b", "c"}
+		got, err := e.GetMany(ctx, keys)
+		each, ok := engine.As[engine.EachGetter](e)
+		if ok != (name == "without") {
+			t.Errorf("%s: it is an EachGetter: %v", name, ok)
+		}
+		if ok {
+			clear(got)
+			err = errors.Join(err, each.GetEach(ctx, keys, func(i int, item engine.Item) { got[keys[i]] = item }))
+		}
+		if err != nil || len(got) != len(keys) {
+			t.Errorf("%s: %d items, %v", name, len(got), err)
+		}
+		for key, item := range got {
+			if opened := string(item.Value) == "value" && item.Flags == 16; opened != (key == "b") {
+				t.Errorf("%s: under %s there is %+v", name, key, item)
+			}
+		}
+	}
+}
+
 // What is derived from a secret has nothing in common with what else is.
 func TestSealed_Derived(t *testing.T) {
 	text := []byte("secret")
