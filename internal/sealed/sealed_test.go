@@ -3,6 +3,7 @@ package sealed
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"math"
 	"testing"
@@ -308,6 +309,22 @@ func TestSealed_Derived(t *testing.T) {
 				t.Errorf("%x and %x", all[i], all[j])
 			}
 		}
+	}
+	of, err := derive(text, infoKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := newXAES(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := &secrets(string(text)).all[0]
+	nonce := make([]byte, nonceSize)
+	if got, err := key.open(nil, nonce, by.key.seal(nil, nonce, text, nil), nil); err != nil || !bytes.Equal(got, text) {
+		t.Errorf("items are not sealed with the key for that: %q, %v", got, err)
+	}
+	if number, _ := derive(text, infoNumber); binary.BigEndian.Uint32(number[:]) != by.number {
+		t.Errorf("the number of the secret is %x, want %x", by.number, number[:4])
 	}
 	one, _ := KeySecret(text)
 	again, _ := KeySecret(text)
