@@ -22,6 +22,7 @@ import (
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
+	"github.com/cacheutils/cacheutils/internal/test/race"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -104,6 +105,9 @@ func bombKey(name string, id int) string { return fmt.Sprintf("[cached]%s((%d,))
 
 // What one item may become in memory is bounded, however many call at once.
 func TestBomb_Memory(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector takes memory of its own")
+	}
 	const limit = 64 << 20
 	a, set := newAttacker(t, map[string]any{"operation_timeout": "1m"})
 	f, h := decorators.Cached1(func(context.Context, int) ([][]int, error) { return [][]int{{7}}, nil }, decorators.Key("bomb.memory"), decorators.On(set))
