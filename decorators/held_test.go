@@ -48,9 +48,10 @@ func TestHeld_ByANeighbour(t *testing.T) {
 		}
 	}
 	token := slices.Repeat([]byte{7}, 16)
-	bare := slices.Concat([]byte{0x50}, token, []byte{2})
-	far := slices.Concat([]byte{0x50}, token, binary.AppendVarint(nil, time.Now().Add(20*time.Second).UnixMilli()))
-	over := slices.Concat([]byte{0x14}, []byte{0, 2}, token, []byte{2}, []byte("x"))
+	ends := func(after time.Duration) []byte { return binary.AppendVarint(nil, time.Now().Add(after).UnixMilli()) }
+	bare := slices.Concat([]byte{0x50}, token, ends(-10*time.Second))
+	far := slices.Concat([]byte{0x50}, token, ends(20*time.Second))
+	over := slices.Concat([]byte{0x14}, []byte{0, 2}, token, ends(-10*time.Second), []byte("x"))
 
 	key := func(id int) string {
 		k, err := handle.CacheKey(ctx, id)
