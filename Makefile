@@ -10,6 +10,7 @@
 # make scale  how costs grow: the plots go into docs/
 # make stress the search for outdated values, STRESSOPS operations, also while an attacker writes to the server; the
 #             tests do some thousands
+# make sim    SEEDS simulated histories, from the seed FROM on; go test in sim does some of them
 # make soak   every fault of servers and network, in the long form, with times held to their bars
 # make stampede      stampedes of 16 processes, with the latencies held to their bars
 # make test-django   groups shared with a Django project (installs Django and pymemcache)
@@ -22,6 +23,8 @@ NESTED      := $(filter-out .,$(MODULES))
 FUZZTIME    ?= 2m
 BENCHTIME   ?= 1s
 STRESSOPS   ?= 1000000
+SEEDS       ?= 1000000
+FROM        ?= 1
 PEERS       := -write ../docs/comparison.md -docs ../docs/performance.md
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
@@ -31,7 +34,7 @@ WORDS       := $(GOROUTINES) ./cachekey ./engine ./cache ./internal/codec ./inte
 EXAMPLES    := $(filter examples examples/%,$(MODULES))
 BUT_FAULTS   = $$(go list ./... | grep -v /internal/test/faults$$)
 
-.PHONY: test race vet lint cover fuzz bench peers scale stress soak stampede test-django questions tools
+.PHONY: test race vet lint cover fuzz bench peers scale stress sim soak stampede test-django questions tools
 
 # The faults keep the machine busy, and have times to keep: they run by themselves. On 386, words have 32 bits, and
 # goroutines are told apart without assembly, as on most processors; so they are with the tag purego.
@@ -46,7 +49,7 @@ test: tools
 		*) echo "not tested for 386: this machine can't run that" ;; \
 	esac
 	@set -e; for module in $(NESTED); do \
-		case $$module in bench) flags= ;; stress) flags=-v ;; *) flags=-race ;; esac; \
+		case $$module in bench|sim) flags= ;; stress) flags=-v ;; *) flags=-race ;; esac; \
 		(set -x; cd $$module; $(SERVERS) go test $$flags ./...); \
 	done
 
@@ -103,6 +106,9 @@ scale: tools
 
 stress: tools
 	cd stress && $(SERVERS) go test -run Stress -stress.ops=$(STRESSOPS) -timeout 120m -v ./...
+
+sim:
+	cd sim && go test -run 'TestSeeds' -sim.seeds=$(SEEDS) -sim.from=$(FROM) -timeout 24h -v ./...
 
 soak: tools
 	CACHEUTILS_LONG=1 $(SERVERS) go test -run Fault -timeout 30m -v ./...

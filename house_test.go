@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"internal/entry", "internal/flight", "internal/registered"},
 	{"engine", "cachekey", "internal/codec"},
 	{"internal/funcname", "logging"},
-	{"internal/keyenc", "internal/goroutine", "internal/steer", "internal/clock"},
+	{"internal/keyenc", "internal/goroutine", "internal/steer", "internal/clock", "internal/random"},
 	{".", "internal/typeid", "internal/errtext"},
 }
 
@@ -35,7 +35,7 @@ const (
 )
 
 // engineImports are the packages of the module that an engine may import.
-var engineImports = []string{"engine", "internal/clock", "internal/errtext", "logging", "observe", "."}
+var engineImports = []string{"engine", "internal/clock", "internal/random", "internal/errtext", "logging", "observe", "."}
 
 // layerOf returns the number of a folder's layer, the top's being 0.
 func layerOf(folder string) (layer int, ok bool) {

@@ -2,12 +2,12 @@ package decorators
 
 import (
 	"context"
-	"math/rand/v2"
 	"reflect"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/errtext"
+	"github.com/cacheutils/cacheutils/internal/random"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -95,5 +95,5 @@ func (p *plan) jittered(ctx context.Context, d time.Duration) time.Duration {
 			return d
 		}
 	}
-	return d - time.Duration(rand.Float64()*jitter*float64(d))
+	return d - time.Duration(random.Float64(p.backend.name, p.name)*jitter*float64(d))
 }

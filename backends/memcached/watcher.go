@@ -2,10 +2,10 @@ package memcached
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/cacheutils/cacheutils/internal/clock"
+	"github.com/cacheutils/cacheutils/internal/random"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -49,7 +49,9 @@ func (s *server) probeUntilUp(ctx context.Context, w *watcher, wait time.Duratio
 
 // untilProbe is how long to wait for the next probe, a little less than probe_interval, so that processes
 // don't probe at the same moment.
-func (s *server) untilProbe() time.Duration { return s.probe - rand.N(s.probe/4+1) }
+func (s *server) untilProbe() time.Duration {
+	return s.probe - random.Below(s.probe/4+1, "probe", s.label)
+}
 
 // probeOnce sends a probe, and then what waits for the server.
 func (s *server) probeOnce(ctx context.Context) error {

@@ -170,7 +170,7 @@ func FuzzOpen(f *testing.F) {
 			other, lease := e, bytesOnly.Tombstone(check, typ)
 			other.fingerprint++
 			lease.fingerprint += 2
-			lease.Hold(NewToken(), time.Now().Add(time.Hour))
+			lease.Hold(NewToken("", ""), time.Now().Add(time.Hour))
 			e.others = []Entry{other, lease}
 			f.Add(e.Item().Value, e.flags)
 		}

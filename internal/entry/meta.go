@@ -4,10 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math"
-	"math/rand/v2"
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/random"
 )
 
 // Meta is what an entry carries besides its value. Times are in Unix milliseconds.
@@ -38,10 +38,10 @@ func CheckOf(text string) (c Check) {
 // A Token is one holder's alone.
 type Token [16]byte
 
-// NewToken returns a random token, which is not zero.
-func NewToken() (t Token) {
-	binary.NativeEndian.PutUint64(t[:], rand.Uint64())
-	binary.NativeEndian.PutUint64(t[8:], rand.Uint64()|1)
+// NewToken returns a random token, which is not zero, for the entry of that key in a backend.
+func NewToken(backend, key string) (t Token) {
+	binary.NativeEndian.PutUint64(t[:], random.Uint64(backend, key))
+	binary.NativeEndian.PutUint64(t[8:], random.Uint64(backend, key)|1)
 	return t
 }
 

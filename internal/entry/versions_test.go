@@ -53,7 +53,7 @@ func TestPick(t *testing.T) {
 	if e.Pick(after, now) || e.OtherValue(after) == nil || !e.Empty {
 		t.Fatalf("a reader of another type has picked %+v", e)
 	}
-	written, token := bytesOnly.Tombstone(Check{}, after), NewToken()
+	written, token := bytesOnly.Tombstone(Check{}, after), NewToken("", "")
 	written.Hold(token, now.Add(time.Minute))
 	written.KeepOthers(&e)
 	for range 2 {
@@ -64,7 +64,7 @@ func TestPick(t *testing.T) {
 		if e = reparse(t, &written); !e.PickHolder(token, now) || e.fingerprint != after.Fingerprint() {
 			t.Fatalf("its holder has picked %+v", e)
 		}
-		if e = reparse(t, &written); e.PickHolder(NewToken(), now) || e.Holder != (Token{}) {
+		if e = reparse(t, &written); e.PickHolder(NewToken("", ""), now) || e.Holder != (Token{}) {
 			t.Fatalf("somebody else has picked %+v", e)
 		}
 		e = reparse(t, &written)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/clock"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/random"
 )
 
 // The value of a sealed item is, in this order: a head, a nonce, and what the item's value was encrypted to, with its
@@ -122,7 +122,7 @@ func (s *Engine) Incr(ctx context.Context, key string, delta int64) (int64, erro
 	}
 	for n := range maxSwaps {
 		if n > 3 { // those who are faster all the time are given way to
-			if err := clock.Sleep(ctx, rand.N(time.Millisecond)); err != nil {
+			if err := clock.Sleep(ctx, random.Below(time.Millisecond, "sealed", key)); err != nil {
 				return 0, err
 			}
 		}

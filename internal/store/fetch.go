@@ -254,7 +254,7 @@ func (c *Store) Put(ctx context.Context, key Key, task *Task, value any, timeout
 	}
 	c.unsized(task, e.Hidden)
 	if timeout > 0 {
-		if e.Groups, err = c.ensureGenerationsBounded(ctx, key.groups); err != nil {
+		if e.Groups, err = c.ensureGenerationsBounded(ctx, key.stored, key.groups); err != nil {
 			return errtext.Wrap(err, "set %s", key.String())
 		}
 	}

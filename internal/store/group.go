@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/errtext"
+	"github.com/cacheutils/cacheutils/internal/random"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -61,7 +60,8 @@ func (c *Store) newGeneration(ctx context.Context, group string) error {
 		return err
 	}
 	defer done()
-	key, item := c.groupKey(group), generationItem(uuid.NewString())
+	key := c.groupKey(group)
+	item := generationItem(random.UUID(c.Name, key))
 	if err := c.Engine.Set(ctx, key, item, cacheutils.Forever); err != nil {
 		err = c.replayDelete(key, withoutKeys(err, key)) // not the same item again: it may have been stored, and replaced since
 		return errtext.Wrap(err, "invalidate group %s", errtext.Quote(group))
@@ -76,17 +76,17 @@ func generationItem(id string) engine.Item {
 	return engine.Item{Value: []byte(id), Flags: entry.FlagsText, Cost: len(id)}
 }
 
-// ensureGenerations returns what the groups hold now; those that held nothing are given a generation.
-func (c *Store) ensureGenerations(ctx context.Context, groups []string) ([]entry.Generation, error) {
+// ensureGenerations returns what the groups hold now; those that held nothing are given a generation, for an entry.
+func (c *Store) ensureGenerations(ctx context.Context, stored string, groups []string) ([]entry.Generation, error) {
 	found, err := c.generations(ctx, groups)
 	if err != nil {
 		return nil, err
 	}
-	return c.createMissing(ctx, found)
+	return c.createMissing(ctx, stored, found)
 }
 
 // ensureGenerationsBounded is ensureGenerations as an operation of its own.
-func (c *Store) ensureGenerationsBounded(ctx context.Context, groups []string) ([]entry.Generation, error) {
+func (c *Store) ensureGenerationsBounded(ctx context.Context, stored string, groups []string) ([]entry.Generation, error) {
 	ctx, done, err := c.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -97,13 +97,13 @@ func (c *Store) ensureGenerationsBounded(ctx context.Context, groups []string) (
 	}
 	ctx, end := c.boundAll(ctx)
 	defer end()
-	return c.ensureGenerations(ctx, groups)
+	return c.ensureGenerations(ctx, stored, groups)
 }
 
-// createMissing gives those of the groups a generation that have none. Processes that do so at the
+// createMissing gives those of the groups a generation that have none, for the entry that is stored under that key. Processes that do so at the
 // same time agree: where there is nothing, add lets one of them through, and where there is what is no generation,
 // compare-and-swap does; the others read what that one wrote.
-func (c *Store) createMissing(ctx context.Context, found []entry.Generation) ([]entry.Generation, error) {
+func (c *Store) createMissing(ctx context.Context, stored string, found []entry.Generation) ([]entry.Generation, error) {
 	if len(found) > entry.MaxGroups {
 		return nil, fmt.Errorf("%w: an entry in %d groups, which can be in %d at most", cacheutils.ErrArguments, len(found), entry.MaxGroups)
 	}
@@ -120,8 +120,8 @@ func (c *Store) createMissing(ctx context.Context, found []entry.Generation) ([]
 		found = slices.Clone(found)
 		var others []string // something is there
 		for _, group := range missing {
-			id := uuid.NewString()
 			key := c.groupKey(group)
+			id := random.UUID(c.Name+stored, key)
 			added, err := c.Engine.Add(ctx, key, generationItem(id), cacheutils.Forever)
 			if err != nil {
 				return nil, notBegun(err, group, key)
@@ -134,9 +134,9 @@ func (c *Store) createMissing(ctx context.Context, found []entry.Generation) ([]
 		}
 		err := c.readGenerations(ctx, others, func(g entry.Generation, got *answer) error {
 			if g.ID == "" && got.found {
-				item := generationItem(uuid.NewString())
-				item.CAS = got.item.CAS
 				key := c.groupKey(g.Group)
+				item := generationItem(random.UUID(c.Name+stored, key))
+				item.CAS = got.item.CAS
 				swapped, err := c.Engine.CompareAndSwap(ctx, key, item, cacheutils.Forever)
 				if err != nil {
 					return notBegun(err, g.Group, key)

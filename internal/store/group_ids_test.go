@@ -159,7 +159,7 @@ func TestGroupIDs_Agreed(t *testing.T) {
 			var processes sync.WaitGroup
 			for i, p := range all {
 				processes.Go(func() {
-					if g, err := p.store.ensureGenerations(context.Background(), []string{"g"}); err != nil {
+					if g, err := p.store.ensureGenerations(context.Background(), "", []string{"g"}); err != nil {
 						t.Error(err)
 					} else {
 						got[i] = g[0].ID

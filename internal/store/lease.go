@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/clock"
 	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/random"
 )
 
 // A lease is the right to compute a key's value and to store it, among all processes. It is a
@@ -65,15 +65,15 @@ const (
 // write what would stand in the place of what was found.
 const maxRefusals = 100
 
-// beforeTry waits before an operation's nth try, counted from 0: those who are faster all the time are given way to.
+// beforeTry waits before an operation's nth try on the key, counted from 0: those who are faster all the time are given way to.
 // It fails when there were too many, or ctx ends.
-func beforeTry(ctx context.Context, n int) error {
+func (c *Store) beforeTry(ctx context.Context, key *Key, n int) error {
 	const atOnce = 3
 	switch {
 	case n >= maxRefusals:
 		return errRefused
 	case n >= atOnce:
-		return clock.Sleep(ctx, pollDelay((n-atOnce)/10)) // briefly at first: most operations have no time for many long pauses
+		return clock.Sleep(ctx, c.pollDelay(key, (n-atOnce)/10)) // briefly at first: most operations have no time for many long pauses
 	default:
 		return nil
 	}
@@ -88,8 +88,8 @@ func (c *Store) take(ctx context.Context, key *Key, t *codec.Type, f found, stea
 	if f.state == entry.Leased && !steal {
 		return nil, false, nil
 	}
-	l = &lease{store: c, key: key, typ: t, token: entry.NewToken()}
-	if l.groups, err = c.createMissing(ctx, f.generations); err != nil {
+	l = &lease{store: c, key: key, typ: t, token: entry.NewToken(c.Name, key.stored)}
+	if l.groups, err = c.createMissing(ctx, key.stored, f.generations); err != nil {
 		return nil, false, err
 	}
 	if had := f.entry.Groups; !steal && !slices.Equal(f.generations, had) && slices.Equal(l.groups, had) && len(had) > 0 {
@@ -221,7 +221,7 @@ func (l *lease) renew() {
 // lookup looks up what the token is on, for the nth try to replace that, counted from 0. held is true if the token is still
 // there: then a swap that is refused is tried again.
 func (l *lease) lookup(ctx context.Context, n int, f *found) (held bool, err error) {
-	if err := beforeTry(ctx, n); err != nil {
+	if err := l.store.beforeTry(ctx, l.key, n); err != nil {
 		return false, err
 	}
 	if err := l.store.lookup(ctx, f, l.key); err != nil {
@@ -315,11 +315,11 @@ const (
 	lastPoll  = 40 * time.Millisecond
 )
 
-// pollDelay returns how long to wait before the nth lookup, counted from 0.
-func pollDelay(n int) time.Duration {
+// pollDelay returns how long to wait before the nth lookup of the key, counted from 0.
+func (c *Store) pollDelay(key *Key, n int) time.Duration {
 	d := firstPoll
 	for range min(n, 20) {
 		d = min(d*3/2, lastPoll)
 	}
-	return d/2 + rand.N(d)
+	return d/2 + random.Below(d, c.Name, key.stored)
 }

@@ -11,7 +11,7 @@ import (
 func TestOrphans_IsForgotten(t *testing.T) {
 	var d orphans
 	now := time.Unix(1_800_000_000, 0)
-	first, second := entry.NewToken(), entry.NewToken()
+	first, second := entry.NewToken("", ""), entry.NewToken("", "")
 	d.add(first, now)
 	d.add(second, now.Add(orphanedFor*3/2))
 	for _, test := range []struct {
@@ -38,7 +38,7 @@ func TestOrphans_AreBounded(t *testing.T) {
 	now := time.Now()
 	var last entry.Token
 	for range 3 * maxOrphans {
-		last = entry.NewToken()
+		last = entry.NewToken("", "")
 		d.add(last, now)
 	}
 	if n := len(d.tokens) + len(d.older); n > 2*maxOrphans || !d.has(last, now) {

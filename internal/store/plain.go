@@ -120,7 +120,7 @@ func (c *Store) Set(ctx context.Context, key Key, value any, timeout time.Durati
 	if timeout = c.timeoutOf(timeout); timeout <= 0 {
 		return c.setWithGenerations(ctx, key, value, timeout, nil)
 	}
-	groups, err := c.ensureGenerationsBounded(ctx, key.groups)
+	groups, err := c.ensureGenerationsBounded(ctx, key.stored, key.groups)
 	if err != nil {
 		return errtext.Wrap(err, "set %s", key.String())
 	}
@@ -170,7 +170,7 @@ func (c *Store) SetMany(ctx context.Context, keys []Key, groups []string, value 
 	var generations []entry.Generation
 	if timeout > 0 {
 		var err error
-		if generations, err = c.ensureGenerationsBounded(ctx, unique(groups)); err != nil {
+		if generations, err = c.ensureGenerationsBounded(ctx, "", unique(groups)); err != nil {
 			for i := range errs {
 				errs[i] = errtext.Wrap(err, "set %d keys", len(keys))
 			}
@@ -211,7 +211,7 @@ func (c *Store) Add(ctx context.Context, key Key, value any, timeout time.Durati
 // add stores e where there is no value that counts.
 func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.Duration) (bool, error) {
 	var err error
-	if e.Groups, err = c.ensureGenerations(ctx, key.groups); err != nil {
+	if e.Groups, err = c.ensureGenerations(ctx, key.stored, key.groups); err != nil {
 		return false, err
 	}
 	keep := c.engineKeeps(e, e.Stamp(c.now(), timeout, 0))
@@ -221,7 +221,7 @@ func (c *Store) add(ctx context.Context, key Key, e *entry.Entry, timeout time.D
 			ctx, done = c.boundAll(ctx)
 			defer done()
 		}
-		if err := beforeTry(ctx, n); err != nil {
+		if err := c.beforeTry(ctx, &key, n); err != nil {
 			return false, err
 		}
 		if added, err := c.Engine.Add(ctx, key.stored, e.Item(), keep); added || err != nil || c.discards {
@@ -274,7 +274,7 @@ func (c *Store) change(ctx context.Context, key Key, edit func(*entry.Entry) (ke
 			ctx, done = c.boundAll(ctx)
 			defer done()
 		}
-		if err := beforeTry(ctx, n); err != nil {
+		if err := c.beforeTry(ctx, &key, n); err != nil {
 			return false, err
 		}
 		f := found{plain: true}

@@ -217,7 +217,7 @@ func (b *batch) sleep(ctx context.Context, members []*member, n int) bool {
 	for _, e := range members {
 		e.task.Stats.Waits.Add(1)
 	}
-	return clock.Sleep(ctx, pollDelay(n-1)) == nil
+	return clock.Sleep(ctx, b.store.pollDelay(members[0].key, n-1)) == nil
 }
 
 // lookAgain looks up the values of members that others compute, and returns those for which there is none yet.

@@ -34,7 +34,7 @@ func (c *Store) work(ctx context.Context, m *computation, compute func(context.C
 			}
 		} else if n > 0 {
 			m.task.Stats.Waits.Add(1)
-			if clock.Sleep(flight.Steps(ctx), pollDelay(n-1)) != nil {
+			if clock.Sleep(flight.Steps(ctx), c.pollDelay(m.key, n-1)) != nil {
 				m.leaveEmpty(ctx)
 				return
 			}

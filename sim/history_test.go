@@ -1,0 +1,77 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Everything that is promised is about computations and calls, and which began and ended when. Times are numbers of events:
+// what has the same number was at the same time.
+
+// never is when something ended that has not.
+const never = 1 << 60
+
+// A record is what one operation did.
+type record struct {
+	operation
+	function      string // whose entries it is about; empty: those of a group, or all
+	called, ended int
+	began, over   time.Time
+	got           map[int]value // by key, what it returned
+	err           error
+	settled       bool // after the faults
+	isInside      bool // it was called by a function
+	isLast        bool // it has ended with the world
+}
+
+// A value is what a result says of itself: which computation made it, and for which key.
+type value struct{ id, key int }
+
+// A computation is one run of a function, or a value that somebody gave to a set.
+type computation struct {
+	id             int
+	function       string
+	keys           []int
+	process        int
+	started, ended int
+	given          *record // the set
+	err            error   // what it returned
+}
+
+func (c *computation) String() string {
+	return fmt.Sprintf("#%d of %s %v by p%d [%d, %s]", c.id, c.function, c.keys, c.process, c.started, tick(c.ended))
+}
+
+func tick(n int) string {
+	if n == never {
+		return "never"
+	}
+	return fmt.Sprint(n)
+}
+
+func (r *record) String() string {
+	return fmt.Sprintf("p%d %s [%d, %s]", r.process, r.operation.String(), r.called, tick(r.ended))
+}
+
+// covers reports whether the operation invalidates or replaces what is cached of the function for the key.
+func (r *record) covers(function string, key int) bool {
+	switch r.kind {
+	case invalidate, force, set:
+		return r.function == function && slices.Contains(r.keys, key)
+	case invalidateGroup:
+		return slices.Contains(groups(key), r.group)
+	case clearAll:
+		return true
+	}
+	return false
+}
+
+// A history is all that was done.
+type history struct {
+	plan         *plan
+	records      []*record
+	computations map[int]*computation
+	dead         []bool // by process: what goes on there is nothing that anybody can see
+	secondRound  int    // the event after which everything had been computed and stored once more, with nothing to disturb it
+}

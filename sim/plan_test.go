@@ -1,0 +1,139 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// A plan is what is done in a history, and what may befall it. It follows from the seed; a smaller one may do as well.
+type plan struct {
+	seed                        uint64
+	processes, servers, callers int // callers of each process
+	keys                        int
+	faults                      map[string]bool
+	config                      config
+	operations                  []operation
+}
+
+// A config is what the functions and the backends of all processes are told.
+type config struct {
+	timeout, stale, lease time.Duration
+	jitter                float64
+	later, each, heeds    bool // the functions heed their contexts
+	absent                bool
+}
+
+// The kinds of faults.
+const (
+	broken    = "broken connections"
+	evictions = "eviction"
+	flushes   = "flush"
+	stops     = "stopped process"
+	deaths    = "death of a process"
+	outages   = "server away"
+	failures  = "failures of functions"
+)
+
+var allFaults = []string{broken, evictions, flushes, stops, deaths, outages, failures}
+
+// The kinds of operations.
+const (
+	callOne         = "call"
+	callMany        = "callMany"
+	callOuter       = "callOuter" // of a function that calls another one
+	require         = "require"
+	force           = "force"
+	set             = "set"
+	invalidate      = "invalidate"
+	invalidateGroup = "invalidateGroup"
+	clearAll        = "clear"
+	getOrSet        = "getOrSet"
+)
+
+// An operation is what one caller does.
+type operation struct {
+	process, caller int
+	kind            string
+	keys            []int
+	group           string
+	patience        time.Duration // of its context; 0: forever
+}
+
+func (o *operation) String() string {
+	text := fmt.Sprintf("c%d %s %v", o.caller, o.kind, o.keys)
+	if o.group != "" {
+		text = fmt.Sprintf("c%d %s %s", o.caller, o.kind, o.group)
+	}
+	if o.patience > 0 {
+		text += fmt.Sprint(" within ", o.patience)
+	}
+	return text
+}
+
+// groups are those that the results for a key are in.
+func groups(key int) []string { return []string{"all", []string{"even", "odd"}[key%2]} }
+
+// planFor returns the plan of a seed.
+func planFor(seed uint64) *plan {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	one := func(n int) bool { return rng.IntN(n) == 0 }
+	pick := func(d ...time.Duration) time.Duration { return d[rng.IntN(len(d))] }
+	p := &plan{
+		seed: seed, processes: 2 + rng.IntN(2), servers: 1 + rng.IntN(2), callers: 1 + rng.IntN(3), keys: 1 + rng.IntN(3),
+		faults: make(map[string]bool),
+		config: config{
+			timeout: pick(time.Minute, time.Minute, 20*time.Millisecond), stale: pick(0, time.Minute, 10*time.Second),
+			lease: pick(5*time.Second, time.Second), later: one(3), each: one(2), heeds: one(2), absent: one(3),
+		},
+	}
+	if one(3) {
+		p.config.jitter = 0.5
+	}
+	if !one(4) {
+		for _, fault := range allFaults {
+			p.faults[fault] = one(2)
+		}
+	}
+	hasty := one(2) // some callers have little time
+	for range 12 + rng.IntN(30) {
+		o := operation{process: rng.IntN(p.processes), caller: rng.IntN(p.callers), kind: callOne, keys: []int{rng.IntN(p.keys)}}
+		switch n := rng.IntN(100); {
+		case n < 40:
+		case n < 50:
+			o.kind, o.keys = callMany, rng.Perm(p.keys)[:1+rng.IntN(p.keys)]
+		case n < 57:
+			o.kind = callOuter
+		case n < 63:
+			o.kind = require
+		case n < 68:
+			o.kind = force
+		case n < 72:
+			o.kind = set
+		case n < 88:
+			o.kind = invalidate
+		case n < 96:
+			o.kind, o.keys, o.group = invalidateGroup, nil, []string{"all", "even", "odd"}[rng.IntN(3)]
+		case n < 97:
+			o.kind, o.keys = clearAll, nil
+		default:
+			o.kind = getOrSet
+		}
+		if hasty && one(4) {
+			o.patience = time.Duration(1+rng.IntN(300))*time.Millisecond + time.Duration(rng.IntN(1e6))
+		}
+		p.operations = append(p.operations, o)
+	}
+	return p
+}
+
+// hasFaults reports whether anything may go wrong.
+func (p *plan) hasFaults() bool {
+	return slices.ContainsFunc(allFaults, func(fault string) bool { return p.faults[fault] })
+}
+
+// isHasty reports whether callers may leave before they have a result.
+func (p *plan) isHasty() bool {
+	return slices.ContainsFunc(p.operations, func(o operation) bool { return o.patience > 0 })
+}

@@ -1,0 +1,401 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/cache"
+	"github.com/cacheutils/cacheutils/decorators"
+	"github.com/cacheutils/cacheutils/engine"
+	"github.com/cacheutils/cacheutils/internal/random"
+	"github.com/cacheutils/cacheutils/logging"
+)
+
+// slack is how much longer than its context a call may take, since each event takes a moment.
+const slack = time.Millisecond
+
+// simulated is the world that engines are opened in.
+var simulated *world
+
+func init() {
+	engine.Register(engine.Driver{Names: []string{"sim"}, Open: func(s engine.Settings) (engine.Engine, error) {
+		c := connection{simulated, simulated.processes[s.Options["process"].(int)]}
+		if simulated.plan.config.each {
+			return eachConnection{c}, nil
+		}
+		return c, nil
+	}})
+	logging.SetSink(silence{})
+}
+
+type silence struct{}
+
+func (silence) Enabled(logging.Level) bool       { return false }
+func (silence) Log(logging.Level, logging.Event) {}
+
+// A result is what one history came to.
+type result struct {
+	history *history
+	broken  []string
+	trace   *trace
+	met     map[string]int
+	steps   int
+}
+
+// A runner runs a plan.
+type runner struct {
+	*world
+	history *history
+
+	mu     sync.Mutex
+	ids    []int // by process: how many computations have begun there
+	ended  []int // by process: callers that have ended
+	broken []string
+}
+
+// A program is one process's functions and backends.
+type program struct {
+	*runner
+	*process
+	index  int
+	caches *backends.Caches
+
+	one   func(context.Context, int) ([]int, error)
+	many  func(context.Context, []int) (map[int][]int, error)
+	outer func(context.Context, int) ([]int, error)
+
+	oneHandle *decorators.Handle1[int, []int]
+}
+
+// The names of the functions.
+const (
+	oneName   = "one"
+	manyName  = "many"
+	outerName = "outer"
+	lowName   = "low" // what getOrSet computes
+)
+
+// run is one history.
+func run(t *testing.T, p *plan, show bool) *result {
+	r := &runner{
+		history: &history{plan: p, computations: make(map[int]*computation), secondRound: never},
+		ids:     make([]int, p.processes), ended: make([]int, p.processes),
+	}
+	synctest.Test(t, func(t *testing.T) {
+		defer random.Simulate(p.seed)()
+		r.world = newWorld(p)
+		r.trace.show = show
+		simulated = r.world
+		var programs []*program
+		for i := range p.processes {
+			programs = append(programs, r.newProgram(t, i))
+		}
+		for _, prog := range programs {
+			for c := range p.callers {
+				go prog.caller(c)
+			}
+		}
+		stuck := r.run(r.allEnded)
+		if !stuck {
+			stuck = r.settle(programs)
+		}
+		if stuck {
+			r.broken = append(r.broken, "law 10: nothing happens any more")
+		}
+		r.end()
+		for _, prog := range programs {
+			prog.caches.Close()
+		}
+	})
+	for _, process := range r.processes {
+		r.history.dead = append(r.history.dead, process.dead)
+	}
+	return &result{
+		history: r.history, broken: append(r.history.check(), r.broken...), trace: &r.trace, met: r.met, steps: r.step,
+	}
+}
+
+// allEnded reports whether the callers of all processes that live have ended.
+func (r *runner) allEnded() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, p := range r.processes {
+		if !p.dead && r.ended[i] < r.plan.callers {
+			return false
+		}
+	}
+	return true
+}
+
+// settle has the faults end, waits for what is held to come free, and then calls each function for each key twice in each
+// process.
+func (r *runner) settle(programs []*program) (stuck bool) {
+	r.faults = nil
+	calm := time.Now().Add(2 * time.Minute)
+	if r.run(func() bool { return time.Now().After(calm) }) {
+		return true
+	}
+	for round := range 2 {
+		if round == 1 {
+			r.history.secondRound = r.now()
+		}
+		for _, prog := range programs {
+			if !prog.dead && prog.callAll() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// callAll calls each function for each key.
+func (p *program) callAll() (stuck bool) {
+	for key := range p.plan.keys {
+		for _, kind := range []string{callOne, callMany, callOuter} {
+			ended := false
+			go func() {
+				p.do(&record{operation: operation{process: p.index, caller: -1, kind: kind, keys: []int{key}}, settled: true})
+				p.runner.mu.Lock()
+				defer p.runner.mu.Unlock()
+				ended = true
+			}()
+			if p.run(func() bool {
+				p.runner.mu.Lock()
+				defer p.runner.mu.Unlock()
+				return ended
+			}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (r *runner) newProgram(t *testing.T, index int) *program {
+	c := &r.plan.config
+	prog := &program{runner: r, process: r.processes[index], index: index}
+	options := map[string]any{"process": index, "lease": c.lease}
+	if c.later {
+		options["store_later"] = true
+	}
+	var err error
+	if prog.caches, err = backends.New(backends.Config{prog.name: {Backend: "sim", Options: options}}); err != nil {
+		t.Fatal(err)
+	}
+	opts := func(name string, more ...decorators.Option) []decorators.Option {
+		all := []decorators.Option{
+			decorators.Key(name), decorators.On(prog.caches), decorators.Backend(prog.name), decorators.Group("all"), decorators.Timeout(c.timeout), decorators.Stale(c.stale),
+			decorators.GroupsOf(func(_ context.Context, key int) []string { return groups(key)[1:] }),
+		}
+		if c.jitter > 0 {
+			all = append(all, decorators.Jitter(c.jitter))
+		}
+		return append(all, more...)
+	}
+	prog.one, prog.oneHandle = decorators.Cached1(func(ctx context.Context, key int) ([]int, error) {
+		id, err := prog.compute(ctx, oneName, []int{key}, nil)
+		if err != nil {
+			return nil, err
+		}
+		return []int{id, key}, nil
+	}, opts(oneName)...)
+	var absent []decorators.Option
+	if c.absent {
+		absent = append(absent, decorators.Absent(time.Minute))
+	}
+	prog.many, _ = decorators.CachedMany(func(ctx context.Context, keys []int) (map[int][]int, error) {
+		id, err := prog.compute(ctx, manyName, keys, nil)
+		if err != nil {
+			return nil, err
+		}
+		results := make(map[int][]int)
+		for _, key := range keys {
+			results[key] = []int{id, key}
+		}
+		return results, nil
+	}, opts(manyName, absent...)...)
+	prog.outer, _ = decorators.Cached1(func(ctx context.Context, key int) ([]int, error) {
+		id, err := prog.compute(ctx, outerName, []int{key}, func() error {
+			rec := &record{operation: operation{process: index, caller: -2, kind: callOne, keys: []int{key}}, isInside: true}
+			prog.begin(rec)
+			v, err := prog.one(ctx, key)
+			prog.finish(rec, map[int][]int{key: v}, err)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return []int{id, key}, nil
+	}, opts(outerName)...)
+	return prog
+}
+
+// compute is what the functions do: it takes a while, and may fail. inside is called in between, unless it is nil.
+func (p *program) compute(ctx context.Context, function string, keys []int, inside func() error) (id int, err error) {
+	if p.isOver() {
+		return 0, errDead
+	}
+	p.runner.mu.Lock()
+	p.ids[p.index]++
+	id = p.ids[p.index]*10 + p.index + 1
+	c := &computation{id: id, function: function, keys: slices.Clone(keys), process: p.index, started: p.now(), ended: never}
+	p.history.computations[id] = c
+	p.runner.mu.Unlock()
+	defer func() {
+		p.runner.mu.Lock()
+		defer p.runner.mu.Unlock()
+		c.ended, c.err = p.now(), err
+	}()
+	fails := false
+	half := func(what string) error {
+		text := fmt.Sprintf("%s %s %v", what, function, keys)
+		e := &event{from: p.process, text: text, done: make(chan struct{}), effect: func() error {
+			fails = fails || p.faults[failures] && p.rng.IntN(40) == 0
+			return nil
+		}}
+		p.post(e)
+		if !p.plan.config.heeds {
+			<-e.done
+			return nil
+		}
+		select {
+		case <-e.done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err := half("begins"); err != nil {
+		return id, err
+	}
+	if inside != nil {
+		if err := inside(); err != nil {
+			return id, err
+		}
+	}
+	if err := half("ends"); err != nil {
+		return id, err
+	}
+	if fails {
+		return id, &failure{id}
+	}
+	return id, nil
+}
+
+// caller does the operations of one caller, one after the other.
+func (p *program) caller(n int) {
+	defer func() {
+		p.runner.mu.Lock()
+		defer p.runner.mu.Unlock()
+		p.ended[p.index]++
+	}()
+	for i := range p.plan.operations {
+		o := p.plan.operations[i]
+		if o.process != p.index || o.caller != n {
+			continue
+		}
+		if p.do(&record{operation: o, ended: never}) == errDead {
+			return
+		}
+	}
+}
+
+// begin notes that an operation begins.
+func (p *program) begin(r *record) {
+	p.runner.mu.Lock()
+	defer p.runner.mu.Unlock()
+	r.function = map[string]string{
+		callOne: oneName, callMany: manyName, callOuter: outerName, require: oneName, force: oneName, set: oneName, invalidate: oneName, getOrSet: lowName,
+	}[r.kind]
+	r.called, r.ended, r.began = p.now(), never, time.Now()
+	p.history.records = append(p.history.records, r)
+}
+
+// finish notes how an operation has ended. What it has got is spoilt, as a caller may.
+func (p *program) finish(r *record, got map[int][]int, err error) {
+	p.runner.mu.Lock()
+	defer p.runner.mu.Unlock()
+	r.isLast = p.isOver()
+	r.ended, r.over, r.err = p.now(), time.Now(), err
+	for key, v := range got {
+		if len(v) != 2 {
+			continue // there was an error
+		}
+		if r.got == nil {
+			r.got = make(map[int]value)
+		}
+		r.got[key] = value{v[0], v[1]}
+		v[0], v[1] = -1, -1
+	}
+}
+
+// do does one operation, once it is its turn.
+func (p *program) do(r *record) error {
+	p.turn(p.process, r.operation.String(), nil)
+	ctx := context.WithValue(context.Background(), callerKey{}, fmt.Sprint(r.caller))
+	if r.patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.patience)
+		defer cancel()
+	}
+	p.begin(r)
+	var v []int
+	var got map[int][]int
+	var err error
+	switch r.kind {
+	case callOne:
+		v, err = p.one(ctx, r.keys[0])
+	case callMany:
+		got, err = p.many(ctx, r.keys)
+	case callOuter:
+		v, err = p.outer(ctx, r.keys[0])
+	case require:
+		v, err = p.oneHandle.RequireCache(ctx, r.keys[0])
+	case force:
+		v, err = p.oneHandle.ForceRecalc(ctx, r.keys[0])
+	case set:
+		id := p.give(r)
+		err = p.oneHandle.Set(ctx, r.keys[0], []int{id, r.keys[0]})
+	case invalidate:
+		err = p.oneHandle.Invalidate(ctx, r.keys[0])
+	case invalidateGroup:
+		err = cache.InvalidateGroup(ctx, r.group, cache.On(p.caches), cache.Backend(p.name))
+	case clearAll:
+		var c *backends.Cache
+		if c, err = p.caches.Get(p.name); err == nil {
+			err = c.Clear(ctx)
+		}
+	case getOrSet:
+		key := r.keys[0]
+		v, err = cache.GetOrSet(ctx, key, func(ctx context.Context) ([]int, error) {
+			id, err := p.compute(ctx, lowName, []int{key}, nil)
+			if err != nil {
+				return nil, err
+			}
+			return []int{id, key}, nil
+		}, cache.On(p.caches), cache.Backend(p.name), cache.Group(groups(key)...))
+	}
+	if got == nil && v != nil {
+		got = map[int][]int{r.keys[0]: v}
+	}
+	p.finish(r, got, err)
+	return err
+}
+
+// give returns the id of a value for a set.
+func (p *program) give(r *record) int {
+	p.runner.mu.Lock()
+	defer p.runner.mu.Unlock()
+	p.ids[p.index]++
+	id := p.ids[p.index]*10 + p.index + 1
+	p.history.computations[id] = &computation{
+		id: id, function: oneName, keys: r.keys, process: p.index, started: r.called, ended: r.called, given: r,
+	}
+	return id
+}
