@@ -105,7 +105,7 @@ func overlap(a, b []int) bool {
 }
 
 // once: where nothing goes wrong and nobody leaves, a key is not computed twice at the same time, unless something that
-// invalidates it came in between.
+// invalidates it came in between, and may have taken away the lease of one of the two.
 func (h *history) once() (broken []string) {
 	if h.plan.hasFaults() || h.plan.isHasty() || h.plan.config.timeout < h.plan.config.lease {
 		return nil
@@ -118,7 +118,7 @@ func (h *history) once() (broken []string) {
 			}
 			for _, key := range a.keys {
 				if !slices.Contains(b.keys, key) || slices.ContainsFunc(h.records, func(r *record) bool {
-					return r.covers(a.function, key) && r.called <= b.started && r.ended >= h.asked(a, key)
+					return r.covers(a.function, key) && r.called <= b.started && r.ended >= min(h.asked(a, key), h.asked(b, key))
 				}) {
 					continue
 				}
