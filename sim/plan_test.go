@@ -1,16 +1,20 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
 // A plan is what is done in a history, and what may befall it. It follows from the seed; a smaller one may do as well.
 type plan struct {
 	seed                        uint64
-	processes, servers, callers int // callers of each process
+	schedule                    uint64 // decides, with the seed, in which order events happen
+	processes, servers, callers int    // callers of each process
 	keys                        int
 	faults                      map[string]bool
 	config                      config
@@ -27,13 +31,13 @@ type config struct {
 
 // The kinds of faults.
 const (
-	broken    = "broken connections"
+	broken    = "broken-connection"
 	evictions = "eviction"
 	flushes   = "flush"
-	stops     = "stopped process"
-	deaths    = "death of a process"
-	outages   = "server away"
-	failures  = "failures of functions"
+	stops     = "stopped-process"
+	deaths    = "dead-process"
+	outages   = "server-away"
+	failures  = "failing-function"
 )
 
 var allFaults = []string{broken, evictions, flushes, stops, deaths, outages, failures}
@@ -48,9 +52,11 @@ const (
 	set             = "set"
 	invalidate      = "invalidate"
 	invalidateGroup = "invalidateGroup"
-	clearAll        = "clear"
+	clearAll        = "clearAll"
 	getOrSet        = "getOrSet"
 )
+
+var allOperations = []string{callOne, callMany, callOuter, require, force, set, invalidate, invalidateGroup, clearAll, getOrSet}
 
 // An operation is what one caller does.
 type operation struct {
@@ -126,6 +132,98 @@ func planFor(seed uint64) *plan {
 		p.operations = append(p.operations, o)
 	}
 	return p
+}
+
+// A reduction is what is left of the plan of a seed: "430 schedule 7 faults flush,eviction operations 0,3,17".
+type reduction struct {
+	seed, schedule uint64
+	faults         []string
+	operations     []int // indices in the plan of the seed
+}
+
+func (p *plan) reduction() reduction {
+	r := reduction{seed: p.seed, schedule: p.schedule}
+	for _, fault := range allFaults {
+		if p.faults[fault] {
+			r.faults = append(r.faults, fault)
+		}
+	}
+	for i := range p.operations {
+		r.operations = append(r.operations, i)
+	}
+	return r
+}
+
+func (r reduction) plan() *plan {
+	p := planFor(r.seed)
+	p.schedule = r.schedule
+	clear(p.faults)
+	for _, fault := range r.faults {
+		p.faults[fault] = true
+	}
+	all := p.operations
+	p.operations = nil
+	for _, i := range r.operations {
+		p.operations = append(p.operations, all[i])
+	}
+	return p
+}
+
+func (r reduction) String() string {
+	text := fmt.Sprintf("%d schedule %d", r.seed, r.schedule)
+	if len(r.faults) > 0 {
+		text += " faults " + strings.Join(r.faults, ",")
+	}
+	var indices []string
+	for _, i := range r.operations {
+		indices = append(indices, strconv.Itoa(i))
+	}
+	return text + " operations " + strings.Join(indices, ",")
+}
+
+// parseReduction reads what String returns, or a seed alone.
+func parseReduction(text string) (r reduction, err error) {
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return r, errors.New("no seed")
+	}
+	if r.seed, err = strconv.ParseUint(words[0], 10, 64); err != nil {
+		return r, err
+	}
+	if len(words) == 1 {
+		return planFor(r.seed).reduction(), nil
+	}
+	words = words[1:]
+	for ; len(words) >= 2; words = words[2:] {
+		switch words[0] {
+		case "schedule":
+			if r.schedule, err = strconv.ParseUint(words[1], 10, 64); err != nil {
+				return r, err
+			}
+		case "faults":
+			for _, fault := range strings.Split(words[1], ",") {
+				if !slices.Contains(allFaults, fault) {
+					return r, fmt.Errorf("there is no fault %q", fault)
+				}
+				r.faults = append(r.faults, fault)
+			}
+		case "operations":
+			all := len(planFor(r.seed).operations)
+			for _, index := range strings.Split(words[1], ",") {
+				i, err := strconv.Atoi(index)
+				if err != nil || i < 0 || i >= all {
+					return r, fmt.Errorf("there is no operation %q: there are %d", index, all)
+				}
+				r.operations = append(r.operations, i)
+			}
+		default:
+			return r, fmt.Errorf("%q is neither schedule, faults nor operations", words[0])
+		}
+	}
+	if len(words) > 0 {
+		return r, fmt.Errorf("nothing follows %q", words[0])
+	}
+	return r, nil
 }
 
 // hasFaults reports whether anything may go wrong.

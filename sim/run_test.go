@@ -88,7 +88,7 @@ func run(t *testing.T, p *plan, show bool) *result {
 		ids:     make([]int, p.processes), ended: make([]int, p.processes),
 	}
 	synctest.Test(t, func(t *testing.T) {
-		defer random.Simulate(p.seed)()
+		defer random.Simulate(p.seed + p.schedule<<40)()
 		r.world = newWorld(p)
 		r.trace.show = show
 		simulated = r.world
@@ -256,7 +256,10 @@ func (p *program) compute(ctx context.Context, function string, keys []int, insi
 	half := func(what string) error {
 		text := fmt.Sprintf("%s %s %v", what, function, keys)
 		e := &event{from: p.process, text: text, done: make(chan struct{}), effect: func() error {
-			fails = fails || p.faults[failures] && p.rng.IntN(40) == 0
+			if p.faults[failures] && p.rng.IntN(40) == 0 {
+				fails = true
+				p.count(failures)
+			}
 			return nil
 		}}
 		p.post(e)
@@ -314,6 +317,7 @@ func (p *program) begin(r *record) {
 		callOne: oneName, callMany: manyName, callOuter: outerName, require: oneName, force: oneName, set: oneName, invalidate: oneName, getOrSet: lowName,
 	}[r.kind]
 	r.called, r.ended, r.began = p.now(), never, time.Now()
+	p.count(r.kind)
 	p.history.records = append(p.history.records, r)
 }
 

@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"bufio"
 	"flag"
 	"maps"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,32 +15,96 @@ import (
 var (
 	seedsFlag = flag.Uint64("sim.seeds", 1000, "how many histories TestSeeds runs")
 	fromFlag  = flag.Uint64("sim.from", 1, "the seed of the first of them")
-	showFlag  = flag.Bool("sim.show", false, "print each history's trace")
+	planFlag  = flag.String("sim.plan", "", "what TestPlan runs and shows: a seed, or what is left of one's plan, as a failure prints it")
 )
 
-// The laws hold in each history.
+// A sum is what many histories came to.
+type sum struct {
+	histories, steps, bad int
+	met                   map[string]int
+}
+
+// check runs the plan, and reports what breaks a law, with a history that is as short as can be found.
+func (s *sum) check(t *testing.T, r reduction) {
+	t.Helper()
+	res := run(t, r.plan(), false)
+	s.histories++
+	s.steps += res.steps
+	for what, n := range res.met {
+		s.met[what] += n
+	}
+	if len(res.broken) == 0 {
+		return
+	}
+	s.bad++
+	t.Errorf("seed %d: %s", r.seed, res.broken[0])
+	if s.bad > 3 {
+		return
+	}
+	less := reduce(t, r, res.broken[0])
+	res = run(t, less.plan(), true)
+	t.Logf("go test -run TestPlan -sim.plan '%s':\n\t%s\n%s", less, strings.Join(res.broken, "\n\t"), res.story())
+}
+
+func (s *sum) report(t *testing.T, began time.Time) {
+	t.Logf("%d histories, %d events, %v, %d bad", s.histories, s.steps, time.Since(began).Round(time.Millisecond), s.bad)
+	for _, what := range slices.Sorted(maps.Keys(s.met)) {
+		t.Logf("%10d %s", s.met[what], what)
+	}
+}
+
+// The laws hold in each history, and each kind of operation, fault and fate was in some.
 func TestSeeds(t *testing.T) {
-	began := time.Now()
-	met := make(map[string]int)
-	steps, bad := 0, 0
+	s, began := sum{met: make(map[string]int)}, time.Now()
 	for seed := *fromFlag; seed < *fromFlag+*seedsFlag; seed++ {
-		r := run(t, planFor(seed), *showFlag)
-		steps += r.steps
-		for what, n := range r.met {
-			met[what] += n
-		}
-		if *showFlag {
-			t.Logf("seed %d:\n%s", seed, r.trace.all.String())
-		}
-		if len(r.broken) > 0 {
-			if bad++; bad <= 5 {
-				t.Errorf("seed %d:\n\t%s", seed, strings.Join(r.broken[:min(len(r.broken), 5)], "\n\t"))
-			}
+		s.check(t, planFor(seed).reduction())
+	}
+	s.report(t, began)
+	if s.histories < 500 {
+		return
+	}
+	for _, what := range slices.Concat(allOperations, slices.DeleteFunc(slices.Clone(allFaults), func(f string) bool { return f == broken }), allFates) {
+		if s.met[what] == 0 {
+			t.Errorf("there was no %s: not a test", what)
 		}
 	}
-	t.Logf("%d histories, %d events, %v, %d bad", *seedsFlag, steps, time.Since(began).Round(time.Millisecond), bad)
-	for _, what := range slices.Sorted(maps.Keys(met)) {
-		t.Logf("%10d %s", met[what], what)
+}
+
+// Histories that have broken a law once are in testdata/seeds, each with a line on what it was.
+func TestKept(t *testing.T) {
+	file, err := os.Open("testdata/seeds")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	s := sum{met: make(map[string]int)}
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		r, err := parseReduction(text)
+		if err != nil {
+			t.Errorf("%q: %v", lines.Text(), err)
+			continue
+		}
+		s.check(t, r)
+	}
+}
+
+// TestPlan shows the history of -sim.plan.
+func TestPlan(t *testing.T) {
+	if *planFlag == "" {
+		t.Skip("without -sim.plan there is none to show")
+	}
+	r, err := parseReduction(*planFlag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res := run(t, r.plan(), true)
+	t.Logf("%s\n%s", r, res.story())
+	for _, text := range res.broken {
+		t.Error(text)
 	}
 }
 
@@ -61,5 +127,22 @@ func TestDeterminism(t *testing.T) {
 	}
 	if different > 0 {
 		t.Errorf("%d of %d seeds have different traces", different, seeds)
+	}
+}
+
+// What is left of a plan is what was printed.
+func TestReduction(t *testing.T) {
+	for seed := range uint64(100) {
+		r := planFor(seed).reduction()
+		r.schedule, r.operations = seed/2, r.operations[seed%5:]
+		back, err := parseReduction(r.String())
+		if err != nil || back.String() != r.String() || len(back.plan().operations) != len(r.operations) {
+			t.Fatalf("%s: %v, %v", r, back, err)
+		}
+	}
+	for _, text := range []string{"", "x", "1 schedule", "1 schedule x", "1 faults rain", "1 operations 100", "1 operations -1", "1 colour red"} {
+		if r, err := parseReduction(text); err == nil {
+			t.Errorf("%q is read as %s", text, r)
+		}
 	}
 }

@@ -33,7 +33,9 @@ type world struct {
 	servers   []*server
 
 	trace trace
-	met   map[string]int // how often which event, fate and fault was
+
+	counting sync.Mutex
+	met      map[string]int // how often which operation, event, fate and fault was
 }
 
 // A process has backends of its own. It can be stopped for a while, as by a collector or a debugger, and it can die.
@@ -67,13 +69,15 @@ const (
 	hangs   = "hangs"   // no answer comes
 )
 
+var allFates = []string{refused, lost, late, hangs}
+
 var (
 	errFault = errors.New("sim: the connection broke")
 	errDead  = errors.New("sim: the process has died")
 )
 
 func newWorld(p *plan) *world {
-	w := &world{plan: p, faults: p.faults, rng: rand.New(rand.NewPCG(p.seed, 1)), began: time.Now(), met: make(map[string]int)}
+	w := &world{plan: p, faults: p.faults, rng: rand.New(rand.NewPCG(p.seed, p.schedule+1)), began: time.Now(), met: make(map[string]int)}
 	for i := range p.processes {
 		w.processes = append(w.processes, &process{name: fmt.Sprint("p", i)})
 	}
@@ -112,6 +116,13 @@ func (w *world) now() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.step
+}
+
+// count notes that something was once more.
+func (w *world) count(what string) {
+	w.counting.Lock()
+	defer w.counting.Unlock()
+	w.met[what]++
 }
 
 // isOver reports whether all is over.
@@ -268,7 +279,7 @@ func (w *world) fate() string {
 // disturb has something happen that no process asked for, now and then.
 func (w *world) disturb() {
 	note := func(kind, what string) {
-		w.met["fault "+kind]++
+		w.count(kind)
 		w.trace.line("%6d %v -- %s: %s", w.step, time.Since(w.began), kind, what)
 	}
 	faults := w.faults
@@ -321,12 +332,12 @@ func (w *world) note(e *event, fate string) {
 	kind, _, _ := strings.Cut(strings.TrimPrefix(e.text, "late: "), " ")
 	switch {
 	case fate != "":
-		w.met["fate "+fate]++
+		w.count(fate)
 	case e.back:
 	case !e.remote && strings.HasPrefix(e.text, "late: "):
-		w.met["fate late, carried out"]++
+		w.count("late, and carried out")
 	default:
-		w.met["event "+kind]++
+		w.count("event " + kind)
 	}
 	if e.err != nil && fate == "" {
 		fate = e.err.Error()
