@@ -27,6 +27,7 @@ type config struct {
 	jitter                float64
 	later, each, heeds    bool // the functions heed their contexts
 	absent                bool
+	backend               string // "sim" is the simulated store
 }
 
 // The kinds of faults.
@@ -101,6 +102,10 @@ func planFor(seed uint64) *plan {
 		for _, fault := range allFaults {
 			p.faults[fault] = one(2)
 		}
+	}
+	p.config.backend = "sim"
+	if one(10) {
+		p.config.backend = "locmem"
 	}
 	hasty := one(2) // some callers have little time
 	for range 12 + rng.IntN(30) {

@@ -180,12 +180,18 @@ func (p *program) callAll() (stuck bool) {
 func (r *runner) newProgram(t *testing.T, index int) *program {
 	c := &r.plan.config
 	prog := &program{runner: r, process: r.processes[index], index: index}
-	options := map[string]any{"process": index, "lease": c.lease}
-	if c.later {
-		options["store_later"] = true
+	settings := backends.Settings{Backend: c.backend}
+	switch c.backend {
+	case "sim":
+		settings.Options = map[string]any{"process": index, "lease": c.lease}
+		if c.later {
+			settings.Options["store_later"] = true
+		}
+	case "locmem": // one store, which all sets name
+		settings.Location = []string{fmt.Sprint("sim ", r.plan.seed, " ", r.plan.schedule)}
 	}
 	var err error
-	if prog.caches, err = backends.New(backends.Config{prog.name: {Backend: "sim", Options: options}}); err != nil {
+	if prog.caches, err = backends.New(backends.Config{prog.name: settings}); err != nil {
 		t.Fatal(err)
 	}
 	opts := func(name string, more ...decorators.Option) []decorators.Option {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,12 @@ var (
 	fromFlag  = flag.Uint64("sim.from", 1, "the seed of the first of them")
 	planFlag  = flag.String("sim.plan", "", "what TestPlan runs and shows: a seed, or what is left of one's plan, as a failure prints it")
 )
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	debug.SetGCPercent(400) // histories are short, and leave much behind
+	os.Exit(m.Run())
+}
 
 // A sum is what many histories came to.
 type sum struct {
@@ -30,6 +37,7 @@ func (s *sum) check(t *testing.T, r reduction) {
 	res := run(t, r.plan(), false)
 	s.histories++
 	s.steps += res.steps
+	s.met["histories on "+res.history.plan.config.backend]++
 	for what, n := range res.met {
 		s.met[what] += n
 	}

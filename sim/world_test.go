@@ -49,6 +49,7 @@ type process struct {
 type event struct {
 	from   *process
 	text   string
+	name   string       // with whose it is, and whether it goes or comes
 	effect func() error // what it does when it is picked
 	remote bool         // it goes to a server and comes back: faults may befall it
 	back   bool         // it is the answer that is on its way
@@ -96,11 +97,13 @@ func callerOf(ctx context.Context) string {
 type callerKey struct{}
 
 // A stack is where a goroutine is.
-type stack [24]uintptr
+type stack [12]uintptr
 
 // post adds an event.
 func (w *world) post(e *event) {
-	runtime.Callers(2, e.stack[:])
+	if !e.back {
+		runtime.Callers(2, e.stack[:])
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.over {
@@ -108,6 +111,11 @@ func (w *world) post(e *event) {
 		close(e.done)
 		return
 	}
+	arrow := "> "
+	if e.back {
+		arrow = "< "
+	}
+	e.name = e.from.name + arrow + e.text
 	w.pending = append(w.pending, e)
 }
 
@@ -207,19 +215,11 @@ func (w *world) pick() *event {
 		return nil
 	}
 	slices.SortStableFunc(can, func(a, b *event) int {
-		return cmp.Or(strings.Compare(a.name(), b.name()), strings.Compare(a.item, b.item), strings.Compare(a.caller, b.caller), slices.Compare(a.stack[:], b.stack[:]))
+		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.item, b.item), strings.Compare(a.caller, b.caller), slices.Compare(a.stack[:], b.stack[:]))
 	})
 	e := can[w.rng.IntN(len(can))]
 	w.pending = slices.DeleteFunc(w.pending, func(other *event) bool { return other == e })
 	return e
-}
-
-func (e *event) name() string {
-	arrow := "> "
-	if e.back {
-		arrow = "< "
-	}
-	return e.from.name + arrow + e.text
 }
 
 // happen has e happen.
@@ -345,7 +345,7 @@ func (w *world) note(e *event, fate string) {
 	if fate != "" {
 		fate = " (" + fate + ")"
 	}
-	w.trace.line("%6d %v %s%s", w.step, time.Since(w.began), e.name(), fate)
+	w.trace.line("%6d %v %s%s", w.step, time.Since(w.began), e.name, fate)
 }
 
 // A trace is what has happened, or the sum of it.
