@@ -18,6 +18,7 @@ type record struct {
 	function      string // whose entries it is about; empty: those of a group, or all
 	called, ended int
 	began, over   time.Time
+	cancelledAt   time.Time     // zero: its context was not
 	got           map[int]value // by key, what it returned
 	err           error
 	settled       bool // after the faults
@@ -57,7 +58,7 @@ func (r *record) String() string {
 // covers reports whether the operation invalidates or replaces what is cached of the function for the key.
 func (r *record) covers(function string, key int) bool {
 	switch r.kind {
-	case invalidate, force, set:
+	case invalidate, force, set, invalidateMany, forceMany, setMany:
 		return r.function == function && slices.Contains(r.keys, key)
 	case invalidateGroup:
 		return slices.Contains(groups(key), r.group)
@@ -72,6 +73,6 @@ type history struct {
 	plan         *plan
 	records      []*record
 	computations map[int]*computation
-	dead         []bool // by process: what goes on there is nothing that anybody can see
+	dead, closed []bool // by process: what goes on there is nothing that anybody can see
 	secondRound  int    // the event after which everything had been computed and stored once more, with nothing to disturb it
 }

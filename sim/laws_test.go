@@ -22,7 +22,7 @@ func (h *history) fresh() (broken []string) {
 				continue
 			}
 			for _, p := range h.records {
-				isPromise := p.kind == invalidate || p.kind == invalidateGroup || p.kind == clearAll
+				isPromise := slices.Contains([]string{invalidate, invalidateMany, invalidateGroup, clearAll}, p.kind)
 				if !isPromise || p.err != nil || p.ended >= r.called || !p.covers(r.function, key) {
 					continue
 				}
@@ -65,6 +65,9 @@ func (h *history) transparent() (broken []string) {
 		if r.patience > 0 && took > r.patience+slack && !isExplicit(r.kind) {
 			bad("law 1: %v took %v, and had %v", r, took, r.patience)
 		}
+		if !r.cancelledAt.IsZero() && r.over.Sub(r.cancelledAt) > slack && !isExplicit(r.kind) {
+			bad("law 1: %v took %v after it was cancelled", r, r.over.Sub(r.cancelledAt))
+		}
 		var failed *failure
 		switch {
 		case r.err == nil:
@@ -75,7 +78,9 @@ func (h *history) transparent() (broken []string) {
 		case isExplicit(r.kind):
 		case r.isInside && (errors.Is(r.err, context.Canceled) || errors.Is(r.err, context.DeadlineExceeded)): // nobody waits for what called it
 		case r.patience > 0 && errors.Is(r.err, context.DeadlineExceeded) && took >= r.patience:
-		case r.kind == require && errors.Is(r.err, cacheutils.ErrNoCachedValue):
+		case !r.cancelledAt.IsZero() && errors.Is(r.err, context.Canceled):
+		case (r.kind == getOrSet || r.kind == require || r.kind == requireMany) && h.closed[r.process] && errors.Is(r.err, cacheutils.ErrClosed):
+		case (r.kind == require || r.kind == requireMany) && errors.Is(r.err, cacheutils.ErrNoCachedValue):
 		case errors.Is(r.err, errDead):
 		default:
 			bad("law 1: %v got the error %v", r, r.err)
@@ -97,7 +102,7 @@ func (h *history) failedDuring(r *record, f *failure) bool {
 }
 
 func isExplicit(kind string) bool {
-	return slices.Contains([]string{set, invalidate, invalidateGroup, clearAll}, kind)
+	return slices.Contains([]string{set, setMany, invalidate, invalidateMany, invalidateGroup, clearAll, closing}, kind)
 }
 
 func overlap(a, b []int) bool {
@@ -165,7 +170,7 @@ func (h *history) settled() (broken []string) {
 		}
 	}
 	for _, c := range h.sorted() {
-		if c.started > h.secondRound && !h.dead[c.process] && h.plan.config.timeout >= time.Minute {
+		if c.started > h.secondRound && !h.dead[c.process] && !h.closed[c.process] && h.plan.config.timeout >= time.Minute {
 			broken = append(broken, fmt.Sprintf("law 10: %v began, though what was computed before should be there", c))
 		}
 	}

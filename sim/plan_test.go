@@ -55,9 +55,14 @@ const (
 	invalidateGroup = "invalidateGroup"
 	clearAll        = "clearAll"
 	getOrSet        = "getOrSet"
+	requireMany     = "requireMany"
+	forceMany       = "forceMany"
+	setMany         = "setMany"
+	invalidateMany  = "invalidateMany"
+	closing         = "close" // of a process's backends
 )
 
-var allOperations = []string{callOne, callMany, callOuter, require, force, set, invalidate, invalidateGroup, clearAll, getOrSet}
+var allOperations = []string{callOne, callMany, callOuter, require, force, set, invalidate, invalidateGroup, clearAll, getOrSet, requireMany, forceMany, setMany, invalidateMany, closing}
 
 // An operation is what one caller does.
 type operation struct {
@@ -66,6 +71,7 @@ type operation struct {
 	keys            []int
 	group           string
 	patience        time.Duration // of its context; 0: forever
+	cancelled       bool          // its context is, at some time
 }
 
 func (o *operation) String() string {
@@ -75,6 +81,9 @@ func (o *operation) String() string {
 	}
 	if o.patience > 0 {
 		text += fmt.Sprint(" within ", o.patience)
+	}
+	if o.cancelled {
+		text += ", cancelled"
 	}
 	return text
 }
@@ -131,6 +140,19 @@ func planFor(seed uint64) *plan {
 		default:
 			o.kind = getOrSet
 		}
+		switch n := rng.IntN(60); {
+		case n < 2:
+			o.kind, o.group, o.keys = requireMany, "", rng.Perm(p.keys)
+		case n < 3:
+			o.kind, o.group, o.keys = forceMany, "", rng.Perm(p.keys)
+		case n < 4:
+			o.kind, o.group, o.keys = setMany, "", []int{rng.IntN(p.keys)} // the keys of a map have no order
+		case n < 7:
+			o.kind, o.group, o.keys = invalidateMany, "", rng.Perm(p.keys)[:1+rng.IntN(p.keys)]
+		case n == 7 && one(20):
+			o.kind, o.group, o.keys = closing, "", nil
+		}
+		o.cancelled = hasty && one(8)
 		if hasty && one(4) {
 			o.patience = time.Duration(1+rng.IntN(300))*time.Millisecond + time.Duration(rng.IntN(1e6))
 		}
@@ -238,5 +260,5 @@ func (p *plan) hasFaults() bool {
 
 // isHasty reports whether callers may leave before they have a result.
 func (p *plan) isHasty() bool {
-	return slices.ContainsFunc(p.operations, func(o operation) bool { return o.patience > 0 })
+	return slices.ContainsFunc(p.operations, func(o operation) bool { return o.patience > 0 || o.cancelled })
 }

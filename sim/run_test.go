@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/decorators"
@@ -70,7 +71,8 @@ type program struct {
 	many  func(context.Context, []int) (map[int][]int, error)
 	outer func(context.Context, int) ([]int, error)
 
-	oneHandle *decorators.Handle1[int, []int]
+	oneHandle  *decorators.Handle1[int, []int]
+	manyHandle *decorators.HandleMany[int, []int]
 }
 
 // The names of the functions.
@@ -84,7 +86,7 @@ const (
 // run is one history.
 func run(t *testing.T, p *plan, show bool) *result {
 	r := &runner{
-		history: &history{plan: p, computations: make(map[int]*computation), secondRound: never},
+		history: &history{plan: p, computations: make(map[int]*computation), secondRound: never, closed: make([]bool, p.processes)},
 		ids:     make([]int, p.processes), ended: make([]int, p.processes),
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -109,6 +111,7 @@ func run(t *testing.T, p *plan, show bool) *result {
 			r.broken = append(r.broken, "law 10: nothing happens any more")
 		}
 		r.end()
+		time.Sleep(10 * time.Minute) // for those that wait in a process that is dead
 		for _, prog := range programs {
 			prog.caches.Close()
 		}
@@ -215,7 +218,7 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 	if c.absent {
 		absent = append(absent, decorators.Absent(time.Minute))
 	}
-	prog.many, _ = decorators.CachedMany(func(ctx context.Context, keys []int) (map[int][]int, error) {
+	prog.many, prog.manyHandle = decorators.CachedMany(func(ctx context.Context, keys []int) (map[int][]int, error) {
 		id, err := prog.compute(ctx, manyName, keys, nil)
 		if err != nil {
 			return nil, err
@@ -230,7 +233,11 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 		id, err := prog.compute(ctx, outerName, []int{key}, func() error {
 			rec := &record{operation: operation{process: index, caller: -2, kind: callOne, keys: []int{key}}, isInside: true}
 			prog.begin(rec)
-			v, err := prog.one(ctx, key)
+			var v []int
+			err := caught(func() (err error) {
+				v, err = prog.one(ctx, key)
+				return err
+			})
 			prog.finish(rec, map[int][]int{key: v}, err)
 			return err
 		})
@@ -258,12 +265,12 @@ func (p *program) compute(ctx context.Context, function string, keys []int, insi
 		defer p.runner.mu.Unlock()
 		c.ended, c.err = p.now(), err
 	}()
-	fails := false
+	fails, panics := false, false
 	half := func(what string) error {
 		text := fmt.Sprintf("%s %s %v", what, function, keys)
 		e := &event{from: p.process, text: text, done: make(chan struct{}), effect: func() error {
 			if p.faults[failures] && p.rng.IntN(40) == 0 {
-				fails = true
+				fails, panics = true, p.rng.IntN(3) == 0
 				p.count(failures)
 			}
 			return nil
@@ -291,10 +298,15 @@ func (p *program) compute(ctx context.Context, function string, keys []int, insi
 	if err := half("ends"); err != nil {
 		return id, err
 	}
-	if fails {
+	switch {
+	case panics:
+		err = &failure{id}
+		panic(err)
+	case fails:
 		return id, &failure{id}
+	default:
+		return id, nil
 	}
-	return id, nil
 }
 
 // caller does the operations of one caller, one after the other.
@@ -321,6 +333,7 @@ func (p *program) begin(r *record) {
 	defer p.runner.mu.Unlock()
 	r.function = map[string]string{
 		callOne: oneName, callMany: manyName, callOuter: outerName, require: oneName, force: oneName, set: oneName, invalidate: oneName, getOrSet: lowName,
+		requireMany: manyName, forceMany: manyName, setMany: manyName, invalidateMany: manyName,
 	}[r.kind]
 	r.called, r.ended, r.began = p.now(), never, time.Now()
 	p.count(r.kind)
@@ -354,10 +367,49 @@ func (p *program) do(r *record) error {
 		ctx, cancel = context.WithTimeout(ctx, r.patience)
 		defer cancel()
 	}
+	if r.cancelled {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		p.post(&event{from: p.process, text: "cancels " + r.operation.String(), done: make(chan struct{}), effect: func() error {
+			p.runner.mu.Lock()
+			defer p.runner.mu.Unlock()
+			if r.ended == never {
+				r.cancelledAt = time.Now()
+			}
+			cancel()
+			return nil
+		}})
+	}
 	p.begin(r)
 	var v []int
 	var got map[int][]int
-	var err error
+	err := caught(func() (err error) {
+		v, got, err = p.carryOut(ctx, r)
+		return err
+	})
+	if got == nil && v != nil {
+		got = map[int][]int{r.keys[0]: v}
+	}
+	p.finish(r, got, err)
+	return err
+}
+
+// caught returns the error of f, or the one that it has panicked with.
+func caught(f func() error) (err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case *cacheutils.PanicError:
+			err = fmt.Errorf("panic: %w", v.Value.(error))
+		default:
+			err = fmt.Errorf("panic: %w", v.(error))
+		}
+	}()
+	return f()
+}
+
+// carryOut does the operation. It returns a result, or several by key.
+func (p *program) carryOut(ctx context.Context, r *record) (v []int, got map[int][]int, err error) {
 	switch r.kind {
 	case callOne:
 		v, err = p.one(ctx, r.keys[0])
@@ -381,6 +433,23 @@ func (p *program) do(r *record) error {
 		if c, err = p.caches.Get(p.name); err == nil {
 			err = c.Clear(ctx)
 		}
+	case requireMany:
+		got, err = p.manyHandle.RequireCache(ctx, r.keys)
+	case forceMany:
+		got, err = p.manyHandle.ForceRecalc(ctx, r.keys)
+	case setMany:
+		id, all := p.give(r), make(map[int][]int)
+		for _, key := range r.keys {
+			all[key] = []int{id, key}
+		}
+		err = p.manyHandle.Set(ctx, all)
+	case invalidateMany:
+		err = p.manyHandle.Invalidate(ctx, r.keys)
+	case closing:
+		p.runner.mu.Lock()
+		p.history.closed[p.index] = true
+		p.runner.mu.Unlock()
+		err = p.caches.Close()
 	case getOrSet:
 		key := r.keys[0]
 		v, err = cache.GetOrSet(ctx, key, func(ctx context.Context) ([]int, error) {
@@ -391,11 +460,7 @@ func (p *program) do(r *record) error {
 			return []int{id, key}, nil
 		}, cache.On(p.caches), cache.Backend(p.name), cache.Group(groups(key)...))
 	}
-	if got == nil && v != nil {
-		got = map[int][]int{r.keys[0]: v}
-	}
-	p.finish(r, got, err)
-	return err
+	return v, got, err
 }
 
 // give returns the id of a value for a set.
@@ -405,7 +470,7 @@ func (p *program) give(r *record) int {
 	p.ids[p.index]++
 	id := p.ids[p.index]*10 + p.index + 1
 	p.history.computations[id] = &computation{
-		id: id, function: oneName, keys: r.keys, process: p.index, started: r.called, ended: r.called, given: r,
+		id: id, function: r.function, keys: r.keys, process: p.index, started: r.called, ended: r.called, given: r,
 	}
 	return id
 }
