@@ -115,6 +115,7 @@ func planFor(seed uint64) *plan {
 	p.config.backend = "sim"
 	if one(10) {
 		p.config.backend = "locmem"
+		p.faults[deaths] = false // it is in the memory of one process
 	}
 	hasty := one(2) // some callers have little time
 	for range 12 + rng.IntN(30) {
