@@ -19,8 +19,11 @@ import (
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
 )
 
-// plainConn is a connection that is nothing but a net.Conn.
-type plainConn struct{ net.Conn }
+// plainConn is a connection that is nothing but a net.Conn, and can't be compared.
+type plainConn struct {
+	net.Conn
+	_ []int
+}
 
 // A timeless is a connection without deadlines.
 type timeless struct{ net.Conn }
@@ -65,7 +68,7 @@ func TestDialer(t *testing.T) {
 	secure, ca := memcachedtest.StartTLS(t)
 	kinds := map[string]func(net.Conn) net.Conn{
 		"*net.TCPConn":      func(nc net.Conn) net.Conn { return nc },
-		"net.Conn":          func(nc net.Conn) net.Conn { return plainConn{nc} },
+		"net.Conn":          func(nc net.Conn) net.Conn { return plainConn{Conn: nc} },
 		"without deadlines": func(nc net.Conn) net.Conn { return timeless{nc} },
 	}
 	for kind, wrap := range kinds {
