@@ -27,7 +27,8 @@ type config struct {
 	jitter                float64
 	later, each, heeds    bool // the functions heed their contexts
 	absent                bool
-	backend               string // "sim" is the simulated store
+	backend               string   // "sim" is the simulated store
+	network               *network // of "memcached"
 }
 
 // The kinds of faults.
@@ -116,6 +117,9 @@ func planFor(seed uint64) *plan {
 	if one(10) {
 		p.config.backend = "locmem"
 		p.faults[deaths] = false // it is in the memory of one process
+	}
+	if p.config.network = networkFor(seed); p.config.network != nil {
+		p.config.backend = "memcached"
 	}
 	hasty := one(2) // some callers have little time
 	for range 12 + rng.IntN(30) {

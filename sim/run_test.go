@@ -185,10 +185,13 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 	prog := &program{runner: r, process: r.processes[index], index: index}
 	settings := backends.Settings{Backend: c.backend}
 	switch c.backend {
-	case "sim":
+	case "sim", "memcached":
 		settings.Options = map[string]any{"process": index, "lease": c.lease}
 		if c.later {
 			settings.Options["store_later"] = true
+		}
+		if c.network != nil {
+			r.reach(&settings, index)
 		}
 	case "locmem": // one store, which all sets name
 		settings.Location = []string{fmt.Sprint("sim ", r.plan.seed, " ", r.plan.schedule)}

@@ -20,7 +20,11 @@ type server struct {
 	items map[string]item
 	cas   uint64
 	away  time.Time // until then it refuses everything
+
+	dialled int // connections so far, of a server that is reached by them
 }
+
+func newServer(name string) *server { return &server{name: name, items: make(map[string]item)} }
 
 type item struct {
 	engine.Item

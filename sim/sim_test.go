@@ -16,6 +16,7 @@ import (
 var (
 	seedsFlag = flag.Uint64("sim.seeds", 1000, "how many histories TestSeeds runs")
 	fromFlag  = flag.Uint64("sim.from", 1, "the seed of the first of them")
+	onFlag    = flag.String("sim.on", "", "sim, locmem or memcached: TestSeeds leaves out the histories on others")
 	planFlag  = flag.String("sim.plan", "", "what TestPlan runs and shows: a seed, or what is left of one's plan, as a failure prints it")
 )
 
@@ -65,10 +66,12 @@ func (s *sum) report(t *testing.T, began time.Time) {
 func TestSeeds(t *testing.T) {
 	s, began := sum{met: make(map[string]int)}, time.Now()
 	for seed := *fromFlag; seed < *fromFlag+*seedsFlag; seed++ {
-		s.check(t, planFor(seed).reduction())
+		if p := planFor(seed); *onFlag == "" || p.config.backend == *onFlag {
+			s.check(t, p.reduction())
+		}
 	}
 	s.report(t, began)
-	if s.histories < 500 {
+	if s.histories < 500 || *onFlag != "" {
 		return
 	}
 	for _, what := range slices.Concat(allOperations, slices.DeleteFunc(slices.Clone(allFaults), func(f string) bool { return f == broken }), allFates) {

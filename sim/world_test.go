@@ -83,7 +83,7 @@ func newWorld(p *plan) *world {
 		w.processes = append(w.processes, &process{name: fmt.Sprint("p", i)})
 	}
 	for i := range p.servers {
-		w.servers = append(w.servers, &server{name: fmt.Sprint("s", i), items: make(map[string]item)})
+		w.servers = append(w.servers, newServer(fmt.Sprint("s", i)))
 	}
 	return w
 }

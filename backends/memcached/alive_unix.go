@@ -8,7 +8,7 @@ import (
 )
 
 // alive reports whether an idle connection can still be used: the server has neither closed it nor sent what
-// was not requested. It doesn't wait and costs one system call.
+// was not requested. It doesn't wait and costs one system call. Of what isn't a socket, which a dialer may return, nothing is known.
 func alive(nc net.Conn) bool {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
@@ -25,7 +25,7 @@ func alive(nc net.Conn) bool {
 			_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 			if err != syscall.EINTR {
 				// Anything but "nothing there yet" is an end, a fault or an extra reply.
-				idle = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
+				idle = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK || err == syscall.ENOTSOCK
 				return
 			}
 		}

@@ -103,7 +103,7 @@ func (s *server) onStateChange(to gobreaker.State) {
 
 // updateAvailability sets whether operations are sent. The caller holds s.mu.
 func (s *server) updateAvailability() {
-	if unavailable := s.isDown || len(s.queue) > 0; unavailable != s.unavailable.Load() {
+	if unavailable := s.isDown || s.queue.len() > 0; unavailable != s.unavailable.Load() {
 		s.unavailable.Store(unavailable)
 		s.since = time.Now()
 	}
@@ -112,7 +112,7 @@ func (s *server) updateAvailability() {
 // unavailableFault is for an operation on a server to which none is sent.
 func (s *server) unavailableFault(op operation) error {
 	s.mu.Lock()
-	why, waiting := s.health.lastErr, len(s.queue)
+	why, waiting := s.health.lastErr, s.queue.len()
 	if s.isDown {
 		waiting = 0
 	}

@@ -224,7 +224,7 @@ func (w *wire) receive(p []byte) (int, error) {
 // hasMore reports whether TLS has a record that it has received and not handed out, which the socket doesn't
 // show.
 func (w *wire) hasMore() bool {
-	if w.Conn == w.socket {
+	if w.owner.server.tls == nil {
 		return false
 	}
 	var one [1]byte

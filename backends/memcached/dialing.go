@@ -11,9 +11,7 @@ type dialing struct {
 	noDelay bool
 	tls     *tlsFiles // nil: without TLS
 	login   login     // empty: without
-
-	// via makes the socket; net.Dialer does but for tests.
-	via func(ctx context.Context, network, address string) (net.Conn, error)
+	via     dialer    // makes the socket; nil: a net.Dialer does
 }
 
 // connectTo returns a connection to the server, and the socket under it.

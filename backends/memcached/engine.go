@@ -49,7 +49,15 @@
 //	                     getting it is an error.
 //	clear                "flush_all" has Clear empty the servers, for every program that uses them; not
 //	                     given, Clear is an error, since memcached can't list the keys of a prefix
-//	no_delay             whether to send small packets at once; true unless given
+//	no_delay             whether to send small packets at once; true unless given. It is for connections that are a
+//	                     *net.TCPConn.
+//	dialer               in Go a func(ctx context.Context, network, address string) (net.Conn, error) that makes the
+//	                     connections, such as (*net.Dialer).DialContext, which does unless given: through an SSH
+//	                     tunnel, a proxy, or in a test to a server in memory. It gets "tcp" and host:port, or "unix" and
+//	                     a path. The host is an IP address: names are resolved first. It has to return when
+//	                     ctx ends, which is at connect_timeout at the latest. TLS and the login go over what it
+//	                     returns. A connection that isn't a socket is not checked before it is used again: the first
+//	                     operation on one that has died finds out.
 //	tls                  whether to use TLS: true, false, or in Go a *tls.Config; false unless given
 //	tls_ca               a PEM file with the certificates that the server's is checked with, instead
 //	                     of the system's; turns TLS on
@@ -143,11 +151,12 @@ func Open(s engine.Settings) (engine.Engine, error) {
 			addresses = append(addresses, a)
 		}
 	}
-	var err [3]error
+	var err [4]error
 	var flushes bool
 	l.tls, err[0] = readTLS(r)
 	l.login, err[1] = readLogin(r, l.tls != nil, addresses)
 	flushes, err[2] = readClear(r)
+	l.via, err[3] = readDialer(r)
 	if err := errors.Join(append(append(errs, err[:]...), r.Err())...); err != nil {
 		return nil, err
 	}

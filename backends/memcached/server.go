@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -296,7 +294,7 @@ func (s *server) leave() (waiting []string) {
 		s.watcher.stop() // and not wait: it may be what has looked up the name
 		s.watcher = nil
 	}
-	waiting = slices.Collect(maps.Keys(s.queue))
+	waiting = s.queue.keys()
 	s.mu.Unlock()
 	s.drop()
 	return waiting

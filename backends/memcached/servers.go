@@ -57,7 +57,7 @@ func (s *server) ping(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
-	waiting := len(s.queue)
+	waiting := s.queue.len()
 	s.mu.Unlock()
 	if waiting > 0 {
 		return s.queueFault(op, waiting)
@@ -83,7 +83,7 @@ func (s *server) describe() engine.Server {
 	defer s.mu.Unlock()
 	d.Address = s.address.String()
 	d.Down, d.Since = s.unavailable.Load(), s.since
-	d.Queued = len(s.queue)
+	d.Queued = s.queue.len()
 	d.Waiting = int(s.waiting.Load())
 	for _, c := range s.idle {
 		if c.isOpen() {

@@ -62,7 +62,7 @@ func (s *swaps) check(cas uint64) error {
 func (s *swaps) take() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	keys := slices.Collect(maps.Keys(s.unproven))
+	keys := slices.Sorted(maps.Keys(s.unproven))
 	s.unproven = nil
 	return keys
 }

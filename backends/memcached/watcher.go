@@ -83,7 +83,7 @@ func (s *server) endWatch(w *watcher) bool {
 func (s *server) unwatch() {
 	s.mu.Lock()
 	w := s.watcher
-	s.watcher, s.queue = nil, nil
+	s.watcher, s.queue = nil, queue{}
 	s.updateAvailability()
 	s.mu.Unlock()
 	if w != nil {
