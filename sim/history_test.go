@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,8 +37,10 @@ type computation struct {
 	keys           []int
 	process        int
 	started, ended int
-	given          *record // the set
-	err            error   // what it returned
+	given          *record  // the set
+	err            error    // what it returned
+	inner          int      // the computation whose result it has from a function that it has called; 0: none
+	named          []string // by the caller whose function of package cache it is: the groups that its result is in
 }
 
 func (c *computation) String() string {
@@ -55,13 +58,13 @@ func (r *record) String() string {
 	return fmt.Sprintf("p%d %s [%d, %s]", r.process, r.operation.String(), r.called, tick(r.ended))
 }
 
-// covers reports whether the operation invalidates or replaces what is cached of the function for the key.
-func (r *record) covers(function string, key int) bool {
+// covers reports whether the operation invalidates or replaces what is cached of the function for the key, in the groups.
+func (r *record) covers(function string, key int, groups []string) bool {
 	switch r.kind {
 	case invalidate, force, set, invalidateMany, forceMany, setMany:
 		return r.function == function && slices.Contains(r.keys, key)
-	case invalidateGroup:
-		return slices.Contains(groups(key), r.group)
+	case invalidateGroup, invalidateGroups:
+		return slices.ContainsFunc(strings.Split(r.group, "+"), func(group string) bool { return slices.Contains(groups, group) })
 	case clearAll:
 		return true
 	}

@@ -22,11 +22,14 @@ func (h *history) fresh() (broken []string) {
 				continue
 			}
 			for _, p := range h.records {
-				isPromise := slices.Contains([]string{invalidate, invalidateMany, invalidateGroup, clearAll}, p.kind)
-				if !isPromise || p.err != nil || p.ended >= r.called || !p.covers(r.function, key) {
+				since, isPromise := h.promises(p, key)
+				if !isPromise || p.err != nil || p.ended >= r.called || h.plan.config.backend == dummy && p.process != r.process {
 					continue
 				}
-				if c.started >= p.called || c.given != nil && (c.given.ended > p.called || c.given.err != nil) {
+				if in := h.computations[c.inner]; in != nil && in.given == nil && in.started < p.called && p.covers(c.function, key, h.groups(c, key)) && p.covers(in.function, key, h.groups(in, key)) {
+					broken = append(broken, fmt.Sprintf("law 2: %v of %d got %v, which has the result of %v, from before %v", r, key, c, in, p))
+				}
+				if !p.covers(r.function, key, h.groups(c, key)) || c.started >= since || c.given != nil && (c.given.ended > p.called || c.given.err != nil) {
 					continue
 				}
 				broken = append(broken, fmt.Sprintf("law 2: %v of %d got %v, which began before %v", r, key, c, p))
@@ -45,6 +48,8 @@ func (h *history) exact() (broken []string) {
 			switch {
 			case c == nil:
 				broken = append(broken, fmt.Sprintf("law 6: %v of %d got %v, which nobody has computed", r, key, v))
+			case c.err != nil && r.err == nil:
+				broken = append(broken, fmt.Sprintf("law 5: %v of %d got what %v had beside its error", r, key, c))
 			case v.key != key || c.function != r.function || !slices.Contains(c.keys, key):
 				broken = append(broken, fmt.Sprintf("law 3: %v of %d got %v, of %v", r, key, v, c))
 			}
@@ -103,7 +108,7 @@ func (h *history) failedDuring(r *record, f *failure) bool {
 }
 
 func isExplicit(kind string) bool {
-	return slices.Contains([]string{set, setMany, invalidate, invalidateMany, invalidateGroup, clearAll, closing}, kind)
+	return slices.Contains([]string{set, setMany, invalidate, invalidateMany, invalidateGroup, invalidateGroups, clearAll, closing, get}, kind)
 }
 
 func overlap(a, b []int) bool {
@@ -113,7 +118,7 @@ func overlap(a, b []int) bool {
 // once: where nothing goes wrong and nobody leaves, a key is not computed twice at the same time, unless something that
 // invalidates it came in between, and may have taken away the lease of one of the two.
 func (h *history) once() (broken []string) {
-	if h.plan.hasFaults() || h.plan.isHasty() || h.plan.config.timeout < h.plan.config.lease {
+	if h.plan.config.backend == dummy || h.plan.hasFaults() || h.plan.isHasty() || h.plan.config.timeout < h.plan.config.lease {
 		return nil
 	}
 	all := h.sorted()
@@ -124,7 +129,7 @@ func (h *history) once() (broken []string) {
 			}
 			for _, key := range a.keys {
 				if !slices.Contains(b.keys, key) || slices.ContainsFunc(h.records, func(r *record) bool {
-					return r.covers(a.function, key) && r.called <= b.started && r.ended >= min(h.asked(a, key), h.asked(b, key))
+					return r.covers(a.function, key, h.groups(a, key)) && r.called <= b.started && r.ended >= min(h.asked(a, key), h.asked(b, key))
 				}) {
 					continue
 				}
@@ -171,7 +176,7 @@ func (h *history) settled() (broken []string) {
 		}
 	}
 	for _, c := range h.sorted() {
-		if c.started > h.secondRound && !h.dead[c.process] && !h.closed[c.process] && h.plan.config.timeout >= time.Minute {
+		if h.plan.config.backend != dummy && c.given == nil && c.started > h.secondRound && !h.dead[c.process] && !h.closed[c.process] && h.plan.config.timeout >= time.Minute {
 			broken = append(broken, fmt.Sprintf("law 10: %v began, though what was computed before should be there", c))
 		}
 	}
@@ -179,7 +184,7 @@ func (h *history) settled() (broken []string) {
 }
 
 func (h *history) check() []string {
-	return slices.Concat(h.fresh(), h.exact(), h.transparent(), h.once(), h.settled())
+	return slices.Concat(h.fresh(), h.grouped(), h.exact(), h.transparent(), h.once(), h.settled())
 }
 
 // A failure is what a function returns when it fails.

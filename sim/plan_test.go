@@ -29,6 +29,8 @@ type config struct {
 	absent                bool
 	backend               string   // "sim" is the simulated store
 	network               *network // of "memcached"
+	slow                  bool     // some computations take longer than a lease
+	apart                 bool     // the results of the outer function are in a group of their own, and in no other
 }
 
 // The kinds of faults.
@@ -61,9 +63,13 @@ const (
 	setMany         = "setMany"
 	invalidateMany  = "invalidateMany"
 	closing         = "close" // of a process's backends
+
+	// Those of plan.extend.
+	get              = "get"
+	invalidateGroups = "invalidateGroups"
 )
 
-var allOperations = []string{callOne, callMany, callOuter, require, force, set, invalidate, invalidateGroup, clearAll, getOrSet, requireMany, forceMany, setMany, invalidateMany, closing}
+var allOperations = []string{callOne, callMany, callOuter, require, force, set, invalidate, invalidateGroup, clearAll, getOrSet, requireMany, forceMany, setMany, invalidateMany, closing, get, invalidateGroups}
 
 // An operation is what one caller does.
 type operation struct {
@@ -77,7 +83,9 @@ type operation struct {
 
 func (o *operation) String() string {
 	text := fmt.Sprintf("c%d %s %v", o.caller, o.kind, o.keys)
-	if o.group != "" {
+	if o.group != "" && o.keys != nil {
+		text += " in " + o.group
+	} else if o.group != "" {
 		text = fmt.Sprintf("c%d %s %s", o.caller, o.kind, o.group)
 	}
 	if o.patience > 0 {
@@ -163,6 +171,7 @@ func planFor(seed uint64) *plan {
 		}
 		p.operations = append(p.operations, o)
 	}
+	p.extend()
 	return p
 }
 

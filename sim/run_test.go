@@ -2,8 +2,10 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -154,7 +156,7 @@ func (r *runner) settle(programs []*program) (stuck bool) {
 			}
 		}
 	}
-	return false
+	return r.handOver(programs)
 }
 
 // callAll calls each function for each key.
@@ -202,8 +204,12 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 	}
 	opts := func(name string, more ...decorators.Option) []decorators.Option {
 		all := []decorators.Option{
-			decorators.Key(name), decorators.On(prog.caches), decorators.Backend(prog.name), decorators.Group("all"), decorators.Timeout(c.timeout), decorators.Stale(c.stale),
-			decorators.GroupsOf(func(_ context.Context, key int) []string { return groups(key)[1:] }),
+			decorators.Key(name), decorators.On(prog.caches), decorators.Backend(prog.name), decorators.Timeout(c.timeout), decorators.Stale(c.stale),
+		}
+		if name == outerName && c.apart {
+			all = append(all, decorators.Group(outerGroup))
+		} else {
+			all = append(all, decorators.Group("all"), decorators.GroupsOf(func(_ context.Context, key int) []string { return groups(key)[1:] }))
 		}
 		if c.jitter > 0 {
 			all = append(all, decorators.Jitter(c.jitter))
@@ -212,10 +218,10 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 	}
 	prog.one, prog.oneHandle = decorators.Cached1(func(ctx context.Context, key int) ([]int, error) {
 		id, err := prog.compute(ctx, oneName, []int{key}, nil)
-		if err != nil {
+		if err == errDead {
 			return nil, err
 		}
-		return []int{id, key}, nil
+		return []int{id, key}, err // where there is an error, nobody is to get the rest
 	}, opts(oneName)...)
 	var absent []decorators.Option
 	if c.absent {
@@ -233,7 +239,7 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 		return results, nil
 	}, opts(manyName, absent...)...)
 	prog.outer, _ = decorators.Cached1(func(ctx context.Context, key int) ([]int, error) {
-		id, err := prog.compute(ctx, outerName, []int{key}, func() error {
+		id, err := prog.compute(ctx, outerName, []int{key}, func(outer *computation) error {
 			rec := &record{operation: operation{process: index, caller: -2, kind: callOne, keys: []int{key}}, isInside: true}
 			prog.begin(rec)
 			var v []int
@@ -242,6 +248,7 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 				return err
 			})
 			prog.finish(rec, map[int][]int{key: v}, err)
+			prog.contains(outer, rec)
 			return err
 		})
 		if err != nil {
@@ -253,7 +260,7 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 }
 
 // compute is what the functions do: it takes a while, and may fail. inside is called in between, unless it is nil.
-func (p *program) compute(ctx context.Context, function string, keys []int, inside func() error) (id int, err error) {
+func (p *program) compute(ctx context.Context, function string, keys []int, inside func(*computation) error) (id int, err error) {
 	if p.isOver() {
 		return 0, errDead
 	}
@@ -268,7 +275,7 @@ func (p *program) compute(ctx context.Context, function string, keys []int, insi
 		defer p.runner.mu.Unlock()
 		c.ended, c.err = p.now(), err
 	}()
-	fails, panics := false, false
+	fails, panics, lasts := false, false, time.Duration(0)
 	half := func(what string) error {
 		text := fmt.Sprintf("%s %s %v", what, function, keys)
 		e := &event{from: p.process, text: text, done: make(chan struct{}), effect: func() error {
@@ -276,17 +283,20 @@ func (p *program) compute(ctx context.Context, function string, keys []int, insi
 				fails, panics = true, p.rng.IntN(3) == 0
 				p.count(failures)
 			}
+			if p.plan.config.slow && p.faults != nil && p.rng.IntN(4) == 0 {
+				lasts = time.Duration(p.rng.Int64N(int64(3 * p.plan.config.lease)))
+			}
 			return nil
 		}}
 		p.post(e)
+		heeded := ctx.Done()
 		if !p.plan.config.heeds {
-			<-e.done
-			return nil
+			heeded = nil
 		}
 		select {
 		case <-e.done:
-			return nil
-		case <-ctx.Done():
+			return p.last(heeded, lasts, ctx)
+		case <-heeded:
 			return ctx.Err()
 		}
 	}
@@ -294,7 +304,7 @@ func (p *program) compute(ctx context.Context, function string, keys []int, insi
 		return id, err
 	}
 	if inside != nil {
-		if err := inside(); err != nil {
+		if err := inside(c); err != nil {
 			return id, err
 		}
 	}
@@ -335,7 +345,7 @@ func (p *program) begin(r *record) {
 	p.runner.mu.Lock()
 	defer p.runner.mu.Unlock()
 	r.function = map[string]string{
-		callOne: oneName, callMany: manyName, callOuter: outerName, require: oneName, force: oneName, set: oneName, invalidate: oneName, getOrSet: lowName,
+		callOne: oneName, callMany: manyName, callOuter: outerName, require: oneName, force: oneName, set: oneName, invalidate: oneName, getOrSet: lowName, get: lowName,
 		requireMany: manyName, forceMany: manyName, setMany: manyName, invalidateMany: manyName,
 	}[r.kind]
 	r.called, r.ended, r.began = p.now(), never, time.Now()
@@ -351,7 +361,13 @@ func (p *program) finish(r *record, got map[int][]int, err error) {
 	r.ended, r.over, r.err = p.now(), time.Now(), err
 	for key, v := range got {
 		if len(v) != 2 {
-			continue // there was an error
+			if err == nil && v != nil {
+				p.broken = append(p.broken, fmt.Sprintf("law 6: %v got %v", r, v))
+			}
+			continue
+		}
+		if c := p.history.computations[v[0]]; err != nil && c != nil && c.err != nil {
+			continue // it counts for nothing beside the error
 		}
 		if r.got == nil {
 			r.got = make(map[int]value)
@@ -456,12 +472,21 @@ func (p *program) carryOut(ctx context.Context, r *record) (v []int, got map[int
 	case getOrSet:
 		key := r.keys[0]
 		v, err = cache.GetOrSet(ctx, key, func(ctx context.Context) ([]int, error) {
-			id, err := p.compute(ctx, lowName, []int{key}, nil)
+			id, err := p.compute(ctx, lowName, []int{key}, func(c *computation) error {
+				c.named = r.named()
+				return nil
+			})
 			if err != nil {
 				return nil, err
 			}
 			return []int{id, key}, nil
-		}, cache.On(p.caches), cache.Backend(p.name), cache.Group(groups(key)...))
+		}, cache.On(p.caches), cache.Backend(p.name), cache.Group(r.named()...))
+	case get:
+		if v, err = cache.Get[[]int](ctx, r.keys[0], cache.On(p.caches), cache.Backend(p.name), cache.Group(r.named()...)); errors.Is(err, cacheutils.ErrCacheMiss) {
+			return nil, nil, nil
+		}
+	case invalidateGroups:
+		err = cache.InvalidateGroups(ctx, strings.Split(r.group, "+"), cache.On(p.caches), cache.Backend(p.name))
 	}
 	return v, got, err
 }

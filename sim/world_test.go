@@ -29,6 +29,7 @@ type world struct {
 	pending   []*event
 	step      int // events that were picked so far: what counts as time in the records
 	over      bool
+	ended     chan struct{} // closed when it is over
 	processes []*process
 	servers   []*server
 
@@ -78,7 +79,7 @@ var (
 )
 
 func newWorld(p *plan) *world {
-	w := &world{plan: p, faults: p.faults, rng: rand.New(rand.NewPCG(p.seed, p.schedule+1)), began: time.Now(), met: make(map[string]int)}
+	w := &world{plan: p, faults: p.faults, rng: rand.New(rand.NewPCG(p.seed, p.schedule+1)), began: time.Now(), met: make(map[string]int), ended: make(chan struct{})}
 	for i := range p.processes {
 		w.processes = append(w.processes, &process{name: fmt.Sprint("p", i)})
 	}
@@ -177,8 +178,11 @@ func (w *world) run(end func() bool) (stuck bool) {
 	const (
 		longest    = 10 * time.Minute // of simulated time without an event
 		shortPause = 20 * time.Millisecond
-		longPause  = 3 * time.Second
 	)
+	longPause := 3 * time.Second
+	if w.plan.config.slow && !w.plan.hasFaults() {
+		longPause = 50 * time.Millisecond // what a lease needs to be renewed is not late
+	}
 	quiet, pause := time.Now(), shortPause
 	for {
 		synctest.Wait()
@@ -319,6 +323,7 @@ func (w *world) disturb() {
 func (w *world) end() {
 	w.mu.Lock()
 	w.over = true
+	close(w.ended)
 	pending := w.pending
 	w.pending = nil
 	w.mu.Unlock()
