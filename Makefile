@@ -11,6 +11,7 @@
 # make stress the search for outdated values, STRESSOPS operations, also while an attacker writes to the server; the
 #             tests do some thousands
 # make sim    SEEDS simulated histories, from the seed FROM on; go test in sim does some of them
+# make planted      the bugs that are planted in the library, one at a time: the simulation has to find each
 # make soak   every fault of servers and network, in the long form, with times held to their bars
 # make stampede      stampedes of 16 processes, with the latencies held to their bars
 # make test-django   groups shared with a Django project (installs Django and pymemcache)
@@ -34,7 +35,7 @@ WORDS       := $(GOROUTINES) ./cachekey ./engine ./cache ./internal/codec ./inte
 EXAMPLES    := $(filter examples examples/%,$(MODULES))
 BUT_FAULTS   = $$(go list ./... | grep -v /internal/test/faults$$)
 
-.PHONY: test race vet lint cover fuzz bench peers scale stress sim soak stampede test-django questions tools
+.PHONY: test race vet lint cover fuzz bench peers scale stress sim planted soak stampede test-django questions tools
 
 # The faults keep the machine busy, and have times to keep: they run by themselves. On 386, words have 32 bits, and
 # goroutines are told apart without assembly, as on most processors; so they are with the tag purego.
@@ -109,6 +110,9 @@ stress: tools
 
 sim:
 	cd sim && go test -run 'TestSeeds' -sim.seeds=$(SEEDS) -sim.from=$(FROM) -timeout 24h -v ./...
+
+planted:
+	cd sim && go test -run 'TestPlanted$$' -sim.planted -timeout 24h -v .
 
 soak: tools
 	CACHEUTILS_LONG=1 $(SERVERS) go test -run Fault -timeout 30m -v ./...
