@@ -140,6 +140,12 @@ func (o ordered) Incr(ctx context.Context, key string, delta int64) (int64, erro
 	return o.Engine.Incr(ctx, key, delta)
 }
 
+// ReplayDelete waits for its turn: what is carried out later is so in the order in which it came.
+func (o ordered) ReplayDelete(key string) bool {
+	o.w.turn(o.p, "queues delete "+key, nil)
+	return o.Engine.(engine.Replayer).ReplayDelete(key)
+}
+
 func (o ordered) Clear(ctx context.Context, prefix string) error {
 	o.turn(ctx, "clear", "")
 	return o.Engine.Clear(ctx, prefix)

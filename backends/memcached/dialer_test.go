@@ -123,6 +123,29 @@ func TestDialer_Pipe(t *testing.T) {
 	}
 }
 
+// A pipe that was closed while nobody used it is dialled again.
+func TestDialer_PipeClosed(t *testing.T) {
+	dialled := 0
+	e := openVia(t, "192.0.2.1", map[string]any{"dialer": func(context.Context, string, string) (net.Conn, error) {
+		dialled++
+		near, far := net.Pipe()
+		go func() {
+			defer far.Close()
+			bufio.NewReader(far).ReadString('\n')
+			io.WriteString(far, "END\r\n")
+		}()
+		return near, nil
+	}})
+	for range 5 {
+		if _, err := e.Get(context.Background(), "k"); err != cacheutils.ErrCacheMiss {
+			t.Errorf("got %v, want a miss", err)
+		}
+	}
+	if dialled != 5 {
+		t.Errorf("%d connections, want 5", dialled)
+	}
+}
+
 // What a dialer does wrong is an error of the operation.
 func TestDialer_Wrong(t *testing.T) {
 	for want, wrong := range map[string]dialer{

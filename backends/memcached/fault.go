@@ -69,9 +69,9 @@ func kindOf(err error) kind {
 	}
 }
 
-// closedByServer reports whether an error is what a connection gives that the other side closed.
+// closedByServer reports whether an error is what a connection gives that the other side closed: a socket, or a pipe of a dialer.
 func closedByServer(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isAny(err, closedErrnos)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) || isAny(err, closedErrnos)
 }
 
 // timedOut reports whether a dial took too long, rather than being refused.

@@ -102,17 +102,21 @@ func (s *server) do(ctx context.Context, op operation, f func(*client) error) er
 	if s.unavailable.Load() {
 		return s.unavailableFault(op)
 	}
-	err := s.try(ctx, op, f)
-	if err != nil || s.afterFault.Load() {
-		s.report(err)
-	}
+	err := s.run(ctx, op, f, true)
 	if err != nil && errors.Is(err, errNoCAS) {
 		s.removeUnproven(ctx)
 	}
 	return err
 }
 
+// try is do for what the breaker isn't told, and which is sent to a server that is down too.
 func (s *server) try(ctx context.Context, op operation, f func(*client) error) error {
+	return s.run(ctx, op, f, false)
+}
+
+// run takes a connection for the operation. If the operation counts, the breaker is told how it has ended before the
+// connection is another's: so nobody who waits for that sends anything to a server that is down now.
+func (s *server) run(ctx context.Context, op operation, f func(*client) error, counts bool) error {
 	began := time.Now()
 	deadline := began.Add(s.operation)
 	c, taken, err := s.take(ctx, began, deadline)
@@ -127,31 +131,37 @@ func (s *server) try(ctx context.Context, op operation, f func(*client) error) e
 		s.retries.Add(1)
 		err = c.run(ctx, op, time.Now(), deadline, f)
 	}
-	if err == nil || answer(err) {
-		s.give(c)
-		return err
+	if err != nil && !answer(err) {
+		bad := s.explain(ctx, op, c, quoted(err), taken, began, deadline)
+		bad.began = began
+		err = bad
 	}
-	unconnected, explained := c.unconnected, c.explain(quoted(err))
+	if counts && (err != nil || s.afterFault.Load()) {
+		s.report(err)
+	}
 	s.give(c)
+	return err
+}
+
+// explain returns the fault that an operation's error is.
+func (s *server) explain(ctx context.Context, op operation, c *conn, err error, taken, began, deadline time.Time) (bad *fault) {
 	if errors.Is(err, cacheutils.ErrClosed) {
 		return s.closedFault(op)
 	}
-	var bad *fault
 	switch cause := ended(ctx); {
 	case cause != nil:
-		bad = s.fault(op, s.endKind(cause, taken), cause)
+		return s.fault(op, s.endKind(cause, taken), cause)
 	case timedOut(err) && taken != began && deadline.Sub(taken) < s.read/3:
-		bad = s.fault(op, busy, fmt.Errorf("%w, after %v of waiting for a connection", err, taken.Sub(began)))
+		return s.fault(op, busy, fmt.Errorf("%w, after %v of waiting for a connection", err, taken.Sub(began)))
 	case errors.Is(err, errMoved):
-		bad = s.fault(op, down, err)
-	case unconnected:
+		return s.fault(op, down, err)
+	case c.unconnected:
 		bad = s.fault(op, connect, err)
 		bad.fatal = !timedOut(err) && !ours(err)
 	default:
-		bad = s.fault(op, kindOf(err), explained)
+		bad = s.fault(op, kindOf(err), c.explain(err))
 		bad.fatal = errors.Is(err, errNoCAS)
 	}
-	bad.began = began
 	return bad
 }
 
@@ -245,18 +255,43 @@ func (s *server) wait(ctx context.Context, began, deadline time.Time) error {
 		s.waits.Add(1)
 		s.waited.Add(int64(time.Since(began)))
 	}()
+	took := false
 	select {
 	case s.slots <- struct{}{}:
-		return nil
+		took = true
 	case <-tripped:
-		return errServerDown
 	case <-s.closed:
-		return cacheutils.ErrClosed
 	case <-ctx.Done():
-		return ctx.Err()
 	case <-timer.C:
+	}
+	// Several of these may be there at once, of which select takes any.
+	err := s.endOfWait(ctx, tripped, deadline)
+	switch {
+	case took && err != nil:
+		<-s.slots
+	case !took && err == nil:
 		return errBusy
 	}
+	return err
+}
+
+// endOfWait returns why a caller is not to wait for a connection, nor to use one, any more.
+func (s *server) endOfWait(ctx context.Context, tripped chan struct{}, deadline time.Time) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	if s.closed.isClosed() {
+		return cacheutils.ErrClosed
+	}
+	select {
+	case <-tripped:
+		return errServerDown
+	default:
+	}
+	if !time.Now().Before(deadline) {
+		return errBusy
+	}
+	return nil
 }
 
 // give takes the connection back.
