@@ -189,9 +189,9 @@ func hunt(binary string, most int) (*catch, error) {
 	switch {
 	case ended && failed == nil:
 		return &c, nil
-	case last == "" || bytes.Contains(out, []byte("panic: test timed out")):
-		return nil, fmt.Errorf("TestHunt ran nothing: %v\n%s", failed, out)
-	case c.first == "": // the library itself has panicked, or never ended
+	case last == "" || !bytes.Contains(out, []byte("panic: ")) || bytes.Contains(out, []byte("panic: test timed out")):
+		return nil, fmt.Errorf("TestHunt did not come to its end: %v, after seed %s\n%s", failed, last, out[max(0, len(out)-2000):])
+	case c.first == "": // the library itself has panicked, or left goroutines behind
 		c.first, c.found = last, 1
 		c.law = "panic: " + firstPanic(out)
 	}
