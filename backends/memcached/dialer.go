@@ -17,15 +17,15 @@ import (
 // A dialer makes the socket of a connection. It is (*net.Dialer).DialContext unless the option dialer is given.
 type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// readDialer reads the option dialer. It returns nil if there is none.
+// readDialer reads the option dialer. It returns nil if there is none, or one that is a nil func.
 func readDialer(r *engine.OptionReader) (dialer, error) {
-	value, _ := r.Value("dialer")
-	if value == nil {
+	value, isGiven := r.Value("dialer")
+	if !isGiven {
 		return nil, nil
 	}
 	given := reflect.ValueOf(value)
 	wanted := reflect.TypeFor[dialer]()
-	if !given.CanConvert(wanted) {
+	if value == nil || !given.CanConvert(wanted) {
 		return nil, fmt.Errorf("%w: memcached option dialer is of type %T; it has to be a func(context.Context, string, string) (net.Conn, error), "+
 			"which only settings in Go can have", cacheutils.ErrConfig, value)
 	}

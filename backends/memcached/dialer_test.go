@@ -162,14 +162,14 @@ func TestDialer_Wrong(t *testing.T) {
 }
 
 func TestDialer_Options(t *testing.T) {
-	for _, wrong := range []any{"net.Dialer", 1, new(net.Dialer), net.Dial} {
+	for _, wrong := range []any{nil, "net.Dialer", 1, new(net.Dialer), net.Dial} {
 		_, err := Open(engine.Settings{Options: map[string]any{"dialer": wrong}})
 		if !errors.Is(err, cacheutils.ErrConfig) || !strings.Contains(err.Error(), "dialer is of type ") {
 			t.Errorf("%T: got %v", wrong, err)
 		}
 	}
 	addr := memcachedtest.Start(t).Addr()
-	for _, none := range []any{nil, dialer(nil), namedDialer(nil)} {
+	for _, none := range []any{dialer(nil), namedDialer(nil)} {
 		setAndGet(t, openVia(t, addr, map[string]any{"dialer": none}), 1)
 	}
 }
