@@ -239,7 +239,7 @@ func TestLimits_Types(t *testing.T) {
 	}
 }
 
-// A slice whose elements take nothing can't be longer than its limit either: whoever ranges over it would not end.
+// A slice whose elements take nothing can't be longer than its limit either: a caller who ranges over it would not end.
 func TestLimits_Nothing(t *testing.T) {
 	var into []struct{}
 	data := binary.AppendUvarint(nil, 1<<62)

@@ -9,7 +9,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
-// Whoever can write to the server chooses how much memory an entry takes, within bounds, and in which groups it is, though its
+// Somebody who can write to the server chooses how much memory an entry takes, within bounds, and in which groups it is, though its
 // reader didn't name them. So entries that are looked up at once cost no more together than one of them may alone: neither the
 // most memory nor a round trip for each.
 
