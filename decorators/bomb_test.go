@@ -293,6 +293,7 @@ func TestBomb_NotStored(t *testing.T) {
 					}
 				}
 			}
+			eventually(t, "the store", func() bool { return h.Stats().Stores > 0 })
 			if s := h.Stats(); s.Stores != 1 || s.Hits != 1 || s.Unstorable != 2 || s.Errors != 0 || s.Computations != 3 {
 				t.Errorf("got %+v", s)
 			}

@@ -127,6 +127,7 @@ func TestTypes_NotStored(t *testing.T) {
 			}
 		}
 	}
+	eventually(t, "the stores", func() bool { return h.Stats().Stores >= 3 })
 	if s := h.Stats(); s.Hits != 3 || s.Stores != 3 || s.Unstorable != 6 || s.Errors != 0 || s.Computations != 9 {
 		t.Errorf("got %+v", s)
 	}
