@@ -66,7 +66,7 @@ func (h *Handle0[R]) Invalidate(ctx context.Context) error {
 // CacheKey returns the key of the result, without the backend's prefix and version.
 // It is given no context: with ContextKey there is an error that matches cacheutils.ErrArguments.
 func (h *Handle0[R]) CacheKey() (string, error) {
-	return h.typed.cacheKeyFor(args0{})
+	return cacheKeyFor(h.typed.plan, args0{})
 }
 
 // Set stores a result as if the function had returned it, for as long as its timeout says.
@@ -75,7 +75,7 @@ func (h *Handle0[R]) Set(ctx context.Context, result R) error {
 }
 
 // Name returns the function's name in keys: the part before the arguments.
-func (h *Handle0[R]) Name() string { return h.typed.name }
+func (h *Handle0[R]) Name() string { return h.typed.plan.name }
 
 // Stats returns what has happened since the function was decorated, in this process.
-func (h *Handle0[R]) Stats() Stats { return statsOf(&h.typed.task.Stats) }
+func (h *Handle0[R]) Stats() Stats { return statsOf(&h.typed.plan.task.Stats) }

@@ -68,7 +68,7 @@ func (h *Handle1[A, R]) Invalidate(ctx context.Context, a A) error {
 // CacheKey returns the key of the result for these arguments, without the backend's prefix and version.
 // It is given no context: with ContextKey there is an error that matches cacheutils.ErrArguments.
 func (h *Handle1[A, R]) CacheKey(a A) (string, error) {
-	return h.typed.cacheKeyFor(args1[A]{a})
+	return cacheKeyFor(h.typed.plan, args1[A]{a})
 }
 
 // Set stores a result for these arguments as if the function had returned it, for as long as its timeout says.
@@ -77,7 +77,7 @@ func (h *Handle1[A, R]) Set(ctx context.Context, a A, result R) error {
 }
 
 // Name returns the function's name in keys: the part before the arguments.
-func (h *Handle1[A, R]) Name() string { return h.typed.name }
+func (h *Handle1[A, R]) Name() string { return h.typed.plan.name }
 
 // Stats returns what has happened since the function was decorated, in this process.
-func (h *Handle1[A, R]) Stats() Stats { return statsOf(&h.typed.task.Stats) }
+func (h *Handle1[A, R]) Stats() Stats { return statsOf(&h.typed.plan.task.Stats) }

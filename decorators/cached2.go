@@ -69,7 +69,7 @@ func (h *Handle2[A, B, R]) Invalidate(ctx context.Context, a A, b B) error {
 // CacheKey returns the key of the result for these arguments, without the backend's prefix and version.
 // It is given no context: with ContextKey there is an error that matches cacheutils.ErrArguments.
 func (h *Handle2[A, B, R]) CacheKey(a A, b B) (string, error) {
-	return h.typed.cacheKeyFor(args2[A, B]{a, b})
+	return cacheKeyFor(h.typed.plan, args2[A, B]{a, b})
 }
 
 // Set stores a result for these arguments as if the function had returned it, for as long as its timeout says.
@@ -78,7 +78,7 @@ func (h *Handle2[A, B, R]) Set(ctx context.Context, a A, b B, result R) error {
 }
 
 // Name returns the function's name in keys: the part before the arguments.
-func (h *Handle2[A, B, R]) Name() string { return h.typed.name }
+func (h *Handle2[A, B, R]) Name() string { return h.typed.plan.name }
 
 // Stats returns what has happened since the function was decorated, in this process.
-func (h *Handle2[A, B, R]) Stats() Stats { return statsOf(&h.typed.task.Stats) }
+func (h *Handle2[A, B, R]) Stats() Stats { return statsOf(&h.typed.plan.task.Stats) }

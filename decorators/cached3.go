@@ -70,7 +70,7 @@ func (h *Handle3[A, B, C, R]) Invalidate(ctx context.Context, a A, b B, c C) err
 // CacheKey returns the key of the result for these arguments, without the backend's prefix and version.
 // It is given no context: with ContextKey there is an error that matches cacheutils.ErrArguments.
 func (h *Handle3[A, B, C, R]) CacheKey(a A, b B, c C) (string, error) {
-	return h.typed.cacheKeyFor(args3[A, B, C]{a, b, c})
+	return cacheKeyFor(h.typed.plan, args3[A, B, C]{a, b, c})
 }
 
 // Set stores a result for these arguments as if the function had returned it, for as long as its timeout says.
@@ -79,7 +79,7 @@ func (h *Handle3[A, B, C, R]) Set(ctx context.Context, a A, b B, c C, result R) 
 }
 
 // Name returns the function's name in keys: the part before the arguments.
-func (h *Handle3[A, B, C, R]) Name() string { return h.typed.name }
+func (h *Handle3[A, B, C, R]) Name() string { return h.typed.plan.name }
 
 // Stats returns what has happened since the function was decorated, in this process.
-func (h *Handle3[A, B, C, R]) Stats() Stats { return statsOf(&h.typed.task.Stats) }
+func (h *Handle3[A, B, C, R]) Stats() Stats { return statsOf(&h.typed.plan.task.Stats) }

@@ -40,7 +40,7 @@ import (
 func CachedMany[K comparable, V any](fn func(context.Context, []K) (map[K]V, error), opts ...Option) (func(context.Context, []K) (map[K]V, error), *HandleMany[K, V]) {
 	one := reflect.TypeFor[func(context.Context, K) (V, error)]()
 	p := newPlan(newFunction(reflect.ValueOf(fn), one, callerLocation(1), opts), reflect.TypeFor[args1[K]]())
-	m := &many[K, V]{typed: &typed[args1[K], V]{plan: p}, fn: fn}
+	m := &many[K, V]{plan: p, fn: fn}
 	return m.call, &HandleMany[K, V]{
 		ForceRecalc:  m.forceRecalc,
 		RequireCache: m.requireCache,
@@ -51,8 +51,8 @@ func CachedMany[K comparable, V any](fn func(context.Context, []K) (map[K]V, err
 
 // A many is a function that CachedMany has decorated.
 type many[K comparable, V any] struct {
-	*typed[args1[K], V] // as it would be for one key; its run is nil
-	fn                  func(context.Context, []K) (map[K]V, error)
+	plan *plan // as it would be for one key; not embedded, as in typed
+	fn   func(context.Context, []K) (map[K]V, error)
 }
 
 func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
@@ -81,7 +81,7 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 // change who has left. ours is false if there are some that can't be copied.
 func (m *many[K, V]) keepKeys(ctx context.Context, keys []K, misses []*store.Miss) (kept []K, ours bool) {
 	kept, ours = slices.Clone(keys), true
-	if !m.mutable {
+	if !m.plan.mutable {
 		return kept, ours
 	}
 	canLeave := ctx != nil && ctx.Done() != nil
@@ -89,7 +89,7 @@ func (m *many[K, V]) keepKeys(ctx context.Context, keys []K, misses []*store.Mis
 		miss := misses == nil || misses[i] != nil
 		if miss && (canLeave || misses != nil && misses[i].Refreshes()) {
 			a := args1[K]{kept[i]}
-			ours = m.copyInto(&arguments{pointer: unsafe.Pointer(&a)}) && ours
+			ours = m.plan.copyInto(&arguments{pointer: unsafe.Pointer(&a)}) && ours
 			kept[i] = a.A
 		}
 	}
@@ -115,7 +115,7 @@ func (m *many[K, V]) lookupAll(ctx context.Context, keys []K, required bool) (ca
 		}
 		return &boxes[i]
 	}
-	misses = cache.LookupMany(orBackground(ctx), l.entries, m.task, box, func(i int, value any) {
+	misses = cache.LookupMany(orBackground(ctx), l.entries, m.plan.task, box, func(i int, value any) {
 		if value != store.Negative {
 			found[keys[i]] = *value.(*V)
 		}
@@ -135,7 +135,7 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 			return m.bypass(ctx, keys, err)
 		}
 		kept, ours := m.keepKeys(ctx, keys, nil)
-		results := cache.ForceMany(steered(ctx), l.entries, m.task, m.computation(ctx, kept, ours))
+		results := cache.ForceMany(steered(ctx), l.entries, m.plan.task, m.computation(ctx, kept, ours))
 		if !slices.ContainsFunc(results, func(r store.Result) bool { return r.Closed }) {
 			found := make(map[K]V, len(keys))
 			return found, m.collect(found, keys, results)
@@ -145,7 +145,7 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 
 // bypass is a call without the cache, because of why. It returns what it would with the cache.
 func (m *many[K, V]) bypass(ctx context.Context, keys []K, why error) (found map[K]V, err error) {
-	m.uncached(ctx, why)
+	m.plan.uncached(ctx, why)
 	var answers map[K]V
 	store.Compute(ctx, func() { answers, err = m.fn(ctx, slices.Clone(keys)) })
 	found = make(map[K]V, len(keys))
@@ -205,11 +205,11 @@ func (m *many[K, V]) answersTo(ctx context.Context, keys []K, answers map[K]V) f
 			return same[0], true, nil
 		default:
 			named := "key to one entry" // without a backend nobody knows which
-			if stored, err := m.cacheKey(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})}); err == nil {
+			if stored, err := m.plan.cacheKey(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})}); err == nil {
 				named = "key " + cachekey.Digest(stored)
 			}
 			return answer, false, fmt.Errorf("%w: %s has returned %d results under keys that are all %s in the cache; return one, under the key that it was asked for",
-				cacheutils.ErrInvalidKey, m.name, len(same), named)
+				cacheutils.ErrInvalidKey, m.plan.name, len(same), named)
 		}
 	}
 }
@@ -217,7 +217,7 @@ func (m *many[K, V]) answersTo(ctx context.Context, keys []K, answers map[K]V) f
 // textOf returns a text of one key, which is compared with those of others and not shown: what stands for a cachekey.Secret in it may
 // be found by guessing.
 func (m *many[K, V]) textOf(ctx context.Context, key K) (string, error) {
-	text, err := m.appendKey(nil, &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})}, nil)
+	text, err := m.plan.appendKey(nil, &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})}, nil)
 	return string(text), err
 }
 
@@ -244,22 +244,22 @@ func (l *listing) free() {
 // locateAll returns the backend and fills in l, with the entries' groups if they are needed: to name or delete an entry
 // they are not.
 func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing, grouped bool) (*store.Store, error) {
-	cache, err := m.backend.store(ctx)
+	cache, err := m.plan.backend.store(ctx)
 	if err != nil {
-		return nil, m.unavailable(err)
+		return nil, m.plan.unavailable(err)
 	}
 	const usual = 80 // bytes of a key
 	l.texts = slices.Grow(l.texts[:0], usual*len(keys))
 	l.ends = slices.Grow(l.ends[:0], len(keys))
 	l.entries = slices.Grow(l.entries[:0], len(keys))
 	var a arguments
-	if a.part, err = m.contextPart(ctx, m.secrets(cache)); err != nil {
-		return nil, m.noKey(err)
+	if a.part, err = m.plan.contextPart(ctx, m.plan.secrets(cache)); err != nil {
+		return nil, m.plan.noKey(err)
 	}
 	for _, key := range keys {
 		m.argument(&a, ctx, key)
-		if l.texts, err = m.appendKey(cache.AppendPrefix(l.texts), &a, m.secrets(cache)); err != nil {
-			return nil, m.noKey(err)
+		if l.texts, err = m.plan.appendKey(cache.AppendPrefix(l.texts), &a, m.plan.secrets(cache)); err != nil {
+			return nil, m.plan.noKey(err)
 		}
 		l.ends = append(l.ends, len(l.texts))
 	}
@@ -267,10 +267,10 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing, groupe
 	for i, end := range l.ends {
 		var groups *store.Groups
 		if grouped {
-			if m.groupsOf.IsValid() {
+			if m.plan.groupsOf.IsValid() {
 				m.argument(&a, ctx, keys[i])
 			}
-			if groups, err = m.groupsFor(cache, &a); err != nil {
+			if groups, err = m.plan.groupsFor(cache, &a); err != nil {
 				return nil, err
 			}
 		}
@@ -284,7 +284,7 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing, groupe
 // argument makes a the arguments for one key, in the place of those for another, unless a pointer to these may have
 // been retained.
 func (m *many[K, V]) argument(a *arguments, ctx context.Context, key K) {
-	if a.pointer == nil || !m.inPlace {
+	if a.pointer == nil || !m.plan.inPlace {
 		a.ctx, a.pointer = ctx, unsafe.Pointer(new(args1[K]))
 	}
 	(*args1[K])(a.pointer).A = key
@@ -311,8 +311,8 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K, ours bool) store
 			asked[i] = keys[index]
 		}
 		defer func() {
-			if m.reads.arePending() {
-				m.warnOfReads(working, m.argumentsOf(ctx, asked)...)
+			if m.plan.reads.arePending() {
+				m.plan.warnOfReads(working, m.argumentsOf(ctx, asked)...)
 			}
 		}()
 		answers, err := m.fn(working, slices.Clone(asked))
@@ -321,15 +321,15 @@ func (m *many[K, V]) computation(ctx context.Context, keys []K, ours bool) store
 		for i, key := range asked {
 			switch answer, ok, unclear := answerTo(key); {
 			case ok:
-				results[i] = m.judge(working, &answer, err)
+				results[i] = m.plan.judge(working, &answer, err)
 			case unclear != nil && err == nil:
 				results[i] = store.Result{Err: unclear}
 			default:
-				results[i] = store.Result{Err: err, Negative: err == nil, Timeout: m.absentTimeout(working)}
+				results[i] = store.Result{Err: err, Negative: err == nil, Timeout: m.plan.absentTimeout(working)}
 			}
-			if !ours || m.countsContext() {
+			if !ours || m.plan.countsContext() {
 				results[i].Rekey = func(head []byte, s *keyenc.Secrets) ([]byte, error) {
-					return m.appendKey(head, &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})}, s)
+					return m.plan.appendKey(head, &arguments{ctx: ctx, pointer: unsafe.Pointer(&args1[K]{key})}, s)
 				}
 			}
 		}

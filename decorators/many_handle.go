@@ -39,7 +39,9 @@ func (h *HandleMany[K, V]) Invalidate(ctx context.Context, keys []K) error {
 
 // CacheKey returns the key of the result for one key, without the backend's prefix and version.
 // It is given no context: with ContextKey there is an error that matches cacheutils.ErrArguments.
-func (h *HandleMany[K, V]) CacheKey(key K) (string, error) { return h.many.cacheKeyFor(args1[K]{key}) }
+func (h *HandleMany[K, V]) CacheKey(key K) (string, error) {
+	return cacheKeyFor(h.many.plan, args1[K]{key})
+}
 
 // Set stores results as if the function had returned them. It tries all of them and returns
 // the errors joined.
@@ -48,17 +50,17 @@ func (h *HandleMany[K, V]) Set(ctx context.Context, results map[K]V) error {
 }
 
 // Name returns the function's name in keys: the part before the arguments.
-func (h *HandleMany[K, V]) Name() string { return h.many.name }
+func (h *HandleMany[K, V]) Name() string { return h.many.plan.name }
 
 // Stats returns what has happened since the function was decorated, in this process. It counts
 // keys, also in Computations: the function may have been called once for many of them.
-func (h *HandleMany[K, V]) Stats() Stats { return statsOf(&h.many.task.Stats) }
+func (h *HandleMany[K, V]) Stats() Stats { return statsOf(&h.many.plan.task.Stats) }
 
 func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error) {
 	keys = distinct(keys)
 	for {
 		cache, found, err := m.requireOnce(ctx, keys)
-		if !errors.Is(err, cacheutils.ErrClosed) || !m.replaced(ctx, cache) {
+		if !errors.Is(err, cacheutils.ErrClosed) || !m.plan.replaced(ctx, cache) {
 			return found, err
 		}
 	}
@@ -90,18 +92,18 @@ func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, m
 	case missing == 0:
 		return cache, found, nil
 	case err == nil:
-		return cache, found, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.name, missing, len(keys))
+		return cache, found, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.plan.name, missing, len(keys))
 	default:
-		return cache, found, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.name, missing, len(keys), errtext.Bare(err))
+		return cache, found, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.plan.name, missing, len(keys), errtext.Bare(err))
 	}
 }
 
 func (m *many[K, V]) invalidateAll(ctx context.Context, keys []K) error {
 	return m.explicitly(ctx, distinct(keys), false, func(cache *store.Store, entries []store.Key) error {
 		if err := cache.DeleteMany(orBackground(ctx), entries); err != nil {
-			return errtext.Wrap(err, "invalidate %s", m.name)
+			return errtext.Wrap(err, "invalidate %s", m.plan.name)
 		}
-		m.task.Stats.Invalidations.Add(uint64(len(entries)))
+		m.plan.task.Stats.Invalidations.Add(uint64(len(entries)))
 		return nil
 	})
 }
@@ -114,7 +116,7 @@ func (m *many[K, V]) explicitly(ctx context.Context, keys []K, grouped bool, ope
 		if err != nil {
 			return err
 		}
-		if err = operation(cache, l.entries); !errors.Is(err, cacheutils.ErrClosed) || !m.replaced(ctx, cache) {
+		if err = operation(cache, l.entries); !errors.Is(err, cacheutils.ErrClosed) || !m.plan.replaced(ctx, cache) {
 			return err
 		}
 	}
@@ -126,9 +128,9 @@ func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
 		keys, boxes = append(keys, key), append(boxes, &result)
 	}
 	return m.explicitly(ctx, keys, true, func(cache *store.Store, entries []store.Key) error {
-		err := cache.PutMany(orBackground(ctx), entries, m.task, func(i int) (any, time.Duration) { return boxes[i], m.timeoutFor(ctx, boxes[i]) })
+		err := cache.PutMany(orBackground(ctx), entries, m.plan.task, func(i int) (any, time.Duration) { return boxes[i], m.plan.timeoutFor(ctx, boxes[i]) })
 		if err != nil {
-			return errtext.Wrap(err, "set %s", m.name)
+			return errtext.Wrap(err, "set %s", m.plan.name)
 		}
 		return nil
 	})

@@ -11,8 +11,8 @@ import (
 // A typed is what Cached0 to Cached3 and their handles have in common: the calls of a function
 // whose arguments after the context are the fields of an A, and whose result is an R.
 type typed[A, R any] struct {
-	*plan
-	run func(ctx context.Context, args A) (R, error)
+	plan *plan // not embedded: the compiler would make each of its methods once more for each pair of types
+	run  func(ctx context.Context, args A) (R, error)
 }
 
 // newTyped is for the functions that users call, whose own callers it names.
@@ -25,13 +25,13 @@ func newTyped[A, R any](fn any, run func(context.Context, A) (R, error), opts []
 // to know. It is the first step of a call, which Cached0 to Cached3 take themselves: a function in between costs a fifth
 // of what a hit does.
 func (t *typed[A, R]) hotResult(ctx context.Context, args *A) (box any, at spot) {
-	return t.hotHit(ctx, nil, unsafe.Pointer(args))
+	return t.plan.hotHit(ctx, nil, unsafe.Pointer(args))
 }
 
 // lookUp is the rest of a call that the hot table has no answer for. The address of args is hidden from the
 // compiler, so args must be used after the lookup, which keeps them alive until then.
 func (t *typed[A, R]) lookUp(ctx context.Context, at spot, args A) (R, error) {
-	box, miss, err := t.lookup(ctx, at, nil, t.pointer(&args))
+	box, miss, err := t.plan.lookup(ctx, at, nil, t.pointer(&args))
 	switch {
 	case box != nil:
 		return *box.(*R), nil
@@ -47,13 +47,13 @@ func (t *typed[A, R]) miss(ctx context.Context, args A, miss *store.Miss) (R, er
 	for {
 		given := args
 		a := arguments{ctx: ctx, pointer: unsafe.Pointer(&given)}
-		rekey := t.keep(&a, miss)
+		rekey := t.plan.keep(&a, miss)
 		if r := miss.Fetch(a.context(), t.computation(ctx, &given, rekey)); !r.Closed {
 			return t.results(r)
 		}
 		var box any
 		var err error
-		box, miss, err = t.lookup(ctx, spot{}, nil, unsafe.Pointer(&args))
+		box, miss, err = t.plan.lookup(ctx, spot{}, nil, unsafe.Pointer(&args))
 		switch {
 		case box != nil:
 			return *box.(*R), nil
@@ -65,7 +65,7 @@ func (t *typed[A, R]) miss(ctx context.Context, args A, miss *store.Miss) (R, er
 
 // bypass is a call without the cache, because of why.
 func (t *typed[A, R]) bypass(ctx context.Context, args A, why error) (r R, err error) {
-	t.uncached(ctx, why)
+	t.plan.uncached(ctx, why)
 	store.Compute(ctx, func() { r, err = t.run(ctx, args) })
 	return r, err
 }
@@ -73,9 +73,9 @@ func (t *typed[A, R]) bypass(ctx context.Context, args A, why error) (r R, err e
 func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
 	given := args
 	kept := arguments{ctx: ctx, pointer: unsafe.Pointer(&given)}
-	rekey := t.keep(&kept, nil)
+	rekey := t.plan.keep(&kept, nil)
 	a := arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}
-	r, err := t.force(&a, t.computation(ctx, &given, rekey))
+	r, err := t.plan.force(&a, t.computation(ctx, &given, rekey))
 	if err != nil {
 		return t.bypass(ctx, args, err)
 	}
@@ -84,23 +84,24 @@ func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
 
 func (t *typed[A, R]) requireCache(ctx context.Context, args A) (R, error) {
 	a := arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}
-	box, err := t.cached(&a)
+	box, err := t.plan.cached(&a)
 	return t.results(store.Result{Value: box, Err: err})
 }
 
 func (t *typed[A, R]) invalidateFor(ctx context.Context, args A) error {
-	return t.invalidate(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)})
+	return t.plan.invalidate(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)})
 }
 
-func (t *typed[A, R]) cacheKeyFor(args A) (string, error) {
-	if err := t.needsContext(); err != nil {
+// cacheKeyFor is the key of the result for args, of which p is the plan.
+func cacheKeyFor[A any](p *plan, args A) (string, error) {
+	if err := p.needsContext(); err != nil {
 		return "", err
 	}
-	return t.cacheKey(&arguments{ctx: context.Background(), pointer: unsafe.Pointer(&args)})
+	return p.cacheKey(&arguments{ctx: context.Background(), pointer: unsafe.Pointer(&args)})
 }
 
 func (t *typed[A, R]) setFor(ctx context.Context, args A, result R) error {
-	return t.set(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}, &result)
+	return t.plan.set(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}, &result)
 }
 
 // computation returns what runs the function for the arguments of a call under ctx. rekey is what keep returned
@@ -111,13 +112,13 @@ func (t *typed[A, R]) computation(ctx context.Context, args *A, rekey store.Reke
 			working = nil
 		}
 		defer func() {
-			if t.reads.arePending() {
-				t.warnOfReads(working, &arguments{ctx: ctx, pointer: unsafe.Pointer(args)})
+			if t.plan.reads.arePending() {
+				t.plan.warnOfReads(working, &arguments{ctx: ctx, pointer: unsafe.Pointer(args)})
 			}
 		}()
 		r, err := t.run(working, *args)
-		result := t.judge(working, &r, err)
-		result.Rekey, result.Cut = rekey, t.givenEnded(&arguments{ctx: working, pointer: unsafe.Pointer(args)})
+		result := t.plan.judge(working, &r, err)
+		result.Rekey, result.Cut = rekey, t.plan.givenEnded(&arguments{ctx: working, pointer: unsafe.Pointer(args)})
 		return result
 	}
 }
@@ -132,7 +133,7 @@ func (t *typed[A, R]) results(r store.Result) (result R, err error) {
 // pointer returns the address of args or, if making the key might retain that, of a copy. The address
 // is hidden from the compiler, which would otherwise move args to the heap.
 func (t *typed[A, R]) pointer(args *A) unsafe.Pointer {
-	if t.inPlace {
+	if t.plan.inPlace {
 		return hidden(unsafe.Pointer(args))
 	}
 	return unsafe.Pointer(cloneOf(args))
