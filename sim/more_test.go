@@ -112,10 +112,6 @@ func (h *history) promises(p *record, key int) (since int, ok bool) {
 		return p.called, true
 	case force, forceMany:
 		// Nobody gets an older value than its own, unless the server could not be asked.
-		// Of several keys, what could not be replaced is not deleted after a step for another key that took too long.
-		if p.kind == forceMany && p.patience > 0 {
-			return 0, false
-		}
 		c := h.computations[p.got[key].id]
 		if c == nil || h.closed[p.process] || h.plan.faults[broken] || h.plan.faults[outages] || h.plan.faults[stops] {
 			return 0, false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -204,24 +205,41 @@ func (c *Store) makes(rekey Rekey, key *Key) (same bool) {
 // step returns a context for one step of what the computation does with the store, under ctx. done ends it, and is
 // told how it has ended. After a step of one of several that took too long, those of the others take no time.
 func (m *computation) step(ctx context.Context) (step context.Context, done func(error)) {
+	return m.bounded(ctx, m.unlessLate(m.store.OperationTimeout), false)
+}
+
+// owedStep is step for what has to be done whatever has taken too long before: it has its own time, also where it is one
+// of several.
+func (m *computation) owedStep(ctx context.Context) (step context.Context, done func(error)) {
 	return m.bounded(ctx, m.store.OperationTimeout, false)
 }
 
 // leaseStep is step for taking the lease, which ends when the flight is left, also where it is one of several.
 func (m *computation) leaseStep(ctx context.Context) (step context.Context, done func(error)) {
-	return m.bounded(ctx, m.store.OperationTimeout, m.late != nil)
+	return m.bounded(ctx, m.unlessLate(m.store.OperationTimeout), m.late != nil)
 }
 
 // lookupStep is step for no more than a lookup, which a timed engine bounds itself.
 func (m *computation) lookupStep(ctx context.Context) (step context.Context, done func(error)) {
 	if m.store.timed {
-		return m.bounded(ctx, 0, false)
+		return m.bounded(ctx, m.unlessLate(unbounded), false)
 	}
-	return m.bounded(ctx, m.store.OperationTimeout, false)
+	return m.step(ctx)
 }
 
-// bounded returns a context for a step of at most that long, or of any time for 0. interruptible says that it ends when
-// the flight is left, which ctx doesn't show where it is that of several.
+// unlessLate returns how long a step takes at most that has so long, unless one of several took too long before.
+func (m *computation) unlessLate(most time.Duration) time.Duration {
+	if m.late != nil && m.late.Load() {
+		return 0
+	}
+	return most
+}
+
+// unbounded is for a step that somebody else bounds.
+const unbounded = time.Duration(math.MaxInt64)
+
+// bounded returns a context for a step of at most that long. interruptible says that it ends when the flight is left,
+// which ctx doesn't show where it is that of several.
 func (m *computation) bounded(ctx context.Context, most time.Duration, interruptible bool) (step context.Context, done func(error)) {
 	c := m.store
 	ctx = flight.Steps(ctx)
@@ -230,10 +248,7 @@ func (m *computation) bounded(ctx context.Context, most time.Duration, interrupt
 	}
 	answered := m.Asks()
 	step, cancel := ctx, context.CancelFunc(func() {})
-	switch {
-	case m.late != nil && m.late.Load():
-		step, cancel = context.WithTimeout(ctx, 0)
-	case most > 0:
+	if most < unbounded {
 		step, cancel = context.WithTimeout(ctx, most)
 	}
 	uninterruptible := func() {}

@@ -72,13 +72,14 @@ func (m *computation) steal(ctx context.Context, patience time.Duration) (ok boo
 	return false
 }
 
-// dropOlder deletes what is under the key of a computation whose result could not be stored.
+// dropOlder deletes what is under the key of a computation whose result could not be stored, whatever took too long before:
+// the caller is told that nothing older is left.
 func (m *computation) dropOlder(ctx context.Context) {
 	if m.failed() || m.stored {
 		return
 	}
 	c := m.store
-	step, done := m.step(ctx)
+	step, done := m.owedStep(ctx)
 	_, err := c.Engine.Delete(step, m.key.stored)
 	done(err)
 	if err != nil {
