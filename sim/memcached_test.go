@@ -83,12 +83,10 @@ type ordered struct {
 func (o ordered) Unwrap() engine.Engine { return o.Engine }
 
 // turn returns when it is the operation's turn, or ctx has ended.
-func (o ordered) turn(ctx context.Context, text, item string) {
-	e := &event{from: o.p, text: "asks for " + text, item: item, caller: callerOf(ctx), done: make(chan struct{}), effect: func() error { return nil }}
+func (o ordered) turn(ctx context.Context, text string, item []byte) {
+	e := &event{from: o.p, verb: "asks", object: text, item: item, caller: callerOf(ctx), done: make(chan struct{})}
 	o.w.post(e)
-	select {
-	case <-e.done:
-	case <-ctx.Done():
+	if !e.wait(ctx.Done()) {
 		o.w.withdraw(e)
 	}
 }
@@ -101,53 +99,53 @@ func (w *world) withdraw(e *event) {
 }
 
 func (o ordered) Get(ctx context.Context, key string) (engine.Item, error) {
-	o.turn(ctx, "get "+key, "")
+	o.turn(ctx, "for get "+key, nil)
 	return o.Engine.Get(ctx, key)
 }
 
 func (o ordered) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
-	o.turn(ctx, fmt.Sprintf("getmany %q", keys), "")
+	o.turn(ctx, "for getmany "+strings.Join(keys, " "), nil)
 	return o.Engine.GetMany(ctx, keys)
 }
 
 func (o ordered) GetEach(ctx context.Context, keys []string, each func(int, engine.Item)) error {
-	o.turn(ctx, fmt.Sprintf("geteach %q", keys), "")
+	o.turn(ctx, "for geteach "+strings.Join(keys, " "), nil)
 	return o.Engine.(engine.EachGetter).GetEach(ctx, keys, each)
 }
 
 func (o ordered) Set(ctx context.Context, key string, i engine.Item, timeout time.Duration) error {
-	o.turn(ctx, "set "+key, string(i.Value))
+	o.turn(ctx, "for set "+key, i.Value)
 	return o.Engine.Set(ctx, key, i, timeout)
 }
 
 func (o ordered) Add(ctx context.Context, key string, i engine.Item, timeout time.Duration) (bool, error) {
-	o.turn(ctx, "add "+key, string(i.Value))
+	o.turn(ctx, "for add "+key, i.Value)
 	return o.Engine.Add(ctx, key, i, timeout)
 }
 
 func (o ordered) CompareAndSwap(ctx context.Context, key string, i engine.Item, timeout time.Duration) (bool, error) {
-	o.turn(ctx, "cas "+key, string(i.Value))
+	o.turn(ctx, "for cas "+key, i.Value)
 	return o.Engine.CompareAndSwap(ctx, key, i, timeout)
 }
 
 func (o ordered) Delete(ctx context.Context, key string) (bool, error) {
-	o.turn(ctx, "delete "+key, "")
+	o.turn(ctx, "for delete "+key, nil)
 	return o.Engine.Delete(ctx, key)
 }
 
 func (o ordered) Incr(ctx context.Context, key string, delta int64) (int64, error) {
-	o.turn(ctx, "incr "+key, "")
+	o.turn(ctx, "for incr "+key, nil)
 	return o.Engine.Incr(ctx, key, delta)
 }
 
 // ReplayDelete waits for its turn: what is carried out later is so in the order in which it came.
 func (o ordered) ReplayDelete(key string) bool {
-	o.w.turn(o.p, "queues delete "+key, nil)
+	o.w.turn(o.p, "queues", "delete "+key)
 	return o.Engine.(engine.Replayer).ReplayDelete(key)
 }
 
 func (o ordered) Clear(ctx context.Context, prefix string) error {
-	o.turn(ctx, "clear", "")
+	o.turn(ctx, "for clear", nil)
 	return o.Engine.Clear(ctx, prefix)
 }
 
@@ -167,7 +165,7 @@ func (w *world) dial(ctx context.Context, p *process, at string) (net.Conn, erro
 	index := slices.IndexFunc(w.servers, func(s *server) bool { return at == address(slices.Index(w.servers, s)) })
 	s := w.servers[index]
 	number := 0
-	err := w.request(ctx, p, "dial "+s.name, "", func() error {
+	err := w.request(ctx, p, "dial", s.name, nil, func() error {
 		if time.Now().Before(s.away) {
 			return errFault
 		}
@@ -197,6 +195,7 @@ type session struct {
 // serve carries out what is asked for, until the connection is closed.
 func (s *session) serve(open context.Context) {
 	defer s.nc.Close()
+	where := fmt.Sprintf(" (%s, connection %d)", s.server.name, s.number)
 	for {
 		c, err := s.read()
 		if err != nil {
@@ -204,8 +203,7 @@ func (s *session) serve(open context.Context) {
 		}
 		var answer string // written by the scheduler
 		cut := 0
-		text := fmt.Sprintf("%s (%s, connection %d)", c, s.server.name, s.number)
-		err = s.w.request(open, s.p, text, string(c.data), func() error {
+		err = s.w.request(open, s.p, c.verb, strings.Join(c.keys, " ")+where, c.data, func() error {
 			if time.Now().Before(s.server.away) {
 				return errFault
 			}
@@ -243,8 +241,6 @@ type command struct {
 	ends    int64    // the number of seconds, or the time, that an item is told to end at
 	data    []byte
 }
-
-func (c *command) String() string { return strings.Join(append([]string{c.verb}, c.keys...), " ") }
 
 func (c *command) stores() bool { return c.verb == "set" || c.verb == "add" || c.verb == "cas" }
 

@@ -167,6 +167,7 @@ func (p *program) await(r *record) (stuck bool) {
 		p.runner.mu.Lock()
 		defer p.runner.mu.Unlock()
 		ended = true
+		p.wake()
 	}()
 	return p.run(func() bool {
 		p.runner.mu.Lock()

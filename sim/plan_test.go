@@ -81,20 +81,41 @@ type operation struct {
 	cancelled       bool          // its context is, at some time
 }
 
-func (o *operation) String() string {
-	text := fmt.Sprintf("c%d %s %v", o.caller, o.kind, o.keys)
+func (o *operation) String() string { return o.who() + " " + o.what() }
+
+// who is the caller.
+func (o *operation) who() string { return "c" + strconv.Itoa(o.caller) }
+
+// what is all that String says but who.
+func (o *operation) what() string {
+	text := o.kind + " "
+	if o.group != "" && o.keys == nil {
+		text += o.group
+	} else {
+		text += textOf(o.keys)
+	}
 	if o.group != "" && o.keys != nil {
 		text += " in " + o.group
-	} else if o.group != "" {
-		text = fmt.Sprintf("c%d %s %s", o.caller, o.kind, o.group)
 	}
 	if o.patience > 0 {
-		text += fmt.Sprint(" within ", o.patience)
+		text += " within " + o.patience.String()
 	}
 	if o.cancelled {
 		text += ", cancelled"
 	}
 	return text
+}
+
+// textOf is what package fmt has for the keys.
+func textOf(keys []int) string {
+	text := []byte{'['}
+	for i, key := range keys {
+		if i > 0 {
+			text = append(text, ' ')
+		}
+		text = strconv.AppendInt(text, int64(key), 10)
+	}
+	return string(append(text, ']'))
 }
 
 // groups are those that the results for a key are in.

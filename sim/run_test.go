@@ -113,7 +113,6 @@ func run(t *testing.T, p *plan, show bool) *result {
 			r.broken = append(r.broken, "law 10: nothing happens any more")
 		}
 		r.end()
-		time.Sleep(10 * time.Minute) // for those that wait in a process that is dead
 		for _, prog := range programs {
 			prog.caches.Close()
 		}
@@ -122,7 +121,7 @@ func run(t *testing.T, p *plan, show bool) *result {
 		r.history.dead = append(r.history.dead, process.dead)
 	}
 	return &result{
-		history: r.history, broken: append(r.history.check(), r.broken...), trace: &r.trace, met: r.met, steps: r.step,
+		history: r.history, broken: append(r.history.check(), r.broken...), trace: &r.trace, met: r.counts(), steps: r.step,
 	}
 }
 
@@ -142,8 +141,7 @@ func (r *runner) allEnded() bool {
 // process.
 func (r *runner) settle(programs []*program) (stuck bool) {
 	r.faults = nil
-	calm := time.Now().Add(2 * time.Minute)
-	if r.run(func() bool { return time.Now().After(calm) }) {
+	if r.runFor(2 * time.Minute) {
 		return true
 	}
 	for round := range 2 {
@@ -169,6 +167,7 @@ func (p *program) callAll() (stuck bool) {
 				p.runner.mu.Lock()
 				defer p.runner.mu.Unlock()
 				ended = true
+				p.wake()
 			}()
 			if p.run(func() bool {
 				p.runner.mu.Lock()
@@ -277,8 +276,7 @@ func (p *program) compute(ctx context.Context, function string, keys []int, insi
 	}()
 	fails, panics, lasts := false, false, time.Duration(0)
 	half := func(what string) error {
-		text := fmt.Sprintf("%s %s %v", what, function, keys)
-		e := &event{from: p.process, text: text, done: make(chan struct{}), effect: func() error {
+		e := &event{from: p.process, verb: what, object: function + " " + textOf(keys), done: make(chan struct{}), effect: func() error {
 			if p.faults[failures] && p.rng.IntN(40) == 0 {
 				fails, panics = true, p.rng.IntN(3) == 0
 				p.count(failures)
@@ -293,12 +291,10 @@ func (p *program) compute(ctx context.Context, function string, keys []int, insi
 		if !p.plan.config.heeds {
 			heeded = nil
 		}
-		select {
-		case <-e.done:
-			return p.last(heeded, lasts, ctx)
-		case <-heeded:
+		if !e.wait(heeded) {
 			return ctx.Err()
 		}
+		return p.last(heeded, lasts, ctx)
 	}
 	if err := half("begins"); err != nil {
 		return id, err
@@ -328,6 +324,7 @@ func (p *program) caller(n int) {
 		p.runner.mu.Lock()
 		defer p.runner.mu.Unlock()
 		p.ended[p.index]++
+		p.wake()
 	}()
 	for i := range p.plan.operations {
 		o := p.plan.operations[i]
@@ -379,8 +376,8 @@ func (p *program) finish(r *record, got map[int][]int, err error) {
 
 // do does one operation, once it is its turn.
 func (p *program) do(r *record) error {
-	p.turn(p.process, r.operation.String(), nil)
-	ctx := context.WithValue(context.Background(), callerKey{}, fmt.Sprint(r.caller))
+	p.turn(p.process, r.who(), r.what())
+	ctx := context.WithValue(context.Background(), callerKey{}, r.who())
 	if r.patience > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, r.patience)
@@ -389,7 +386,7 @@ func (p *program) do(r *record) error {
 	if r.cancelled {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
-		p.post(&event{from: p.process, text: "cancels " + r.operation.String(), done: make(chan struct{}), effect: func() error {
+		p.post(&event{from: p.process, verb: "cancels", object: r.operation.String(), done: make(chan struct{}), effect: func() error {
 			p.runner.mu.Lock()
 			defer p.runner.mu.Unlock()
 			if r.ended == never {

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"fmt"
 	"hash/fnv"
 	"maps"
 	"slices"
@@ -70,8 +69,9 @@ func (c connection) of(key string) *server {
 }
 
 // at has do happen on the server of the key.
-func (c connection) at(ctx context.Context, verb, key, item string, do func(s *server) error) error {
-	return c.w.request(ctx, c.p, verb+" "+key, item, func() error {
+func (c connection) at(ctx context.Context, verb, key string, item []byte, do func(s *server) error) error {
+	key = strings.Clone(key) // which may be another text once the caller has left
+	return c.w.request(ctx, c.p, verb, key, item, func() error {
 		s := c.of(key)
 		if time.Now().Before(s.away) {
 			return errFault
@@ -82,7 +82,7 @@ func (c connection) at(ctx context.Context, verb, key, item string, do func(s *s
 
 func (c connection) Get(ctx context.Context, key string) (engine.Item, error) {
 	var found engine.Item // and no result of the function: after an error it may be written yet
-	err := c.at(ctx, "get", key, "", func(s *server) error {
+	err := c.at(ctx, "get", key, nil, func(s *server) error {
 		i, ok := s.get(key)
 		if !ok {
 			return cacheutils.ErrCacheMiss
@@ -97,13 +97,11 @@ func (c connection) Get(ctx context.Context, key string) (engine.Item, error) {
 }
 
 func (c connection) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
-	keys = slices.Clone(keys)
-	for i := range keys {
-		keys[i] = strings.Clone(keys[i])
-	}
+	text := strings.Join(keys, " ")
+	keys = strings.Split(text, " ") // those that the caller had
 	found := make(map[string]engine.Item)
 	var away error
-	err := c.w.request(ctx, c.p, fmt.Sprintf("getmany %q", keys), "", func() error {
+	err := c.w.request(ctx, c.p, "getmany", text, nil, func() error {
 		for _, key := range keys {
 			s := c.of(key)
 			if time.Now().Before(s.away) {
@@ -131,7 +129,7 @@ func (c eachConnection) GetEach(ctx context.Context, keys []string, each func(in
 }
 
 func (c connection) Set(ctx context.Context, key string, i engine.Item, timeout time.Duration) error {
-	return c.at(ctx, "set", key, string(i.Value), func(s *server) error {
+	return c.at(ctx, "set", key, i.Value, func(s *server) error {
 		s.put(key, i, timeout)
 		return nil
 	})
@@ -140,7 +138,7 @@ func (c connection) Set(ctx context.Context, key string, i engine.Item, timeout 
 // store is Add and CompareAndSwap: it stores if what is there allows it.
 func (c connection) store(ctx context.Context, verb, key string, i engine.Item, timeout time.Duration, may func(is item, there bool) bool) (bool, error) {
 	stored := false
-	err := c.at(ctx, verb, key, string(i.Value), func(s *server) error {
+	err := c.at(ctx, verb, key, i.Value, func(s *server) error {
 		if stored = may(s.get(key)); stored {
 			s.put(key, i, timeout)
 		}
@@ -162,7 +160,7 @@ func (c connection) CompareAndSwap(ctx context.Context, key string, i engine.Ite
 
 func (c connection) Delete(ctx context.Context, key string) (bool, error) {
 	there := false
-	err := c.at(ctx, "delete", key, "", func(s *server) error {
+	err := c.at(ctx, "delete", key, nil, func(s *server) error {
 		_, there = s.get(key)
 		delete(s.items, key)
 		return nil
@@ -175,7 +173,7 @@ func (c connection) Delete(ctx context.Context, key string) (bool, error) {
 
 func (c connection) Incr(ctx context.Context, key string, delta int64) (int64, error) {
 	var sum int64
-	err := c.at(ctx, "incr", key, "", func(s *server) error {
+	err := c.at(ctx, "incr", key, nil, func(s *server) error {
 		i, ok := s.get(key)
 		if !ok {
 			return cacheutils.ErrCacheMiss
@@ -198,7 +196,7 @@ func (c connection) Incr(ctx context.Context, key string, delta int64) (int64, e
 }
 
 func (c connection) Clear(ctx context.Context, _ string) error {
-	return c.w.request(ctx, c.p, "clear", "", func() error {
+	return c.w.request(ctx, c.p, "clear", "", nil, func() error {
 		for _, s := range c.w.servers {
 			if time.Now().Before(s.away) {
 				return errFault

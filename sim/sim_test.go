@@ -23,7 +23,7 @@ var (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	debug.SetGCPercent(400) // histories are short, and leave much behind
+	debug.SetGCPercent(1000) // histories are short, and leave much behind
 	os.Exit(m.Run())
 }
 
@@ -129,7 +129,7 @@ func TestDeterminism(t *testing.T) {
 	defer runtime.GOMAXPROCS(had)
 	different := 0
 	for seed := *fromFlag; seed < *fromFlag+*twiceFlag; seed++ {
-		var sums []uint64
+		var sums []sum64
 		for _, processors := range []int{1, 2} {
 			runtime.GOMAXPROCS(processors)
 			sums = append(sums, run(t, planFor(seed), false).trace.sum)

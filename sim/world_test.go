@@ -1,16 +1,11 @@
 package sim
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"math/rand/v2"
-	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing/synctest"
 	"time"
@@ -24,43 +19,31 @@ type world struct {
 	faults map[string]bool // that may befall it now
 	rng    *rand.Rand      // of the scheduler alone
 	began  time.Time
+	quiet  time.Time // since when nothing has happened
 
 	mu        sync.Mutex
-	pending   []*event
-	step      int // events that were picked so far: what counts as time in the records
+	pending   []*event // in the order of event.compare
+	step      int      // events that were picked so far: what counts as time in the records
 	over      bool
 	ended     chan struct{} // closed when it is over
+	woken     chan struct{} // has an element if there may be something to do for a scheduler that waits
 	processes []*process
 	servers   []*server
 
 	trace trace
+	can   []*event       // what pick chooses from, retained for the next time
+	verbs map[string]int // how often which event was
 
 	counting sync.Mutex
-	met      map[string]int // how often which operation, event, fate and fault was
+	met      map[string]int // how often which operation, fate and fault was
 }
 
 // A process has backends of its own. It can be stopped for a while, as by a collector or a debugger, and it can die.
 type process struct {
+	index   int
 	name    string
 	stopped time.Time // until then none of its events is picked
 	dead    bool
-}
-
-// An event is a request to a server that is on its way, its answer that is, or anything else that waits for its turn.
-type event struct {
-	from   *process
-	text   string
-	name   string       // with whose it is, and whether it goes or comes
-	effect func() error // what it does when it is picked
-	remote bool         // it goes to a server and comes back: faults may befall it
-	back   bool         // it is the answer that is on its way
-	err    error        // the answer
-	done   chan struct{}
-
-	// Of two events of one text, one comes first, whichever of the two was posted first: by the item that it stores, by
-	// the caller for whom it is, and by where in the library it was made.
-	item, caller string
-	stack        stack
 }
 
 // What may befall a request.
@@ -79,9 +62,12 @@ var (
 )
 
 func newWorld(p *plan) *world {
-	w := &world{plan: p, faults: p.faults, rng: rand.New(rand.NewPCG(p.seed, p.schedule+1)), began: time.Now(), met: make(map[string]int), ended: make(chan struct{})}
+	w := &world{
+		plan: p, faults: p.faults, rng: rand.New(rand.NewPCG(p.seed, p.schedule+1)), began: time.Now(),
+		ended: make(chan struct{}), woken: make(chan struct{}, 1), met: make(map[string]int), verbs: make(map[string]int),
+	}
 	for i := range p.processes {
-		w.processes = append(w.processes, &process{name: fmt.Sprint("p", i)})
+		w.processes = append(w.processes, &process{index: i, name: fmt.Sprint("p", i)})
 	}
 	for i := range p.servers {
 		w.servers = append(w.servers, newServer(fmt.Sprint("s", i)))
@@ -97,14 +83,8 @@ func callerOf(ctx context.Context) string {
 
 type callerKey struct{}
 
-// A stack is where a goroutine is.
-type stack [12]uintptr
-
 // post adds an event.
 func (w *world) post(e *event) {
-	if !e.back {
-		runtime.Callers(2, e.stack[:])
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.over {
@@ -112,12 +92,17 @@ func (w *world) post(e *event) {
 		close(e.done)
 		return
 	}
-	arrow := "> "
-	if e.back {
-		arrow = "< "
+	at, _ := slices.BinarySearchFunc(w.pending, e, (*event).compare)
+	w.pending = slices.Insert(w.pending, at, e)
+	w.wake()
+}
+
+// wake has the scheduler look whether there is something to do.
+func (w *world) wake() {
+	select {
+	case w.woken <- struct{}{}:
+	default:
 	}
-	e.name = e.from.name + arrow + e.text
-	w.pending = append(w.pending, e)
 }
 
 // now returns the number of the last event.
@@ -141,26 +126,19 @@ func (w *world) isOver() bool {
 	return w.over
 }
 
-// turn returns once the scheduler has picked an event of that text, and do was called.
-func (w *world) turn(p *process, text string, do func()) {
-	e := &event{from: p, text: text, done: make(chan struct{}), effect: func() error {
-		if do != nil {
-			do()
-		}
-		return nil
-	}}
+// turn returns once the scheduler has picked an event of that text.
+func (w *world) turn(p *process, verb, object string) {
+	e := &event{from: p, verb: verb, object: object, done: make(chan struct{})}
 	w.post(e)
-	<-e.done
+	e.wait(nil)
 }
 
 // request has effect happen on a server, and returns once the answer has come, or ctx has ended.
-func (w *world) request(ctx context.Context, p *process, text, item string, effect func() error) error {
-	e := &event{from: p, text: text, item: item, caller: callerOf(ctx), effect: effect, remote: true, done: make(chan struct{})}
+func (w *world) request(ctx context.Context, p *process, verb, object string, item []byte, effect func() error) error {
+	e := &event{from: p, verb: verb, object: object, item: item, caller: callerOf(ctx), effect: effect, remote: true, done: make(chan struct{})}
 	w.post(e)
-	select {
-	case <-e.done:
+	if e.wait(ctx.Done()) {
 		return e.err
-	case <-ctx.Done():
 	}
 	// What is on its way goes on: it may be carried out.
 	w.mu.Lock()
@@ -173,57 +151,119 @@ func (w *world) request(ctx context.Context, p *process, text, item string, effe
 	}
 }
 
-// run schedules events until end says that it is the end, or nothing has happened for much longer than anything may take.
-func (w *world) run(end func() bool) (stuck bool) {
-	const (
-		longest    = 10 * time.Minute // of simulated time without an event
-		shortPause = 20 * time.Millisecond
-	)
-	longPause := 3 * time.Second
+const (
+	longestQuiet  = 10 * time.Minute // without an event, after which nothing happens any more
+	shortestPause = 20 * time.Millisecond
+)
+
+// longestPause is how long what is on its way may be there, unless a fault delays it.
+func (w *world) longestPause() time.Duration {
 	if w.plan.config.slow && !w.plan.hasFaults() {
-		longPause = 50 * time.Millisecond // what a lease needs to be renewed is not late
+		return 50 * time.Millisecond // what a lease needs to be renewed is not late
 	}
-	quiet, pause := time.Now(), shortPause
-	for {
+	return 3 * time.Second
+}
+
+// run schedules events until end says that it is the end, or nothing has happened for much longer than anything may take.
+// Who makes end true wakes the scheduler.
+func (w *world) run(end func() bool) (stuck bool) {
+	pause := shortestPause
+	for w.quiet = time.Now(); ; {
 		synctest.Wait()
 		if end() {
 			return false
 		}
-		if e := w.pick(); e != nil {
-			quiet, pause = time.Now(), shortPause
+		w.disturb()
+		switch e, some := w.pick(); {
+		case e != nil:
+			w.quiet, pause = time.Now(), shortestPause
 			w.happen(e)
 			time.Sleep(time.Duration(1 + w.rng.IntN(1000))) // no two events are at one time, nor two deadlines that follow from them
-			continue
+		case some:
+			w.pass(pause)
+			pause = min(pause*3/2, w.longestPause())
+		default:
+			if !w.await() {
+				return true
+			}
 		}
-		if time.Since(quiet) > longest {
-			return true
-		}
-		time.Sleep(1 + time.Duration(w.rng.Int64N(int64(pause))))
-		pause = min(pause*3/2, longPause)
 	}
 }
 
-// pick takes one of the events that can happen, or returns nil if time is to pass.
-func (w *world) pick() *event {
-	w.disturb()
+// runFor schedules events for so long.
+func (w *world) runFor(d time.Duration) (stuck bool) {
+	ended := false
+	time.AfterFunc(d, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		ended = true
+		w.wake()
+	})
+	return w.run(func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return ended
+	})
+}
+
+// pass lets some time pass, though something could happen.
+func (w *world) pass(most time.Duration) { time.Sleep(1 + time.Duration(w.rng.Int64N(int64(most)))) }
+
+// await returns when something may happen again, which is on its way for a while then. It returns false if nothing does.
+func (w *world) await() bool {
+	select { // what it was woken for is done
+	case <-w.woken:
+	default:
+	}
+	now := time.Now()
+	until := w.quiet.Add(longestQuiet)
+	for _, p := range w.processes {
+		if !p.dead && p.stopped.After(now) && p.stopped.Before(until) {
+			until = p.stopped
+		}
+	}
+	timer := time.NewTimer(until.Sub(now))
+	defer timer.Stop()
+	select { // and which of the two it was makes no difference
+	case <-w.woken:
+	case <-timer.C:
+	}
+	if time.Since(w.quiet) >= longestQuiet {
+		return false
+	}
+	w.pass(min(max(time.Since(w.quiet), shortestPause), w.longestPause()))
+	return true
+}
+
+// pick takes one of the events that can happen. It returns nil if there is none, or if there are some and time is to pass.
+func (w *world) pick() (picked *event, some bool) {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var can []*event
+	w.can = w.can[:0]
 	for _, e := range w.pending {
 		if !e.from.dead && !now.Before(e.from.stopped) {
-			can = append(can, e)
+			w.can = append(w.can, e)
 		}
 	}
-	if len(can) == 0 || w.rng.IntN(40) == 0 {
-		return nil
+	if len(w.can) == 0 || w.rng.IntN(40) == 0 {
+		return nil, len(w.can) > 0
 	}
-	slices.SortStableFunc(can, func(a, b *event) int {
-		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.item, b.item), strings.Compare(a.caller, b.caller), slices.Compare(a.stack[:], b.stack[:]))
-	})
-	e := can[w.rng.IntN(len(can))]
-	w.pending = slices.DeleteFunc(w.pending, func(other *event) bool { return other == e })
-	return e
+	n := w.rng.IntN(len(w.can))
+	first, next := n, n+1 // of those that compare finds equal
+	for first > 0 && w.can[first-1].compare(w.can[n]) == 0 {
+		first--
+	}
+	for next < len(w.can) && w.can[next].compare(w.can[n]) == 0 {
+		next++
+	}
+	if next > first+1 {
+		sortStacks(w.can[first:next])
+	}
+	picked = w.can[n]
+	at := slices.Index(w.pending, picked)
+	w.pending = slices.Delete(w.pending, at, at+1)
+	return picked, true
 }
 
 // happen has e happen.
@@ -232,7 +272,7 @@ func (w *world) happen(e *event) {
 	w.step++
 	w.mu.Unlock()
 	if e.back || !e.remote {
-		if !e.back {
+		if !e.back && e.effect != nil {
 			e.err = e.effect()
 		}
 		w.note(e, "")
@@ -248,7 +288,7 @@ func (w *world) happen(e *event) {
 		e.err = errFault
 	case late:
 		again := *e
-		again.remote, again.text, again.done = false, "late: "+e.text, make(chan struct{})
+		again.remote, again.late, again.done = false, true, make(chan struct{})
 		w.post(&again)
 		e.err = errFault
 	case hangs:
@@ -284,7 +324,7 @@ func (w *world) fate() string {
 func (w *world) disturb() {
 	note := func(kind, what string) {
 		w.count(kind)
-		w.trace.line("%6d %v -- %s: %s", w.step, time.Since(w.began), kind, what)
+		w.trace.fault(w.step, time.Since(w.began), kind, what)
 	}
 	faults := w.faults
 	if faults[evictions] && w.rng.IntN(60) == 0 {
@@ -333,40 +373,27 @@ func (w *world) end() {
 	}
 }
 
+// note notes what e was, and what befell it.
 func (w *world) note(e *event, fate string) {
-	kind, _, _ := strings.Cut(strings.TrimPrefix(e.text, "late: "), " ")
 	switch {
 	case fate != "":
 		w.count(fate)
 	case e.back:
-	case !e.remote && strings.HasPrefix(e.text, "late: "):
+	case e.late:
 		w.count("late, and carried out")
 	default:
-		w.count("event " + kind)
+		w.verbs[e.verb]++
 	}
 	if e.err != nil && fate == "" {
 		fate = e.err.Error()
 	}
-	if fate != "" {
-		fate = " (" + fate + ")"
-	}
-	w.trace.line("%6d %v %s%s", w.step, time.Since(w.began), e.name, fate)
+	w.trace.event(w.step, time.Since(w.began), e, fate)
 }
 
-// A trace is what has happened, or the sum of it.
-type trace struct {
-	show bool
-	all  strings.Builder
-	sum  uint64
-}
-
-func (t *trace) line(format string, args ...any) {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%d ", t.sum)
-	var out io.Writer = h
-	if t.show {
-		out = io.MultiWriter(h, &t.all)
+// counts returns how often what was.
+func (w *world) counts() map[string]int {
+	for verb, n := range w.verbs {
+		w.met["event "+verb] = n
 	}
-	fmt.Fprintf(out, format+"\n", args...)
-	t.sum = h.Sum64()
+	return w.met
 }
