@@ -20,7 +20,7 @@ type Wrapper interface {
 }
 
 // As returns e as a T, which is the type of an optional part, and whether it is one. For the parts that carry no
-// data (ServerEngine, Replayer and KeyChecker) it also asks the engines that e is wrapped around, from
+// data (ServerEngine, Replayer, KeyChecker and Clock) it also asks the engines that e is wrapped around, from
 // the outside in: see [Wrapper]. The parts that read and write items (EachGetter, Referrer, LiveSwapper) a wrapper has
 // to have itself, since around it they would bypass what it does.
 func As[T any](e Engine) (part T, ok bool) {
@@ -40,7 +40,7 @@ func As[T any](e Engine) (part T, ok bool) {
 // carriesData reports whether T is not one of the parts that As looks for inside a wrapper.
 func carriesData[T any]() bool {
 	switch any((*T)(nil)).(type) {
-	case *ServerEngine, *Replayer, *KeyChecker:
+	case *ServerEngine, *Replayer, *KeyChecker, *Clock:
 		return false
 	default:
 		return true
@@ -52,6 +52,14 @@ func carriesData[T any]() bool {
 // caller then doesn't use the key. A wrapper that changes keys has a CheckKey of its own.
 type KeyChecker interface {
 	CheckKey(key string) error
+}
+
+// A Clock is an engine by whose clock entries age: when they are stale, and when they end. Without it that is the clock
+// of the host, and where the clocks of hosts differ, an entry ends earlier or later in some of them. A store that
+// has a clock which all who use it share, as a database does, had better have entries age by that one.
+type Clock interface {
+	// Now returns the time by the clock, at once: it doesn't ask the store. It may be called by many goroutines at once.
+	Now() time.Time
 }
 
 // An EachGetter is an engine whose multi-get can do without a map, which costs a part of what a hit

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/cacheutils/cacheutils/backends/locmem"
 	"github.com/cacheutils/cacheutils/backends/memcached"
@@ -41,6 +42,11 @@ func ExampleAs() {
 }
 
 type hidden struct{ engine.Engine }
+
+// A clocked engine has a clock of its own.
+type clocked struct{ logged }
+
+func (clocked) Now() time.Time { return time.Unix(1, 0) }
 
 // checks is a wrapper with a part of its own.
 type checks struct{ logged }
@@ -84,6 +90,8 @@ func TestAs(t *testing.T) {
 	if k, _ := engine.As[engine.KeyChecker](checks{logged{remote}}); k.CheckKey("k").Error() != "its own" {
 		t.Error("a part of the wrapper's own is not what As finds")
 	}
+	is[engine.Clock](t, logged{remote}, false)
+	is[engine.Clock](t, logged{clocked{logged{remote}}}, true)
 	if l, ok := engine.As[logged](logged{local}); !ok || l.Engine != local {
 		t.Error("As finds no type that isn't an interface")
 	}

@@ -58,6 +58,9 @@ type each struct {
 // that is empty.
 func New(e engine.Engine, secrets Secrets, open string) engine.Engine {
 	s := &Engine{Engine: e, secrets: secrets, open: open, now: time.Now}
+	if by, ok := engine.As[engine.Clock](e); ok {
+		s.now = by.Now
+	}
 	if inside, ok := engine.As[engine.EachGetter](e); ok {
 		return &each{s, inside}
 	}

@@ -202,6 +202,26 @@ func TestSealed_Ended(t *testing.T) {
 	}
 }
 
+// A clocked shelf has a clock of its own.
+type clocked struct {
+	shelf
+	now time.Time
+}
+
+func (c *clocked) Now() time.Time { return c.now }
+
+// What is sealed ends by the clock of the engine inside, where it has one.
+func TestSealed_Clock(t *testing.T) {
+	inside := &clocked{now: time.Now().Add(-1000 * time.Hour)}
+	e := New(inside, secrets("secret"), "").(*Engine)
+	e.Set(ctx, "key", engine.Item{Value: []byte("1")}, time.Minute)
+	if item, _ := e.Get(ctx, "key"); string(item.Value) != "1" {
+		t.Errorf("by a clock that is behind: got %q", item.Value)
+	}
+	inside.now = inside.now.Add(time.Hour)
+	wantNobodys(t, "ended by the engine's clock", e, "key", 1)
+}
+
 // Incr keeps the end of a number, however often it is changed, and its flags.
 func TestSealed_IncrKeepsTheEnd(t *testing.T) {
 	inside := &shelf{}

@@ -92,7 +92,7 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	}
 	var now time.Time
 	if !c.live && there && f.err == nil {
-		now = time.Now()
+		now = c.now()
 		f.entry.Distrust(f.holder, now, c.Lease)
 		f.others = !f.pick(now)
 	}

@@ -51,6 +51,7 @@ type Store struct {
 	referrer engine.Referrer    // the engine, where it is one
 	swapper  engine.LiveSwapper // likewise
 	checkKey func(string) error
+	clock    engine.Clock // the engine, if it is one
 	sealer   entry.Sealer
 	secrets  *keyenc.Secrets // by KeySecret; nil: there is none
 	unkeyed  *keyenc.Secrets // in the place of that, for KeyFor
@@ -108,6 +109,7 @@ func New(config Config) *Store {
 		c.unkeyed = UnkeyedSecrets("package cache", c.Name)
 	}
 	c.each, _ = engine.As[engine.EachGetter](c.Engine)
+	c.clock, _ = engine.As[engine.Clock](c.Engine)
 	c.tooLarge.Store(math.MaxInt64)
 	c.answered.Store(int64(time.Since(epoch)))
 	if k, ok := engine.As[engine.KeyChecker](c.Engine); ok {
@@ -130,13 +132,17 @@ func (c *Store) IsRemote() bool { return c.flights.Remote }
 // Secrets returns how a cachekey.Secret stands in keys of the Store, or nil if it has no KeySecret.
 func (c *Store) Secrets() *keyenc.Secrets { return c.secrets }
 
-// now returns the time by which entries age. In this process's memory that is the earlier end of two clocks, see package
-// clock; elsewhere it is the wall's, which other processes have too.
+// now returns the time by which entries age: the engine's, if it has a clock. Otherwise it is, in this process's memory, the
+// earlier end of two clocks, see package clock, and elsewhere the wall's, which other processes have too.
 func (c *Store) now() time.Time {
-	if c.live {
+	switch {
+	case c.clock != nil:
+		return c.clock.Now()
+	case c.live:
 		return clock.Time()
+	default:
+		return time.Now()
 	}
-	return time.Now()
 }
 
 // timeoutOf returns timeout, or what it stands for.
