@@ -161,6 +161,7 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 	for _, k := range m.MapKeys() {
 		texts = append(texts, k.String())
 	}
+	slices.Sort(texts)
 	o, err := c.collect(ctx, opts)
 	if err != nil {
 		return texts, err
@@ -169,7 +170,7 @@ func (c *Cache) SetMany(ctx context.Context, values any, opts ...Option) (failed
 	if err != nil {
 		return texts, err
 	}
-	errs := c.store.SetMany(ctx, keys, o.groups, func(i int) any {
+	errs := c.store.SetMany(ctx, keys, func(i int) any {
 		return m.MapIndex(reflect.ValueOf(texts[i]).Convert(m.Type().Key())).Interface()
 	}, o.timeout)
 	for i, err := range errs {

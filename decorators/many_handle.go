@@ -43,8 +43,8 @@ func (h *HandleMany[K, V]) CacheKey(key K) (string, error) {
 	return cacheKeyFor(h.many.plan, args1[K]{key})
 }
 
-// Set stores results as if the function had returned them. It tries all of them and returns
-// the errors joined.
+// Set stores results as if the function had returned them. It tries all of them, many at a time, and returns
+// the errors joined. The generations of their groups are read at once.
 func (h *HandleMany[K, V]) Set(ctx context.Context, results map[K]V) error {
 	return h.many.setAll(ctx, results)
 }
@@ -128,7 +128,7 @@ func (m *many[K, V]) setAll(ctx context.Context, results map[K]V) error {
 		keys, boxes = append(keys, key), append(boxes, &result)
 	}
 	return m.explicitly(ctx, keys, true, func(cache *store.Store, entries []store.Key) error {
-		err := cache.PutMany(orBackground(ctx), entries, m.plan.task, func(i int) (any, time.Duration) { return boxes[i], m.plan.timeoutFor(ctx, boxes[i]) })
+		err := cache.PutMany(orBackground(ctx), entries, m.plan.task, func(i int) any { return boxes[i] }, func(i int) time.Duration { return m.plan.timeoutFor(ctx, boxes[i]) })
 		if err != nil {
 			return errtext.Wrap(err, "set %s", m.plan.name)
 		}

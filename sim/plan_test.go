@@ -180,7 +180,7 @@ func planFor(seed uint64) *plan {
 		case n < 3:
 			o.kind, o.group, o.keys = forceMany, "", rng.Perm(p.keys)
 		case n < 4:
-			o.kind, o.group, o.keys = setMany, "", []int{rng.IntN(p.keys)} // the keys of a map have no order
+			o.kind, o.group, o.keys = setMany, "", rng.Perm(p.keys)[:1+rng.IntN(p.keys)]
 		case n < 7:
 			o.kind, o.group, o.keys = invalidateMany, "", rng.Perm(p.keys)[:1+rng.IntN(p.keys)]
 		case n == 7 && one(20):

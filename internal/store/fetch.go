@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
-	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/flight"
 	"github.com/cacheutils/cacheutils/logging"
 )
@@ -243,20 +241,4 @@ func (c *Store) FetchCached(ctx context.Context, key Key, task *Task) (any, erro
 	}
 	task.Stats.Hits.Add(1)
 	return value, nil
-}
-
-// Put stores the value of the task's type that value points at, which nobody changes later.
-func (c *Store) Put(ctx context.Context, key Key, task *Task, value any, timeout time.Duration) error {
-	timeout = c.timeoutOf(timeout)
-	e, err := c.sealer.Seal(key.check, task.typ, value, task.shared, entry.Payload{})
-	if err != nil {
-		return errtext.Wrap(err, "set %s", key.String())
-	}
-	c.unsized(task, e.Hidden)
-	if timeout > 0 {
-		if e.Groups, err = c.ensureGenerationsBounded(ctx, key.stored, key.groups); err != nil {
-			return errtext.Wrap(err, "set %s", key.String())
-		}
-	}
-	return c.store(ctx, key, &e, timeout, c.staleFor(task))
 }

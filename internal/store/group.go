@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/cacheutils/cacheutils"
@@ -100,12 +101,102 @@ func (c *Store) ensureGenerationsBounded(ctx context.Context, stored string, gro
 	return c.ensureGenerations(ctx, stored, groups)
 }
 
+// checkGroups returns an error if an entry can't be in so many groups.
+func checkGroups(n int) error {
+	if n > entry.MaxGroups {
+		return fmt.Errorf("%w: an entry in %d groups, which can be in %d at most", cacheutils.ErrArguments, n, entry.MaxGroups)
+	}
+	return nil
+}
+
+// A groupList has the generations of the groups that several entries are in, by name.
+type groupList map[string]*ensured
+
+// An ensured is a group's generation, or why there is none.
+type ensured struct {
+	entry.Generation
+	err error
+}
+
+// of returns the generations of the key's groups, or the error of one that has none.
+func (l groupList) of(key *Key) ([]entry.Generation, error) {
+	if len(key.groups) == 0 {
+		return nil, nil
+	}
+	if err := checkGroups(len(key.groups)); err != nil {
+		return nil, err
+	}
+	generations := make([]entry.Generation, len(key.groups))
+	for i, group := range key.groups {
+		g := l[group]
+		if g.err != nil {
+			return nil, g.err
+		}
+		generations[i] = g.Generation
+	}
+	return generations, nil
+}
+
+// ensureAll is ensureGenerationsBounded for the groups of all keys: it reads each group once, in one multi-get, and gives
+// those a generation that have none, many at a time. Where one server has not answered, that finds out what it has.
+func (c *Store) ensureAll(ctx context.Context, keys []*Key) groupList {
+	l := make(groupList)
+	var in *Groups
+	for _, key := range keys {
+		if key.in != nil && key.in == in {
+			continue
+		}
+		in = key.in
+		for _, group := range key.groups {
+			if l[group] == nil {
+				own, _ := c.ownGroup(group)
+				l[group] = &ensured{Generation: entry.Generation{Group: own}}
+			}
+		}
+	}
+	if len(l) == 0 {
+		return l
+	}
+	names := slices.Sorted(maps.Keys(l))
+	if reading, done, err := c.enter(ctx); err == nil {
+		_ = c.readGenerations(reading, names, func(g entry.Generation, _ *answer) error { // those of which nothing is known are asked for below
+			l[g.Group].Generation = g
+			return nil
+		})
+		done()
+	}
+	var missing []*ensured
+	for _, name := range names {
+		if l[name].ID == "" {
+			missing = append(missing, l[name])
+		}
+	}
+	parallel(len(missing), func(i int) { missing[i].err = c.createBounded(ctx, keys[0].stored, &missing[i].Generation) })
+	return l
+}
+
+// createBounded is createMissing for one group, as an operation of its own.
+func (c *Store) createBounded(ctx context.Context, stored string, g *entry.Generation) error {
+	ctx, done, err := c.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	ctx, end := c.boundAll(ctx)
+	defer end()
+	created, err := c.createMissing(ctx, stored, []entry.Generation{*g})
+	if err == nil {
+		*g = created[0]
+	}
+	return err
+}
+
 // createMissing gives those of the groups a generation that have none, for the entry that is stored under that key. Processes that do so at the
 // same time agree: where there is nothing, add lets one of them through, and where there is what is no generation,
 // compare-and-swap does; the others read what that one wrote.
 func (c *Store) createMissing(ctx context.Context, stored string, found []entry.Generation) ([]entry.Generation, error) {
-	if len(found) > entry.MaxGroups {
-		return nil, fmt.Errorf("%w: an entry in %d groups, which can be in %d at most", cacheutils.ErrArguments, len(found), entry.MaxGroups)
+	if err := checkGroups(len(found)); err != nil {
+		return nil, err
 	}
 	for range 3 { // a new generation may be lost again, but not forever
 		var missing []string

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -307,7 +308,8 @@ func (c *Store) generations(ctx context.Context, groups []string) ([]entry.Gener
 	return generations, err
 }
 
-// readGenerations reads what the groups hold now, in one multi-get, and hands each to read, with what is under its key.
+// readGenerations reads what the groups hold now, in one multi-get, and hands each to read, with what is under its key. It
+// returns an error for those that could not be read.
 func (c *Store) readGenerations(ctx context.Context, groups []string, read func(entry.Generation, *answer) error) error {
 	if len(groups) == 0 {
 		return nil
@@ -318,15 +320,17 @@ func (c *Store) readGenerations(ctx context.Context, groups []string, read func(
 		q.addGroup(c.groupKey(group))
 	}
 	err := q.run(ctx, c)
+	var failed error
 	for _, text := range groups {
 		group, key := c.ownGroup(text)
 		got := &q.got[q.groups[key]]
 		if !got.found && err != nil {
-			return errtext.Wrap(err, "read the generation of the group %s", cachekey.Digest(group))
+			failed = cmp.Or(failed, errtext.Wrap(err, "read the generation of the group %s", cachekey.Digest(group)))
+			continue
 		}
 		if err := read(entry.Generation{Group: group, ID: entry.IDOf(got.item.Value)}, got); err != nil {
 			return err
 		}
 	}
-	return nil
+	return failed
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/entry"
@@ -84,14 +83,4 @@ func (m *Miss) Cached(ctx context.Context) (value any, err error) {
 		return nil, m.err
 	}
 	return nil, m.found.err
-}
-
-// PutMany is Put for several keys, as DeleteMany. It does not retain keys, which may share memory.
-func (c *Store) PutMany(ctx context.Context, keys []Key, task *Task, value func(i int) (value any, timeout time.Duration)) error {
-	errs := make([]error, len(keys))
-	parallel(len(keys), func(i int) {
-		v, timeout := value(i)
-		errs[i] = c.Put(ctx, keys[i].clone(), task, v, timeout)
-	})
-	return errors.Join(errs...)
 }

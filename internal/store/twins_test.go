@@ -167,10 +167,7 @@ func TestTwins_InOneCall(t *testing.T) {
 			check("FetchMisses", results)
 		}
 		check("ForceMany", s.ForceMany(ctx, keys, task, compute))
-		if err := s.PutMany(ctx, keys, task, func(i int) (any, time.Duration) {
-			text := []string{"of a", "of b", "of c"}[i]
-			return &text, time.Hour
-		}); err != nil {
+		if err := s.PutMany(ctx, keys, task, func(i int) any { return &[]string{"of a", "of b", "of c"}[i] }, func(int) time.Duration { return time.Hour }); err != nil {
 			t.Error(err)
 		}
 		for i, want := range []string{"of a", "of b"} {
@@ -178,7 +175,7 @@ func TestTwins_InOneCall(t *testing.T) {
 				t.Errorf("FetchCached: got %v, want %s or nothing", *value.(*string), want)
 			}
 		}
-		for _, err := range s.SetMany(ctx, keys, nil, func(i int) any { return []string{"of a", "of b", "of c"}[i] }, time.Hour) {
+		for _, err := range s.SetMany(ctx, keys, func(i int) any { return []string{"of a", "of b", "of c"}[i] }, time.Hour) {
 			if err != nil {
 				t.Error(err)
 			}
