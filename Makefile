@@ -10,7 +10,8 @@
 # make scale  how costs grow: the plots go into docs/
 # make stress the search for outdated values, STRESSOPS operations, also while an attacker writes to the server; the
 #             tests do some thousands
-# make sim    SEEDS simulated histories, from the seed FROM on; go test in sim does some of them
+# make sim    SEEDS simulated histories, from the seed FROM on, and those that are kept, on all processors; ON=store,
+#             memcached or locmem has them be on that one; go test in sim does some of them
 # make planted      the bugs that are planted in the library, one at a time: the simulation has to find each
 # make soak   every fault of servers and network, in the long form, with times held to their bars
 # make stampede      stampedes of 16 processes, with the latencies held to their bars
@@ -26,6 +27,7 @@ BENCHTIME   ?= 1s
 STRESSOPS   ?= 1000000
 SEEDS       ?= 1000000
 FROM        ?= 1
+ON          ?=
 PEERS       := -write ../docs/comparison.md -docs ../docs/performance.md
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
@@ -109,7 +111,7 @@ stress: tools
 	cd stress && $(SERVERS) go test -run Stress -stress.ops=$(STRESSOPS) -timeout 120m -v ./...
 
 sim:
-	cd sim && go test -run 'TestSeeds' -sim.seeds=$(SEEDS) -sim.from=$(FROM) -timeout 24h -v ./...
+	cd sim && go test -run 'TestKept|TestSeeds' -sim.seeds=$(SEEDS) -sim.from=$(FROM) -sim.on=$(ON) -timeout 0 -v .
 
 planted:
 	cd sim && go test -run 'TestPlanted$$' -sim.planted -timeout 24h -v .

@@ -27,11 +27,14 @@ type config struct {
 	jitter                float64
 	later, each, heeds    bool // the functions heed their contexts
 	absent                bool
-	backend               string   // "sim" is the simulated store
+	backend               string
 	network               *network // of "memcached"
 	slow                  bool     // some computations take longer than a lease
 	apart                 bool     // the results of the outer function are in a group of their own, and in no other
 }
+
+// simulatedStore is the backend whose engine is in server_test.go.
+const simulatedStore = "store"
 
 // The kinds of faults.
 const (
@@ -142,7 +145,7 @@ func planFor(seed uint64) *plan {
 			p.faults[fault] = one(2)
 		}
 	}
-	p.config.backend = "sim"
+	p.config.backend = simulatedStore
 	if one(10) {
 		p.config.backend = "locmem"
 		p.faults[deaths] = false // it is in the memory of one process

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"flag"
@@ -11,9 +10,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A planted bug is a change of a few lines of the library that breaks one rule of docs/freshness.md. Each is a file of
@@ -24,13 +23,12 @@ import (
 var (
 	plantedFlag = flag.Bool("sim.planted", false, "have TestPlanted look for all planted bugs, and not for a few")
 	plantFlag   = flag.String("sim.plant", "", "have TestPlanted look for those whose names match this expression")
-	huntFlag    = flag.Uint64("sim.hunt", 0, "up to which seed TestHunt looks for a history that breaks a law")
+	rateFlag    = flag.Int("sim.rate", 1000, "of how many seeds TestPlanted counts how many find a bug")
 )
 
 const (
 	plantedDir = "testdata/planted"
 	mostSeeds  = 20_000 // among which each bug is found
-	rateSeeds  = 1000   // of which it is counted how many find it
 )
 
 // soonFound are the bugs that each run of the tests looks for.
@@ -155,75 +153,41 @@ func (p *plant) build(dir string) (binary string, err error) {
 
 // A catch is what looking for a bug has come to.
 type catch struct {
-	first       string // the first seed that finds it; empty: none
-	found, seen int    // of the first rateSeeds seeds, how many find it, and how many were run
-	law         string // that is broken by the first
+	first       uint64        // the first seed that finds it; 0: none
+	law         string        // that is broken by it
+	found, seen int           // of the seeds that are run in any case, how many find it, and how many were run
+	used        time.Duration // of processors, for these
 }
 
-var lawName = regexp.MustCompile(`^(law \d+):`)
-
-// hunt runs the binary's TestHunt up to that seed.
+// hunt has the binary run the first seeds, and then others until one finds the bug.
 func hunt(binary string, most int) (*catch, error) {
-	cmd := exec.Command(binary, "-test.run=^TestHunt$", "-test.timeout=30m", fmt.Sprint("-sim.hunt=", most))
-	out, failed := cmd.CombinedOutput()
-	var c catch
-	last, ended := "", false
-	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
-		verb, rest, _ := strings.Cut(lines.Text(), " ")
-		switch verb {
-		case "hunts":
-			last = rest
-			c.seen = min(c.seen+1, rateSeeds)
-		case "broken":
-			seed, what, _ := strings.Cut(rest, " ")
-			if c.first == "" {
-				c.first, c.law = seed, what
-			}
-			if n, err := strconv.Atoi(seed); err == nil && n <= rateSeeds {
-				c.found++
-			}
-		case "hunted":
-			ended = true
+	rated := driver{binary: binary, from: 1, histories: min(most, *rateFlag), goesOn: true}
+	r, err := rated.drive(nil)
+	if err != nil {
+		return nil, err
+	}
+	c := &catch{found: len(r.Bad), seen: r.Histories, used: rated.used}
+	if left := most - rated.histories; len(r.Bad) == 0 && left > 0 {
+		others := driver{binary: binary, from: 1 + uint64(rated.histories), histories: left}
+		if r, err = others.drive(nil); err != nil {
+			return nil, err
 		}
 	}
-	switch {
-	case ended && failed == nil:
-		return &c, nil
-	case last == "" || !bytes.Contains(out, []byte("panic: ")) || bytes.Contains(out, []byte("panic: test timed out")):
-		return nil, fmt.Errorf("TestHunt did not come to its end: %v, after seed %s\n%s", failed, last, out[max(0, len(out)-2000):])
-	case c.first == "": // the library itself has panicked, or left goroutines behind
-		c.first, c.found = last, 1
-		c.law = "panic: " + firstPanic(out)
+	if len(r.Bad) == 0 {
+		return c, nil
 	}
-	return &c, nil
+	c.first, c.law = r.Bad[0].Seed, lawOf(r.Bad[0].What)
+	if r.Bad[0].Died {
+		c.law = "panic: " + firstPanic(r.Bad[0].What)
+	}
+	return c, nil
 }
 
-func firstPanic(out []byte) string {
-	_, after, _ := bytes.Cut(out, []byte("panic: "))
-	line, _, _ := bytes.Cut(after, []byte("\n"))
-	line, _, _ = bytes.Cut(line, []byte(" [recovered"))
-	return string(line)
-}
-
-// TestHunt is what TestPlanted has a library with a bug run. It says which of the first seeds break a law, and then looks
-// for one until there is one.
-func TestHunt(t *testing.T) {
-	if *huntFlag == 0 {
-		t.Skip("it is for TestPlanted: set -sim.hunt")
-	}
-	found := false
-	for seed := uint64(1); seed <= *huntFlag && (!found || seed <= rateSeeds); seed++ {
-		fmt.Println("hunts", seed)
-		if r := run(t, planFor(seed), false); len(r.broken) > 0 {
-			what := r.broken[0]
-			if name := lawName.FindStringSubmatch(what); name != nil {
-				what = name[1]
-			}
-			fmt.Println("broken", seed, what)
-			found = true
-		}
-	}
-	fmt.Println("hunted")
+func firstPanic(text string) string {
+	_, after, _ := strings.Cut(text, "panic: ")
+	line, _, _ := strings.Cut(after, "\n")
+	line, _, _ = strings.Cut(line, " [recovered")
+	return line
 }
 
 // The lines of each planted bug stand in the source, once.
@@ -250,8 +214,8 @@ func TestPlanted(t *testing.T) {
 		}
 		return *plantedFlag || slices.Contains(soonFound, p.name)
 	}
-	row := func(columns ...any) { t.Logf("| %-36v | %10v | %12v | %s |", columns...) }
-	row("bug", "first seed", "found by", "law")
+	row := func(columns ...any) { t.Logf("| %-36v | %10v | %14v | %9v | %s |", columns...) }
+	row("bug", "first seed", "found by", "in", "law")
 	for _, p := range planted(t) {
 		if !isChosen(p) {
 			continue
@@ -263,26 +227,26 @@ func TestPlanted(t *testing.T) {
 		}
 		most := mostSeeds
 		if p.notFound != "" && *plantFlag == "" {
-			most = rateSeeds // who changes what is done in a history may look for it by its name
+			most = *rateFlag // who changes what is done in a history may look for it by its name
 		}
 		c, err := hunt(binary, most)
 		switch {
 		case err != nil:
 			t.Errorf("%s: %v", p.name, err)
 			continue
-		case c.first == "":
-			row(p.name, "-", fmt.Sprint("0 of ", most), p.notFound)
+		case c.first == 0:
+			row(p.name, "-", fmt.Sprint("0 of ", most), "", p.notFound)
 			if p.notFound == "" {
 				t.Errorf("%s is not found within %d seeds: %s", p.name, mostSeeds, p.rule)
 			}
 			continue
 		}
-		row(p.name, c.first, fmt.Sprintf("%d of %d", c.found, c.seen), c.law)
-		if seed, err := strconv.ParseUint(c.first, 10, 64); err != nil || len(run(t, planFor(seed), false).broken) > 0 {
-			t.Errorf("%s: seed %s breaks a law without the bug, too (%v): that is to be understood first", p.name, c.first, err)
+		row(p.name, c.first, fmt.Sprintf("%d of %d", c.found, c.seen), c.used.Round(100*time.Millisecond), c.law)
+		if res := run(t, planFor(c.first), false); len(res.broken) > 0 {
+			t.Errorf("%s: seed %d breaks a law without the bug, too: that is to be understood first: %s", p.name, c.first, res.broken[0])
 		}
 		if p.notFound != "" {
-			t.Errorf("%s is found, by seed %s: take the line %q away", p.name, c.first, "not found: "+p.notFound)
+			t.Errorf("%s is found, by seed %d: take the line %q away", p.name, c.first, "not found: "+p.notFound)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -71,23 +70,15 @@ func TestProtocol_Ends(t *testing.T) {
 
 // All that the engine sends was sent in some histories, and each way in which it can go wrong.
 func TestNetwork(t *testing.T) {
-	s := sum{met: make(map[string]int)}
-	for seed := uint64(1); s.histories < 250; seed++ {
-		if p := planFor(seed); p.config.network != nil {
-			s.check(t, p.reduction())
-		}
-	}
+	r := runAll(t, 1, 250, "memcached")
 	for _, verb := range []string{"dial", "gets", "set", "add", "cas", "delete", "flush_all", "version"} {
-		if s.met["event "+verb] == 0 {
+		if r.Met["event "+verb] == 0 {
 			t.Errorf("there was no %s: not a test", verb)
 		}
 	}
 	for _, fate := range append([]string{"no-memory"}, allFates...) {
-		if s.met[fate] == 0 {
+		if r.Met[fate] == 0 {
 			t.Errorf("there was no %s: not a test", fate)
 		}
-	}
-	if t.Failed() {
-		t.Log(fmt.Sprint(s.met))
 	}
 }

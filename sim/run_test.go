@@ -27,7 +27,7 @@ const slack = time.Millisecond
 var simulated *world
 
 func init() {
-	engine.Register(engine.Driver{Names: []string{"sim"}, Open: func(s engine.Settings) (engine.Engine, error) {
+	engine.Register(engine.Driver{Names: []string{simulatedStore}, Open: func(s engine.Settings) (engine.Engine, error) {
 		c := connection{simulated, simulated.processes[s.Options["process"].(int)]}
 		if simulated.plan.config.each {
 			return eachConnection{c}, nil
@@ -186,7 +186,7 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 	prog := &program{runner: r, process: r.processes[index], index: index}
 	settings := backends.Settings{Backend: c.backend}
 	switch c.backend {
-	case "sim", "memcached":
+	case simulatedStore, "memcached":
 		settings.Options = map[string]any{"process": index, "lease": c.lease}
 		if c.later {
 			settings.Options["store_later"] = true

@@ -3,7 +3,7 @@ package sim
 import (
 	"bufio"
 	"flag"
-	"maps"
+	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -16,67 +16,60 @@ import (
 var (
 	seedsFlag = flag.Uint64("sim.seeds", 1000, "how many histories TestSeeds runs")
 	fromFlag  = flag.Uint64("sim.from", 1, "the seed of the first of them")
-	onFlag    = flag.String("sim.on", "", "sim, locmem or memcached: TestSeeds leaves out the histories on others")
+	onFlag    = flag.String("sim.on", "", "store, memcached, locmem or dummy: on which backend the histories of TestSeeds are; empty: any")
 	twiceFlag = flag.Uint64("sim.twice", 0, "how many histories TestDeterminism runs twice; one in some thousands still differs, where contexts end at one instant")
 	planFlag  = flag.String("sim.plan", "", "what TestPlan runs and shows: a seed, or what is left of one's plan, as a failure prints it")
 )
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if *onFlag != "" && !slices.Contains([]string{simulatedStore, "memcached", "locmem", dummy}, *onFlag) {
+		fmt.Fprintf(os.Stderr, "sim.on: there are no histories on %q\n", *onFlag)
+		os.Exit(2)
+	}
 	debug.SetGCPercent(1000) // histories are short, and leave much behind
 	os.Exit(m.Run())
 }
 
-// A sum is what many histories came to.
-type sum struct {
-	histories, steps, bad int
-	met                   map[string]int
-}
-
-// check runs the plan, and reports what breaks a law, with a history that is as short as can be found.
-func (s *sum) check(t *testing.T, r reduction) {
+// runAll runs histories, that many from that seed on, and reports what breaks a law.
+func runAll(t *testing.T, from uint64, histories int, on string) *report {
 	t.Helper()
-	res := run(t, r.plan(), false)
-	s.histories++
-	s.steps += res.steps
-	s.met["histories on "+res.history.plan.config.backend]++
-	for what, n := range res.met {
-		s.met[what] += n
+	d, began := driver{from: from, histories: histories, on: on}, time.Now()
+	show := func(r *report) {
+		took := time.Since(began)
+		t.Logf("%d histories, %d events, %v, %.0f histories a second, %d bad", r.Histories, r.Steps, took.Round(time.Millisecond), float64(r.Histories)/took.Seconds(), len(r.Bad))
 	}
-	if len(res.broken) == 0 {
-		return
+	r, err := d.drive(show)
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.bad++
-	t.Errorf("seed %d: %s", r.seed, res.broken[0])
-	if s.bad > 3 {
-		return
+	show(r)
+	t.Logf("%v of processors\n%s", d.used.Round(time.Millisecond), r.table())
+	for i, bad := range r.Bad {
+		t.Errorf("seed %d: %s", bad.Seed, bad.What)
+		if i == 0 && !bad.Died {
+			explain(t, planFor(bad.Seed).reduction(), bad.What)
+		}
 	}
-	less := reduce(t, r, res.broken[0])
-	res = run(t, less.plan(), true)
-	t.Logf("go test -run TestPlan -sim.plan '%s':\n\t%s\n%s", less, strings.Join(res.broken, "\n\t"), res.story())
+	return r
 }
 
-func (s *sum) report(t *testing.T, began time.Time) {
-	t.Logf("%d histories, %d events, %v, %d bad", s.histories, s.steps, time.Since(began).Round(time.Millisecond), s.bad)
-	for _, what := range slices.Sorted(maps.Keys(s.met)) {
-		t.Logf("%10d %s", s.met[what], what)
-	}
+// explain tells a history that breaks a law, and is as short as can be found.
+func explain(t *testing.T, r reduction, broken string) {
+	t.Helper()
+	less := reduce(t, r, broken)
+	res := run(t, less.plan(), true)
+	t.Logf("go test -run TestPlan -sim.plan '%s':\n\t%s\n%s", less, strings.Join(res.broken, "\n\t"), res.story())
 }
 
 // The laws hold in each history, and each kind of operation, fault and fate was in some.
 func TestSeeds(t *testing.T) {
-	s, began := sum{met: make(map[string]int)}, time.Now()
-	for seed := *fromFlag; seed < *fromFlag+*seedsFlag; seed++ {
-		if p := planFor(seed); *onFlag == "" || p.config.backend == *onFlag {
-			s.check(t, p.reduction())
-		}
-	}
-	s.report(t, began)
-	if s.histories < 500 || *onFlag != "" {
+	r := runAll(t, *fromFlag, int(*seedsFlag), *onFlag)
+	if r.Histories < 500 || *onFlag != "" {
 		return
 	}
 	for _, what := range slices.Concat(allOperations, slices.DeleteFunc(slices.Clone(allFaults), func(f string) bool { return f == broken }), allFates) {
-		if s.met[what] == 0 {
+		if r.Met[what] == 0 {
 			t.Errorf("there was no %s: not a test", what)
 		}
 	}
@@ -89,7 +82,6 @@ func TestKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	s := sum{met: make(map[string]int)}
 	for lines := bufio.NewScanner(file); lines.Scan(); {
 		text, _, _ := strings.Cut(lines.Text(), "#")
 		if strings.TrimSpace(text) == "" {
@@ -100,7 +92,10 @@ func TestKept(t *testing.T) {
 			t.Errorf("%q: %v", lines.Text(), err)
 			continue
 		}
-		s.check(t, r)
+		if res := run(t, r.plan(), false); len(res.broken) > 0 {
+			t.Errorf("%s: %s", lines.Text(), res.broken[0])
+			explain(t, r, res.broken[0])
+		}
 	}
 }
 

@@ -170,10 +170,10 @@ func (w *world) run(end func() bool) (stuck bool) {
 	pause := shortestPause
 	for w.quiet = time.Now(); ; {
 		synctest.Wait()
+		w.disturb()
 		if end() {
 			return false
 		}
-		w.disturb()
 		switch e, some := w.pick(); {
 		case e != nil:
 			w.quiet, pause = time.Now(), shortestPause
