@@ -33,6 +33,7 @@ var fragmentImports = map[string]string{
 	"decorators": "github.com/cacheutils/cacheutils/decorators",
 	"errors":     "errors",
 	"fmt":        "fmt",
+	"http":       "net/http",
 	"json":       "encoding/json",
 	"locmem":     "github.com/cacheutils/cacheutils/backends/locmem",
 	"log":        "log",

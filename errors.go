@@ -67,7 +67,8 @@ var (
 const Forever time.Duration = math.MaxInt64
 
 // A PanicError is what callers of a decorated function recover when the function panicked while it was computed
-// for them. All callers that waited for that computation panic with the same *PanicError.
+// for them. All callers that waited for that computation panic with the same *PanicError. Only http.ErrAbortHandler
+// is left as it is, since net/http compares with it.
 type PanicError struct {
 	Value any    // what the function panicked with
 	Stack []byte // the stack of the goroutine that panicked, as runtime/debug.Stack prints it

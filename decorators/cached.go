@@ -29,7 +29,8 @@ import (
 //
 // A non-nil trailing error is returned, with the other results, to all callers that waited, and nothing is
 // stored; so is a nil that is the sole result, without CacheNil. A panic in fn panics, as a
-// *cacheutils.PanicError with the stack of fn, in all callers that waited; in the background it is logged.
+// *cacheutils.PanicError with the stack of fn, in all callers that waited; in the background it is logged. One with
+// http.ErrAbortHandler stays what it is.
 // Faults of the cache are logged and counted, and never change what a call returns.
 //
 // A call whose own context ends returns at once, whatever the cache does: with the results if fn has returned,

@@ -22,7 +22,8 @@ func CacheNil() Option {
 }
 
 // Unless has fn decide which results are not stored. It takes the results of the decorated
-// function, with or without the trailing error, and returns a bool: true leaves them out.
+// function, with or without the trailing error, and returns a bool: true leaves them out. Callers who wait for one
+// computation get its results all the same.
 func Unless(fn any) Option {
 	return func(o *options) { o.unless = &fn }
 }

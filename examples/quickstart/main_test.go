@@ -104,7 +104,7 @@ func TestDebug(t *testing.T) {
 
 func TestMemcached(t *testing.T) {
 	server := memcachedtest.Start(t)
-	url := "memcached://" + server.Addr()
+	url := "memcached://" + server.Addr() + "?operation_timeout=5s" // a busy machine is not a fault
 
 	out, _ := demo(t, "-cache", url)
 	check(t, out, healthyResults, healthyHappened)

@@ -1,6 +1,8 @@
 package flight
 
 import (
+	"errors"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -26,12 +28,21 @@ func (e *Ending) Catch(v any) {
 
 // Rethrow ends the calling goroutine the same way.
 func (e Ending) Rethrow() {
-	if e.Panic != nil {
+	switch {
+	case e.Panic != nil && isAbort(e.Panic.Value):
+		panic(e.Panic.Value)
+	case e.Panic != nil:
 		panic(e.Panic)
-	}
-	if e.Exited {
+	case e.Exited:
 		runtime.Goexit()
 	}
+}
+
+// isAbort reports whether v is http.ErrAbortHandler. A server compares what it recovers with that, and logs the stack of
+// any other panic. It is known by its type and text, since a program without a server is not to link net/http.
+func isAbort(v any) bool {
+	err, ok := v.(error)
+	return ok && reflect.TypeOf(err) == reflect.TypeOf(errors.New("")) && err.Error() == "net/http: abort Handler"
 }
 
 // Endings keep the first Ending of several functions. The zero Endings has none.

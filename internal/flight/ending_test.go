@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime"
 	"sync"
 	"testing"
@@ -188,6 +189,15 @@ func TestEnding(t *testing.T) {
 	again := flight.Ending{}
 	if again.Catch(e.Panic); again.Panic != e.Panic {
 		t.Errorf("a PanicError was wrapped: %+v", again)
+	}
+	for _, value := range []error{http.ErrAbortHandler, errors.New("another"), fmt.Errorf("%w", http.ErrAbortHandler)} {
+		var e flight.Ending
+		e.Catch(value)
+		rethrown := start(func() (int, error) { e.Rethrow(); return 0, nil })
+		<-rethrown.done
+		if want := value == http.ErrAbortHandler; (rethrown.panic == value) != want || rethrown.panic == nil {
+			t.Errorf("%q: panics with %T", value, rethrown.panic)
+		}
 	}
 	var exited flight.Ending
 	if exited.Catch(nil); !exited.Exited || exited.Panic != nil {
