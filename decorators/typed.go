@@ -100,6 +100,10 @@ func cacheKeyFor[A any](p *plan, args A) (string, error) {
 	return p.cacheKey(&arguments{ctx: context.Background(), pointer: unsafe.Pointer(&args)})
 }
 
+func (t *typed[A, R]) explainFor(ctx context.Context, args A) (Explanation, error) {
+	return t.explain(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)})
+}
+
 func (t *typed[A, R]) setFor(ctx context.Context, args A, result R) error {
 	return t.plan.set(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}, &result)
 }
