@@ -77,7 +77,7 @@ func (h *Handle0[R]) Set(ctx context.Context, result R) error {
 // Explain says what is cached for these arguments: whether a call would find it, how old it is, for how long it counts, and who
 // computes it. See Handle.Explain.
 func (h *Handle0[R]) Explain(ctx context.Context) (Explanation, error) {
-	return h.typed.explainFor(ctx, args0{})
+	return explainFor(ctx, h.typed.plan, args0{})
 }
 
 // Name returns the function's name in keys: the part before the arguments.

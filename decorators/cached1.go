@@ -79,7 +79,7 @@ func (h *Handle1[A, R]) Set(ctx context.Context, a A, result R) error {
 // Explain says what is cached for these arguments: whether a call would find it, how old it is, for how long it counts, and who
 // computes it. See Handle.Explain.
 func (h *Handle1[A, R]) Explain(ctx context.Context, a A) (Explanation, error) {
-	return h.typed.explainFor(ctx, args1[A]{a})
+	return explainFor(ctx, h.typed.plan, args1[A]{a})
 }
 
 // Name returns the function's name in keys: the part before the arguments.

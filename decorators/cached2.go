@@ -80,7 +80,7 @@ func (h *Handle2[A, B, R]) Set(ctx context.Context, a A, b B, result R) error {
 // Explain says what is cached for these arguments: whether a call would find it, how old it is, for how long it counts, and who
 // computes it. See Handle.Explain.
 func (h *Handle2[A, B, R]) Explain(ctx context.Context, a A, b B) (Explanation, error) {
-	return h.typed.explainFor(ctx, args2[A, B]{a, b})
+	return explainFor(ctx, h.typed.plan, args2[A, B]{a, b})
 }
 
 // Name returns the function's name in keys: the part before the arguments.

@@ -45,7 +45,7 @@ func (h *HandleMany[K, V]) CacheKey(key K) (string, error) {
 
 // Explain says what is cached for one key, as Handle.Explain does for some arguments.
 func (h *HandleMany[K, V]) Explain(ctx context.Context, key K) (Explanation, error) {
-	return h.many.explainFor(ctx, args1[K]{key})
+	return explainFor(ctx, h.many.plan, args1[K]{key})
 }
 
 // Set stores results as if the function had returned them. It tries all of them and returns
