@@ -27,6 +27,7 @@ var fragmentImports = map[string]string{
 	"backends":   "github.com/cacheutils/cacheutils/backends",
 	"engine":     "github.com/cacheutils/cacheutils/engine",
 	"cache":      "github.com/cacheutils/cacheutils/cache",
+	"cachetest":  "github.com/cacheutils/cacheutils/cachetest",
 	"cachekey":   "github.com/cacheutils/cacheutils/cachekey",
 	"cacheutils": "github.com/cacheutils/cacheutils",
 	"context":    "context",
@@ -43,6 +44,8 @@ var fragmentImports = map[string]string{
 	"slog":       "log/slog",
 	"sql":        "database/sql",
 	"strings":    "strings",
+	"synctest":   "testing/synctest",
+	"testing":    "testing",
 	"time":       "time",
 }
 
@@ -58,6 +61,14 @@ var fragmentNames = map[string]string{
 	"db":         `var db *sql.DB`,
 	"text":       `var text []byte`,
 	"city":       `var city City`,
+	"Table":      `type Table interface{ Price(ctx context.Context, sku string) (int, error); SetPrice(ctx context.Context, sku string, price int) error }`,
+	"Shop":       `type Shop struct{ Price func(ctx context.Context, sku string) (int, error); SetPrice func(ctx context.Context, sku string, price int) error }`,
+	"NewShop":    `func NewShop(table Table, opts ...decorators.Option) *Shop { return nil }`,
+	"fakeTable":  `type fakeTable struct { Table; prices map[string]int; asked int }`,
+	"Bank":       `type Bank interface{ Rate(ctx context.Context, currency string) (float64, error) }`,
+	"fakeBank":   `type fakeBank map[string]float64; func (f fakeBank) Rate(_ context.Context, currency string) (float64, error) { return f[currency], nil }`,
+	"queryRate":  `func queryRate(ctx context.Context, bank Bank, currency string) (float64, error) { return bank.Rate(ctx, currency) }`,
+	"Rate":       `func Rate(ctx context.Context, bank Bank, currency string) (float64, error) { return bank.Rate(ctx, currency) }`,
 }
 
 // A block is what stands between ``` and ```.

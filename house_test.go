@@ -18,7 +18,7 @@ import (
 // layers are the folders of the module's packages from the top of the house to its ground: each imports what is
 // below it. The packages of one layer don't import one another.
 var layers = [][]string{
-	{"backends/backendtest", "internal/test/cachetest"},
+	{"backends/backendtest", "internal/test/cachetest", "cachetest"},
 	{"decorators", "cache"},
 	{"backends"},
 	{"backends/locmem", "backends/memcached", "backends/dummy", "internal/store", "internal/sealed"},

@@ -306,6 +306,20 @@ func (c *Cache) Clear(ctx context.Context) error {
 // releases connections, goroutines and memory; if there are none, Close does. It may be called again.
 func (c *Cache) Close() error { return c.store.Close() }
 
+// An Info says how full a store is: see Cache.Info.
+type Info = engine.Info
+
+// Info returns how many entries the backend's store has and how many bytes they take, the bounds on both, and how many were dropped to
+// make room: when that number grows, the store is too small. Entries of other backends count that share the store. An engine
+// that doesn't know it, as memcached, whose servers have it for all of their users, gives an error that matches
+// errors.ErrUnsupported.
+func (c *Cache) Info(ctx context.Context) (Info, error) {
+	if err := checkContext(ctx); err != nil {
+		return Info{}, err
+	}
+	return c.store.Info(ctx)
+}
+
 // A Server is what is known of one server of a backend: see Servers.
 type Server = engine.Server
 

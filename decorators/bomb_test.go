@@ -64,7 +64,7 @@ func section(fingerprint uint64, payload []byte) []byte {
 
 // frame puts sections together.
 func frame(sections ...[]byte) []byte {
-	f := []byte{0xCA, 2, byte(len(sections) - 1)}
+	f := []byte{0xCA, 3, byte(len(sections) - 1)}
 	for _, s := range sections[1:] {
 		f = binary.AppendUvarint(f, uint64(len(s)))
 	}

@@ -74,6 +74,12 @@ func (h *Handle0[R]) Set(ctx context.Context, result R) error {
 	return h.typed.setFor(ctx, args0{}, result)
 }
 
+// Explain says what is cached for these arguments: whether a call would find it, how old it is, for how long it counts, and who
+// computes it. See Handle.Explain.
+func (h *Handle0[R]) Explain(ctx context.Context) (Explanation, error) {
+	return explainFor(ctx, h.typed.plan, args0{})
+}
+
 // Name returns the function's name in keys: the part before the arguments.
 func (h *Handle0[R]) Name() string { return h.typed.plan.name }
 

@@ -76,6 +76,12 @@ func (h *Handle1[A, R]) Set(ctx context.Context, a A, result R) error {
 	return h.typed.setFor(ctx, args1[A]{a}, result)
 }
 
+// Explain says what is cached for these arguments: whether a call would find it, how old it is, for how long it counts, and who
+// computes it. See Handle.Explain.
+func (h *Handle1[A, R]) Explain(ctx context.Context, a A) (Explanation, error) {
+	return explainFor(ctx, h.typed.plan, args1[A]{a})
+}
+
 // Name returns the function's name in keys: the part before the arguments.
 func (h *Handle1[A, R]) Name() string { return h.typed.plan.name }
 

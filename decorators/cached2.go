@@ -77,6 +77,12 @@ func (h *Handle2[A, B, R]) Set(ctx context.Context, a A, b B, result R) error {
 	return h.typed.setFor(ctx, args2[A, B]{a, b}, result)
 }
 
+// Explain says what is cached for these arguments: whether a call would find it, how old it is, for how long it counts, and who
+// computes it. See Handle.Explain.
+func (h *Handle2[A, B, R]) Explain(ctx context.Context, a A, b B) (Explanation, error) {
+	return explainFor(ctx, h.typed.plan, args2[A, B]{a, b})
+}
+
 // Name returns the function's name in keys: the part before the arguments.
 func (h *Handle2[A, B, R]) Name() string { return h.typed.plan.name }
 

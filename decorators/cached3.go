@@ -78,6 +78,12 @@ func (h *Handle3[A, B, C, R]) Set(ctx context.Context, a A, b B, c C, result R) 
 	return h.typed.setFor(ctx, args3[A, B, C]{a, b, c}, result)
 }
 
+// Explain says what is cached for these arguments: whether a call would find it, how old it is, for how long it counts, and who
+// computes it. See Handle.Explain.
+func (h *Handle3[A, B, C, R]) Explain(ctx context.Context, a A, b B, c C) (Explanation, error) {
+	return explainFor(ctx, h.typed.plan, args3[A, B, C]{a, b, c})
+}
+
 // Name returns the function's name in keys: the part before the arguments.
 func (h *Handle3[A, B, C, R]) Name() string { return h.typed.plan.name }
 

@@ -70,6 +70,21 @@ func (h *Handle[F]) Set(args []any, results ...any) error {
 	return p.set(&a, p.box(stored))
 }
 
+// Explain says what is cached for args: whether a call would find it, how old it is, for how long it counts, which groups it is in and
+// whether they were invalidated since, and who computes it. It runs nothing and changes nothing, and counts neither in
+// Stats nor in the log; an engine that drops what is seldom used may count it as a use.
+//
+// It costs a lookup, and another where the results are in groups that the function doesn't name any more. On an error
+// that is not about args the backend could not be asked.
+func (h *Handle[F]) Explain(args ...any) (Explanation, error) {
+	values, err := h.plan.arguments(args)
+	if err != nil {
+		return Explanation{}, err
+	}
+	a := h.plan.ofValues(values)
+	return h.plan.explain(&a)
+}
+
 // Name returns the function's name in keys: the part before the arguments.
 func (h *Handle[F]) Name() string { return h.plan.name }
 

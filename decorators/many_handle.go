@@ -43,6 +43,11 @@ func (h *HandleMany[K, V]) CacheKey(key K) (string, error) {
 	return cacheKeyFor(h.many.plan, args1[K]{key})
 }
 
+// Explain says what is cached for one key, as Handle.Explain does for some arguments.
+func (h *HandleMany[K, V]) Explain(ctx context.Context, key K) (Explanation, error) {
+	return explainFor(ctx, h.many.plan, args1[K]{key})
+}
+
 // Set stores results as if the function had returned them. It tries all of them, many at a time, and returns
 // the errors joined. The generations of their groups are read at once.
 func (h *HandleMany[K, V]) Set(ctx context.Context, results map[K]V) error {

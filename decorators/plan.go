@@ -3,6 +3,7 @@ package decorators
 import (
 	"reflect"
 	"runtime"
+	"weak"
 
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/internal/codec"
@@ -79,6 +80,7 @@ func (p *plan) register() {
 		Type: p.boxType, Results: typeList(p.typ.Out, p.numResults), Shared: p.options.shared, Many: p.isMany(),
 		Named: p.options.key != nil || p.options.hasInstance, Instance: p.options.hasInstance,
 		What: p.sole, Sole: p.sole != "", Nowhere: p.isNowhere, Value: p.fn, Address: p.address(),
+		Plan: weak.Make(p),
 	}
 	if err := b.share(b.own()); err != nil {
 		panicf("Cached at %s: %s", p.location, reason(err))

@@ -100,6 +100,11 @@ func cacheKeyFor[A any](p *plan, args A) (string, error) {
 	return p.cacheKey(&arguments{ctx: context.Background(), pointer: unsafe.Pointer(&args)})
 }
 
+// explainFor says what is cached for args, of which p is the plan.
+func explainFor[A any](ctx context.Context, p *plan, args A) (Explanation, error) {
+	return p.explain(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)})
+}
+
 func (t *typed[A, R]) setFor(ctx context.Context, args A, result R) error {
 	return t.plan.set(&arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}, &result)
 }

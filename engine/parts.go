@@ -20,7 +20,7 @@ type Wrapper interface {
 }
 
 // As returns e as a T, which is the type of an optional part, and whether it is one. For the parts that carry no
-// data (ServerEngine, Replayer, KeyChecker and Clock) it also asks the engines that e is wrapped around, from
+// data (ServerEngine, InfoEngine, Replayer, KeyChecker and Clock) it also asks the engines that e is wrapped around, from
 // the outside in: see [Wrapper]. The parts that read and write items (EachGetter, Referrer, LiveSwapper) a wrapper has
 // to have itself, since around it they would bypass what it does.
 func As[T any](e Engine) (part T, ok bool) {
@@ -40,7 +40,7 @@ func As[T any](e Engine) (part T, ok bool) {
 // carriesData reports whether T is not one of the parts that As looks for inside a wrapper.
 func carriesData[T any]() bool {
 	switch any((*T)(nil)).(type) {
-	case *ServerEngine, *Replayer, *KeyChecker, *Clock:
+	case *ServerEngine, *InfoEngine, *Replayer, *KeyChecker, *Clock:
 		return false
 	default:
 		return true

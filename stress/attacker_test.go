@@ -334,12 +334,12 @@ func (a *attacker) mutated(value []byte) []byte {
 }
 
 // isFrame reports whether value looks like an entry that has a fingerprint.
-func isFrame(value []byte) bool { return len(value) >= 12 && value[0] == 0xCA && value[1] == 2 }
+func isFrame(value []byte) bool { return len(value) >= 12 && value[0] == 0xCA && value[1] == 3 }
 
 // lease returns a lease as a process would write it for values such as that, which ends at any time or never.
 func (a *attacker) lease(value []byte) []byte {
 	const held, empty = 0x10, 0x40
-	frame := []byte{0xCA, 2, 0, held | empty}
+	frame := []byte{0xCA, 3, 0, held | empty}
 	if isFrame(value) {
 		frame = append(frame, value[4:12]...) // the fingerprint
 	} else {

@@ -53,6 +53,11 @@ func optionalAfterClose(t *testing.T, e engine.Engine, key string) {
 	if r, ok := engine.As[engine.Replayer](e); ok && r.ReplayDelete(key) {
 		t.Error("ReplayDelete after Close: got true, want false")
 	}
+	if store, ok := engine.As[engine.InfoEngine](e); ok {
+		if _, err := store.Info(ctx); !errors.Is(err, cacheutils.ErrClosed) {
+			t.Errorf("Info after Close: got %v, want ErrClosed", err)
+		}
+	}
 	if servers, ok := engine.As[engine.ServerEngine](e); ok {
 		for address, err := range servers.Ping(ctx) {
 			if !errors.Is(err, cacheutils.ErrClosed) {

@@ -51,6 +51,7 @@ type store struct {
 	recent  recentWrites
 	writes  atomic.Uint64 // the number of writes so far, each of which takes one as its CAS
 	written atomic.Uint64 // the weight that was written since the last maintenance
+	usage   usage
 
 	// closed says that the store was torn down. It changes while all shards and mu are locked. An operation
 	// that has locked one of them can rely on it: what is written later could be read by no engine.
@@ -88,8 +89,11 @@ func (s *store) cache() *cache {
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *entry]) time.Duration {
 			return left(e.Value.until, time.Duration(e.SnapshotAtNano))
 		}),
-		Clock:            otterClock{},
-		OnAtomicDeletion: func(e otter.DeletionEvent[string, *entry]) { e.Value.leave() },
+		Clock: otterClock{},
+		OnAtomicDeletion: func(e otter.DeletionEvent[string, *entry]) {
+			e.Value.leave()
+			s.usage.left(e.Value, e.Cause)
+		},
 	})
 	s.started.Store(c)
 	return c
@@ -133,6 +137,7 @@ func (s *store) put(sh *shard, free bool, key string, item engine.Item, until ti
 	case !item.Ephemeral:
 		e := &entry{record: record{key, item, until}, weight: weight}
 		s.recent.drop(key)
+		s.usage.bytes.Add(int64(c))
 		s.cache().Set(key, e)
 		s.recent.note(e, b)
 		delete(sh.markers, key)
@@ -332,6 +337,7 @@ func (s *store) resize(w wanted) {
 			if !b.fits(cost, weight) {
 				return e, otter.InvalidateOp
 			}
+			s.usage.bytes.Add(int64(cost))
 			return &entry{record: e.record, weight: weight}, otter.WriteOp
 		})
 	}

@@ -80,6 +80,9 @@ func Undecodable(format string, args ...any) error {
 // It returns how long the engine is to keep it.
 func (e *Entry) Stamp(now time.Time, timeout, stale time.Duration) time.Duration {
 	e.FreshUntil, e.ExpiresAt = 0, 0
+	if !e.IsPlain() {
+		e.StoredAt = now.UnixMilli()
+	}
 	if timeout == cacheutils.Forever {
 		return cacheutils.Forever
 	}

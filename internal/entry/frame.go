@@ -13,14 +13,14 @@ import (
 // end. Numbers are big-endian, lengths and times varints.
 const (
 	frameMagic  = 0xCA
-	frameFormat = 2
+	frameFormat = 3
 )
 
 // The bits of a section.
 const (
 	bitCompressed = 1 << iota // the payload is compressed
 	bitCheck                  // 16 bytes of the sha256 of a shortened key
-	bitTimes                  // FreshUntil, ExpiresAt
+	bitTimes                  // StoredAt, as a negative number, unless that is 0; FreshUntil; ExpiresAt
 	bitGroups                 // how many, and of each its name and generation
 	bitHeld                   // Holder, HeldUntil
 	bitRetry                  // Failures, RetryAt
@@ -63,6 +63,9 @@ func (e *Entry) appendSection(frame []byte) []byte {
 		frame = append(frame, e.Check[:]...)
 	}
 	if bits&bitTimes != 0 {
+		if e.StoredAt != 0 {
+			frame = binary.AppendVarint(frame, -e.StoredAt)
+		}
 		frame = binary.AppendVarint(frame, e.FreshUntil)
 		frame = binary.AppendVarint(frame, e.ExpiresAt)
 	}
@@ -92,7 +95,7 @@ func (e *Entry) bits() (bits byte) {
 	}
 	set(e.compressed, bitCompressed)
 	set(e.Check != Check{}, bitCheck)
-	set(e.FreshUntil != 0 || e.ExpiresAt != 0, bitTimes)
+	set(e.StoredAt != 0 || e.FreshUntil != 0 || e.ExpiresAt != 0, bitTimes)
 	set(len(e.Groups) > 0, bitGroups)
 	set(e.Holder != Token{}, bitHeld)
 	set(e.Failures != 0 || e.RetryAt != 0, bitRetry)
@@ -149,7 +152,10 @@ func (e *Entry) parseSection(section []byte) error {
 		copy(e.Check[:], r.bytes(len(e.Check)))
 	}
 	if bits&bitTimes != 0 {
-		e.FreshUntil, e.ExpiresAt = r.varint(), r.varint()
+		if e.FreshUntil = r.varint(); e.FreshUntil < 0 {
+			e.StoredAt, e.FreshUntil = -e.FreshUntil, r.varint()
+		}
+		e.ExpiresAt = r.varint()
 	}
 	if bits&bitGroups != 0 {
 		n := r.uvarint()

@@ -45,10 +45,10 @@ func (m *withMeta) memory() int {
 	return n
 }
 
-// A withExpiry is a live value whose metadata is only its ExpiresAt: most are.
+// A withExpiry is a live value whose metadata is only its times, and which is never stale: most are.
 type withExpiry struct {
-	expiresAt int64
-	value     any
+	storedAt, expiresAt int64
+	value               any
 }
 
 // wrapped returns the live value with its metadata.
@@ -60,7 +60,7 @@ func (e *Entry) wrapped() any {
 	case !e.onlyExpires():
 		return &withMeta{e.Meta, e.live}
 	case e.ExpiresAt != 0:
-		return &withExpiry{e.ExpiresAt, e.live}
+		return &withExpiry{e.StoredAt, e.ExpiresAt, e.live}
 	default:
 		return e.live
 	}
@@ -123,7 +123,7 @@ func (e *Entry) Parse(item engine.Item) error {
 			e.Meta, e.live = l.Meta, l.value
 			e.Cost -= l.memory()
 		case *withExpiry:
-			e.ExpiresAt, e.live = l.expiresAt, l.value
+			e.StoredAt, e.ExpiresAt, e.live = l.storedAt, l.expiresAt, l.value
 		case Mark:
 			e.Meta = l.Meta()
 		}

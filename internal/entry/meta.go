@@ -13,6 +13,7 @@ import (
 // Meta is what an entry carries besides its value. Times are in Unix milliseconds.
 type Meta struct {
 	Check      Check
+	StoredAt   int64        // when the value was; 0: that isn't known
 	FreshUntil int64        // after that the value is stale; 0: never
 	ExpiresAt  int64        // when the value ends, if the engine has not dropped it before; 0: never, or as the engine knows
 	Groups     []Generation // the entry counts while the groups still have these
@@ -146,6 +147,14 @@ func (m *Meta) StateAt(now time.Time) State {
 	default:
 		return Fresh
 	}
+}
+
+// Age returns how long ago the value was stored, or 0 if that isn't known.
+func (m *Meta) Age(now time.Time) time.Duration {
+	if m.StoredAt == 0 {
+		return 0
+	}
+	return max(now.Sub(time.UnixMilli(m.StoredAt)), 0)
 }
 
 // Left returns how long the engine is to keep the entry from now on, so that it ends as was stamped.

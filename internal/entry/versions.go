@@ -295,8 +295,16 @@ func (e *Entry) OthersLeft(now time.Time) (left time.Duration) {
 func (e *Entry) Restamp(now time.Time, timeout time.Duration) time.Duration {
 	for i := range e.others {
 		if other := &e.others[i]; (!other.Empty || other.Negative) && other.StateAt(now) == Fresh {
-			other.Stamp(now, timeout, 0)
+			other.restamp(now, timeout)
 		}
 	}
-	return e.Stamp(now, timeout, 0)
+	return e.restamp(now, timeout)
+}
+
+// restamp is Stamp for a value that is stored already.
+func (e *Entry) restamp(now time.Time, timeout time.Duration) time.Duration {
+	stored := e.StoredAt
+	keep := e.Stamp(now, timeout, 0)
+	e.StoredAt = stored
+	return keep
 }

@@ -224,6 +224,13 @@ func (g *Group) Stores(key string, check Check) *Flight {
 	return f
 }
 
+// IsUnderWay reports whether there is a flight of key on the table.
+func (g *Group) IsUnderWay(key string, check Check) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.at(place{key: key}, check) != nil || g.at(place{key: key, bare: true}, check) != nil
+}
+
 // Close lets no flight start any more, and reports whether all have ended.
 func (g *Group) Close() (idle bool) {
 	g.mu.Lock()

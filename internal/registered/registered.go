@@ -28,6 +28,7 @@ type Function struct {
 	Nowhere  bool         // the path of its package may be that of another program's
 	Value    any          // the func value
 	Address  uintptr      // distinguishes func values while they are retained
+	Plan     any          // a weak pointer to what package decorators has of it
 }
 
 var functions = struct {
@@ -56,11 +57,25 @@ func Functions(set any) []Function {
 	for f := range functions.all {
 		if f.Set == set {
 			f := *f
-			f.Address = 0 // functions that say the same count once
+			f.Address, f.Plan = 0, nil // functions that say the same count once
 			seen[f] = struct{}{}
 		}
 	}
-	return slices.SortedFunc(maps.Keys(seen), func(a, b Function) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Backend, b.Backend), strings.Compare(a.Place, b.Place))
-	})
+	return slices.SortedFunc(maps.Keys(seen), compare)
+}
+
+// All returns what was added for any set, by name.
+func All() []Function {
+	functions.Lock()
+	defer functions.Unlock()
+	all := make([]Function, 0, len(functions.all))
+	for f := range functions.all {
+		all = append(all, *f)
+	}
+	slices.SortFunc(all, compare)
+	return all
+}
+
+func compare(a, b Function) int {
+	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Backend, b.Backend), strings.Compare(a.Place, b.Place))
 }

@@ -42,6 +42,9 @@ func TestAdd(t *testing.T) {
 			t.Errorf("set %v: got %v, want the one that was added", set, got)
 		}
 	}
+	if got := registered.All(); len(got) != 4 {
+		t.Errorf("got %v of all sets, want 4", got)
+	}
 	for _, remove := range removes {
 		remove()
 	}
@@ -49,6 +52,9 @@ func TestAdd(t *testing.T) {
 		if got := registered.Functions(set); len(got) != 0 {
 			t.Errorf("after all were removed: got %v", got)
 		}
+	}
+	if got := registered.All(); len(got) != 0 {
+		t.Errorf("after all were removed: got %v of all sets", got)
 	}
 }
 

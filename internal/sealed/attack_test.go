@@ -180,7 +180,7 @@ const key1 = ":1:[cached]load((1,))"
 
 // A frame by hand: two bytes, no other sections, bits, the type's fingerprint, what the bits say.
 func frame(bits byte, rest ...byte) []byte {
-	return append([]byte{0xCA, 2, 0, bits, 1, 2, 3, 4, 5, 6, 7, 8}, rest...)
+	return append([]byte{0xCA, 3, 0, bits, 1, 2, 3, 4, 5, 6, 7, 8}, rest...)
 }
 
 const frameFlags = 0xCA << 16

@@ -63,7 +63,7 @@ func FuzzGroup(f *testing.F) {
 	}
 	f.Add(bytes.Repeat([]byte{'x'}, 65), uint32(16))
 	f.Add(bytes.Repeat([]byte{'x'}, 4<<10), uint32(0)) // larger seeds take minutes to minimize
-	f.Add([]byte{0xCA, 2, 0, 0}, uint32(frameFlags))
+	f.Add([]byte{0xCA, 3, 0, 0}, uint32(frameFlags))
 	ctx, key := context.Background(), c.Key("k", "g")
 	f.Fuzz(func(t *testing.T, value []byte, flags uint32) {
 		check := func(what string, err error, ok bool) {
@@ -160,7 +160,7 @@ func FuzzLease(f *testing.F) {
 
 // frameOf returns the frame with the sections, whose own fingerprint is that where they have none.
 func frameOf(own uint64, sections []forgery) []byte {
-	b := []byte{0xCA, 2, byte(len(sections) - 1)}
+	b := []byte{0xCA, 3, byte(len(sections) - 1)}
 	for _, s := range sections[1:] {
 		b = binary.AppendUvarint(b, uint64(len(s.section(own))))
 	}

@@ -33,7 +33,7 @@ var noGenerations = map[string]engine.Item{
 	"a counter":              {Flags: 2, Value: []byte("41")},
 	"a counter as text":      {Flags: 16, Value: []byte("0")},
 	"a pickle":               {Flags: 1, Value: []byte("\x80\x05\x88\x2e")},
-	"an entry":               {Flags: 0xCA << 16, Value: append([]byte{0xCA, 2, 0, 0x40}, make([]byte, 8)...)},
+	"an entry":               {Flags: 0xCA << 16, Value: append([]byte{0xCA, 3, 0, 0x40}, make([]byte, 8)...)},
 }
 
 // What is under a group's key and no generation is replaced by one, with the first result that is stored.

@@ -3,6 +3,8 @@ package store
 import (
 	"sync"
 	"time"
+
+	"github.com/cacheutils/cacheutils/internal/entry"
 )
 
 // Renewals are the leases of one Store that are held, in the order in which they are to be renewed:
@@ -30,6 +32,18 @@ func (r *renewals) add(l *lease, now time.Time) {
 	if wait := r.alarm.Sub(now); r.alarm.IsZero() || wait > l.store.Lease || wait < -l.store.Lease {
 		r.set(l.due, now)
 	}
+}
+
+// has reports whether the lease with that token is among them.
+func (r *renewals) has(token entry.Token) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for l := r.first; l != nil; l = l.after {
+		if l.token == token {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *renewals) queue(l *lease, now time.Time) {
