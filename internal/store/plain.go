@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/engine"
 	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/errtext"
@@ -303,4 +304,22 @@ func target(method string, into any) (reflect.Value, error) {
 		return v, fmt.Errorf("%w: %s takes a pointer to the variable to fill, got %s%s", cacheutils.ErrArguments, method, errtext.Given(v), advice)
 	}
 	return v.Elem(), nil
+}
+
+// Info returns how full the engine's store is, or an error that matches errors.ErrUnsupported if it doesn't know.
+func (c *Store) Info(ctx context.Context) (engine.Info, error) {
+	ctx, done, err := c.enter(ctx)
+	if err != nil {
+		return engine.Info{}, err
+	}
+	defer done()
+	e, ok := engine.As[engine.InfoEngine](c.Engine)
+	if !ok {
+		return engine.Info{}, errtext.Wrap(errors.ErrUnsupported, "info of %q: its engine does not know how full its store is", c.Name)
+	}
+	info, err := e.Info(ctx)
+	if err != nil {
+		return engine.Info{}, errtext.Wrap(err, "info of %q", c.Name)
+	}
+	return info, nil
 }

@@ -5,7 +5,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -168,24 +167,6 @@ func (c *Store) Servers() []engine.Server {
 		return e.Servers()
 	}
 	return nil
-}
-
-// Info returns how full the engine's store is, or an error that matches errors.ErrUnsupported if it doesn't know.
-func (c *Store) Info(ctx context.Context) (engine.Info, error) {
-	ctx, done, err := c.enter(ctx)
-	if err != nil {
-		return engine.Info{}, err
-	}
-	defer done()
-	e, ok := engine.As[engine.InfoEngine](c.Engine)
-	if !ok {
-		return engine.Info{}, errtext.Wrap(errors.ErrUnsupported, "info of %q: its engine does not know how full its store is", c.Name)
-	}
-	info, err := e.Info(ctx)
-	if err != nil {
-		return engine.Info{}, errtext.Wrap(err, "info of %q", c.Name)
-	}
-	return info, nil
 }
 
 // Health asks each server of the engine at once whether it answers. It returns by address nil or what is wrong.
