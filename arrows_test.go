@@ -74,7 +74,7 @@ var fileOrders = []fileOrder{
 	{
 		folder: "internal/store",
 		files: []string{
-			"batch.go", "resolve.go", "many.go", "force.go", "getorset.go", "ref.go", "fetch.go", "explain.go", "number.go", "plain.go", "set.go", "lead.go", "work.go", "settle.go",
+			"batch.go", "resolve.go", "many.go", "force.go", "getorset.go", "ref.go", "fetch.go", "explain.go", "number.go", "plain.go", "set.go", "lead.go", "forced.go", "work.go", "settle.go",
 			"computation.go", "lease.go", "group.go", "lookup.go", "query.go", "bounds.go", "log.go", "key.go", "closing.go", "steer.go", "store.go", "renewal.go",
 			"background.go", "orphans.go", "sightings.go", "task.go", "timeout.go", "counter.go", "each.go", "secrets.go",
 		},

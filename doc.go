@@ -30,6 +30,9 @@
 // Cached0 to Cached3 do the same without reflection, for functions of a context and that many
 // arguments. CachedMany is for functions of many keys at once, of which each is cached by itself.
 //
+// cacheutils.Refresh and cacheutils.Bypass steer all cached functions under a context, for one request: they compute
+// whatever is cached, or have nothing to do with the cache.
+//
 // # Groups
 //
 // decorators.Group puts results into groups, and one call drops what is in a group, in all

@@ -146,6 +146,46 @@ func Example_backend() {
 	// true <nil>
 }
 
+// A request that wants nothing of the cache runs under Bypass, one with Cache-Control: no-cache under Refresh: with all cached functions
+// that are called for it.
+func ExampleRefresh() {
+	visits := 0
+	Visits, _ := decorators.Cached1(func(ctx context.Context, page string) (int, error) {
+		visits++
+		return visits, nil
+	}, decorators.Key("visits"))
+	Page, _ := decorators.Cached1(func(ctx context.Context, page string) (string, error) {
+		n, err := Visits(ctx, page)
+		return fmt.Sprint(page, ": ", n), err
+	}, decorators.Key("page"))
+
+	ctx := context.Background()
+	fmt.Println(Page(ctx, "home"))
+	fmt.Println(Page(cacheutils.Refresh(ctx), "home"))
+	fmt.Println(Page(ctx, "home"))
+	// Output:
+	// home: 1 <nil>
+	// home: 2 <nil>
+	// home: 2 <nil>
+}
+
+// Under Bypass functions run, and what is cached stays as it is.
+func ExampleBypass() {
+	Stock, stock := decorators.Cached1(func(ctx context.Context, sku string) (int, error) {
+		fmt.Println("counting", sku)
+		return 12, nil
+	}, decorators.Key("stock"))
+
+	ctx := context.Background()
+	fmt.Println(Stock(cacheutils.Bypass(ctx), "chair"))
+	_, err := stock.RequireCache(ctx, "chair")
+	fmt.Println(errors.Is(err, cacheutils.ErrNoCachedValue))
+	// Output:
+	// counting chair
+	// 12 <nil>
+	// true
+}
+
 // A panic of the function reaches every caller that waited for it.
 func Example_panics() {
 	Half, _ := decorators.Cached(func(n int) int {

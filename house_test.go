@@ -25,8 +25,9 @@ var layers = [][]string{
 	{"internal/entry", "internal/flight", "internal/registered"},
 	{"engine", "cachekey", "internal/codec"},
 	{"internal/funcname", "logging"},
-	{"internal/keyenc", "internal/goroutine", "internal/steer", "internal/clock", "internal/random"},
+	{"internal/keyenc", "internal/goroutine", "internal/clock", "internal/random"},
 	{".", "internal/typeid", "internal/errtext"},
+	{"internal/steer"},
 }
 
 const (

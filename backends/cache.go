@@ -249,7 +249,8 @@ func (c *Cache) Has(ctx context.Context, key string, opts ...Option) (bool, erro
 // value that was set meanwhile stays and is handed out. What is deleted meanwhile, or whose group is
 // invalidated, is not stored. An error of compute is returned as it is and nothing is stored. A fault of the
 // store is logged, not returned: the value is there. compute's context, and what is done with its value when
-// all callers have left, are those of decorators.Cached without the option Linger.
+// all callers have left, are those of decorators.Cached without the option Linger. Under cacheutils.Bypass compute runs
+// without the store, under cacheutils.Refresh whatever is stored.
 func (c *Cache) GetOrSet(ctx context.Context, key string, into any, compute func(context.Context) (any, error), opts ...Option) error {
 	return c.storeAt(ctx, key, opts, func(k store.Key, o operation) error {
 		return c.store.GetOrSet(ctx, k, into, compute, o.timeout)

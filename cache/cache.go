@@ -115,7 +115,8 @@ func Delete(ctx context.Context, key any, opts ...Option) (bool, error) {
 // server. When those in this process have all left it goes on for a lease, 5 seconds, if the last one's
 // deadline had passed, and its context ends at once if that was cancelled. Its error is returned as it is, and
 // nothing is stored. A value that could not be stored is logged, and is not an error. What is deleted, or whose
-// group is invalidated, while compute runs is not stored.
+// group is invalidated, while compute runs is not stored. Under cacheutils.Bypass compute runs without the cache, under
+// cacheutils.Refresh whatever is stored.
 func GetOrSet[T any](ctx context.Context, key any, compute func(context.Context) (T, error), opts ...Option) (T, error) {
 	var value T
 	err := at(ctx, key, opts, func(p place) error {

@@ -47,9 +47,12 @@ func (b *backend) key() any {
 // store returns the store for a call under ctx, which may be nil, or an error that matches
 // cacheutils.ErrUnknownBackend, cacheutils.ErrClosed if it was closed, or cacheutils.ErrInvalidKey if another function has
 // the name there. It may be closed by the time that it is used: then look it up again.
-func (b *backend) store(ctx context.Context) (*store.Store, error) {
-	if steer.Used() {
-		if caches := steeredSet(ctx); caches != nil {
+func (b *backend) store(ctx context.Context) (*store.Store, error) { return b.storeFor(steering(ctx)) }
+
+// storeFor is store for a call that is steered so, or not if call is nil.
+func (b *backend) storeFor(call *steer.Call) (*store.Store, error) {
+	if call != nil {
+		if caches := setOf(call); caches != nil {
 			return b.storeIn(caches)
 		}
 	}
@@ -74,8 +77,10 @@ func (b *backend) store(ctx context.Context) (*store.Store, error) {
 
 // setFor returns the set in which the backend is for a call under ctx, which may be nil.
 func (b *backend) setFor(ctx context.Context) *backends.Caches {
-	if caches := steeredSet(ctx); caches != nil {
-		return caches
+	if call := steering(ctx); call != nil {
+		if caches := setOf(call); caches != nil {
+			return caches
+		}
 	}
 	return b.own()
 }
@@ -108,12 +113,16 @@ func (b *backend) share(caches *backends.Caches) error {
 	return err
 }
 
-// steeredSet returns the set that calls under ctx, which may be nil, use before all others, or nil.
-func steeredSet(ctx context.Context) *backends.Caches {
-	call := store.Steering(ctx)
-	if call == nil {
-		return nil
+// steering returns what steers a call under ctx, which may be nil, or nil if nothing does.
+func steering(ctx context.Context) *steer.Call {
+	if steer.Used() {
+		return store.Steering(ctx)
 	}
+	return nil
+}
+
+// setOf returns the set that a call uses before all others, or nil.
+func setOf(call *steer.Call) *backends.Caches {
 	caches, _ := call.Caches.(*backends.Caches)
 	return caches
 }

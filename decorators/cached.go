@@ -164,7 +164,7 @@ func (p *plan) computation(values []reflect.Value, rekey store.Rekey) func(conte
 
 // bypass is a call without the cache, because of err.
 func (p *plan) bypass(values []reflect.Value, err error) []reflect.Value {
-	p.uncached(p.context(values), err)
+	p.uncached(p.context(values), 1, err)
 	return p.callAlone(values)
 }
 

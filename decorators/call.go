@@ -10,6 +10,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
+	"github.com/cacheutils/cacheutils/internal/steer"
 	"github.com/cacheutils/cacheutils/internal/store"
 	"github.com/cacheutils/cacheutils/logging"
 )
@@ -21,7 +22,11 @@ import (
 // hotHit returns the box of the results for the arguments if they are in the hot table, otherwise nil and what lookup
 // needs to know. It does not retain pointer.
 func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, at spot) {
-	cache, err := p.backend.store(ctx)
+	call := steering(ctx)
+	if steer.ModeOf(call) != steer.Cached {
+		return nil, spot{}
+	}
+	cache, err := p.backend.storeFor(call)
 	if err != nil {
 		return nil, spot{}
 	}
@@ -34,16 +39,20 @@ func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsaf
 	return slot.get(orBackground(ctx), &r, p.task), spot{cache, slot}
 }
 
-// lookup returns the box of the results for the arguments, or the miss, or an error if the cache can't be used.
-// Others may have the same box: copy what it points at, don't change it.
+// lookup returns the box of the results for the arguments, or the miss, or an error if the cache can't or, with
+// errBypassed, isn't to be used. Others may have the same box: copy what it points at, don't change it.
 func (p *plan) lookup(ctx context.Context, at spot, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
-	cache := at.store
+	cache, a := at.store, &arguments{ctx: ctx, values: values, pointer: pointer}
 	if cache == nil {
-		if cache, err = p.backend.store(ctx); err != nil {
-			return nil, nil, p.unavailable(err)
+		var mode steer.Mode
+		if cache, mode, err = p.modeOf(ctx); err != nil {
+			return nil, nil, err
+		}
+		if mode == steer.Refreshed {
+			miss, err = p.renew(cache, a)
+			return nil, miss, err
 		}
 	}
-	a := &arguments{ctx: ctx, values: values, pointer: pointer}
 	buf := buffers.Get().(*[]byte)
 	var groups *store.Groups
 	if *buf, err = p.appendKey(cache.AppendPrefix((*buf)[:0]), a, p.secrets(cache)); err != nil {
@@ -62,6 +71,36 @@ func (p *plan) lookup(ctx context.Context, at spot, values []reflect.Value, poin
 		buffers.Put(buf)
 	}
 	return box, miss, err
+}
+
+// modeOf returns the backend of a call under ctx, and what it does with that, or errBypassed.
+func (p *plan) modeOf(ctx context.Context) (*store.Store, steer.Mode, error) {
+	call := steering(ctx)
+	mode := steer.ModeOf(call)
+	if mode == steer.Bypassed {
+		return nil, mode, errBypassed
+	}
+	cache, err := p.backend.storeFor(call)
+	if err != nil {
+		err = p.unavailable(err)
+	}
+	return cache, mode, err
+}
+
+// errBypassed says that a call is to run without the cache, for no fault of that.
+var errBypassed = errors.New("the call bypasses the cache")
+
+// renew returns the miss of a call that takes nothing that is cached.
+func (p *plan) renew(cache *store.Store, a *arguments) (*store.Miss, error) {
+	text, err := p.appendKey(cache.AppendPrefix(nil), a, p.secrets(cache))
+	if err != nil {
+		return nil, p.noKey(err)
+	}
+	key, err := p.entry(cache, string(text), a)
+	if err != nil {
+		return nil, err
+	}
+	return cache.Renew(key, p.task), nil
 }
 
 // force is ForceRecalc. An error says that the cache can't be used.
@@ -111,6 +150,9 @@ func (p *plan) noKey(err error) error {
 // cached returns the box of what is cached for the arguments, or an error that matches
 // ErrNoCachedValue.
 func (p *plan) cached(a *arguments) (box any, err error) {
+	if steer.ModeOf(steering(a.ctx)) != steer.Cached {
+		return nil, p.noneIsTaken()
+	}
 	err = p.explicitly(a, func(cache *store.Store, text string) error {
 		key, err := p.entry(cache, text, a)
 		if err == nil {
@@ -127,6 +169,11 @@ func (p *plan) cached(a *arguments) (box any, err error) {
 // noCachedValue is the error of a RequireCache that could not use the cache, because of err.
 func noCachedValue(err error) error {
 	return fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, errtext.Bare(err))
+}
+
+// noneIsTaken is the error of a RequireCache that takes nothing that is cached, whatever that is.
+func (p *plan) noneIsTaken() error {
+	return fmt.Errorf("%w: %s is called under Bypass or Refresh", cacheutils.ErrNoCachedValue, p.name)
 }
 
 // invalidate is Handle.Invalidate.
@@ -185,11 +232,15 @@ func (p *plan) replaced(ctx context.Context, cache *store.Store) bool {
 	return err == nil && now != cache
 }
 
-// uncached notes that a call under ctx, which may be nil, bypasses the cache, and why. That is logged once a second for
-// each backend that isn't there or is closed, and for each function of which a key can't be made.
-func (p *plan) uncached(ctx context.Context, err error) {
+// uncached notes that a call for n keys, under ctx, which may be nil, bypasses the cache, and why: unless that was asked for, it is logged once
+// a second for each backend that isn't there or is closed, and for each function of which a key can't be made.
+func (p *plan) uncached(ctx context.Context, n int, err error) {
+	p.task.Stats.Computations.Add(uint64(n))
+	if err == errBypassed {
+		p.task.Stats.Bypasses.Add(uint64(n))
+		return
+	}
 	p.task.Stats.Errors.Add(1)
-	p.task.Stats.Computations.Add(1)
 	level, cause := logging.LevelWarn, p.name
 	switch {
 	case errors.Is(err, cacheutils.ErrUnknownBackend):

@@ -12,6 +12,7 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
+	"github.com/cacheutils/cacheutils/internal/steer"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -61,7 +62,7 @@ func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 	}
 	keys = distinct(keys)
 	for {
-		cache, found, misses, err := m.lookupAll(ctx, keys, false)
+		cache, found, misses, err := m.lookupAll(ctx, keys)
 		if err != nil {
 			return m.bypass(ctx, keys, err)
 		}
@@ -96,17 +97,31 @@ func (m *many[K, V]) keepKeys(ctx context.Context, keys []K, misses []*store.Mis
 	return kept, ours
 }
 
-// lookupAll returns the results that are cached, by key, and the misses, by index, or nil if there are none. required
-// says that it is for a RequireCache, which is logged.
-func (m *many[K, V]) lookupAll(ctx context.Context, keys []K, required bool) (cache *store.Store, found map[K]V, misses []*store.Miss, err error) {
-	l := listings.Get().(*listing)
-	defer l.free()
-	if cache, err = m.locateAll(ctx, keys, l, true); err != nil {
+// lookupAll returns the results that are cached, by key, and the misses, by index, or nil if there are none. Under Refresh
+// nothing is looked for, and all are misses. An error says that the cache can't or, with errBypassed, isn't to be used.
+func (m *many[K, V]) lookupAll(ctx context.Context, keys []K) (cache *store.Store, found map[K]V, misses []*store.Miss, err error) {
+	cache, mode, err := m.plan.modeOf(ctx)
+	if err != nil {
 		return nil, nil, nil, err
 	}
-	if required {
-		cache.LogRequired(l.entries...)
+	l := listings.Get().(*listing)
+	defer l.free()
+	if err = m.keysIn(ctx, cache, keys, l, true); err != nil {
+		return nil, nil, nil, err
 	}
+	if mode == steer.Refreshed {
+		misses = make([]*store.Miss, len(keys))
+		for i, key := range l.entries {
+			misses[i] = cache.Renew(key, m.plan.task)
+		}
+		return cache, make(map[K]V, len(keys)), misses, nil
+	}
+	found, misses = m.lookupIn(ctx, cache, keys, l)
+	return cache, found, misses, nil
+}
+
+// lookupIn looks up what keysIn has listed.
+func (m *many[K, V]) lookupIn(ctx context.Context, cache *store.Store, keys []K, l *listing) (found map[K]V, misses []*store.Miss) {
 	found = make(map[K]V, len(keys))
 	var boxes []V
 	box := func(i int) any {
@@ -120,7 +135,7 @@ func (m *many[K, V]) lookupAll(ctx context.Context, keys []K, required bool) (ca
 			found[keys[i]] = *value.(*V)
 		}
 	})
-	return cache, found, misses, nil
+	return found, misses
 }
 
 func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error) {
@@ -145,7 +160,7 @@ func (m *many[K, V]) forceRecalc(ctx context.Context, keys []K) (map[K]V, error)
 
 // bypass is a call without the cache, because of why. It returns what it would with the cache.
 func (m *many[K, V]) bypass(ctx context.Context, keys []K, why error) (found map[K]V, err error) {
-	m.plan.uncached(ctx, why)
+	m.plan.uncached(ctx, len(keys), why)
 	var answers map[K]V
 	store.Compute(ctx, func() { answers, err = m.fn(ctx, slices.Clone(keys)) })
 	found = make(map[K]V, len(keys))
@@ -241,25 +256,30 @@ func (l *listing) free() {
 	}
 }
 
-// locateAll returns the backend and fills in l, with the entries' groups if they are needed: to name or delete an entry
-// they are not.
+// locateAll returns the backend and fills in l as keysIn does.
 func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing, grouped bool) (*store.Store, error) {
 	cache, err := m.plan.backend.store(ctx)
 	if err != nil {
 		return nil, m.plan.unavailable(err)
 	}
+	return cache, m.keysIn(ctx, cache, keys, l, grouped)
+}
+
+// keysIn fills in l with the entries' keys in a backend, with the entries' groups if they are needed: to name or delete an entry
+// they are not.
+func (m *many[K, V]) keysIn(ctx context.Context, cache *store.Store, keys []K, l *listing, grouped bool) (err error) {
 	const usual = 80 // bytes of a key
 	l.texts = slices.Grow(l.texts[:0], usual*len(keys))
 	l.ends = slices.Grow(l.ends[:0], len(keys))
 	l.entries = slices.Grow(l.entries[:0], len(keys))
 	var a arguments
 	if a.part, err = m.plan.contextPart(ctx, m.plan.secrets(cache)); err != nil {
-		return nil, m.plan.noKey(err)
+		return m.plan.noKey(err)
 	}
 	for _, key := range keys {
 		m.argument(&a, ctx, key)
 		if l.texts, err = m.plan.appendKey(cache.AppendPrefix(l.texts), &a, m.plan.secrets(cache)); err != nil {
-			return nil, m.plan.noKey(err)
+			return m.plan.noKey(err)
 		}
 		l.ends = append(l.ends, len(l.texts))
 	}
@@ -271,14 +291,14 @@ func (m *many[K, V]) locateAll(ctx context.Context, keys []K, l *listing, groupe
 				m.argument(&a, ctx, keys[i])
 			}
 			if groups, err = m.plan.groupsFor(cache, &a); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		text := l.texts[begin:end]
 		l.entries = append(l.entries, cache.KeyOf(unsafe.String(unsafe.SliceData(text), len(text)), groups))
 		begin = end
 	}
-	return cache, nil
+	return nil
 }
 
 // argument makes a the arguments for one key, in the place of those for another, unless a pointer to these may have

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/errtext"
+	"github.com/cacheutils/cacheutils/internal/steer"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -72,10 +73,17 @@ func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error
 }
 
 func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, map[K]V, error) {
-	cache, found, misses, err := m.lookupAll(ctx, keys, true)
+	if steer.ModeOf(steering(ctx)) != steer.Cached {
+		return nil, map[K]V{}, m.plan.noneIsTaken()
+	}
+	l := listings.Get().(*listing)
+	defer l.free()
+	cache, err := m.locateAll(ctx, keys, l, true)
 	if err != nil {
 		return nil, map[K]V{}, noCachedValue(err)
 	}
+	cache.LogRequired(l.entries...)
+	found, misses := m.lookupIn(ctx, cache, keys, l)
 	missing := 0
 	for i, miss := range misses {
 		if miss == nil {

@@ -16,6 +16,7 @@ type Stats struct {
 	Unstorable    uint64 // results not stored because they can't be encoded, or are too large for the backend
 	Invalidations uint64 // successful calls of Invalidate
 	Errors        uint64 // faults of the cache that callers didn't see: a server's, or entries that can't be read
+	Bypasses      uint64 // calls that ran the function without the cache because Bypass or BypassIf says so; under Refresh a call counts in none but Computations
 }
 
 func statsOf(s *store.Stats) Stats {
@@ -31,5 +32,6 @@ func statsOf(s *store.Stats) Stats {
 		Unstorable:    s.Unstorable.Load(),
 		Invalidations: s.Invalidations.Load(),
 		Errors:        s.Errors.Load(),
+		Bypasses:      s.Bypasses.Load(),
 	}
 }

@@ -65,7 +65,7 @@ func (t *typed[A, R]) miss(ctx context.Context, args A, miss *store.Miss) (R, er
 
 // bypass is a call without the cache, because of why.
 func (t *typed[A, R]) bypass(ctx context.Context, args A, why error) (r R, err error) {
-	t.plan.uncached(ctx, why)
+	t.plan.uncached(ctx, 1, why)
 	store.Compute(ctx, func() { r, err = t.run(ctx, args) })
 	return r, err
 }

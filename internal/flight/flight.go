@@ -41,8 +41,9 @@ type Flight struct {
 	check   Check
 	began   uint64 // the tick at which the function began; 0: it didn't run
 	refresh bool   // nobody waits for it while there is a value to serve
-	forced  bool
-	later   bool // its result has been handed out, though it is being stored
+	forced  bool   // its function runs whatever is stored
+	renews  bool   // it is forced, and so are those that its function asks for: a Fresh caller has started it
+	later   bool   // its result has been handed out, though it is being stored
 
 	finished atomic.Bool // the outcome is complete
 
@@ -272,32 +273,40 @@ func (f *Flight) IsComputed() bool {
 // IsRefresh reports whether the flight is one that Refresh has started.
 func (f *Flight) IsRefresh() bool { return f.refresh }
 
-// IsForced reports whether the flight is one that Replace has started.
+// IsForced reports whether the flight's function runs whatever is stored: it was started by Replace, or by a Fresh caller.
 func (f *Flight) IsForced() bool { return f.forced }
 
 // isUseless reports whether the outcome can't be for a caller who started at that tick, since it began
 // before and nobody will know whether it is still valid.
 func (f *Flight) isUseless(started uint64) bool {
-	return f.leaseless && f.phase != before && started >= f.began
+	return f.leaseless && f.isEarlier(started)
+}
+
+// isUselessFresh reports whether a Fresh caller neither has the flight's outcome nor waits for its end.
+func (f *Flight) isUselessFresh(s *Start) bool {
+	return !f.renews || f.isEarlier(s.Tick) && (s.Hasty || f.phase == returned)
 }
 
 // holdsUp reports whether a caller who started at that tick waits in vain: for a store that doesn't answer,
 // or for an outcome that is not for it.
-func (f *Flight) holdsUp(started uint64) bool {
+func (f *Flight) holdsUp(started uint64, fresh bool) bool {
 	if f.asksFor() >= LeastPatience {
 		return true
 	}
 	f.group.mu.Lock()
 	defer f.group.mu.Unlock()
-	return f.isUseless(started)
+	return f.isUseless(started) || fresh && f.isEarlier(started)
 }
 
+// isEarlier reports whether the function has begun before a caller who started at that tick.
+func (f *Flight) isEarlier(started uint64) bool { return f.phase != before && started >= f.began }
+
 // isFor reports whether o, which is the flight's outcome or its early one, is for a caller who joined the flight, for a
-// key in the groups, and started at that tick. That of a flight that was abandoned may be written still.
-func (f *Flight) isFor(o *outcome, started uint64, groups []string) bool {
+// key in the groups, and started at that tick; fresh is Start.Fresh. That of a flight that was abandoned may be written still.
+func (f *Flight) isFor(o *outcome, started uint64, fresh bool, groups []string) bool {
 	f.group.mu.Lock()
 	defer f.group.mu.Unlock()
-	if f.abandoned || f.invalidatedAt != 0 && started >= f.invalidatedAt || started >= o.Valid {
+	if f.abandoned || f.invalidatedAt != 0 && started >= f.invalidatedAt || started >= o.Valid || fresh && f.isEarlier(started) {
 		return false
 	}
 	return slices.Equal(f.Groups, groups) // an invalidation of other groups would not have shown

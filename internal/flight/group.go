@@ -73,12 +73,18 @@ type Start struct {
 	Key   string
 	Check Check
 	Bare  bool
+	Fresh bool    // nothing is for the caller that began before Tick, nor what was not started by such a caller
+	Hasty bool    // of a Fresh one: it doesn't wait for a flight whose outcome is not for it
 	Tick  uint64  // that the caller started at
 	After *Flight // the flight before, whose outcome was not for the caller; nil: there was none
 }
 
 // Join returns the flight under way for the key, or a new one that the caller has to run, or nil if none may start any
 // more. One next flight is for all for whom the outcome of After was not, even if it has finished by now.
+//
+// A Fresh caller joins none but the flights of such callers. Where the function of one runs that began before, it waits for
+// that, unless it is Hasty, and then starts the next one with all who have waited, so that there is one run at a time. Its
+// flight takes the place of any other.
 //
 // new makes the flight if one starts, with its Computation and Groups, and does no more: others wait.
 func (g *Group) Join(ctx context.Context, s Start, new func() *Flight) (f *Flight, leads bool) {
@@ -93,8 +99,13 @@ func (g *Group) Join(ctx context.Context, s Start, new func() *Flight) (f *Fligh
 	if f != nil && s.Bare && f.isUseless(s.Tick) { // a caller who comes here has no time to wait for another
 		f = nil
 	}
+	if f != nil && s.Fresh && f.isUselessFresh(&s) {
+		f = nil
+	}
 	if leads = f == nil; leads {
-		f = g.start(ctx, at, s.Check, new)
+		if f = g.start(ctx, at, s.Check, new); f != nil {
+			f.forced, f.renews = s.Fresh, s.Fresh
+		}
 	} else {
 		g.addCaller(ctx, f)
 	}

@@ -24,6 +24,7 @@ const (
 type Wait struct {
 	Flight  *Flight
 	Tick    uint64   // that the caller started at
+	Fresh   bool     // nothing that began before is for it, see Start
 	Groups  []string // of the key that the caller asked for
 	Arrival Arrival  // how it has ended
 
@@ -44,7 +45,9 @@ func NewWait(f *Flight, tick uint64, groups []string) Wait {
 }
 
 // IsForCaller reports whether the outcome of the flight, which is done, is for the caller.
-func (w *Wait) IsForCaller() bool { return w.Flight.isFor(&w.Flight.outcome, w.Tick, w.Groups) }
+func (w *Wait) IsForCaller() bool {
+	return w.Flight.isFor(&w.Flight.outcome, w.Tick, w.Fresh, w.Groups)
+}
 
 // UntilStored waits on, for a caller to whom an Early result is of no use.
 func (w *Wait) UntilStored(ctx context.Context) error {
@@ -148,7 +151,7 @@ func (g *Group) await(ctx context.Context, all []Wait) {
 	var hasty <-chan time.Time
 	var patience *time.Timer
 	deadline, ends := ctx.Deadline()
-	if ends && first.computed != nil && !(all[0].leads && first.forced) {
+	if ends && first.computed != nil && !all[0].insists() {
 		patience = time.NewTimer(first.Computation.Patience(time.Until(deadline), false))
 		defer patience.Stop()
 		hasty = patience.C
@@ -185,17 +188,21 @@ func (g *Group) await(ctx context.Context, all []Wait) {
 	}
 }
 
-// knows reports whether the flight's result is known, and for the caller. A forced computation's first caller wants to
-// know that nothing older is stored, or that its time was up before that.
+// insists reports whether the caller has started the flight to have the function run and its result stored: it doesn't
+// go on without the store.
+func (w *Wait) insists() bool { return w.leads && w.Flight.forced }
+
+// knows reports whether the flight's result is known, and for the caller. The first caller of one that Replace has started
+// wants to know that nothing older is stored, or that its time was up before that.
 func (w *Wait) knows() bool {
 	f := w.Flight
 	switch {
 	case !f.IsComputed() || w.stored:
 		return false
 	case w.leads:
-		return !f.forced
+		return !f.forced || f.renews
 	default:
-		return f.isFor(&f.early, w.Tick, w.Groups)
+		return f.isFor(&f.early, w.Tick, w.Fresh, w.Groups)
 	}
 }
 
@@ -206,7 +213,7 @@ func (w *Wait) tire(deadline time.Time) bool {
 	case w.Arrival != Waiting:
 	case f.finished.Load():
 		w.Arrival = Done
-	case !w.knows() && f.holdsUp(w.Tick) && f.Computation.Tires(deadline):
+	case !w.insists() && !w.knows() && f.holdsUp(w.Tick, w.Fresh) && f.Computation.Tires(deadline):
 		f.group.leave(f, w.leads, 0, nil)
 		if w.leads {
 			f.group.skipStore(f)

@@ -9,7 +9,25 @@ import (
 
 // A Call is what steers a call. It is never changed once a context has it.
 type Call struct {
-	Caches any // the *backends.Caches that the call uses; nil: what the function says
+	Caches any  // the *backends.Caches that the call uses; nil: what the function says
+	Mode   Mode // what the call does with the cache
+}
+
+// A Mode is what a call does with the cache.
+type Mode int
+
+const (
+	Cached    Mode = iota // it looks for a result, as always
+	Bypassed              // it runs the function, and neither looks, stores nor joins another call
+	Refreshed             // it computes whatever is cached, and stores
+)
+
+// ModeOf returns the mode of a call, which may be nil.
+func ModeOf(call *Call) Mode {
+	if call == nil {
+		return Cached
+	}
+	return call.Mode
 }
 
 type key struct{}

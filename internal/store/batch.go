@@ -49,7 +49,7 @@ func (c *Store) computeAll(ctx context.Context, members []*member, results []Res
 	late, left := new(atomic.Bool), make(chan struct{})
 	defer close(left)
 	for len(members) > 0 {
-		b := &batch{store: c, caller: ctx, left: left, compute: compute}
+		b := &batch{store: c, caller: ctx, left: left, compute: compute, patience: c.patience(ctx, members[0].task)}
 		waits, asked := b.wait(ctx, members, results, late)
 		members = nil
 		for i := range waits {
@@ -127,7 +127,7 @@ func (b *batch) join(ctx context.Context, members []*member, waits []flight.Wait
 			waits = append(waits, flight.NewLead(f))
 		default:
 			e.task.Stats.Joins.Add(1)
-			waits = append(waits, flight.NewWait(f, e.started, e.key.groups))
+			waits = append(waits, e.wait(f))
 		}
 		asked = append(asked, e)
 	}
@@ -179,7 +179,7 @@ func (c *Store) forceAll(ctx context.Context, keys []Key, indices []int, task *T
 	late := new(atomic.Bool)
 	left := make(chan struct{})
 	defer close(left)
-	b := &batch{store: c, caller: ctx, left: left, compute: compute, forced: true, patience: c.patience(ctx, task)}
+	b := &batch{store: c, caller: ctx, left: left, compute: compute, patience: c.patience(ctx, task)}
 	var members []*member
 	var waits []flight.Wait
 	for _, i := range indices {

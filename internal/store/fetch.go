@@ -74,6 +74,12 @@ func (c *Store) logHit(text []byte) {
 	c.debug(logging.ActionHit, &key, 0)
 }
 
+// Renew is Lookup for a caller under Refresh, who takes nothing that is stored: with the Miss it computes, or joins another such
+// caller whose function has not begun. It does not retain key, which may share memory.
+func (c *Store) Renew(key Key, task *Task) *Miss {
+	return &Miss{store: c, key: key.clone(), task: task, started: c.flights.Now(), found: &nothingFound, fresh: true}
+}
+
 // lookupKey is Lookup for a key.
 func (c *Store) lookupKey(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
 	f := task.lookingFor()
@@ -129,6 +135,7 @@ type Miss struct {
 	found   *found
 	err     error // of the lookup
 	old     any   // the stale value that was found
+	fresh   bool  // nothing was looked for: what is stored is not for the caller, who is under Refresh
 
 	asked, refreshes bool // see Refreshes, which decides once
 }
@@ -154,6 +161,9 @@ func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) 
 // begin counts the miss, and returns the first attempt of its caller to get a value.
 func (m *Miss) begin(ctx context.Context) attempt {
 	c, f := m.store, m.found
+	if m.fresh {
+		return m.attempt(f)
+	}
 	m.task.Stats.Misses.Add(1)
 	if m.err != nil {
 		if ctx.Err() == nil {
@@ -200,7 +210,7 @@ func (m *Miss) stale() (r Result, refresh bool) {
 
 // attempt returns the first attempt of the miss's caller to get a value, which has found f.
 func (m *Miss) attempt(f *found) attempt {
-	return attempt{key: &m.key, task: m.task, started: m.started, found: f}
+	return attempt{key: &m.key, task: m.task, started: m.started, found: f, fresh: m.fresh}
 }
 
 // newRefresh returns what makes a flight that recomputes the miss's value.

@@ -9,11 +9,13 @@ import (
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/errtext"
+	"github.com/cacheutils/cacheutils/internal/steer"
 )
 
 // GetOrSet reads the value under key into the variable that into points at. When there is
 // none it calls compute, once for all callers in all processes, and stores what that returns for timeout, or
-// the store's own for DefaultTimeout.
+// the store's own for DefaultTimeout. Under Bypass it does no more than to call compute; under Refresh it calls compute
+// whatever is stored.
 func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(context.Context) (any, error), timeout time.Duration) error {
 	key.quoted = false // what goes wrong is logged
 	v, err := target("GetOrSet", into)
@@ -28,7 +30,7 @@ func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(co
 		return errtext.Wrap(err, "get or set %s", key.String())
 	}
 	task := &Task{name: "GetOrSet", typ: t, plain: true, Linger: DefaultLinger}
-	r := c.Fetch(ctx, key, task, func(ctx context.Context) Result {
+	r := c.inMode(ctx, key, task, func(ctx context.Context) Result {
 		value, err := compute(ctx)
 		if err != nil {
 			return Result{Err: err}
@@ -52,4 +54,17 @@ func (c *Store) GetOrSet(ctx context.Context, key Key, into any, compute func(co
 	}
 	v.Set(reflect.ValueOf(r.Value).Elem())
 	return nil
+}
+
+// inMode is Fetch for a caller whose context may say Bypass or Refresh.
+func (c *Store) inMode(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) (r Result) {
+	switch steer.ModeOf(Steering(ctx)) {
+	case steer.Bypassed:
+		Compute(ctx, func() { r = compute(ctx) })
+		return r
+	case steer.Refreshed:
+		return c.Renew(key, task).Fetch(Steered(ctx), compute)
+	default:
+		return c.Fetch(ctx, key, task, compute)
+	}
 }

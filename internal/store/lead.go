@@ -18,13 +18,15 @@ type attempt struct {
 	started uint64 // the tick at which the caller started
 	found   *found // what it found; nil: it could not look it up, or goes on without the store
 	bare    bool   // it has no time for the store
+	fresh   bool   // its caller is under Refresh: nothing that began before is for it
+	hasty   bool   // of a fresh one: it has no time to wait for an outcome that is not for it
 	last    *flight.Flight
 }
 
 // join returns the flight of the attempt, or nil if the Store is closed.
 func (c *Store) join(ctx context.Context, a *attempt, late *atomic.Bool) (f *flight.Flight, leads bool) {
 	return c.flights.Join(ctx, flight.Start{
-		Key: a.key.stored, Check: flight.Check(a.key.check), Bare: a.bare, Tick: a.started, After: a.last,
+		Key: a.key.stored, Check: flight.Check(a.key.check), Bare: a.bare, Fresh: a.fresh, Hasty: a.hasty, Tick: a.started, After: a.last,
 	}, func() *flight.Flight { return &c.computationFor(a.key, a.task, late).Flight })
 }
 
@@ -32,6 +34,8 @@ func (c *Store) join(ctx context.Context, a *attempt, late *atomic.Bool) (f *fli
 func (a *attempt) again(f *flight.Flight, arrival flight.Arrival, led bool) {
 	a.last = f
 	switch {
+	case a.fresh:
+		a.hasty = arrival == flight.Impatient
 	case arrival == flight.Impatient:
 		a.bare, a.found = true, nil
 	case a.bare, led, !f.IsAbandoned() && of(f).unasked:
@@ -55,13 +59,19 @@ func (c *Store) compute(ctx context.Context, a attempt, compute func(context.Con
 		var ok bool
 		var w flight.Wait
 		if leads {
-			m, was := of(f), a.found
+			m, was, fresh := of(f), a.found, a.fresh
 			w = flight.NewLead(f)
-			w.Arrival = f.Lead(ctx, func(ctx context.Context) { c.work(ctx, m, compute, was) })
+			w.Arrival = f.Lead(ctx, func(steps context.Context) {
+				if fresh {
+					c.runForced(steps, m, compute, c.patience(ctx, m.task))
+				} else {
+					c.work(steps, m, compute, was)
+				}
+			})
 			r, ok = c.ledTo(ctx, &w)
 		} else {
 			a.task.Stats.Joins.Add(1)
-			w = flight.NewWait(f, a.started, a.key.groups)
+			w = a.wait(f)
 			_ = w.Wait(ctx) // Arrival says it, too
 			r, ok = c.joinedTo(ctx, &w, &a)
 		}
@@ -70,6 +80,13 @@ func (c *Store) compute(ctx context.Context, a attempt, compute func(context.Con
 		}
 		a.again(f, w.Arrival, leads)
 	}
+}
+
+// wait returns the wait of the attempt's caller for a flight that it has joined.
+func (a *attempt) wait(f *flight.Flight) flight.Wait {
+	w := flight.NewWait(f, a.started, a.key.groups)
+	w.Fresh = a.fresh
+	return w
 }
 
 // ledTo returns the result of a flight to the caller who has led it. ok is false where that is to go on without the store.

@@ -31,8 +31,7 @@ type batch struct {
 	caller   context.Context
 	left     <-chan struct{} // closed when the caller waits no more; nil: nobody does
 	compute  ComputeMany
-	forced   bool
-	patience time.Duration // of a forced one, for its leases
+	patience time.Duration // of its caller, for the leases of forced computations
 	runs     atomic.Int32  // of the function, under way while other keys are looked up
 }
 
@@ -170,7 +169,7 @@ func (b *batch) takeLease(ctx context.Context, e *member) (tried bool) {
 	case e.found == nil || c.discards:
 		e.ready = true
 		return false
-	case b.forced:
+	case m.IsForced():
 		if !m.steal(ctx, b.patience) && ctx.Err() != nil {
 			m.leaveEmpty(ctx)
 			e.finish()
@@ -352,7 +351,7 @@ func (b *batch) settle(ctx context.Context, members []*member) {
 		if e.m.lease != nil {
 			e.m.settle(ctx, &e.ending)
 		}
-		if b.forced {
+		if e.m.IsForced() {
 			e.m.dropOlder(ctx)
 		}
 		e.finish()

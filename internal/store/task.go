@@ -133,6 +133,7 @@ type Stats struct {
 	Unstorable    atomic.Uint64 // results not stored, because they can't be encoded or are too large
 	Invalidations atomic.Uint64 // entries deleted through the function's handle
 	Errors        atomic.Uint64 // cache faults that were kept from callers
+	Bypasses      atomic.Uint64 // calls that were to run the function without the cache
 }
 
 // A Rekey appends the text of a key to its head; s is the Store's.
