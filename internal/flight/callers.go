@@ -52,8 +52,13 @@ func (g *Group) waiting(f *Flight) context.Context {
 	return nil
 }
 
+// endsBy reports whether the context of the flight ends by that time though nobody ends it: by its deadline, or since it has
+// ended. Then nobody does, so that no two of them decide what the function finds at that moment.
+func (f *Flight) endsBy(t time.Time) bool { return !f.ends.IsZero() && !f.ends.After(t) }
+
 // leave takes a caller off the flight, whose context ended with cause if it has; leads says that it is the first
-// one. When it was the last, the flight goes on for linger if its function runs, and its context ends then.
+// one. When it was the last, the flight goes on for linger if its function runs, and its context ends then, unless that
+// ends by its deadline.
 func (g *Group) leave(f *Flight, leads bool, linger time.Duration, cause error) {
 	g.mu.Lock()
 	f.callers--
@@ -65,7 +70,11 @@ func (g *Group) leave(f *Flight, leads bool, linger time.Duration, cause error) 
 		return
 	}
 	if f.phase == runs && linger > 0 && !f.leaseless {
-		f.linger = time.AfterFunc(linger, func() { g.end(f, cause) })
+		if f.endsBy(time.Now().Add(linger)) {
+			g.watch(f)
+		} else {
+			f.linger = time.AfterFunc(linger, func() { g.end(f, cause) })
+		}
 		g.mu.Unlock()
 		return
 	}
@@ -79,15 +88,14 @@ func (g *Group) end(f *Flight, cause error) {
 	var cancel context.CancelCauseFunc
 	if f.callers == 0 && f.phase != returned && !f.ended {
 		f.ended = true
-		if now := time.Now(); f.ends.IsZero() || now.Before(f.ends) {
-			f.ends = now
+		if now := time.Now(); !f.endsBy(now) {
+			f.ends, cancel = now, f.cancel
 			if f.hangs != nil { // set for a later end
 				f.hangs.Stop()
 				f.hangs = nil
 			}
 		}
 		g.watch(f)
-		cancel = f.cancel
 	}
 	g.mu.Unlock()
 	if cancel != nil {

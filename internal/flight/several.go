@@ -83,15 +83,38 @@ func newlyLed(all []Wait) (led []*Flight) {
 }
 
 // stepsOf returns the context of what the flights do with the store before they compute. It has the values of ctx, and
-// ends when all of them have been left.
+// ends when all of them have been left, or at their deadline.
 func (g *Group) stepsOf(ctx context.Context, all []*Flight) context.Context {
 	steps, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	s := &shared{cancel: cancel}
+	deadline := deadlineOf(all, ctx)
+	if !deadline.IsZero() {
+		var stop context.CancelFunc
+		steps, stop = context.WithDeadline(steps, deadline)
+		s.cancel = func(cause error) {
+			cancel(cause)
+			stop()
+		}
+	}
 	s.users.Add(int64(len(all)))
 	for _, f := range all {
-		g.under(f, s.leave, f.deadline(ctx))
+		g.under(f, s.leave, deadline)
 	}
 	return steps
+}
+
+// deadlineOf returns the latest deadline of flights whose first caller's context is ctx; zero: one of them has none.
+func deadlineOf(all []*Flight, ctx context.Context) (latest time.Time) {
+	for _, f := range all {
+		deadline := f.deadline(ctx)
+		if deadline.IsZero() {
+			return deadline
+		}
+		if deadline.After(latest) {
+			latest = deadline
+		}
+	}
+	return latest
 }
 
 // A shared context is one of several flights: it ends when each of them has left it.
@@ -121,18 +144,7 @@ func NewRun(ctx context.Context, all []*Flight) *Run {
 	if ctx.Done() == nil && !all[0].refresh {
 		return r
 	}
-	var deadline time.Time
-	for _, f := range all {
-		ends := f.deadline(ctx)
-		if ends.IsZero() {
-			deadline = ends
-			break
-		}
-		if ends.After(deadline) {
-			deadline = ends
-		}
-	}
-	r.w = newContext(ctx, nil, deadline)
+	r.w = newContext(ctx, nil, deadlineOf(all, ctx))
 	r.shared.cancel = r.w.cancel
 	r.shared.users.Add(1) // until all have begun
 	return r
@@ -149,7 +161,7 @@ func (r *Run) Begin(f *Flight, leaseless bool) bool {
 	if r.w != nil {
 		r.shared.users.Add(1)
 		defer f.cancel(nil)
-		f.cancel = r.shared.leave
+		f.cancel, f.ends = r.shared.leave, r.w.deadline
 	}
 	r.begun = append(r.begun, f)
 	return true

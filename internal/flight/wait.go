@@ -170,6 +170,9 @@ func (g *Group) await(ctx context.Context, all []Wait) {
 			case <-w.done:
 				w.Arrival = Done
 			case <-hasty:
+				if !time.Now().Before(deadline) {
+					continue // its time is up, which ctx says now or soon
+				}
 				tired := false
 				for j := range all[i:] {
 					tired = all[i+j].tire(deadline) || tired

@@ -145,14 +145,17 @@ func ownNames(generations []entry.Generation) []entry.Generation {
 func (l *lease) orphan() {
 	c := l.store
 	c.orphans.add(l.token, time.Now())
-	if c.orphaning.Add(1) > maxOrphaning { // it ends by itself, for the others
+	if c.closed.Load() {
+		return // nothing is begun any more: it ends by itself, for the others
+	}
+	if c.orphaning.Add(1) > maxOrphaning { // likewise
 		c.orphaning.Add(-1)
 		return
 	}
 	c.background.run(func(ctx context.Context) {
 		defer c.orphaning.Add(-1)
 		for _, after := range [...]time.Duration{0, 100 * time.Millisecond, time.Second} {
-			if clock.Sleep(ctx, after) != nil {
+			if clock.Sleep(ctx, after) != nil || c.closed.Load() {
 				return
 			}
 			step, cancel := context.WithTimeout(ctx, c.OperationTimeout)

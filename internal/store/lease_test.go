@@ -62,3 +62,31 @@ func TestTake_StoredBetweenTheAnswers(t *testing.T) {
 	}
 	c.renewals.end(l)
 }
+
+// A lease of which nobody knows whether it is there is looked for and taken away, unless the store is closed, which
+// begins nothing any more.
+func TestOrphan(t *testing.T) {
+	for _, closed := range []bool{false, true} {
+		inSea(t, -1, func(t *testing.T, h *history, all []*program) {
+			p, ctx := all[0], context.Background()
+			key := p.key()
+			l, ok, err := p.store.take(ctx, &key, p.task.typ, found{reader: p.task.typ, generations: []entry.Generation{{Group: "g"}}}, false)
+			if err != nil || !ok {
+				t.Fatalf("take the lease: %v, %v", ok, err)
+			}
+			p.store.renewals.end(l)
+			p.store.closed.Store(closed)
+			h.sea.mu.Lock()
+			before := h.sea.asked
+			h.sea.mu.Unlock()
+			l.orphan()
+			time.Sleep(2 * time.Second)
+			h.sea.mu.Lock()
+			asked := h.sea.asked > before
+			h.sea.mu.Unlock()
+			if asked == closed || !p.store.orphans.has(l.token, time.Now()) {
+				t.Errorf("the store is closed: %v, the lease was looked for: %v, the token is known: %v", closed, asked, p.store.orphans.has(l.token, time.Now()))
+			}
+		}, 0)
+	}
+}

@@ -1,0 +1,70 @@
+package flight_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What two timers would decide at one instant is decided by one thing. Each test has it happen often, since
+// luck would have both outcomes come.
+const often = 100
+
+// A function's context ends at its deadline by that, though its last caller has left a linger before that, or leaves at that
+// moment: it has DeadlineExceeded.
+func TestDeadline_OneInstant(t *testing.T) {
+	for _, linger := range []time.Duration{0, time.Second} {
+		for _, phase := range []string{"before the function", "in the function", "in a function for several keys", "before a function for several keys"} {
+			t.Run(fmt.Sprint(phase, ", linger ", linger), func(t *testing.T) {
+				for range often {
+					synctest.Test(t, func(t *testing.T) { testInstant(t, phase, linger) })
+				}
+			})
+		}
+	}
+}
+
+func testInstant(t *testing.T, phase string, linger time.Duration) {
+	g := newGroup()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	var ended context.Context
+	began, took := time.Now(), time.Duration(-1)
+	obeys := func(ctx context.Context) int {
+		<-ctx.Done()
+		ended, took = ctx, time.Since(began)
+		return -1
+	}
+	switch phase {
+	case "before the function", "in the function":
+		c := &computation{LingerFor: linger}
+		g.lead(t, ctx, "k", c)
+		c.Lead(ctx, func(ctx context.Context) {
+			if phase == "before the function" {
+				obeys(ctx)
+				return
+			}
+			c.compute(ctx, obeys)
+		})
+	default:
+		b := g.batch(t, ctx, linger, "a", "b")
+		if phase == "before a function for several keys" {
+			b.steps = func(steps context.Context) { obeys(steps) }
+		}
+		<-b.wait(obeys).done
+	}
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	want := time.Second + linger
+	if phase[:6] == "before" {
+		want = time.Second // nobody lingers for a function that has not begun
+	}
+	if ended == nil || took != want {
+		t.Fatalf("it ended after %v, want %v", took, want)
+	}
+	if err, cause := ended.Err(), context.Cause(ended); cause != context.DeadlineExceeded || (took == time.Second+linger) != (err == context.DeadlineExceeded) {
+		t.Errorf("it ended with %v, because of %v", err, cause)
+	}
+}
