@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/backends/memcached"
 	"github.com/cacheutils/cacheutils/engine"
@@ -23,7 +24,7 @@ import (
 // and hashing are simulated too. Connections are pipes in memory, which the option dialer makes.
 //
 //	operation  waits for its turn before the engine gets it. So of those that become possible at once one comes first, and the
-//	           pool is used by one at a time.
+//	           pool is used by one at a time. It waits again before it fails.
 //	dial       is an event with an answer. The connection gets its number when it is picked.
 //	command    is an event with an answer: it is carried out when the first is picked, and answered when the second is.
 //
@@ -73,7 +74,8 @@ func (w *world) reach(s *backends.Settings, index int) {
 // address is where the i-th server listens.
 func address(i int) string { return fmt.Sprintf("10.0.0.%d:11211", i+1) }
 
-// An ordered engine has each operation wait for its turn.
+// An ordered engine has each operation wait for its turn, and once more before it fails: a connection that breaks, or a server
+// that counts as down from then on, may be the end of several at once.
 type ordered struct {
 	engine.Engine
 	w *world
@@ -82,9 +84,22 @@ type ordered struct {
 
 func (o ordered) Unwrap() engine.Engine { return o.Engine }
 
+// do carries out an operation.
+func (o ordered) do(ctx context.Context, text string, item []byte, operation func() error) error {
+	o.turn(ctx, "asks", text, item)
+	err := operation()
+	if err != nil && !errors.Is(err, cacheutils.ErrCacheMiss) {
+		o.turn(ctx, "fails", text, item)
+	}
+	return err
+}
+
 // turn returns when it is the operation's turn, or ctx has ended.
-func (o ordered) turn(ctx context.Context, text string, item []byte) {
-	e := &event{from: o.p, verb: "asks", object: text, item: item, caller: callerOf(ctx), done: make(chan struct{})}
+func (o ordered) turn(ctx context.Context, verb, text string, item []byte) {
+	if deadline, ends := ctx.Deadline(); ends && !time.Now().Before(deadline) || ctx.Err() != nil {
+		return
+	}
+	e := &event{from: o.p, verb: verb, object: text, item: item, caller: callerOf(ctx), done: make(chan struct{})}
 	o.w.post(e)
 	if !e.wait(ctx.Done()) {
 		o.w.withdraw(e)
@@ -98,44 +113,62 @@ func (w *world) withdraw(e *event) {
 	w.pending = slices.DeleteFunc(w.pending, func(other *event) bool { return other == e })
 }
 
-func (o ordered) Get(ctx context.Context, key string) (engine.Item, error) {
-	o.turn(ctx, "for get "+key, nil)
-	return o.Engine.Get(ctx, key)
+func (o ordered) Get(ctx context.Context, key string) (item engine.Item, err error) {
+	err = o.do(ctx, "for get "+key, nil, func() (err error) {
+		item, err = o.Engine.Get(ctx, key)
+		return err
+	})
+	return item, err
 }
 
-func (o ordered) GetMany(ctx context.Context, keys []string) (map[string]engine.Item, error) {
-	o.turn(ctx, "for getmany "+strings.Join(keys, " "), nil)
-	return o.Engine.GetMany(ctx, keys)
+func (o ordered) GetMany(ctx context.Context, keys []string) (items map[string]engine.Item, err error) {
+	err = o.do(ctx, "for getmany "+strings.Join(keys, " "), nil, func() (err error) {
+		items, err = o.Engine.GetMany(ctx, keys)
+		return err
+	})
+	return items, err
 }
 
 func (o ordered) GetEach(ctx context.Context, keys []string, each func(int, engine.Item)) error {
-	o.turn(ctx, "for geteach "+strings.Join(keys, " "), nil)
-	return o.Engine.(engine.EachGetter).GetEach(ctx, keys, each)
+	return o.do(ctx, "for geteach "+strings.Join(keys, " "), nil, func() error {
+		return o.Engine.(engine.EachGetter).GetEach(ctx, keys, each)
+	})
 }
 
 func (o ordered) Set(ctx context.Context, key string, i engine.Item, timeout time.Duration) error {
-	o.turn(ctx, "for set "+key, i.Value)
-	return o.Engine.Set(ctx, key, i, timeout)
+	return o.do(ctx, "for set "+key, i.Value, func() error { return o.Engine.Set(ctx, key, i, timeout) })
 }
 
-func (o ordered) Add(ctx context.Context, key string, i engine.Item, timeout time.Duration) (bool, error) {
-	o.turn(ctx, "for add "+key, i.Value)
-	return o.Engine.Add(ctx, key, i, timeout)
+func (o ordered) Add(ctx context.Context, key string, i engine.Item, timeout time.Duration) (added bool, err error) {
+	err = o.do(ctx, "for add "+key, i.Value, func() (err error) {
+		added, err = o.Engine.Add(ctx, key, i, timeout)
+		return err
+	})
+	return added, err
 }
 
-func (o ordered) CompareAndSwap(ctx context.Context, key string, i engine.Item, timeout time.Duration) (bool, error) {
-	o.turn(ctx, "for cas "+key, i.Value)
-	return o.Engine.CompareAndSwap(ctx, key, i, timeout)
+func (o ordered) CompareAndSwap(ctx context.Context, key string, i engine.Item, timeout time.Duration) (swapped bool, err error) {
+	err = o.do(ctx, "for cas "+key, i.Value, func() (err error) {
+		swapped, err = o.Engine.CompareAndSwap(ctx, key, i, timeout)
+		return err
+	})
+	return swapped, err
 }
 
-func (o ordered) Delete(ctx context.Context, key string) (bool, error) {
-	o.turn(ctx, "for delete "+key, nil)
-	return o.Engine.Delete(ctx, key)
+func (o ordered) Delete(ctx context.Context, key string) (had bool, err error) {
+	err = o.do(ctx, "for delete "+key, nil, func() (err error) {
+		had, err = o.Engine.Delete(ctx, key)
+		return err
+	})
+	return had, err
 }
 
-func (o ordered) Incr(ctx context.Context, key string, delta int64) (int64, error) {
-	o.turn(ctx, "for incr "+key, nil)
-	return o.Engine.Incr(ctx, key, delta)
+func (o ordered) Incr(ctx context.Context, key string, delta int64) (sum int64, err error) {
+	err = o.do(ctx, "for incr "+key, nil, func() (err error) {
+		sum, err = o.Engine.Incr(ctx, key, delta)
+		return err
+	})
+	return sum, err
 }
 
 // ReplayDelete waits for its turn: what is carried out later is so in the order in which it came.
@@ -145,8 +178,7 @@ func (o ordered) ReplayDelete(key string) bool {
 }
 
 func (o ordered) Clear(ctx context.Context, prefix string) error {
-	o.turn(ctx, "for clear", nil)
-	return o.Engine.Clear(ctx, prefix)
+	return o.do(ctx, "for clear", nil, func() error { return o.Engine.Clear(ctx, prefix) })
 }
 
 // A dialled connection is a process's end of it.

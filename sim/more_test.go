@@ -32,8 +32,8 @@ func (p *plan) extend() {
 	if p.config.network == nil && rng.IntN(8) == 0 {
 		p.config.backend = dummy
 	}
-	if p.isHasty() {
-		p.config.slow = false // a computation's own deadline, and the end of its linger, are one moment: which comes first, nobody decides
+	if rng.IntN(2) == 0 {
+		p.config.lingers, p.config.linger = true, []time.Duration{0, 10 * time.Millisecond, time.Second}[rng.IntN(3)]
 	}
 	one := func() []int { return []int{rng.IntN(p.keys)} }
 	for i := range p.operations {

@@ -31,6 +31,8 @@ type config struct {
 	network               *network // of "memcached"
 	slow                  bool     // some computations take longer than a lease
 	apart                 bool     // the results of the outer function are in a group of their own, and in no other
+	lingers               bool     // the functions are told how long they go on when nobody waits for them
+	linger                time.Duration
 }
 
 // simulatedStore is the backend whose engine is in server_test.go.

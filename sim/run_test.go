@@ -210,6 +210,9 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 		} else {
 			all = append(all, decorators.Group("all"), decorators.GroupsOf(func(_ context.Context, key int) []string { return groups(key)[1:] }))
 		}
+		if c.lingers {
+			all = append(all, decorators.Linger(c.linger))
+		}
 		if c.jitter > 0 {
 			all = append(all, decorators.Jitter(c.jitter))
 		}
@@ -276,7 +279,7 @@ func (p *program) compute(ctx context.Context, function string, keys []int, insi
 	}()
 	fails, panics, lasts := false, false, time.Duration(0)
 	half := func(what string) error {
-		e := &event{from: p.process, verb: what, object: function + " " + textOf(keys), done: make(chan struct{}), effect: func() error {
+		e := &event{from: p.process, verb: what, object: function + " " + textOf(keys), caller: callerOf(ctx), done: make(chan struct{}), effect: func() error {
 			if p.faults[failures] && p.rng.IntN(40) == 0 {
 				fails, panics = true, p.rng.IntN(3) == 0
 				p.count(failures)

@@ -17,7 +17,7 @@ var (
 	seedsFlag = flag.Uint64("sim.seeds", 1000, "how many histories TestSeeds runs")
 	fromFlag  = flag.Uint64("sim.from", 1, "the seed of the first of them")
 	onFlag    = flag.String("sim.on", "", "store, memcached, locmem or dummy: on which backend the histories of TestSeeds are; empty: any")
-	twiceFlag = flag.Uint64("sim.twice", 0, "how many histories TestDeterminism runs twice; one in some thousands still differs, where contexts end at one instant")
+	twiceFlag = flag.Uint64("sim.twice", 300, "how many histories TestDeterminism runs twice")
 	planFlag  = flag.String("sim.plan", "", "what TestPlan runs and shows: a seed, or what is left of one's plan, as a failure prints it")
 )
 
@@ -117,9 +117,6 @@ func TestPlan(t *testing.T) {
 
 // One seed is one history, byte for byte, however many processors there are.
 func TestDeterminism(t *testing.T) {
-	if *twiceFlag == 0 {
-		t.Skip("without -sim.twice")
-	}
 	had := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(had)
 	different := 0

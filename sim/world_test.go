@@ -182,6 +182,8 @@ func (w *world) run(end func() bool) (stuck bool) {
 		case some:
 			w.pass(pause)
 			pause = min(pause*3/2, w.longestPause())
+		case end(): // by what has befallen the world
+			return false
 		default:
 			if !w.await() {
 				return true
