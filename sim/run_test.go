@@ -116,6 +116,7 @@ func run(t *testing.T, p *plan, show bool) *result {
 		for _, prog := range programs {
 			prog.caches.Close()
 		}
+		time.Sleep(10 * time.Minute) // for those that wait in a process that is dead
 	})
 	for _, process := range r.processes {
 		r.history.dead = append(r.history.dead, process.dead)
