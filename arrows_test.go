@@ -41,11 +41,12 @@ var fileOrders = []fileOrder{
 		folder: "decorators",
 		files: []string{
 			"doc.go", "cached.go", "handle.go", "convert.go", "many.go", "many_handle.go", "cached0.go", "cached1.go", "cached2.go", "cached3.go",
-			"all.go", "typed.go", "explain.go", "call.go", "hot.go", "keep.go", "groups.go", "absent.go", "timeout.go", "results.go", "contextread.go", "plan.go",
+			"all.go", "typed.go", "explain.go", "call.go", "hot.go", "keep.go", "groups.go", "bypass.go", "absent.go", "timeout.go", "results.go", "contextread.go", "plan.go",
 			"linger.go", "stale.go", "contextkey.go", "key.go", "params.go", "options.go", "function.go", "backend.go", "stats.go",
 		},
 		up: map[arrow]string{
 			{"options.go", "absent.go"}:   allOptions,
+			{"options.go", "bypass.go"}:   allOptions,
 			{"options.go", "groups.go"}:   allOptions,
 			{"options.go", "key.go"}:      allOptions,
 			{"options.go", "linger.go"}:   allOptions,
@@ -57,6 +58,7 @@ var fileOrders = []fileOrder{
 			{"function.go", "options.go"}: allOptions,
 			{"plan.go", "absent.go"}:      wholePlan,
 			{"plan.go", "groups.go"}:      wholePlan,
+			{"plan.go", "bypass.go"}:      wholePlan,
 			{"plan.go", "keep.go"}:        wholePlan,
 			{"plan.go", "hot.go"}:         wholePlan,
 			{"plan.go", "results.go"}:     wholePlan,

@@ -63,6 +63,12 @@ func (h *Handle0[R]) Invalidate(ctx context.Context) error {
 	return h.typed.invalidateFor(ctx, args0{})
 }
 
+// InvalidateAll removes the results of the function, of all that ContextKey returns, in one round trip whatever their number. What is said
+// of Invalidate holds for all of them. The function needs OwnGroup: otherwise the error matches cacheutils.ErrArguments.
+func (h *Handle0[R]) InvalidateAll(ctx context.Context) error {
+	return h.typed.plan.invalidateOwn(ctx)
+}
+
 // CacheKey returns the key of the result, without the backend's prefix and version.
 // It is given no context: with ContextKey there is an error that matches cacheutils.ErrArguments.
 func (h *Handle0[R]) CacheKey() (string, error) {

@@ -66,6 +66,12 @@ func (h *Handle2[A, B, R]) Invalidate(ctx context.Context, a A, b B) error {
 	return h.typed.invalidateFor(ctx, args2[A, B]{a, b})
 }
 
+// InvalidateAll removes the results of the function, of all arguments, in one round trip whatever their number. What is said
+// of Invalidate holds for all of them. The function needs OwnGroup: otherwise the error matches cacheutils.ErrArguments.
+func (h *Handle2[A, B, R]) InvalidateAll(ctx context.Context) error {
+	return h.typed.plan.invalidateOwn(ctx)
+}
+
 // CacheKey returns the key of the result for these arguments, without the backend's prefix and version.
 // It is given no context: with ContextKey there is an error that matches cacheutils.ErrArguments.
 func (h *Handle2[A, B, R]) CacheKey(a A, b B) (string, error) {

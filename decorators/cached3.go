@@ -67,6 +67,12 @@ func (h *Handle3[A, B, C, R]) Invalidate(ctx context.Context, a A, b B, c C) err
 	return h.typed.invalidateFor(ctx, args3[A, B, C]{a, b, c})
 }
 
+// InvalidateAll removes the results of the function, of all arguments, in one round trip whatever their number. What is said
+// of Invalidate holds for all of them. The function needs OwnGroup: otherwise the error matches cacheutils.ErrArguments.
+func (h *Handle3[A, B, C, R]) InvalidateAll(ctx context.Context) error {
+	return h.typed.plan.invalidateOwn(ctx)
+}
+
 // CacheKey returns the key of the result for these arguments, without the backend's prefix and version.
 // It is given no context: with ContextKey there is an error that matches cacheutils.ErrArguments.
 func (h *Handle3[A, B, C, R]) CacheKey(a A, b B, c C) (string, error) {

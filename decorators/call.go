@@ -48,10 +48,13 @@ func (p *plan) lookup(ctx context.Context, at spot, values []reflect.Value, poin
 		if cache, mode, err = p.modeOf(ctx); err != nil {
 			return nil, nil, err
 		}
-		if mode == steer.Refreshed {
+		if mode == steer.Refreshed && !p.bypasses(a) {
 			miss, err = p.renew(cache, a)
 			return nil, miss, err
 		}
+	}
+	if p.bypasses(a) {
+		return nil, nil, errBypassed
 	}
 	buf := buffers.Get().(*[]byte)
 	var groups *store.Groups
@@ -86,9 +89,6 @@ func (p *plan) modeOf(ctx context.Context) (*store.Store, steer.Mode, error) {
 	}
 	return cache, mode, err
 }
-
-// errBypassed says that a call is to run without the cache, for no fault of that.
-var errBypassed = errors.New("the call bypasses the cache")
 
 // renew returns the miss of a call that takes nothing that is cached.
 func (p *plan) renew(cache *store.Store, a *arguments) (*store.Miss, error) {
@@ -150,8 +150,11 @@ func (p *plan) noKey(err error) error {
 // cached returns the box of what is cached for the arguments, or an error that matches
 // ErrNoCachedValue.
 func (p *plan) cached(a *arguments) (box any, err error) {
-	if steer.ModeOf(steering(a.ctx)) != steer.Cached {
-		return nil, p.noneIsTaken()
+	if err := p.takesNone(a.ctx); err != nil {
+		return nil, err
+	}
+	if p.bypasses(a) {
+		return nil, fmt.Errorf("%w: %s, for which BypassIf says true", cacheutils.ErrNoCachedValue, p.name)
 	}
 	err = p.explicitly(a, func(cache *store.Store, text string) error {
 		key, err := p.entry(cache, text, a)
@@ -171,11 +174,6 @@ func noCachedValue(err error) error {
 	return fmt.Errorf("%w: %w", cacheutils.ErrNoCachedValue, errtext.Bare(err))
 }
 
-// noneIsTaken is the error of a RequireCache that takes nothing that is cached, whatever that is.
-func (p *plan) noneIsTaken() error {
-	return fmt.Errorf("%w: %s is called under Bypass or Refresh", cacheutils.ErrNoCachedValue, p.name)
-}
-
 // invalidate is Handle.Invalidate.
 func (p *plan) invalidate(a *arguments) error {
 	return p.explicitly(a, func(cache *store.Store, text string) error {
@@ -185,6 +183,26 @@ func (p *plan) invalidate(a *arguments) error {
 		p.task.Stats.Invalidations.Add(1)
 		return nil
 	})
+}
+
+// invalidateOwn is InvalidateAll of all handles.
+func (p *plan) invalidateOwn(ctx context.Context) error {
+	if !p.options.ownGroup {
+		return fmt.Errorf("%w: InvalidateAll needs a group of the results of %s: decorate it with OwnGroup()", cacheutils.ErrArguments, p.name)
+	}
+	for {
+		cache, err := p.backend.store(ctx)
+		if err != nil {
+			return p.unavailable(err)
+		}
+		switch err = cache.InvalidateGroup(orBackground(ctx), p.ownGroup()); {
+		case err == nil:
+			p.task.Stats.Invalidations.Add(1)
+			return nil
+		case !errors.Is(err, cacheutils.ErrClosed) || !p.replaced(ctx, cache):
+			return errtext.Wrap(err, "invalidate all results of %s", p.name)
+		}
+	}
 }
 
 // cacheKey is Handle.CacheKey.

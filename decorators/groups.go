@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/cachekey"
 	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
@@ -32,15 +33,27 @@ func GroupsOf(fn any) Option {
 	return func(o *options) { o.groupsOf = &fn }
 }
 
+// OwnGroup puts all results of the function into a group of its own, which the handle's InvalidateAll drops. The name of the group
+// is the function's, see Handle.Name: what else invalidates that, cache.InvalidateGroup in another program say, drops them too, and
+// so does a Group of that name elsewhere. Of a name of more than 1024 bytes it is the beginning and a hash. Functions that share their
+// entries, by one Key, need it all, and then share the group; with Instance each instance has its own.
+//
+// Like any Group it costs a hit no round trip, and what was stored without it is a miss.
+func OwnGroup() Option {
+	return func(o *options) { o.ownGroup = true }
+}
+
 type groupOptions struct {
 	groups   []string
 	groupsOf *any // nil: not given
 	noGroup  bool // a Group has no names
+	ownGroup bool
 }
 
 // A groupPlan is which groups results are in.
 type groupPlan struct {
-	groupsOf    reflect.Value // invalid: none but those of Group
+	groups      []string      // of all results
+	groupsOf    reflect.Value // invalid: none but those
 	groupCaches atomic.Pointer[groupCaches]
 }
 
@@ -50,14 +63,31 @@ type groupCache struct {
 	groups *store.Groups
 }
 
-// checkedGroupsOf returns the function of GroupsOf, if there is one, and panics if an option about groups doesn't fit.
-func checkedGroupsOf(f *function) reflect.Value {
+// groupsOfAll returns the groups of all results, and panics if an option doesn't fit.
+func groupsOfAll(f *function) []string {
 	if f.options.noGroup {
 		panicf("%s: Group has no names; leave it out, or name a group", f.displayName)
 	}
-	if wrong := errtext.WrongGroups("Group", f.options.groups, store.MaxGroups); wrong != "" {
+	groups := f.options.groups
+	if f.options.ownGroup && !slices.Contains(groups, f.ownGroup()) {
+		groups = append(slices.Clip(groups), f.ownGroup())
+	}
+	if wrong := errtext.WrongGroups("Group", groups, store.MaxGroups); wrong != "" {
 		panicf("%s: %s", f.displayName, wrong)
 	}
+	return groups
+}
+
+// ownGroup returns the name of the group that OwnGroup adds.
+func (f *function) ownGroup() string {
+	if len(f.name) <= errtext.MaxGroupName {
+		return f.name
+	}
+	return cachekey.Sanitize(f.name, errtext.MaxGroupName)
+}
+
+// checkedGroupsOf returns the function of GroupsOf, if there is one, and panics if it doesn't fit.
+func checkedGroupsOf(f *function) reflect.Value {
 	fn := f.options.groupsOf
 	if fn == nil {
 		return reflect.Value{}
@@ -71,7 +101,7 @@ func checkedGroupsOf(f *function) reflect.Value {
 
 // groupsFor returns the groups of the results for the arguments, or nil if there are none.
 func (p *plan) groupsFor(cache *store.Store, a *arguments) (*store.Groups, error) {
-	names := p.options.groups
+	names := p.groups
 	if p.groupsOf.IsValid() {
 		others := callWith(p.groupsOf, p.reflected(a))[0].Interface().([]string)
 		if wrong := errtext.WrongGroupNames("GroupsOf", others); wrong != "" {

@@ -1,5 +1,7 @@
 package decorators
 
+import "context"
+
 // A Handle is what Cached returns besides the function: it works on what is cached for it. Its
 // methods take the function's own arguments, the context included, and check them before
 // they do anything: a wrong number or type is an error that matches cacheutils.ErrArguments
@@ -42,6 +44,10 @@ func (h *Handle[F]) Invalidate(args ...any) error {
 	a := p.ofValues(values)
 	return p.invalidate(&a)
 }
+
+// InvalidateAll removes the results of the function, of all arguments, in one round trip whatever their number. What is said
+// of Invalidate holds for all of them. The function needs OwnGroup: otherwise the error matches cacheutils.ErrArguments.
+func (h *Handle[F]) InvalidateAll(ctx context.Context) error { return h.plan.invalidateOwn(ctx) }
 
 // CacheKey returns the key for args, without the backend's prefix and version.
 func (h *Handle[F]) CacheKey(args ...any) (string, error) {

@@ -28,7 +28,8 @@ import (
 // A table begins small, since most functions are called for few arguments at a time. It grows when a reference would have
 // to be replaced.
 //
-// A function with KeyOf, ContextKey, GroupsOf or keyword arguments has no table, since what these make is not in the bytes.
+// A function with KeyOf, ContextKey, GroupsOf, BypassIf or keyword arguments has no table, since what these make is not in the
+// bytes.
 
 const (
 	fewSlots     = 8
@@ -80,7 +81,7 @@ type spot struct {
 // of arguments, which is laid out by now.
 func (p *plan) planHot() {
 	h := &p.hot
-	h.usable = !p.keyOf.IsValid() && !p.contextKey.IsValid() && !p.groupsOf.IsValid() && p.kwargs == nil
+	h.usable = !p.keyOf.IsValid() && !p.contextKey.IsValid() && !p.groupsOf.IsValid() && !p.bypassIf.IsValid() && p.kwargs == nil
 	for i := range p.params {
 		prm := &p.params[i]
 		arg := hotArgument{index: prm.index, offset: prm.offset}

@@ -102,7 +102,7 @@ var tupleType = reflect.TypeFor[cachekey.Tuple]()
 // layOut prepares typed calls, whose arguments after the context are the fields of a struct.
 func (k *keyPlan) layOut(argsType reflect.Type) {
 	k.argsType = argsType
-	k.inPlace = !k.keyOf.IsValid() && k.options.groupsOf == nil && k.kwargs == nil
+	k.inPlace = !k.keyOf.IsValid() && k.options.groupsOf == nil && k.options.bypassIf == nil && k.kwargs == nil
 	for i := range k.params {
 		prm := &k.params[i]
 		field := argsType.Field(prm.index - 1)

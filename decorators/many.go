@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -56,11 +57,47 @@ type many[K comparable, V any] struct {
 	fn   func(context.Context, []K) (map[K]V, error)
 }
 
+// call is a call of the function that CachedMany returns.
 func (m *many[K, V]) call(ctx context.Context, keys []K) (map[K]V, error) {
 	if len(keys) == 0 {
 		return map[K]V{}, nil
 	}
-	keys = distinct(keys)
+	within, around := m.parted(ctx, distinct(keys))
+	switch {
+	case len(around) == 0:
+		return m.callWithin(ctx, within)
+	case len(within) == 0:
+		return m.bypass(ctx, around, errBypassed)
+	}
+	found, err := m.callWithin(ctx, within)
+	others, failed := m.bypass(ctx, around, errBypassed)
+	maps.Copy(found, others)
+	switch {
+	case err == nil:
+		err = failed
+	case failed != nil && !same(err, failed):
+		err = errors.Join(err, failed)
+	}
+	return found, err
+}
+
+// parted returns the keys that are looked up in the cache, and those for which BypassIf says true.
+func (m *many[K, V]) parted(ctx context.Context, keys []K) (within, around []K) {
+	if !m.plan.bypassIf.IsValid() {
+		return keys, nil
+	}
+	for _, a := range m.argumentsOf(ctx, keys) {
+		if key := (*args1[K])(a.pointer).A; m.plan.bypasses(a) {
+			around = append(around, key)
+		} else {
+			within = append(within, key)
+		}
+	}
+	return within, around
+}
+
+// callWithin is call for keys, which differ, for which the cache is used.
+func (m *many[K, V]) callWithin(ctx context.Context, keys []K) (map[K]V, error) {
 	for {
 		cache, found, misses, err := m.lookupAll(ctx, keys)
 		if err != nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/errtext"
-	"github.com/cacheutils/cacheutils/internal/steer"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -36,6 +35,12 @@ type HandleMany[K comparable, V any] struct {
 // all once more, since the result for one may have been computed from another's in between.
 func (h *HandleMany[K, V]) Invalidate(ctx context.Context, keys []K) error {
 	return h.many.invalidateAll(ctx, keys)
+}
+
+// InvalidateAll removes the results of the function, of all arguments, in one round trip whatever their number. What is said
+// of Invalidate holds for all of them. The function needs OwnGroup: otherwise the error matches cacheutils.ErrArguments.
+func (h *HandleMany[K, V]) InvalidateAll(ctx context.Context) error {
+	return h.many.plan.invalidateOwn(ctx)
 }
 
 // CacheKey returns the key of the result for one key, without the backend's prefix and version.
@@ -73,9 +78,11 @@ func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error
 }
 
 func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, map[K]V, error) {
-	if steer.ModeOf(steering(ctx)) != steer.Cached {
-		return nil, map[K]V{}, m.plan.noneIsTaken()
+	if err := m.plan.takesNone(ctx); err != nil {
+		return nil, map[K]V{}, err
 	}
+	all := len(keys)
+	keys, around := m.parted(ctx, keys)
 	l := listings.Get().(*listing)
 	defer l.free()
 	cache, err := m.locateAll(ctx, keys, l, true)
@@ -84,7 +91,7 @@ func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, m
 	}
 	cache.LogRequired(l.entries...)
 	found, misses := m.lookupIn(ctx, cache, keys, l)
-	missing := 0
+	missing := len(around)
 	for i, miss := range misses {
 		if miss == nil {
 			continue
@@ -105,9 +112,9 @@ func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, m
 	case missing == 0:
 		return cache, found, nil
 	case err == nil:
-		return cache, found, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.plan.name, missing, len(keys))
+		return cache, found, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.plan.name, missing, all)
 	default:
-		return cache, found, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.plan.name, missing, len(keys), errtext.Bare(err))
+		return cache, found, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.plan.name, missing, all, errtext.Bare(err))
 	}
 }
 

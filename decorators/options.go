@@ -16,6 +16,7 @@ type options struct {
 	paramOptions   // params.go
 	groupOptions   // groups.go
 	timeoutOptions // timeout.go
+	bypassOptions  // bypass.go
 	resultOptions  // results.go
 	staleOptions   // stale.go
 	lingerOptions  // linger.go

@@ -41,6 +41,7 @@ type plan struct {
 
 	keyPlan    // key.go: how arguments make a key
 	groupPlan  // groups.go: which groups results are in
+	bypassPlan // bypass.go: which calls run without the cache
 	resultPlan // results.go: what becomes of results
 	copyPlan   // keep.go: which arguments are copied
 }
@@ -52,7 +53,8 @@ func newPlan(f *function, argsType reflect.Type) *plan {
 		function:   f,
 		resultPlan: newResultPlan(f),
 		keyPlan:    newKeyPlan(f),
-		groupPlan:  groupPlan{groupsOf: checkedGroupsOf(f)},
+		groupPlan:  groupPlan{groups: groupsOfAll(f), groupsOf: checkedGroupsOf(f)},
+		bypassPlan: newBypassPlan(f),
 		backend:    newBackend(f),
 	}
 	p.copyPlan = newCopyPlan(&p.keyPlan)

@@ -14,7 +14,7 @@ type Stats struct {
 	Stores        uint64 // results stored
 	Refusals      uint64 // results not stored because their key or a group was invalidated meanwhile
 	Unstorable    uint64 // results not stored because they can't be encoded, or are too large for the backend
-	Invalidations uint64 // successful calls of Invalidate
+	Invalidations uint64 // successful calls of Invalidate and InvalidateAll
 	Errors        uint64 // faults of the cache that callers didn't see: a server's, or entries that can't be read
 	Bypasses      uint64 // calls that ran the function without the cache because Bypass or BypassIf says so; under Refresh a call counts in none but Computations
 }

@@ -131,7 +131,7 @@ type Stats struct {
 	Stores        atomic.Uint64 // results stored
 	Refusals      atomic.Uint64 // results not stored, because the key or a group was invalidated meanwhile
 	Unstorable    atomic.Uint64 // results not stored, because they can't be encoded or are too large
-	Invalidations atomic.Uint64 // entries deleted through the function's handle
+	Invalidations atomic.Uint64 // entries deleted, and groups of the function invalidated, through its handle
 	Errors        atomic.Uint64 // cache faults that were kept from callers
 	Bypasses      atomic.Uint64 // calls that were to run the function without the cache
 }
