@@ -15,8 +15,8 @@ import (
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
-// A Cache is a configured backend: Django's low-level cache API with contexts and errors.
-// Its methods may be called by many goroutines at once.
+// A Cache is a configured backend: Django's low-level cache API with contexts and errors. Get returns one; the zero Cache is
+// of no use. Its methods may be called by many goroutines at once.
 //
 // Values are anything that the codec can carry exactly (see the package doc); what comes out
 // is never shared with the cache or another caller. Methods that read take a pointer to the

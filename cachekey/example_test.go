@@ -33,7 +33,7 @@ func ExampleRepr() {
 	// 'a\x20b'
 	// {'k':(1,)}
 	// net/netip.Addr('1.2.3.4')
-	// cacheutils: invalid key: type chan(int) can't be in a key
+	// cacheutils: invalid key: type chan(int) can't be in a key; use what stands for it, such as a name or an id
 }
 
 func ExampleBuild() {

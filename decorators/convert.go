@@ -1,8 +1,10 @@
 package decorators
 
 import (
+	"context"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/cacheutils/cacheutils"
 )
@@ -15,7 +17,7 @@ func (p *plan) arguments(args []any) ([]reflect.Value, error) {
 		fixed--
 	}
 	if len(args) < fixed || len(args) > fixed && !t.IsVariadic() {
-		return nil, fmt.Errorf("%w: %s takes %s, got %d", cacheutils.ErrArguments, p.name, p.takes(), len(args))
+		return nil, fmt.Errorf("%w: %s takes %s, got (%s)%s", cacheutils.ErrArguments, p.name, p.takes(), givenTypes(args), spreadHint(args))
 	}
 	values := make([]reflect.Value, 0, t.NumIn())
 	for i := range fixed {
@@ -61,8 +63,12 @@ func (p *plan) variadic(args []any, fixed int) (reflect.Value, error) {
 func (p *plan) resultValues(results []any) ([]reflect.Value, error) {
 	t := p.typ
 	if len(results) != p.numResults {
-		return nil, fmt.Errorf("%w: %s has the results (%s), got %d",
-			cacheutils.ErrArguments, p.name, typeList(t.Out, p.numResults), len(results))
+		hint := ""
+		if len(results) == t.NumOut() { // with the error
+			hint = "; leave out the error: a result that is stored has none"
+		}
+		return nil, fmt.Errorf("%w: %s has the results (%s), got (%s)%s",
+			cacheutils.ErrArguments, p.name, typeList(t.Out, p.numResults), givenTypes(results), hint)
 	}
 	values := make([]reflect.Value, len(results))
 	for i, result := range results {
@@ -94,6 +100,32 @@ func describeGiven(v any, t reflect.Type) string {
 		}
 	}
 	return reflect.TypeOf(v).String()
+}
+
+// givenTypes lists the types of values that were given. Contexts are called what they are taken for.
+func givenTypes(values []any) string {
+	names := make([]string, len(values))
+	for i, v := range values {
+		switch v.(type) {
+		case nil:
+			names[i] = "nil"
+		case context.Context:
+			names[i] = "context.Context"
+		default:
+			names[i] = reflect.TypeOf(v).String()
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// spreadHint says what to do about arguments that were given as one list of them.
+func spreadHint(args []any) string {
+	if len(args) == 1 {
+		if _, ok := args[0].([]any); ok {
+			return "; give the arguments one by one, or write ... behind the list"
+		}
+	}
+	return ""
 }
 
 // isNumber reports whether t is an integer or a float.

@@ -307,7 +307,7 @@ func ExampleHandle_Invalidate_wrongArguments() {
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, cacheutils.ErrArguments))
 	// Output:
-	// cacheutils: wrong arguments: any-page takes (context.Context, string), got 1
+	// cacheutils: wrong arguments: any-page takes (context.Context, string), got (string)
 	// true
 }
 

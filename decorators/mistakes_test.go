@@ -149,7 +149,7 @@ func mistakes(t *testing.T) []mistake {
 		}, nil},
 		{"ObjectAttrs of an unknown field", func() any {
 			return cachedMistake(func(hiddenCity) int { return 0 }, decorators.ObjectAttrs(hiddenCity{}, "Id"))
-		}, []string{here, "ObjectAttrs: decorators_test.hiddenCity has no field Id of its own"}},
+		}, []string{here, "ObjectAttrs: decorators_test.hiddenCity has no field Id of its own", "it has ID, name"}},
 		{"ObjectAttrs of no struct", func() any { return cachedMistake(loadMistake, decorators.ObjectAttrs(1, "ID")) },
 			[]string{loadName, here, "ObjectAttrs takes a sample of a struct type, got int"}},
 		{"WithReceiver of a function", func() any { return cachedMistake(loadMistake, decorators.WithReceiver()) },
@@ -163,19 +163,19 @@ func mistakes(t *testing.T) []mistake {
 		{"empty Backend", func() any { return cachedMistake(loadMistake, decorators.Backend("")) },
 			[]string{loadName, here, "Backend has an empty name", `leave it out for the backend "default"`}},
 		{"Invalidate without the context", func() any { return handle.Invalidate(1, "it") },
-			[]string{"wrong arguments: mistakes takes (context.Context, int, string), got 2"}},
+			[]string{"wrong arguments: mistakes takes (context.Context, int, string), got (int, string)"}},
 		{"Invalidate of too few arguments", func() any { return handle.Invalidate(ctx, 1) },
-			[]string{"wrong arguments: mistakes takes (context.Context, int, string), got 2"}},
+			[]string{"wrong arguments: mistakes takes (context.Context, int, string), got (context.Context, int)"}},
 		{"Invalidate of a text for a number", func() any { return handle.Invalidate(ctx, "1", "it") },
 			[]string{"argument 2 of mistakes has type int, got", "string", "the function takes (context.Context, int, string)"}},
 		{"Invalidate of an int64 for an int", func() any { return handle.Invalidate(ctx, int64(1), "it") },
 			[]string{"argument 2 of mistakes has type int, got", "int64", "the function takes (context.Context, int, string)"}},
 		{"Invalidate of a list of arguments", func() any { return handle.Invalidate([]any{ctx, 1, "it"}) },
-			[]string{"mistakes takes (context.Context, int, string), got 1"}},
+			[]string{"mistakes takes (context.Context, int, string), got ([]interface {})", "write ... behind the list"}},
 		{"Set of another result", func() any { return handle.Set([]any{ctx, 1, "it"}, 5) },
 			[]string{"result 1 of mistakes has type string, got", "int"}},
 		{"Set with the error", func() any { return handle.Set([]any{ctx, 1, "it"}, "x", nil) },
-			[]string{"mistakes has the results (string), got 2"}},
+			[]string{"mistakes has the results (string), got (string, nil)", "leave out the error"}},
 		{"decorated at each call", func() any {
 			for range 3 {
 				f, _ := decorators.Cached1(func(_ context.Context, n int) (int, error) { return n, nil }, key("percall"), on)
@@ -253,7 +253,7 @@ func mistakes(t *testing.T) []mistake {
 			return err
 		}, []string{"get key d749929fe94b9a37", "undecodable entry", "it is a number, and not of type string"}},
 		{"cache.Set under a function", func() any { return cache.Set(ctx, func() {}, 1, cache.On(set)) },
-			[]string{"type func() can't be in a key"}},
+			[]string{"type func() can't be in a key", "a name or an id"}},
 		{"cache.Set under nil", func() any { return cache.Set(ctx, nil, 1, cache.On(set)) }, []string{"invalid key: the key is nil", "give a value that names the entry"}},
 		{"Set under an empty key", func() any { return c.Set(ctx, "", 1) }, []string{"invalid key: it is empty"}},
 		{"Get into what is no pointer", func() any { var i int; return c.Get(ctx, "k", i) },

@@ -1,6 +1,7 @@
 package decorators
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -225,12 +226,21 @@ func (f *function) attrs() keyenc.Attrs {
 		}
 		for _, name := range given.fields {
 			if field, ok := t.FieldByName(name); !ok || len(field.Index) != 1 {
-				panicf("%s: ObjectAttrs: %s has no field %s of its own", f.displayName, t, name)
+				panicf("%s: ObjectAttrs: %s has no field %s of its own; it has %s", f.displayName, t, name, fieldNames(t))
 			}
 		}
 		attrs[t] = given.fields
 	}
 	return attrs
+}
+
+// fieldNames lists the fields of the struct type t.
+func fieldNames(t reflect.Type) string {
+	var names []string
+	for i := range t.NumField() {
+		names = append(names, t.Field(i).Name)
+	}
+	return cmp.Or(strings.Join(names, ", "), "none")
 }
 
 func countsByAttrs(t reflect.Type, attrs keyenc.Attrs) bool {

@@ -304,7 +304,7 @@ func TestArguments(t *testing.T) {
 		{"no variadic", []any{ctx, int8(1), new(int)}, ""},
 		{"variadic as a slice", []any{ctx, int8(1), nil, []id{"x"}}, ""},
 		{"nil context", []any{nil, 1, nil}, ""},
-		{"too few", []any{ctx, 1}, "takes (context.Context, int8, *int, ...decorators_test.id), got 2"},
+		{"too few", []any{ctx, 1}, "takes (context.Context, int8, *int, ...decorators_test.id), got (context.Context, int)"},
 		{"wrong type", []any{ctx, "1", nil}, "argument 2 of args has type int8, got string"},
 		{"constant too large", []any{ctx, 300, nil}, "argument 2 of args has type int8, got 300, which is out of its range; the function takes"},
 		{"constant too small", []any{ctx, -129, nil}, "got -129, which is out of its range"},

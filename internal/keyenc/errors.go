@@ -1,6 +1,7 @@
 package keyenc
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strings"
@@ -25,7 +26,8 @@ func (e *TypeError) Error() string {
 		because = ": " + e.Why
 	}
 	if e.Path == "" {
-		return fmt.Sprintf("%v: type %s can't be in a key%s", cacheutils.ErrInvalidKey, sourceName(e.Root), because)
+		remedy := cmp.Or(e.Remedy(), "use what stands for it, such as a name or an id")
+		return fmt.Sprintf("%v: type %s can't be in a key%s; %s", cacheutils.ErrInvalidKey, sourceName(e.Root), because, remedy)
 	}
 	return fmt.Sprintf("%v: %s of %s has type %s, which can't be in a key%s; %s",
 		cacheutils.ErrInvalidKey, e.Path, sourceName(e.Root), sourceName(e.Type), because, e.Remedy())
