@@ -8,6 +8,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/cachetest"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/examples/library"
 )
@@ -105,11 +106,7 @@ func TestTwoClients(t *testing.T) {
 
 // A client of a set that it was given doesn't close it.
 func TestSetOfTheProgram(t *testing.T) {
-	set, err := backends.New(backends.Config{"default": {Backend: "locmem"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { set.Close() })
+	set := cachetest.New(t)
 	calls := 0
 	c := newClient(t, at(1, &calls), set)
 	wantPosition(t, c, 1)

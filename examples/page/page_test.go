@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/cachetest"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/examples/page"
 )
@@ -42,17 +42,6 @@ func Example() {
 	// 1 result for roma
 }
 
-// onSet is the option for a set of backends of the test's own.
-func onSet(t *testing.T) decorators.Option {
-	t.Helper()
-	set, err := backends.New(backends.Config{"default": {Backend: "locmem"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { set.Close() })
-	return decorators.On(set)
-}
-
 func TestWhatIsCached(t *testing.T) {
 	var served atomic.Int64
 	mux := http.NewServeMux()
@@ -68,7 +57,7 @@ func TestWhatIsCached(t *testing.T) {
 		w.WriteHeader(http.StatusInternalServerError)
 		fmt.Fprintf(w, "%d", served.Add(1))
 	})
-	handler, _ := page.Cached("what", mux, []string{"Accept-Language"}, onSet(t))
+	handler, _ := page.Cached("what", mux, []string{"Accept-Language"}, decorators.On(cachetest.New(t)))
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	get := func(method, url string, header ...string) (status int, body string) {
@@ -129,7 +118,7 @@ func TestClientLeaves(t *testing.T) {
 		case <-r.Context().Done():
 			http.Error(w, "the client has gone", http.StatusServiceUnavailable)
 		}
-	}), nil, onSet(t))
+	}), nil, decorators.On(cachetest.New(t)))
 	serve := func(ctx context.Context) <-chan string {
 		done := make(chan string, 1)
 		go func() {
@@ -162,7 +151,7 @@ func TestPrivateResponses(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		http.SetCookie(w, &http.Cookie{Name: "client", Value: r.Header.Get("Client")})
-	}), nil, onSet(t))
+	}), nil, decorators.On(cachetest.New(t)))
 	var both sync.WaitGroup
 	for _, client := range []string{"a", "b"} {
 		both.Go(func() {
@@ -181,7 +170,7 @@ func TestPrivateResponses(t *testing.T) {
 // A handler that aborts its response aborts it through the cache, and the server logs nothing, as ever.
 func TestAbort(t *testing.T) {
 	var logged bytes.Buffer
-	handler, _ := page.Cached("abort", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), nil, onSet(t))
+	handler, _ := page.Cached("abort", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), nil, decorators.On(cachetest.New(t)))
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ErrorLog = log.New(&logged, "", 0)
 	server.Start()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/cachetest"
 	"github.com/cacheutils/cacheutils/examples/tenants"
 )
 
@@ -40,7 +42,8 @@ func Example() {
 }
 
 func TestTenantsAreApart(t *testing.T) {
-	ctx := t.Context()
+	t.Parallel()
+	ctx := backends.With(t.Context(), cachetest.New(t))
 	all := map[string]*rows{}
 	prices := map[string]*tenants.Prices{}
 	for i, tenant := range []string{"initech", "umbrella", `a "quoted" one`} {

@@ -21,6 +21,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/cachetest"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/examples/types"
 	"github.com/cacheutils/cacheutils/internal/test/memcachedtest"
@@ -49,22 +50,18 @@ func order() *types.Order {
 	}
 }
 
+// sets are options for a set of each kind.
 func sets(t *testing.T) map[string]decorators.Option {
 	t.Helper()
-	server := memcachedtest.Start(t)
-	all := map[string]decorators.Option{}
-	for name, settings := range map[string]backends.Settings{
-		"locmem":    {Backend: "locmem"},
-		"memcached": {Backend: "memcached", Location: []string{server.Addr()}, Options: map[string]any{"operation_timeout": "5s"}}, // a busy machine is not a fault
-	} {
-		set, err := backends.New(backends.Config{"default": settings})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { set.Close() })
-		all[name] = decorators.On(set)
+	shared, err := backends.New(backends.Config{"default": {
+		Backend: "memcached", Location: []string{memcachedtest.Start(t).Addr()},
+		Options: map[string]any{"operation_timeout": "5s"}, // a busy machine is not a fault
+	}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return all
+	t.Cleanup(func() { shared.Close() })
+	return map[string]decorators.Option{"locmem": decorators.On(cachetest.New(t)), "memcached": decorators.On(shared)}
 }
 
 func TestResults(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/cacheutils/cacheutils/backends"
+	"github.com/cacheutils/cacheutils/cachetest"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/examples/wrapped"
 )
@@ -53,24 +53,13 @@ func Example() {
 	// 8900 <nil>
 }
 
-// newSet returns a set of backends for one test.
-func newSet(t *testing.T) *backends.Caches {
-	t.Helper()
-	set, err := backends.New(backends.Config{"default": {Backend: "locmem"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { set.Close() })
-	return set
-}
-
 // Tests that run at once have stores of one name, and a set each.
 func TestParallel(t *testing.T) {
 	for i := range 10 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			f := &fake{cents: map[string]int{"anvil": i}}
-			shop := wrapped.NewCached("shop", f, decorators.On(newSet(t)))
+			shop := wrapped.NewCached("shop", f, decorators.On(cachetest.New(t)))
 			for range 2 {
 				if got, err := shop.Price(t.Context(), "anvil"); err != nil || got != i {
 					t.Errorf("got %d, %v, want %d", got, err, i)
@@ -86,7 +75,7 @@ func TestParallel(t *testing.T) {
 // A last option switches caching off, for one test or one store.
 func TestOff(t *testing.T) {
 	f := &fake{cents: map[string]int{"anvil": 1}}
-	shop := wrapped.NewCached("shop", f, decorators.On(newSet(t)), decorators.Timeout(0))
+	shop := wrapped.NewCached("shop", f, decorators.On(cachetest.New(t)), decorators.Timeout(0))
 	shop.Price(t.Context(), "anvil")
 	shop.Price(t.Context(), "anvil")
 	if f.asked != 2 {
@@ -98,7 +87,7 @@ func TestOff(t *testing.T) {
 func TestTimeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{cents: map[string]int{"anvil": 1}}
-		shop := wrapped.NewCached("shop", f, decorators.On(newSet(t)))
+		shop := wrapped.NewCached("shop", f, decorators.On(cachetest.New(t)))
 		for _, step := range []struct {
 			later time.Duration
 			asked int // by then
