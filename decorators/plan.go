@@ -5,7 +5,6 @@ import (
 	"runtime"
 
 	"github.com/cacheutils/cacheutils/backends"
-	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/registered"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
@@ -57,9 +56,9 @@ func newPlan(f *function, argsType reflect.Type) *plan {
 	p.copyPlan = newCopyPlan(&p.keyPlan)
 	p.unkeyed = store.UnkeyedSecrets(f.name, p.backend.name)
 	for i := range p.params {
-		codec.Expect(p.typ.In(p.params[i].index))
+		p.scope.Expect(p.typ.In(p.params[i].index))
 	}
-	codec.Expect(p.boxType)
+	p.scope.Expect(p.boxType)
 	if argsType != nil {
 		p.layOut(argsType)
 	}
@@ -104,7 +103,7 @@ func newBackend(f *function) *backend {
 
 // newTask returns what the store is told of the function's computations.
 func newTask(p *plan) *store.Task {
-	task := store.NewTask(p.name, p.boxType, p.options.shared)
+	task := store.NewTaskOf(p.name, p.scope.Of(p.boxType), p.options.shared)
 	if p.types != nil {
 		task.Only(p.types)
 	}
