@@ -32,7 +32,7 @@ const (
 )
 
 // soonFound are the bugs that each run of the tests looks for.
-var soonFound = []string{"group-generation-not-compared", "swap-ignores-cas", "result-not-copied"}
+var soonFound = []string{"group-generation-not-compared", "swap-ignores-cas", "result-not-copied", "without-lease-for-all"}
 
 // A plant is one planted bug.
 type plant struct {
@@ -159,6 +159,23 @@ type catch struct {
 	used        time.Duration // of processors, for these
 }
 
+// keeps has the binary, which has the bug, run the kept histories that were found with it.
+func (p *plant) keeps(t *testing.T, binary string) {
+	for _, k := range allKept(t) {
+		if k.bug != p.name {
+			continue
+		}
+		out, err := exec.Command(binary, "-test.v", "-test.run", "^TestKept$/^"+regexp.QuoteMeta(k.name)+"$").CombinedOutput()
+		if broken := keptBroken.Find(out); err == nil || broken == nil {
+			t.Errorf("%s: the kept history %s doesn't break a law any more with the bug: %v\n%s", p.name, k.name, err, out)
+		} else {
+			t.Logf("%s, kept: %s", k.name, broken)
+		}
+	}
+}
+
+var keptBroken = regexp.MustCompile(`[1-9]\d* of \d+ orders of events break a law`)
+
 // hunt has the binary run the first seeds, and then others until one finds the bug.
 func hunt(binary string, most int) (*catch, error) {
 	rated := driver{binary: binary, from: 1, histories: min(most, *rateFlag), goesOn: true}
@@ -225,6 +242,7 @@ func TestPlanted(t *testing.T) {
 			t.Error(err)
 			continue
 		}
+		p.keeps(t, binary)
 		most := mostSeeds
 		if p.notFound != "" && *plantFlag == "" {
 			most = *rateFlag // who changes what is done in a history may look for it by its name

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bufio"
 	"flag"
 	"fmt"
 	"os"
@@ -18,7 +17,7 @@ var (
 	fromFlag  = flag.Uint64("sim.from", 1, "the seed of the first of them")
 	onFlag    = flag.String("sim.on", "", "store, memcached, locmem or dummy: on which backend the histories of TestSeeds are; empty: any")
 	twiceFlag = flag.Uint64("sim.twice", 300, "how many histories TestDeterminism runs twice")
-	planFlag  = flag.String("sim.plan", "", "what TestPlan runs and shows: a seed, or what is left of one's plan, as a failure prints it")
+	planFlag  = flag.String("sim.plan", "", "what TestPlan runs and shows: a seed, what is left of one's plan, as a failure prints it, or a file of testdata/kept")
 )
 
 func TestMain(m *testing.M) {
@@ -59,7 +58,7 @@ func explain(t *testing.T, r reduction, broken string) {
 	t.Helper()
 	less := reduce(t, r, broken)
 	res := run(t, less.plan(), true)
-	t.Logf("go test -run TestPlan -sim.plan '%s':\n\t%s\n%s", less, strings.Join(res.broken, "\n\t"), res.story())
+	t.Logf("go test -run TestPlan -sim.plan '%s':\n\t%s\n%s%s", less, strings.Join(res.broken, "\n\t"), less.plan(), res.story())
 }
 
 // The laws hold in each history, and each kind of operation, fault and fate was in some.
@@ -75,44 +74,36 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// Histories that have broken a law once are in testdata/seeds, each with a line on what it was.
-func TestKept(t *testing.T) {
-	file, err := os.Open("testdata/seeds")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		text, _, _ := strings.Cut(lines.Text(), "#")
-		if strings.TrimSpace(text) == "" {
-			continue
-		}
-		r, err := parseReduction(text)
-		if err != nil {
-			t.Errorf("%q: %v", lines.Text(), err)
-			continue
-		}
-		if res := run(t, r.plan(), false); len(res.broken) > 0 {
-			t.Errorf("%s: %s", lines.Text(), res.broken[0])
-			explain(t, r, res.broken[0])
-		}
-	}
-}
-
 // TestPlan shows the history of -sim.plan.
 func TestPlan(t *testing.T) {
 	if *planFlag == "" {
 		t.Skip("without -sim.plan there is none to show")
 	}
-	r, err := parseReduction(*planFlag)
+	p, err := givenPlan(*planFlag)
 	if err != nil {
 		t.Fatal(err)
 	}
-	res := run(t, r.plan(), true)
-	t.Logf("%s\n%s", r, res.story())
+	res := run(t, p, true)
+	t.Logf("%s%s", p, res.story())
 	for _, text := range res.broken {
 		t.Error(text)
 	}
+}
+
+// givenPlan returns the plan that the text means.
+func givenPlan(text string) (*plan, error) {
+	if strings.HasSuffix(text, ".txt") {
+		k, err := readKept(text)
+		if err != nil {
+			return nil, err
+		}
+		return k.plan, nil
+	}
+	r, err := parseReduction(text)
+	if err != nil {
+		return nil, err
+	}
+	return r.plan(), nil
 }
 
 // One seed is one history, byte for byte, however many processors there are.
