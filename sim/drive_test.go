@@ -47,6 +47,7 @@ type block struct {
 // A report is what blocks came to.
 type report struct {
 	Histories, Steps int
+	Traces           sum64          // of all, whichever came first: that of two runs of the same seeds is the same
 	Met              map[string]int // how often which operation, event, fate and fault was
 	Bad              []finding      // in the order of their seeds
 }
@@ -61,6 +62,7 @@ type finding struct {
 func (r *report) add(other *report) {
 	r.Histories += other.Histories
 	r.Steps += other.Steps
+	r.Traces += other.Traces
 	if r.Met == nil {
 		r.Met = make(map[string]int)
 	}
@@ -73,7 +75,7 @@ func (r *report) add(other *report) {
 
 // history adds one.
 func (r *report) history(seed uint64, res *result) {
-	one := report{Histories: 1, Steps: res.steps, Met: res.met}
+	one := report{Histories: 1, Steps: res.steps, Traces: res.trace.sum.number(seed), Met: res.met}
 	one.Met["histories on "+res.history.plan.config.backend]++
 	if len(res.broken) > 0 {
 		one.Bad = []finding{{Seed: seed, What: res.broken[0]}}

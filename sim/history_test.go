@@ -77,5 +77,5 @@ type history struct {
 	records      []*record
 	computations map[int]*computation
 	dead, closed []bool // by process: what goes on there is nothing that anybody can see
-	secondRound  int    // the event after which everything had been computed and stored once more, with nothing to disturb it
+	allStored    int    // the event after which everything had been computed and stored, with nothing to disturb it
 }

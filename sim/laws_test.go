@@ -176,7 +176,7 @@ func (h *history) settled() (broken []string) {
 		}
 	}
 	for _, c := range h.sorted() {
-		if h.plan.config.backend != dummy && c.given == nil && c.started > h.secondRound && !h.dead[c.process] && !h.closed[c.process] && h.plan.config.timeout >= time.Minute {
+		if h.plan.config.backend != dummy && c.given == nil && c.started > h.allStored && !h.dead[c.process] && !h.closed[c.process] && h.plan.config.timeout >= time.Minute {
 			broken = append(broken, fmt.Sprintf("law 10: %v began, though what was computed before should be there", c))
 		}
 	}

@@ -31,6 +31,7 @@ type config struct {
 	network               *network // of "memcached"
 	slow                  bool     // some computations take longer than a lease
 	apart                 bool     // the results of the outer function are in a group of their own, and in no other
+	settles               bool     // once the faults have ended, all that was held has to come free
 	lingers               bool     // the functions are told how long they go on when nobody waits for them
 	linger                time.Duration
 }
@@ -137,6 +138,7 @@ func planFor(seed uint64) *plan {
 		config: config{
 			timeout: pick(time.Minute, time.Minute, 20*time.Millisecond), stale: pick(0, time.Minute, 10*time.Second),
 			lease: pick(5*time.Second, time.Second), later: one(3), each: one(2), heeds: one(2), absent: one(3),
+			settles: seed%4 == 0,
 		},
 	}
 	if one(3) {

@@ -43,7 +43,7 @@ func runAll(t *testing.T, from uint64, histories int, on string) *report {
 		t.Fatal(err)
 	}
 	show(r)
-	t.Logf("%v of processors\n%s", d.used.Round(time.Millisecond), r.table())
+	t.Logf("%v of processors, sum of the traces %x\n%s", d.used.Round(time.Millisecond), r.Traces, r.table())
 	for i, bad := range r.Bad {
 		t.Errorf("seed %d: %s", bad.Seed, bad.What)
 		if i == 0 && !bad.Died {
