@@ -42,7 +42,7 @@ var fileOrders = []fileOrder{
 		files: []string{
 			"doc.go", "cached.go", "handle.go", "convert.go", "many.go", "many_handle.go", "cached0.go", "cached1.go", "cached2.go", "cached3.go",
 			"all.go", "typed.go", "explain.go", "call.go", "hot.go", "keep.go", "groups.go", "bypass.go", "absent.go", "timeout.go", "results.go", "contextread.go", "plan.go",
-			"linger.go", "stale.go", "contextkey.go", "key.go", "params.go", "options.go", "function.go", "backend.go", "stats.go",
+			"linger.go", "stale.go", "contextkey.go", "key.go", "params.go", "options.go", "function.go", "codec.go", "backend.go", "stats.go",
 		},
 		up: map[arrow]string{
 			{"options.go", "absent.go"}:   allOptions,
@@ -71,6 +71,8 @@ var fileOrders = []fileOrder{
 			{"options.go", "contextread.go"}: allOptions,
 			{"plan.go", "contextread.go"}:    wholePlan,
 			{"key.go", "contextkey.go"}:      wholePlan,
+			{"codec.go", "function.go"}:      "the codecs of a function are planned before it has its name, in which an id may be rendered with one",
+			{"codec.go", "options.go"}:       allOptions,
 		},
 	},
 	{

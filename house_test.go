@@ -23,9 +23,10 @@ var layers = [][]string{
 	{"backends"},
 	{"backends/locmem", "backends/memcached", "backends/dummy", "internal/store", "internal/sealed"},
 	{"internal/entry", "internal/flight", "internal/registered"},
-	{"engine", "cachekey", "internal/codec"},
+	{"engine", "cachekey", "internal/codec", "codecs"},
 	{"internal/funcname", "logging"},
-	{"internal/keyenc", "internal/goroutine", "internal/clock", "internal/random"},
+	{"internal/keyenc"},
+	{"internal/usercodec", "internal/goroutine", "internal/clock", "internal/random"},
 	{".", "internal/typeid", "internal/errtext"},
 	{"internal/steer"},
 }

@@ -21,7 +21,8 @@
 //	max_decoded_size   the memory in bytes that an encoded value may take when it is read, with what it
 //	                   was compressed from (64 MiB). Others may have written it: what would take more
 //	                   is a miss, and isn't stored either. What the allocator rounds up, a third at
-//	                   most, and what the types' own unmarshalers take comes on top
+//	                   most, and what the types' own unmarshalers take comes on top. What a user's
+//	                   codec takes is what its Memory says
 //	stale              how long decorated functions' results are served past their timeout, unless
 //	                   the function says (0; 30 seconds for group; otherwise 1ms or more)
 //	lease              how long, and a second more, others wait for the computation of a process that

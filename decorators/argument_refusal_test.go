@@ -123,7 +123,10 @@ func TestRefusals_Arguments(t *testing.T) {
 			func() { decorators.Cached((*request).User, decorators.WithReceiver()) },
 		},
 		"a protobuf message": {
-			[]string{"protobuf", "KeyOf"}, "Ignore",
+			[]string{
+				"the state of a protobuf message is hidden; ",
+				`import _ "github.com/cacheutils/cacheutils/codecs/protobuf" in the package that decorates the function, or say what stands for the arguments with KeyOf`,
+			}, "Ignore",
 			func() { decorators.Cached1(func(context.Context, *protoMessage) (int, error) { return 1, nil }) },
 		},
 		"a result of KeyOf": {

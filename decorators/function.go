@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/errtext"
 	"github.com/cacheutils/cacheutils/internal/funcname"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
@@ -55,6 +56,7 @@ type function struct {
 	sole        string       // what it is, if the name stands for this func value alone; otherwise empty
 	isNowhere   bool         // the name may be that of a function of another program
 	options     options
+	scope       *codec.Scope // of the types in its parameters and results
 }
 
 // newFunction panics if fn is not a function, or one whose name can't be known. typ is the type that it is
@@ -73,6 +75,7 @@ func newFunction(fn reflect.Value, typ reflect.Type, location string, opts []Opt
 		}
 		opt(&f.options)
 	}
+	f.planCodecs()
 	f.findName()
 	return f
 }
@@ -128,7 +131,7 @@ func (f *function) instance() string {
 	if isNil(reflect.ValueOf(id)) {
 		panicf("%s: Instance has a nil id; give it what the function is bound to", f.displayName)
 	}
-	e, err := keyenc.EncoderOf(reflect.TypeFor[any](), f.attrs())
+	e, err := f.encoderOf(reflect.TypeFor[any](), f.attrs())
 	if err == nil {
 		var text []byte
 		if text, err = e.Append(nil, reflect.ValueOf(&id).Elem()); err == nil {

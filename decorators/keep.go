@@ -52,7 +52,7 @@ func (p *copyPlan) underKeyOf(k *keyPlan) {
 		if in.Implements(contextType) || k.options.ignored[in] {
 			continue
 		}
-		e, err := keyenc.EncoderOf(in, nil)
+		e, err := k.encoderOf(in, nil)
 		switch kind := in.Kind(); {
 		case err == nil && e.Fixed():
 		// What a pointer points at may be a value, or a service, which must stay itself.

@@ -80,10 +80,10 @@ func (k *keyPlan) resultParams(option string, t reflect.Type, attrs keyenc.Attrs
 	for i := range t.NumOut() {
 		out := t.Out(i)
 		if out == tupleType && t.NumOut() == 1 {
-			e, _ := keyenc.EncoderOf(reflect.TypeFor[any](), attrs)
+			e, _ := k.encoderOf(reflect.TypeFor[any](), attrs)
 			return []param{{encoder: e, variadic: true}}
 		}
-		e, err := keyenc.EncoderOf(out, attrs)
+		e, err := k.encoderOf(out, attrs)
 		var refused *keyenc.TypeError
 		switch {
 		case errors.As(err, &refused):

@@ -23,4 +23,5 @@ type options struct {
 	absentOptions  // absent.go
 	contextOptions // contextkey.go
 	readOptions    // contextread.go
+	codecOptions   // codec.go
 }

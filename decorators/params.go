@@ -159,7 +159,7 @@ func namesWhatCounts(t reflect.Type, attrs keyenc.Attrs) bool {
 }
 
 func (k *keyPlan) encoder(i int, t reflect.Type, attrs keyenc.Attrs) *keyenc.Encoder {
-	e, err := keyenc.EncoderOf(t, attrs)
+	e, err := k.encoderOf(t, attrs)
 	var refused *keyenc.TypeError
 	switch {
 	case errors.As(err, &refused):

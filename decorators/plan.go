@@ -6,7 +6,6 @@ import (
 	"weak"
 
 	"github.com/cacheutils/cacheutils/backends"
-	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/registered"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
@@ -60,9 +59,9 @@ func newPlan(f *function, argsType reflect.Type) *plan {
 	p.copyPlan = newCopyPlan(&p.keyPlan)
 	p.unkeyed = store.UnkeyedSecrets(f.name, p.backend.name)
 	for i := range p.params {
-		codec.Expect(p.typ.In(p.params[i].index))
+		p.scope.Expect(p.typ.In(p.params[i].index))
 	}
-	codec.Expect(p.boxType)
+	p.scope.Expect(p.boxType)
 	if argsType != nil {
 		p.layOut(argsType)
 	}
@@ -108,7 +107,7 @@ func newBackend(f *function) *backend {
 
 // newTask returns what the store is told of the function's computations.
 func newTask(p *plan) *store.Task {
-	task := store.NewTask(p.name, p.boxType, p.options.shared)
+	task := store.NewTaskOf(p.name, p.scope.Of(p.boxType), p.options.shared)
 	if p.types != nil {
 		task.Only(p.types)
 	}

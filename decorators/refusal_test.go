@@ -46,6 +46,8 @@ type (
 	}
 )
 
+func (*pbMessage) ProtoReflect() any { return nil }
+
 func (w pbWrapper) MarshalBinary() ([]byte, error) {
 	if w.Msg == nil {
 		return []byte("{}"), nil
@@ -75,8 +77,8 @@ func (p *price) UnmarshalText(b []byte) error {
 func TestLaw8_RefusalTexts(t *testing.T) {
 	const (
 		memory = "; or say Shared() and use a backend in this process's memory"
-		hidden = "an unexported field of a type that has no marshaler; export it or give the type MarshalBinary and UnmarshalBinary, " +
-			"and of a type that isn't yours (a protobuf message, an entity of an ORM) copy what is needed into a struct of your own" + memory
+		hidden = "an unexported field of a type that has no marshaler; export it, give the type MarshalBinary and UnmarshalBinary, " +
+			"or have a codec encode it: codecs.Register, or the option Codec" + memory
 		key = "as a map's key it is told apart by an address, or by what its encoding leaves out, so that it would not be found again"
 	)
 	type ctx = context.Context
@@ -89,14 +91,17 @@ func TestLaw8_RefusalTexts(t *testing.T) {
 		{"entity", func(ctx, int) (*entity, error) { return nil, nil },
 			"(*decorators_test.entity) can't be cached: field decorators_test.entity.selectValues of type map[string]interface {}: " + hidden},
 		{"message", func(ctx, int) (*pbMessage, error) { return nil, nil },
-			"(*decorators_test.pbMessage) can't be cached: field decorators_test.pbMessage.state of type decorators_test.pbState: " + hidden},
+			"(*decorators_test.pbMessage) can't be cached: type decorators_test.pbMessage: a protobuf message; " +
+				`import _ "github.com/cacheutils/cacheutils/codecs/protobuf" in the package that decorates the function` + memory},
+		{"message beneath", func(ctx, int) ([]struct{ M *pbMessage }, error) { return nil, nil },
+			"field struct { M *decorators_test.pbMessage }.M of type decorators_test.pbMessage: a protobuf message; import _ "},
 		{"marshaler of a message", func(ctx, int) (pbWrapper, error) { return pbWrapper{}, nil },
 			"(decorators_test.pbWrapper) can't be cached: type decorators_test.pbWrapper: its marshaler loses a part of each value; " +
 				"if that doesn't matter, give the type a method Equal" + memory},
 		{"interface", func(ctx, int) (fmt.Stringer, error) { return nil, nil },
-			"(fmt.Stringer) can't be cached: type fmt.Stringer: an interface with methods; have a concrete type in its place" + memory},
+			"(fmt.Stringer) can't be cached: type fmt.Stringer: an interface with methods; have a concrete type in its place, or a codec for it: codecs.Register, or the option Codec" + memory},
 		{"second result", func(ctx, int) (int, net.Conn, error) { return 0, nil, nil },
-			"(int, net.Conn) can't be cached: result 2: type net.Conn: an interface with methods; have a concrete type in its place" + memory},
+			"(int, net.Conn) can't be cached: result 2: type net.Conn: an interface with methods; have a concrete type in its place, or a codec for it: codecs.Register, or the option Codec" + memory},
 		{"part of the first", func() (map[string]*entity, int) { return nil, 0 },
 			"can't be cached: result 1: field decorators_test.entity.selectValues of type map[string]interface {}: " + hidden},
 		{"lock", func() *sync.Mutex { return nil },

@@ -112,7 +112,7 @@ func (r *resultPlan) checkedTypes() codec.Types {
 	types := make(codec.Types)
 	var interfaces []reflect.Type
 	addInterfaces := func(t reflect.Type) {
-		for i := range codec.Of(t).Interfaces {
+		for i := range r.scope.Of(t).Interfaces {
 			interfaces = append(interfaces, i)
 		}
 	}
@@ -133,7 +133,7 @@ func (r *resultPlan) checkedTypes() codec.Types {
 		if !slices.ContainsFunc(interfaces, t.Implements) {
 			panicf("%s: Types names %s, which no interface in its results can hold; leave it out, or give a value of the type that they hold", r.displayName, t)
 		}
-		if err := codec.Of(t).Err(); err != nil && !o.shared {
+		if err := r.scope.Of(t).Err(); err != nil && !o.shared {
 			panicf("%s: Types names %s, which can't be cached: %v; leave it out", r.displayName, t, errtext.Bare(err))
 		}
 	}
@@ -181,7 +181,7 @@ func boxTypeOf(t reflect.Type, n int) reflect.Type {
 // whyRefused returns err, which says why the box can't be cached, with the result that it is about.
 func (r *resultPlan) whyRefused(err error) error {
 	for i := range r.numResults {
-		if own := codec.Of(r.typ.Out(i)).Err(); r.numResults > 1 && own != nil {
+		if own := r.scope.Of(r.typ.Out(i)).Err(); r.numResults > 1 && own != nil {
 			return fmt.Errorf("result %d: %w", i+1, own)
 		}
 	}

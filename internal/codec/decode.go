@@ -20,6 +20,7 @@ type decoder struct {
 	free   uint64 // the memory that may still be taken
 	held   uint64 // the memory that was taken
 	depth  int
+	scope  *Scope // of the type
 	limits Limits
 	inKey  bool                      // a key of a map is being decoded
 	zones  map[string]*time.Location // locations that had to be looked up, nil for those that were not found
@@ -43,7 +44,7 @@ func (t *Type) DecodeWithin(data []byte, p unsafe.Pointer, limits *Limits) (err 
 		return t.Err()
 	}
 	d := decoders.Get().(*decoder)
-	d.data, d.free, d.limits = data, freeMemory+uint64(len(data))*memoryPerByte, *limits
+	d.data, d.free, d.scope, d.limits = data, freeMemory+uint64(len(data))*memoryPerByte, t.scope, *limits
 	if limits.Memory > 0 {
 		d.free = min(d.free, limits.Memory)
 	}

@@ -41,6 +41,9 @@ func (t *Type) Detach(p unsafe.Pointer) {
 
 // borrows reports whether there is something for Detach to do. What is immutable has nothing to be replaced.
 func borrows(t *Type) bool {
+	if t.form == asUser {
+		return false
+	}
 	switch t.rtype.Kind() {
 	case reflect.String:
 		return true

@@ -22,6 +22,8 @@
 //	types with unexported fields  if they have a pair of methods for it: MarshalBinary and UnmarshalBinary,
 //	                              otherwise GobEncode and GobDecode, or MarshalText and UnmarshalText
 //
+//	types with a codec            as that of the user's says, see package usercodec; they are not looked at
+//
 // A type that can be encoded by its parts is, whatever methods it has. The methods of the others
 // must be the type's own, not those of an embedded field, and every value is checked when it is
 // encoded: it is unmarshaled again, and has to be deeply equal to what it was or equal by its
@@ -41,7 +43,7 @@
 // Types, by Err: functions, channels, unsafe pointers, interfaces with methods (error, too),
 // unexported fields of types that have no marshaler (so everything with a mutex), unless they take no memory, and maps
 // with pointers in their keys, which only their addresses distinguish. So are types whose marshaler keeps neither a
-// zero value nor one whose exported fields are set, and maps with keys of such types, to which their copies are not ==.
+// zero value nor one whose exported fields are set, or loses one of those fields always, types whose codec doesn't keep both, and maps with keys of such types, to which their copies are not ==.
 //
 // Values, by Append: an interface with a value of such a type, or of a type that shares
 // its name and structure with another (both declared inside functions); what contains itself;
@@ -55,7 +57,7 @@
 // Decode takes any bytes. What isn't an encoding of the type is an error that matches
 // cacheutils.ErrUndecodable, also if an unmarshaler panics; where it is that of a value that another process can have, and
 // not this one, the error matches ErrUnknownType as well. Decode never takes more than 32 bytes
-// of memory for each byte of input and 2 KiB. What unmarshalers take of their own and the tables
-// of time zones are not counted. DecodeWithin has a limit of memory besides, whatever the length, and a list of the types
+// of memory for each byte of input and 2 KiB. What unmarshalers and codecs take of their own and the tables
+// of time zones are not counted. DecodeWithin counts what codecs say that they take. DecodeWithin has a limit of memory besides, whatever the length, and a list of the types
 // that may be behind interfaces; Encode says what an encoding needs of both.
 package codec

@@ -43,6 +43,7 @@ type encoder struct {
 	depth  int
 	onPath map[visit]struct{} // what is being encoded, deeper than trackFrom
 
+	scope   *Scope       // of the type
 	only    Types        // see Type.Only
 	foreign reflect.Type // the first that is not among them
 
@@ -77,7 +78,7 @@ func (t *Type) Encode(dst []byte, p unsafe.Pointer) (out []byte, needs Needs, er
 		return dst, needs, t.Err()
 	}
 	e := encoders.Get().(*encoder)
-	e.buf, e.start, e.only = dst, len(dst), t.only
+	e.buf, e.start, e.scope, e.only = dst, len(dst), t.scope, t.only
 	defer func() {
 		if r := recover(); r != nil {
 			out, err = dst, fmt.Errorf("%w: encoding %v: panic: %s", cacheutils.ErrUnsupportedValue, t.rtype, errtext.Panicked(r))
@@ -155,6 +156,8 @@ func (t *Type) coders() (encodeFunc, decodeFunc) {
 		return nil, nil
 	case t.form == asTime:
 		return encodeTime, decodeTime
+	case t.form == asUser:
+		return userCoders(t)
 	case t.form != structural:
 		return marshalerCoders(t)
 	}
@@ -194,6 +197,9 @@ func (t *Type) coders() (encodeFunc, decodeFunc) {
 	case reflect.String:
 		return encodeString, decodeString
 	case reflect.Interface:
+		if t.rtype.NumMethod() > 0 {
+			return interfaceCoders(t.rtype)
+		}
 		return encodeAny, decodeAny
 	case reflect.Pointer:
 		return pointerCoders(t)

@@ -37,7 +37,7 @@ func ExampleType_Err() {
 		Conn net.Conn
 	}
 	fmt.Println(codec.Of(reflect.TypeFor[map[string]Server]()).Err())
-	// Output: field codec_test.Server.Conn of type net.Conn: an interface with methods; have a concrete type in its place
+	// Output: field codec_test.Server.Conn of type net.Conn: an interface with methods; have a concrete type in its place, or a codec for it: codecs.Register, or the option Codec
 }
 
 func ExampleType_Fingerprint() {

@@ -5,31 +5,35 @@ import (
 	"sync"
 )
 
-// expecting is what Expect was told. Nothing is made of it before there is a type with an interface in it: most programs
+// expectations are what Expect was told. Nothing is made of them before there is a type with an interface in it: most programs
 // have none.
-var expecting struct {
+type expectations struct {
 	sync.Mutex
 	any     bool           // there was one
 	waiting []reflect.Type // the types until then
 }
 
+// Expect is Scope.Expect for the program.
+func Expect(rt reflect.Type) { program.Expect(rt) }
+
 // Expect has Lookup know the types that values behind interfaces are likely to have in a program that caches values
 // of rt, or has such arguments: the named types in it, and pointers to them, slices and maps by string. So a process
 // that has not had such a value itself can decode one of another process. Of other types it has to encode a value
 // before.
-func Expect(rt reflect.Type) {
+func (s *Scope) Expect(rt reflect.Type) {
+	expecting := &s.expecting
 	expecting.Lock()
 	defer expecting.Unlock()
-	if !expecting.any && !Of(rt).holdsAny(make(map[*Type]bool)) {
+	if !expecting.any && !s.Of(rt).holdsAny(make(map[*Type]bool)) {
 		expecting.waiting = append(expecting.waiting, rt)
 		return
 	}
 	for _, waiting := range append(expecting.waiting, rt) {
-		Of(waiting).expect()
+		s.Of(waiting).expect()
 	}
 	if !expecting.any {
 		for _, tagged := range tagged[tagBool:] {
-			Of(tagged).expect()
+			s.Of(tagged).expect()
 		}
 	}
 	expecting.any, expecting.waiting = true, nil
@@ -58,11 +62,15 @@ func (t *Type) expect() {
 		return
 	}
 	t.expected = true
-	if t.refused == nil && t.rtype.Name() != "" && t.rtype.Kind() != reflect.Interface {
-		for _, rt := range []reflect.Type{t.rtype, t.ptr} {
-			Of(rt)
-			Of(reflect.SliceOf(rt))
-			Of(reflect.MapOf(reflect.TypeFor[string](), rt))
+	if t.refused == nil && (t.rtype.Name() != "" || t.form == asUser) && t.rtype.Kind() != reflect.Interface {
+		near := []reflect.Type{t.rtype, t.ptr}
+		if t.form == asUser {
+			near = near[:1]
+		}
+		for _, rt := range near {
+			t.scope.Of(rt)
+			t.scope.Of(reflect.SliceOf(rt))
+			t.scope.Of(reflect.MapOf(reflect.TypeFor[string](), rt))
 		}
 	}
 	for _, part := range t.parts {

@@ -44,7 +44,7 @@ func TestExpect(t *testing.T) {
 		reflect.TypeFor[map[string]*whole](), reflect.TypeFor[other](), reflect.TypeFor[map[string]other](),
 		reflect.TypeFor[[]string](), reflect.TypeFor[map[string]string](), reflect.TypeFor[[]float64](), reflect.TypeFor[*int](),
 	} {
-		if known, ok := compiled.byType.Load(rt); !ok {
+		if known, ok := program.byType.Load(rt); !ok {
 			t.Errorf("%v is not known", rt)
 		} else if found, ok := Lookup(known.(*Type).Fingerprint()); !ok || found.rtype != rt {
 			t.Errorf("%v is not found", rt)

@@ -3,7 +3,9 @@ package codec
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"reflect"
+	"strconv"
 
 	"github.com/cacheutils/cacheutils/internal/typeid"
 )
@@ -15,7 +17,8 @@ const wireVersion = "codec 1"
 // Fingerprint returns a number that stands for the type with all its parts: the names and
 // package paths of types, kinds, lengths, and the fields in their order, all the way down. It is
 // the same in every process, build and machine. Renaming, reordering, retyping, adding or
-// removing anything changes it; struct tags of named types don't count, as they change nothing.
+// removing anything changes it; struct tags of named types don't count, as they change nothing. A type that has a codec of
+// the user's has the name and the schema of that in the place of its parts.
 //
 // It is made of the first eight bytes of a SHA-256.
 func (t *Type) Fingerprint() uint64 {
@@ -64,7 +67,12 @@ func (d *description) describe(t *Type) {
 	d.text(typeid.Package(rt.PkgPath()))
 	d.text(typeid.Qualify(rt.Name()))
 	d.number(int(t.form))
-	if t.form == asTime {
+	switch t.form {
+	case asTime:
+		return
+	case asUser:
+		d.text(t.user.Name)
+		d.text(t.schema)
 		return
 	}
 	switch rt.Kind() {
@@ -91,4 +99,38 @@ func (d *description) describe(t *Type) {
 			d.describe(f.typ)
 		}
 	}
+}
+
+// structure appends what rt is made of, tags included, which its codec may heed. Of types whose package is of the standard
+// library, as are those of other paths without a dot, only exported fields count: others differ by release and machine.
+func structure(dst []byte, rt reflect.Type, seen map[reflect.Type]bool) []byte {
+	dst = fmt.Appendf(dst, "(%s %q %q", rt.Kind(), typeid.Package(rt.PkgPath()), typeid.Qualify(rt.Name()))
+	if rt.Name() == "" || !seen[rt] {
+		seen[rt] = true
+		dst = appendParts(dst, rt, seen)
+	}
+	return append(dst, ')')
+}
+
+func appendParts(dst []byte, rt reflect.Type, seen map[reflect.Type]bool) []byte {
+	switch rt.Kind() {
+	case reflect.Func, reflect.Chan, reflect.Interface:
+		return append(dst, rt.String()...)
+	case reflect.Array:
+		return structure(strconv.AppendInt(dst, int64(rt.Len()), 10), rt.Elem(), seen)
+	case reflect.Slice, reflect.Pointer:
+		return structure(dst, rt.Elem(), seen)
+	case reflect.Map:
+		return structure(structure(dst, rt.Key(), seen), rt.Elem(), seen)
+	case reflect.Struct:
+		for i := range rt.NumField() {
+			f := rt.Field(i)
+			if !f.IsExported() && isStandard(rt) {
+				continue
+			}
+			dst = fmt.Appendf(dst, "%q %t %q", f.Name, f.Anonymous, f.Tag)
+			dst = structure(dst, f.Type, seen)
+		}
+	}
+	return dst
 }

@@ -78,11 +78,7 @@ var tagOf = func() map[reflect.Type]byte {
 func (t *Type) boxMemory() uint64 { return 2 * boxed(t.mem) }
 
 func encodeAny(e *encoder, p unsafe.Pointer) error {
-	if e.only != nil && e.foreign == nil {
-		if rt := reflect.TypeOf(*(*any)(p)); rt != nil && !e.only.has(rt) {
-			e.foreign = rt
-		}
-	}
+	e.meet(reflect.TypeOf(*(*any)(p)))
 	// The most common types first, without a copy of the value.
 	switch v := (*(*any)(p)).(type) {
 	case nil:
@@ -109,8 +105,19 @@ func encodeAny(e *encoder, p unsafe.Pointer) error {
 		e.buf = appendString(append(e.buf, tagString), v)
 		return nil
 	}
-	v := reflect.NewAt(anyType, p).Elem().Elem()
-	t := Of(v.Type())
+	return e.dynamic(reflect.NewAt(anyType, p).Elem().Elem())
+}
+
+// meet notes a type behind an interface, or nil, if it is not among those that may be there.
+func (e *encoder) meet(rt reflect.Type) {
+	if e.only != nil && e.foreign == nil && rt != nil && !e.only.has(rt) {
+		e.foreign = rt
+	}
+}
+
+// dynamic encodes v, what an interface holds, with its type.
+func (e *encoder) dynamic(v reflect.Value) error {
+	t := e.scope.Of(v.Type())
 	if tag, ok := tagOf[t.rtype]; ok {
 		e.buf = append(e.buf, tag)
 	} else if err := e.writeType(t); err != nil {
@@ -145,36 +152,76 @@ func (e *encoder) writeType(t *Type) error {
 }
 
 func decodeAny(d *decoder, p unsafe.Pointer) error {
-	tag, err := d.byte()
-	if err != nil || tag == tagNil {
-		return err
-	}
-	t, err := d.readType(tag)
-	if err != nil {
-		return err
-	}
-	if d.limits.Types != nil && !d.limits.Types.has(t.rtype) {
-		return undecodablef("it holds a value of type %v behind an interface, which is none of those that it may have", t.rtype)
-	}
-	if uint64(len(d.data)) < t.min {
-		return errShort
-	}
-	if err := d.hold(t.boxMemory()); err != nil {
+	t, tag, err := d.dynamicType(anyType)
+	if err != nil || t == nil {
 		return err
 	}
 	if common, err := d.common(tag, (*any)(p)); common {
 		return err
 	}
+	v, err := d.dynamic(t)
+	if err == nil {
+		*(*any)(p) = v.Interface()
+	}
+	return err
+}
+
+// interfaceCoders are those of an interface with methods, of whose values the user has codecs.
+func interfaceCoders(rt reflect.Type) (encodeFunc, decodeFunc) {
+	encode := func(e *encoder, p unsafe.Pointer) error {
+		v := reflect.NewAt(rt, p).Elem().Elem()
+		if !v.IsValid() {
+			e.buf = append(e.buf, tagNil)
+			return nil
+		}
+		e.meet(v.Type())
+		return e.dynamic(v)
+	}
+	decode := func(d *decoder, p unsafe.Pointer) error {
+		t, _, err := d.dynamicType(rt)
+		if err != nil || t == nil {
+			return err
+		}
+		v, err := d.dynamic(t)
+		if err == nil {
+			reflect.NewAt(rt, p).Elem().Set(v)
+		}
+		return err
+	}
+	return encode, decode
+}
+
+// dynamicType reads the type of what the interface holds whose type is i, with its tag, or nil for a nil, and counts what is
+// taken for the value besides.
+func (d *decoder) dynamicType(i reflect.Type) (t *Type, tag byte, err error) {
+	if tag, err = d.byte(); err != nil || tag == tagNil {
+		return nil, tag, err
+	}
+	if t, err = d.readType(tag); err != nil {
+		return nil, tag, err
+	}
+	switch {
+	case i != anyType && !t.rtype.Implements(i):
+		return nil, tag, undecodablef("it holds a value of type %v behind an interface of type %v", t.rtype, i)
+	case d.limits.Types != nil && !d.limits.Types.has(t.rtype):
+		return nil, tag, undecodablef("it holds a value of type %v behind an interface, which is none of those that it may have", t.rtype)
+	case uint64(len(d.data)) < t.min:
+		return nil, tag, errShort
+	}
+	return t, tag, d.hold(t.boxMemory())
+}
+
+// dynamic decodes a value behind an interface.
+func (d *decoder) dynamic(t *Type) (v reflect.Value, err error) {
 	box := reflect.New(t.rtype)
 	if err := d.enter(); err != nil {
-		return err
+		return v, err
 	}
 	if err := t.decode(d, box.UnsafePointer()); err != nil {
-		return err
+		return v, err
 	}
 	d.leave()
-	*(*any)(p) = box.Elem().Interface()
-	return nil
+	return box.Elem(), nil
 }
 
 // common decodes the most common types, without reflection.
@@ -211,7 +258,7 @@ func (d *decoder) common(tag byte, to *any) (ok bool, err error) {
 
 func (d *decoder) readType(tag byte) (*Type, error) {
 	if int(tag) < len(tagged) {
-		return Of(tagged[tag]), nil
+		return d.scope.Of(tagged[tag]), nil
 	}
 	if tag != tagOther {
 		return nil, undecodablef("the unknown tag %d", tag)
@@ -221,7 +268,7 @@ func (d *decoder) readType(tag byte) (*Type, error) {
 		return nil, err
 	}
 	fingerprint := binary.BigEndian.Uint64(b)
-	t, ok := Lookup(fingerprint)
+	t, ok := d.scope.lookup(fingerprint)
 	switch {
 	case !ok:
 		return nil, unknownTypef("a value of a type with fingerprint %016x", fingerprint)

@@ -136,7 +136,10 @@ var immutable = map[reflect.Type]bool{
 }
 
 func shareable(t *Type) bool {
-	if immutable[t.rtype] {
+	switch {
+	case t.form == asUser:
+		return false
+	case immutable[t.rtype]:
 		return true
 	}
 	switch t.rtype.Kind() {

@@ -42,7 +42,7 @@ var ErrTooMuch = fmt.Errorf("%w: it takes more memory than its limit", cacheutil
 // by DecodeWithin for Limits with the types.
 func (t *Type) Only(types Types) *Type {
 	return &Type{
-		rtype: t.rtype, ptr: t.ptr, form: t.form, elem: t.elem, key: t.key, fields: t.fields,
+		rtype: t.rtype, ptr: t.ptr, form: t.form, elem: t.elem, key: t.key, fields: t.fields, scope: t.scope, user: t.user, schema: t.schema,
 		refused: t.refused, encode: t.encode, decode: t.decode,
 		min: t.min, mem: t.mem, nests: t.nests, flat: t.flat, guarded: t.guarded, borrowsGuard: t.borrowsGuard, direct: t.direct,
 		borrows: t.borrows, shareable: t.shareable,
@@ -81,17 +81,17 @@ func (t *Type) Interfaces(yield func(reflect.Type) bool) {
 	visit(t)
 }
 
-// DynamicType returns the type of the value that an encoding of an interface begins with, and nil for a nil. It runs no
+// DynamicType returns the type of the value that an encoding of t, an interface, begins with, and nil for a nil. It runs no
 // code of that type, and matches its error as Decode does.
-func DynamicType(data []byte) (reflect.Type, error) {
-	d := decoder{data: data}
+func (t *Type) DynamicType(data []byte) (reflect.Type, error) {
+	d := decoder{data: data, scope: t.scope}
 	tag, err := d.byte()
 	if err != nil || tag == tagNil {
 		return nil, err
 	}
-	t, err := d.readType(tag)
+	held, err := d.readType(tag)
 	if err != nil {
 		return nil, err
 	}
-	return t.rtype, nil
+	return held.rtype, nil
 }

@@ -22,7 +22,7 @@ import (
 // found returns an error if the key that k points at, which was encoded to data, is not found again.
 func (t *Type) found(k reflect.Value, data []byte) error {
 	back := reflect.New(t.rtype)
-	d := decoder{data: data, free: math.MaxUint64, inKey: true}
+	d := decoder{data: data, free: math.MaxUint64, scope: t.scope, inKey: true}
 	if t.decode(&d, back.UnsafePointer()) == nil && (areSame(k, back) || !areSame(k, k)) {
 		return nil
 	}

@@ -119,6 +119,8 @@ func method(rt reflect.Type, name string) (reflect.Method, bool) {
 		return rt.MethodByName("Equal")
 	case "Cmp":
 		return rt.MethodByName("Cmp")
+	case "ProtoReflect":
+		return rt.MethodByName("ProtoReflect")
 	}
 	return reflect.Method{}, false
 }

@@ -71,20 +71,41 @@ func (t *Type) refuse(r *refusal) {
 // ownRefusal returns why t can't be encoded by its parts, as far as it doesn't depend on the
 // types of the parts.
 func (t *Type) ownRefusal() *refusal {
-	if why := refusedKind(t.rtype); why != "" {
+	if why := t.refusedAs(); why != "" {
 		return &refusal{why: why, part: t}
 	}
 	for _, f := range t.fields {
+		if f.hidden && ownMethod(t.rtype, "ProtoReflect") {
+			return &refusal{why: t.whyMessage(), part: t}
+		}
 		if f.hidden {
 			why := refusedKind(f.typ.rtype)
 			if why == "" {
-				why = "an unexported field of a type that has no marshaler; export it or give the type MarshalBinary and UnmarshalBinary, " +
-					"and of a type that isn't yours (a protobuf message, an entity of an ORM) copy what is needed into a struct of your own"
+				why = "an unexported field of a type that has no marshaler; export it, give the type MarshalBinary and UnmarshalBinary, " +
+					"or have a codec encode it: codecs.Register, or the option Codec"
 			}
 			return &refusal{f.name, f.typ, why}
 		}
 	}
 	return nil
+}
+
+// whyMessage says what to do about a protobuf message.
+func (t *Type) whyMessage() string {
+	if user, _ := t.scope.codecs.Find(t.ptr); user != nil {
+		return "a protobuf message, which is not to be copied; have a pointer to it in its place"
+	}
+	return "a protobuf message; import _ \"github.com/cacheutils/cacheutils/codecs/protobuf\" in the package that decorates the function"
+}
+
+// refusedAs says why values of t can't be encoded, whatever its parts are, or "".
+func (t *Type) refusedAs() string {
+	switch rt := t.rtype; {
+	case rt.Kind() == reflect.Interface && rt.NumMethod() > 0 && t.scope.codecs.Carries(rt):
+		return ""
+	default:
+		return refusedKind(rt)
+	}
 }
 
 func refusedKind(rt reflect.Type) string {
@@ -97,7 +118,7 @@ func refusedKind(rt reflect.Type) string {
 		return "an unsafe pointer; leave it out"
 	case reflect.Interface:
 		if rt.NumMethod() > 0 {
-			return "an interface with methods; have a concrete type in its place"
+			return "an interface with methods; have a concrete type in its place, or a codec for it: codecs.Register, or the option Codec"
 		}
 	case reflect.Struct:
 		if rt.PkgPath() == "sync" || rt.PkgPath() == "sync/atomic" {
@@ -110,11 +131,11 @@ func refusedKind(rt reflect.Type) string {
 // pointers reports whether values of t as map keys are compared by a pointer's address, which
 // doesn't outlive the process.
 func (t *Type) pointers() bool {
-	if t.form != structural {
-		return false
-	}
 	if t.rtype.Kind() == reflect.Pointer {
 		return true
+	}
+	if t.form != structural {
+		return false
 	}
 	if k := t.rtype.Kind(); k != reflect.Struct && k != reflect.Array {
 		return false

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 	"unsafe"
+
+	"github.com/cacheutils/cacheutils/internal/usercodec"
 )
 
 // How much memory a value holds. What a value refers to is counted once, however many ways lead there, and each piece of
@@ -31,7 +33,7 @@ func (t *Type) Size(p unsafe.Pointer) (size int, hidden reflect.Type) {
 	if t.flat {
 		return allocation(t.rtype.Size(), false), nil
 	}
-	if t.rtype.Kind() == reflect.String {
+	if t.rtype.Kind() == reflect.String && t.form != asUser {
 		return allocation(t.rtype.Size(), true) + allocation(uintptr(len(*(*string)(p))), false), nil
 	}
 	s := sizers.Get().(*sizer)
@@ -108,7 +110,11 @@ func (s *sizer) visit(piece piece) {
 
 // parts counts what the value at p refers to.
 func (s *sizer) parts(t *Type, p unsafe.Pointer) {
-	if t.flat {
+	switch {
+	case t.flat:
+		return
+	case t.form == asUser:
+		s.encoded(t, p)
 		return
 	}
 	switch t.rtype.Kind() {
@@ -118,7 +124,7 @@ func (s *sizer) parts(t *Type, p unsafe.Pointer) {
 		s.pointee(t.elem, *(*unsafe.Pointer)(p))
 	case reflect.Interface:
 		if v := reflect.NewAt(t.rtype, p).Elem().Elem(); v.IsValid() {
-			s.dynamic(Of(v.Type()), (*[2]unsafe.Pointer)(p))
+			s.dynamic(t.scope.Of(v.Type()), (*[2]unsafe.Pointer)(p))
 		}
 	case reflect.Slice:
 		s.slice(t, (*sliceHeader)(p))
@@ -145,6 +151,25 @@ func (s *sizer) parts(t *Type, p unsafe.Pointer) {
 	}
 }
 
+// encoded counts what the value at p, of a type with a codec of the user's, refers to: that is not to be seen, and taken to be
+// what decoding it takes.
+func (s *sizer) encoded(t *Type, p unsafe.Pointer) {
+	v := reflect.NewAt(t.rtype, p).Elem()
+	if usercodec.IsNil(v) || t.rtype.Kind() == reflect.Pointer && !s.isNew(t, v.UnsafePointer()) {
+		return
+	}
+	data, err := t.user.Encode(v)
+	if err == nil {
+		var n uint64
+		if n, err = t.user.Memory(data, t.rtype); err == nil {
+			s.size += int(min(n, math.MaxInt32))
+		}
+	}
+	if err != nil {
+		s.hide(t)
+	}
+}
+
 // opaque counts a channel or function, but for what is in it.
 func (s *sizer) opaque(t *Type, p unsafe.Pointer) {
 	at := *(*unsafe.Pointer)(p)
@@ -154,7 +179,7 @@ func (s *sizer) opaque(t *Type, p unsafe.Pointer) {
 	s.size += 96
 	if t.rtype.Kind() == reflect.Chan {
 		s.size += reflect.NewAt(t.rtype, p).Elem().Cap() * int(t.rtype.Elem().Size())
-		if Of(t.rtype.Elem()).flat {
+		if t.scope.Of(t.rtype.Elem()).flat {
 			return
 		}
 	}
@@ -295,6 +320,9 @@ func allocation(n uintptr, pointers bool) int {
 
 // flat reports whether values refer to nothing.
 func flat(t *Type) bool {
+	if t.form == asUser {
+		return false
+	}
 	switch t.rtype.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Slice, reflect.Map, reflect.String,
 		reflect.Chan, reflect.Func, reflect.UnsafePointer:
@@ -317,6 +345,9 @@ func flat(t *Type) bool {
 // guarded reports whether t is made to be changed by several goroutines: it is a struct that has a field of a type from
 // sync or its kin, or of a pointer to one, also within a field that is a struct or an array of such.
 func guarded(t *Type) bool {
+	if t.form == asUser {
+		return false
+	}
 	if t.rtype.Kind() == reflect.Array {
 		return t.rtype.Len() > 0 && (isGuard(t.elem.rtype) || guarded(t.elem))
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,6 +38,16 @@ type (
 	emptied struct {
 		M    map[string]bool
 		note *int
+	}
+
+	// forgetful leaves Note out, and address leaves Port out where there is no Host.
+	forgetful struct {
+		Name, Note string
+		hidden     int
+	}
+	address struct {
+		Host, Port string
+		hidden     int
 	}
 
 	// strict has no zero value, and panicky panics for it.
@@ -68,6 +79,21 @@ func (w *wrappedWithEqual) UnmarshalBinary(b []byte) error { return (*wrapped)(w
 
 func (w wrappedWithEqual) Equal(other wrappedWithEqual) bool {
 	return w.Msg != nil && other.Msg != nil && w.Msg.Name == other.Msg.Name
+}
+
+func (f forgetful) MarshalBinary() ([]byte, error)     { return []byte(f.Name), nil }
+func (f *forgetful) UnmarshalBinary(data []byte) error { f.Name = string(data); return nil }
+
+func (a address) MarshalText() ([]byte, error) {
+	if a.Host == "" {
+		return nil, nil
+	}
+	return []byte(a.Host + ":" + a.Port), nil
+}
+
+func (a *address) UnmarshalText(b []byte) error {
+	a.Host, a.Port, _ = strings.Cut(string(b), ":")
+	return nil
 }
 
 var salt int
@@ -103,6 +129,8 @@ func TestErr_TriedMarshalers(t *testing.T) {
 		{"inside of others", struct{ Of map[string][]*wrapped }{}, "field struct { Of map[string][]*codec.wrapped }.Of[][] of type codec.wrapped: " + loses},
 		{"message with Equal", wrappedWithEqual{}, ""},
 		{"other bytes each time", salted{}, "type codec.salted: " + loses},
+		{"a field left out", forgetful{}, "type codec.forgetful: its marshaler loses the field Note; if that doesn't matter, give the type a method Equal"},
+		{"a field that is nothing by itself", address{}, ""},
 		{"nil becomes empty", emptied{}, ""},
 		{"no zero value", strict{}, ""},
 		{"panics for a zero value", panicky{}, ""},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/internal/usercodec"
 )
 
 // A Type encodes and decodes the values of one Go type. It is made once per type by Of and never
@@ -15,9 +16,12 @@ type Type struct {
 	rtype  reflect.Type
 	ptr    reflect.Type
 	form   form
-	elem   *Type   // of arrays, slices, pointers and maps
-	key    *Type   // of maps
-	fields []field // of structs, blank and unexported ones included
+	elem   *Type            // of arrays, slices, pointers and maps
+	key    *Type            // of maps
+	fields []field          // of structs, blank and unexported ones included
+	scope  *Scope           // in which values behind interfaces have their types
+	user   *usercodec.Codec // of a type that has one, whose parts are not looked at
+	schema string           // of such a type
 
 	refused *refusal // nil if values can be encoded
 	encode  encodeFunc
@@ -63,21 +67,41 @@ const (
 	asBinary               // their own MarshalBinary and UnmarshalBinary
 	asGob                  // their own GobEncode and GobDecode
 	asText                 // their own MarshalText and UnmarshalText
+	asUser                 // a codec that the user has given
 )
 
-var compiled struct {
-	sync.Mutex             // held while types are compiled
-	byType        sync.Map // reflect.Type to *Type
-	byFingerprint sync.Map // uint64 to *Type
+// A Scope has the types of which values are encoded alike, by the same codecs of users.
+type Scope struct {
+	compiling sync.Mutex // held while types are compiled
+	byType    sync.Map   // reflect.Type to *Type
+	codecs    *usercodec.Set
+	expecting expectations
 }
+
+// program is the scope of the codecs that are registered.
+var program = new(Scope)
+
+// fingerprints are the types of all scopes: uint64 to *Type.
+var fingerprints sync.Map
+
+// NewScope returns the scope in which the codecs come before those that are registered.
+func NewScope(codecs *usercodec.Set) *Scope {
+	if codecs.IsEmpty() {
+		return program
+	}
+	return &Scope{codecs: codecs}
+}
+
+// Of is Scope.Of for the program.
+func Of(t reflect.Type) *Type { return program.Of(t) }
 
 // Of returns the Type of t, which must not be nil. It never fails: if t can't be encoded, Err of
 // the result says why.
-func Of(t reflect.Type) *Type {
-	if known, ok := compiled.byType.Load(t); ok {
+func (s *Scope) Of(t reflect.Type) *Type {
+	if known, ok := s.byType.Load(t); ok {
 		return known.(*Type)
 	}
-	return compile(t)
+	return s.compile(t)
 }
 
 // Lookup returns the type that has this fingerprint, out of those that this process knows: given to
@@ -85,11 +109,24 @@ func Of(t reflect.Type) *Type {
 // two types share the fingerprint, as types of one name and structure declared inside two
 // functions do; only a process that knows both can tell.
 func Lookup(fingerprint uint64) (*Type, bool) {
-	known, ok := compiled.byFingerprint.Load(fingerprint)
+	known, ok := fingerprints.Load(fingerprint)
 	if !ok || known.(*Type).ambiguous.Load() {
 		return nil, false
 	}
 	return known.(*Type), true
+}
+
+// lookup is Lookup for a value behind an interface in the scope: another one may have another codec for the type.
+func (s *Scope) lookup(fingerprint uint64) (*Type, bool) {
+	t, ok := Lookup(fingerprint)
+	switch {
+	case !ok || t.scope == s:
+		return t, ok
+	case s == program:
+		return nil, false
+	}
+	t = s.Of(t.rtype)
+	return t, t.Fingerprint() == fingerprint
 }
 
 // Type returns the Go type.
@@ -119,10 +156,10 @@ func (t *Type) Shareable() bool { return t.shareable }
 
 // compile makes the types of rt and of all its parts. They are published together,
 // so that a type in use never refers to one that is unfinished.
-func compile(rt reflect.Type) *Type {
-	compiled.Lock()
-	defer compiled.Unlock()
-	c := compiler{found: make(map[reflect.Type]*Type)}
+func (s *Scope) compile(rt reflect.Type) *Type {
+	s.compiling.Lock()
+	defer s.compiling.Unlock()
+	c := compiler{scope: s, found: make(map[reflect.Type]*Type)}
 	root := c.of(rt)
 	c.refuse()
 	for _, t := range c.order {
@@ -140,14 +177,14 @@ func compile(rt reflect.Type) *Type {
 		if t.refused == nil || t == root {
 			register(t)
 		}
-		compiled.byType.Store(t.rtype, t)
+		s.byType.Store(t.rtype, t)
 	}
 	return root
 }
 
 func register(t *Type) {
-	known, loaded := compiled.byFingerprint.LoadOrStore(t.Fingerprint(), t)
-	if loaded && known != t {
+	known, loaded := fingerprints.LoadOrStore(t.Fingerprint(), t)
+	if loaded && known.(*Type).rtype != t.rtype {
 		known.(*Type).ambiguous.Store(true)
 		t.ambiguous.Store(true)
 	}
@@ -155,23 +192,27 @@ func register(t *Type) {
 
 // A compiler holds the types of one call of compile, in the order in which they were found.
 type compiler struct {
+	scope *Scope
 	found map[reflect.Type]*Type
 	order []*Type
 }
 
 func (c *compiler) of(rt reflect.Type) *Type {
-	if known, ok := compiled.byType.Load(rt); ok {
+	if known, ok := c.scope.byType.Load(rt); ok {
 		return known.(*Type)
 	}
 	if t, ok := c.found[rt]; ok {
 		return t
 	}
-	t := &Type{rtype: rt, ptr: reflect.PointerTo(rt)}
+	t := &Type{rtype: rt, ptr: reflect.PointerTo(rt), scope: c.scope}
 	t.mem, _ = memory(rt)
 	c.found[rt] = t
 	c.order = append(c.order, t)
 	if rt == timeType {
 		t.form = asTime
+		return t
+	}
+	if c.user(t) {
 		return t
 	}
 	switch rt.Kind() {
@@ -206,8 +247,11 @@ func promotes(f reflect.StructField) bool {
 	return f.Anonymous && t.Kind() == reflect.Struct
 }
 
-// parts calls yield with the types whose values are inside an encoded value of t.
+// parts calls yield with the types whose values are inside an encoded value of t, as far as they are encoded by this package.
 func (t *Type) parts(yield func(step string, part *Type) bool) {
+	if t.form == asUser {
+		return
+	}
 	switch t.rtype.Kind() {
 	case reflect.Array:
 		if t.rtype.Len() > 0 {

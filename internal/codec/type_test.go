@@ -38,7 +38,7 @@ type (
 
 	// saved has a part that holds saved: its own marshaler makes both encodable.
 	saved struct {
-		Next *holder
+		next *holder
 		note string
 	}
 	holder struct{ Saved []saved }
@@ -84,21 +84,21 @@ type (
 )
 
 func TestErr(t *testing.T) {
-	const hidden = "an unexported field of a type that has no marshaler; export it or give the type MarshalBinary and UnmarshalBinary, " +
-		"and of a type that isn't yours (a protobuf message, an entity of an ORM) copy what is needed into a struct of your own"
+	const hidden = "an unexported field of a type that has no marshaler; export it, give the type MarshalBinary and UnmarshalBinary, " +
+		"or have a codec encode it: codecs.Register, or the option Codec"
 	for _, test := range []struct {
 		name string
 		of   any
 		want string
 	}{
-		{"unexported interface field", city{}, "field codec.city.conn of type net.Conn: an interface with methods; have a concrete type in its place"},
-		{"path", country{}, "field codec.country.Cities[][].conn of type net.Conn: an interface with methods; have a concrete type in its place"},
-		{"path from a slice", []country{}, "field codec.country.Cities[][].conn of type net.Conn: an interface with methods; have a concrete type in its place"},
+		{"unexported interface field", city{}, "field codec.city.conn of type net.Conn: an interface with methods; have a concrete type in its place, or a codec for it: codecs.Register, or the option Codec"},
+		{"path", country{}, "field codec.country.Cities[][].conn of type net.Conn: an interface with methods; have a concrete type in its place, or a codec for it: codecs.Register, or the option Codec"},
+		{"path from a slice", []country{}, "field codec.country.Cities[][].conn of type net.Conn: an interface with methods; have a concrete type in its place, or a codec for it: codecs.Register, or the option Codec"},
 		{"unexported field", codectest.Hidden{}, "field codectest.Hidden.unseen of type int: " + hidden},
 		{"mutex", codectest.Locked{}, "field codectest.Locked.Mutex of type sync.Mutex: a copy of it guards nothing; leave it out"},
 		{"channel", make(chan int), "type chan int: a channel; leave it out"},
 		{"slice of funcs", []func(){}, "type func(): a function; leave it out"},
-		{"interface", struct{ E error }{}, "field struct { E error }.E of type error: an interface with methods; have a concrete type in its place"},
+		{"interface", struct{ E error }{}, "field struct { E error }.E of type error: an interface with methods; have a concrete type in its place, or a codec for it: codecs.Register, or the option Codec"},
 		{"map key", map[*int]bool{}, "type *int: a pointer in a map's key, of which a copy is another; have what it points at in its place"},
 		{"circle, entered at its bad type", ping{}, "field codec.ping.F of type func(): a function; leave it out"},
 		{"circle, entered before it", pong{}, "field codec.pong.Ping.F of type func(): a function; leave it out"},

@@ -85,7 +85,7 @@ func (e *Entry) valueInto(t *codec.Type, p reflect.Value, shared bool) error {
 	if e.live == nil && e.flags == flagsFrame {
 		return e.decode(t, p)
 	}
-	if err := e.plainInto(p, shared); err != nil {
+	if err := e.plainInto(t, p, shared); err != nil {
 		return err
 	}
 	if v := p.Elem(); v.Kind() == reflect.Interface && !v.IsNil() && !t.Has(v.Elem().Type()) {
@@ -95,10 +95,10 @@ func (e *Entry) valueInto(t *codec.Type, p reflect.Value, shared bool) error {
 }
 
 // plainInto is valueInto for what is no frame.
-func (e *Entry) plainInto(p reflect.Value, shared bool) error {
+func (e *Entry) plainInto(t *codec.Type, p reflect.Value, shared bool) error {
 	switch {
 	case e.live != nil:
-		return e.assignLive(p.Elem(), shared)
+		return e.assignLive(t, p.Elem(), shared)
 	case e.flags == FlagsText:
 		return assign(p.Elem(), reflect.ValueOf(string(e.body)))
 	case e.flags == flagsNumber:
@@ -112,9 +112,12 @@ func (e *Entry) plainInto(p reflect.Value, shared bool) error {
 }
 
 // assignLive sets v to the live value or, unless the reader is shared, to one of its own.
-func (e *Entry) assignLive(v reflect.Value, shared bool) error {
+func (e *Entry) assignLive(t *codec.Type, v reflect.Value, shared bool) error {
 	live := e.live
-	if t := codec.Of(reflect.TypeOf(live).Elem()); !shared && !t.Shareable() {
+	if reflect.TypeOf(live) != t.Pointer() {
+		t = codec.Of(reflect.TypeOf(live).Elem())
+	}
+	if !shared && !t.Shareable() {
 		payload, err := Encode(nil, t, live)
 		if err != nil {
 			return Undecodable("its readers share it, and for one that doesn't there is no copy: %v", err)
@@ -158,7 +161,7 @@ func openOther(fingerprint uint64, t *codec.Type, payload []byte, limits *codec.
 		return otherType(t)
 	}
 	if from.Type().Kind() == reflect.Interface && t.Type().Kind() != reflect.Interface {
-		held, err := codec.DynamicType(payload)
+		held, err := from.DynamicType(payload)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@ package keyenc
 import (
 	"reflect"
 	"unsafe"
+
+	"github.com/cacheutils/cacheutils/internal/usercodec"
 )
 
 // How a type becomes an encoder: compiler.node visits each type that can be reached from the
@@ -24,13 +26,14 @@ type node struct {
 	name  string
 	full  string
 
-	none     bool // values may be None
-	tuple    bool // the type is cachekey.Tuple
-	inPlace  bool // body does not retain its pointer, nor pass it to code of other packages
-	asText   bool // the type has a text of its own: its kind doesn't say how it is rendered
-	keyer    bool // and that is its CacheKey's
-	reread   bool // and that gives the value back
-	fallback form // behind an interface, which values are rendered bare
+	none     bool             // values may be None
+	tuple    bool             // the type is cachekey.Tuple
+	inPlace  bool             // body does not retain its pointer, nor pass it to code of other packages
+	asText   bool             // the type has a text of its own: its kind doesn't say how it is rendered
+	user     *usercodec.Codec // and that is the one of this codec
+	keyer    bool             // and that is its CacheKey's
+	reread   bool             // and that gives the value back
+	fallback form             // behind an interface, which values are rendered bare
 
 	scope *scope
 	elem  *node  // of pointers, slices, arrays and maps
@@ -97,6 +100,9 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 		n.asText, n.inPlace, n.named, n.name, n.body = true, true, true, "Secret", secretBody
 		return n, nil
 	}
+	if ok, err := c.userText(n, at); err != nil || ok {
+		return n, err
+	}
 	if ok, err := c.ownText(n, at); err != nil || ok {
 		c.flat = c.flat && t == timeType // no other is known not to retain the pointer
 		n.asText, n.inPlace = true, t == timeType
@@ -106,6 +112,9 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 		return n, err
 	}
 	if why := refusal(t); why != "" {
+		if user, _ := c.scope.codecs.Find(reflect.PointerTo(t)); user != nil && why == whyProtobuf {
+			why = whyCopied
+		}
 		return n, at.refused(t, why)
 	}
 	if body := scalarBody(t.Kind()); body != nil {

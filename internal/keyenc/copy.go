@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"unsafe"
+
+	"github.com/cacheutils/cacheutils/internal/usercodec"
 )
 
 // A value is copied as far as it counts in the key, so that nothing that is done to it shows in the copy: pointees,
@@ -53,6 +55,8 @@ func (n *node) own(p unsafe.Pointer) (whole bool) {
 		x := (*big.Float)(p)
 		*x = *new(big.Float).Copy(x)
 		return true
+	case n.user != nil:
+		return ownUser(n.user, n.typ, p)
 	case n.reread:
 		return ownText(n.typ, p)
 	case n.asText:
@@ -115,8 +119,19 @@ func (n *node) ownPointee(p unsafe.Pointer) (whole bool) {
 	switch t := n.elem.typ; {
 	case t == locationType: // nobody changes it, and it is known by its address
 		return true
+	case n.elem.user != nil && !usercodec.CanBeNil(t): // its codec makes the copy
 	case n.elem.keyer && !isSettled(t, true), holdsGuard(t):
 		return false
+	}
+	if n.elem.user != nil && !usercodec.CanBeNil(n.elem.typ) {
+		c, err := n.elem.user.Clone(reflect.NewAt(n.elem.typ, to).Elem())
+		if err != nil {
+			return false
+		}
+		to := reflect.New(n.elem.typ)
+		to.Elem().Set(c)
+		*(*unsafe.Pointer)(p) = to.UnsafePointer()
+		return true
 	}
 	c := reflect.New(n.elem.typ)
 	c.Elem().Set(reflect.NewAt(n.elem.typ, to).Elem())

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"unsafe"
+
+	"github.com/cacheutils/cacheutils/internal/usercodec"
 )
 
 // Attrs lists which fields of a struct type stand for it in keys, by the struct type (or a
@@ -32,21 +34,24 @@ type Encoder struct {
 //
 // The error is a *TypeError, naming the path to the offending field, if a type that can't be in a key can be
 // reached from t through fields, elements, keys and pointers: a channel, a func, an unsafe.Pointer, a type of
-// sync or sync/atomic, a context, a protobuf message, or a TextMarshaler without UnmarshalText;
+// sync or sync/atomic, a context, a protobuf message without a codec, or a TextMarshaler without UnmarshalText;
 // what is behind interfaces is checked when it is rendered. It is also an error if attrs
 // names a field that its type doesn't have. Every error wraps cacheutils.ErrInvalidKey.
-func EncoderOf(t reflect.Type, attrs Attrs) (*Encoder, error) {
+func EncoderOf(t reflect.Type, attrs Attrs) (*Encoder, error) { return EncoderWith(t, attrs, nil) }
+
+// EncoderWith is EncoderOf where the codecs come before those that are registered.
+func EncoderWith(t reflect.Type, attrs Attrs, codecs *usercodec.Set) (*Encoder, error) {
 	if t == nil {
 		return nil, invalid("EncoderOf: nil type")
 	}
-	if len(attrs) == 0 {
+	if len(attrs) == 0 && codecs.IsEmpty() {
 		return shared.encoder(t)
 	}
 	listed, err := attrs.fields()
 	if err != nil {
 		return nil, err
 	}
-	return (&scope{attrs: listed}).encoder(t)
+	return (&scope{attrs: listed, codecs: codecs}).encoder(t)
 }
 
 // Append appends the rendering of v, which must be of exactly the encoder's type. Values of
@@ -157,6 +162,7 @@ func AppendTupleWith(dst []byte, values []any, s *Secrets) ([]byte, error) {
 // behind interfaces are compiled in the scope of the interface's encoder.
 type scope struct {
 	attrs    map[reflect.Type][]int // indices of the fields that count
+	codecs   *usercodec.Set         // before those that are registered
 	encoders sync.Map               // reflect.Type to *Encoder, or to the error of compiling it
 }
 

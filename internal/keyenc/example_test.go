@@ -26,7 +26,7 @@ func ExampleEncoderOf() {
 	fmt.Println(err)
 	// Output:
 	// City{ID=1,lang='it'}
-	// cacheutils: invalid key: Done[] of struct{Done:[]chan(int)} has type chan(int), which can't be in a key; leave the field out with the tag `cachekey:"-"`, or give its struct a CacheKey method
+	// cacheutils: invalid key: Done[] of struct{Done:[]chan(int)} has type chan(int), which can't be in a key; leave the field out with the tag `cachekey:"-"`, or give its struct a CacheKey method, or have a codec name it (codecs.Register, or the option Codec)
 }
 
 func ExampleAttrs() {

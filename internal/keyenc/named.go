@@ -63,6 +63,9 @@ func cacheKeyOf(t reflect.Type) (reflect.Method, bool)    { return t.MethodByNam
 func marshalTextOf(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("MarshalText") }
 func equalOf(t reflect.Type) (reflect.Method, bool)       { return t.MethodByName("Equal") }
 func cmpOf(t reflect.Type) (reflect.Method, bool)         { return t.MethodByName("Cmp") }
+func protoReflectOf(t reflect.Type) (reflect.Method, bool) {
+	return t.MethodByName("ProtoReflect")
+}
 
 // declares reports whether t or *t implements the interface i by a method of its own; method looks it up.
 func declares(t, i reflect.Type, method lookup) bool {

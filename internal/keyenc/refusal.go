@@ -37,6 +37,7 @@ const (
 	whyContext  = "a context never counts"
 	whyGuard    = "it guards itself, since other goroutines may be changing it"
 	whyProtobuf = "the state of a protobuf message is hidden"
+	whyCopied   = "a protobuf message is not to be copied"
 	whyText     = "its MarshalText may hide a part of it, since there is no UnmarshalText that gives it back"
 )
 
@@ -69,8 +70,8 @@ func isProtobuf(t reflect.Type) bool {
 	if t.Kind() != reflect.Struct {
 		return false
 	}
-	m, ok := reflect.PointerTo(t).MethodByName("ProtoReflect")
-	return ok && m.Type.NumIn() == 1 && m.Type.NumOut() == 1
+	m, ok := protoReflectOf(reflect.PointerTo(t))
+	return ok && m.Type.NumIn() == 1 && m.Type.NumOut() == 1 && isOwn(t, protoReflectOf)
 }
 
 // guardIn returns the trail from t to a part of it that guards itself, for a type whose text would hide that.

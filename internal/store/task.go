@@ -55,7 +55,12 @@ type Task struct {
 // errors. shared says that callers only read the values that Fetch returns: they then all
 // get the same one, and an engine that holds live values keeps it as it is.
 func NewTask(name string, t reflect.Type, shared bool) *Task {
-	task := &Task{Stale: DefaultStale, Linger: DefaultLinger, name: name, typ: codec.Of(t), shared: shared}
+	return NewTaskOf(name, codec.Of(t), shared)
+}
+
+// NewTaskOf is NewTask for values that are encoded as t says.
+func NewTaskOf(name string, t *codec.Type, shared bool) *Task {
+	task := &Task{Stale: DefaultStale, Linger: DefaultLinger, name: name, typ: t, shared: shared}
 	task.Stats.Hits.shard()
 	return task
 }
