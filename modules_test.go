@@ -32,6 +32,38 @@ func TestModules(t *testing.T) {
 	}
 }
 
+// A module of its own that programs import has them link what docs/dependencies.md says, besides what they link anyway.
+func TestModules_Nested(t *testing.T) {
+	list := func(folder string, packages ...string) map[string]bool {
+		t.Helper()
+		list := exec.Command("go", append([]string{"list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}"}, packages...)...)
+		list.Dir = folder
+		out, err := list.Output()
+		if err != nil {
+			t.Fatalf("%v in %s: %v", list, folder, err)
+		}
+		modules := make(map[string]bool)
+		for _, path := range strings.Fields(string(out)) {
+			modules[path] = true
+		}
+		return modules
+	}
+	anyway := list(".", "./decorators", "./cache")
+	rows := regexp.MustCompile("(?m)^\\[([a-z/]+)\\]\\(\\.\\./[a-z/]+\\) is a module of its own, and has a program link one more: `([^`]+)`").
+		FindAllStringSubmatch(read(t, "docs/dependencies.md"), -1)
+	if len(rows) == 0 {
+		t.Fatal("docs/dependencies.md has no module of its own")
+	}
+	for _, row := range rows {
+		folder, stated := row[1], row[2]
+		for path := range list(folder, ".") {
+			if !anyway[path] && path != stated && path != modulePath+"/"+folder {
+				t.Errorf("%s has a program link %s, which docs/dependencies.md doesn't say", folder, path)
+			}
+		}
+	}
+}
+
 // Each module in go.mod has its reason in docs/dependencies.md.
 func TestModulesHaveReasons(t *testing.T) {
 	mod := read(t, "go.mod")
