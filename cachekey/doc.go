@@ -16,7 +16,8 @@
 //
 //  1. A type that decorators.ObjectAttrs names is rendered as a struct of the fields given there.
 //  2. A type that has a text of its own is rendered as its name and that text,
-//     netip.Addr('1.2.3.4'): a Keyer, otherwise an encoding.TextMarshaler, with the method on the
+//     netip.Addr('1.2.3.4'): one with a codec, see package codecs, that of the codec, and (None) for nil; a Keyer, also
+//     before the codec of an interface; otherwise an encoding.TextMarshaler, with the method on the
 //     type or on its pointer. A method that is only promoted from an embedded field is not the
 //     type's own. The text of MarshalText counts only if UnmarshalText gives the value back: each value is
 //     compared, deeply or by its own method Equal or Cmp. A nil slice or map of such a type without Equal is (None).
@@ -54,10 +55,10 @@
 //     can't be left out by themselves.
 //   - An encoding.TextMarshaler without UnmarshalText, whose text may hide a part, and a value that its text doesn't
 //     give back.
-//   - Protobuf messages, whose state is hidden.
+//   - Protobuf messages, whose state is hidden, without the codec of codecs/protobuf.
 //   - Values that contain themselves, are nested deeper than 10,000 levels, or whose text would be longer than 16 MiB.
 //
-// A type that has one of these as a part can be rendered if it is a Keyer, if decorators.ObjectAttrs names the fields
+// A type that has one of these as a part can be rendered if it is a Keyer or has a codec, if decorators.ObjectAttrs names the fields
 // that count, or if the field has the tag cachekey:"-". What is behind an interface is found out when it is
 // rendered, by its type, before anything of it is read.
 //

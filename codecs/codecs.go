@@ -93,7 +93,7 @@ func Register[T any](c Codec[T]) bool {
 // JSON returns a codec for what encoding/json carries, with the Equal that is given, or with nil one for which everything counts.
 // T is not an interface. What JSON alters so that Equal tells is refused, as with any codec: unexported fields and those with the tag `json:"-"`, numbers
 // behind interfaces, which come back as float64, empty slices and maps that omitempty leaves out, times in other zones than
-// Local and UTC.
+// Local and UTC. It has no Memory: what somebody writes to the server as a list of empty objects takes more than is counted.
 func JSON[T any](equal func(T, T) bool) Codec[T] {
 	return Codec[T]{
 		Name:   "json",

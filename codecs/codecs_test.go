@@ -269,6 +269,15 @@ func TestLaw3_Codecs(t *testing.T) {
 		}
 		seen[key] = x
 	}
+	for name, opts := range map[string][]decorators.Option{
+		"{ID=7}": {decorators.ObjectAttrs(entity{}, "ID")},
+		`('{"ID":7,"Name":"Rome","Edges":{"Pets":null}}')`: nil,
+	} {
+		_, h := decorators.Cached1(func(context.Context, *entity) (int, error) { return 0, nil }, append(opts, decorators.Key(name))...)
+		if key, err := h.CacheKey(&entity{ID: 7, Name: "Rome"}); err != nil || !strings.Contains(key, name) {
+			t.Errorf("got key %s, %v, want %s in it", key, err, name)
+		}
+	}
 	a, errA := cachekey.Repr(&entity{ID: 1, loaded: map[string]any{"a": 1}})
 	b, errB := cachekey.Repr(&entity{ID: 1})
 	if a != b || errA != nil || errB != nil {

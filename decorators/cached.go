@@ -75,7 +75,7 @@ import (
 // Cached panics, saying what to change, when fn is not a function or has no results, when its name can't be
 // known or would be another function's (see Key and Instance), when a parameter's type can't be in a key, when a
 // result's type can't be encoded exactly, or when an option doesn't fit. To find that out it calls
-// the marshalers in types of parameters and results for values of its own. Where functions that may not share a name meet
+// the marshalers in types of parameters and results, and codecs, for values of its own. Where functions that may not share a name meet
 // in one store only later, by a Configure or backends.With, the first that is called has it, and the others run without
 // the cache.
 func Cached[F any](fn F, opts ...Option) (F, *Handle[F]) {

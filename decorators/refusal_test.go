@@ -94,7 +94,8 @@ func TestLaw8_RefusalTexts(t *testing.T) {
 			"(*decorators_test.pbMessage) can't be cached: type decorators_test.pbMessage: a protobuf message; " +
 				`import _ "github.com/cacheutils/cacheutils/codecs/protobuf" in the package that decorates the function` + memory},
 		{"message beneath", func(ctx, int) ([]struct{ M *pbMessage }, error) { return nil, nil },
-			"field struct { M *decorators_test.pbMessage }.M of type decorators_test.pbMessage: a protobuf message; import _ "},
+			"field struct { M *decorators_test.pbMessage }.M of type decorators_test.pbMessage: a protobuf message; " +
+				`import _ "github.com/cacheutils/cacheutils/codecs/protobuf" in the package that decorates the function` + memory},
 		{"marshaler of a message", func(ctx, int) (pbWrapper, error) { return pbWrapper{}, nil },
 			"(decorators_test.pbWrapper) can't be cached: type decorators_test.pbWrapper: its marshaler loses a part of each value; " +
 				"if that doesn't matter, give the type a method Equal" + memory},

@@ -13,16 +13,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	"pgregory.net/rapid"
 
+	"github.com/cacheutils/cacheutils"
+	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/cachekey"
-	_ "github.com/cacheutils/cacheutils/codecs/protobuf"
+	"github.com/cacheutils/cacheutils/codecs/protobuf"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/internal/test/cachetest"
 )
@@ -287,6 +292,80 @@ func TestLaw6_Arguments(t *testing.T) {
 	close(proceed)
 	if got := <-seen; got != "Rome" {
 		t.Errorf("the function saw %q", got)
+	}
+}
+
+// Package cache takes messages, as values and as keys.
+func TestPackageCache(t *testing.T) {
+	cachetest.Each(t, func(t *testing.T) {
+		ctx, key := t.Context(), timestamppb.New(time.Unix(7, 0))
+		want := structpb.NewStringValue("Rome")
+		if err := cache.Set(ctx, key, want); err != nil {
+			t.Fatal(err)
+		}
+		want.Kind = &structpb.Value_BoolValue{}
+		got, err := cache.Get[*structpb.Value](ctx, timestamppb.New(time.Unix(7, 0)))
+		if err != nil || got.GetStringValue() != "Rome" {
+			t.Errorf("got %v, %v", got, err)
+		}
+		if _, err := cache.Get[*structpb.Value](ctx, durationpb.New(7*time.Second)); !errors.Is(err, cacheutils.ErrCacheMiss) {
+			t.Errorf("under a message of another type: %v", err)
+		}
+	})
+}
+
+// A change of a message is another fingerprint, as the text of its schema is another one.
+func TestSchema(t *testing.T) {
+	file := func(change func(*descriptorpb.DescriptorProto)) *descriptorpb.FileDescriptorProto {
+		str, i32 := descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum(), descriptorpb.FieldDescriptorProto_TYPE_INT32.Enum()
+		message, optional := descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()
+		city := &descriptorpb.DescriptorProto{
+			Name: proto.String("City"),
+			Field: []*descriptorpb.FieldDescriptorProto{
+				{Name: proto.String("id"), Number: proto.Int32(1), Type: i32, Label: optional},
+				{Name: proto.String("name"), Number: proto.Int32(2), Type: str, Label: optional},
+				{Name: proto.String("twin"), Number: proto.Int32(3), Type: message, TypeName: proto.String(".geo.City"), Label: optional},
+				{Name: proto.String("mayor"), Number: proto.Int32(4), Type: message, TypeName: proto.String(".geo.City.Mayor"), Label: optional},
+			},
+			NestedType: []*descriptorpb.DescriptorProto{{Name: proto.String("Mayor")}},
+		}
+		change(city)
+		return &descriptorpb.FileDescriptorProto{
+			Name: proto.String("geo.proto"), Package: proto.String("geo"), Syntax: proto.String("proto2"), MessageType: []*descriptorpb.DescriptorProto{city},
+		}
+	}
+	texts := make(map[string]string)
+	for name, change := range map[string]func(*descriptorpb.DescriptorProto){
+		"as it is":           func(*descriptorpb.DescriptorProto) {},
+		"a field renamed":    func(c *descriptorpb.DescriptorProto) { c.Field[1].Name = proto.String("title") },
+		"a field renumbered": func(c *descriptorpb.DescriptorProto) { c.Field[1].Number = proto.Int32(9) },
+		"a type": func(c *descriptorpb.DescriptorProto) {
+			c.Field[0].Type = descriptorpb.FieldDescriptorProto_TYPE_INT64.Enum()
+		},
+		"a list": func(c *descriptorpb.DescriptorProto) {
+			c.Field[0].Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
+		},
+		"a default": func(c *descriptorpb.DescriptorProto) { c.Field[0].DefaultValue = proto.String("7") },
+		"fields of a part": func(c *descriptorpb.DescriptorProto) {
+			c.NestedType[0].Field = []*descriptorpb.FieldDescriptorProto{{
+				Name: proto.String("name"), Number: proto.Int32(1), Type: descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum(),
+				Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+			}}
+		},
+		"a oneof": func(c *descriptorpb.DescriptorProto) {
+			c.OneofDecl = []*descriptorpb.OneofDescriptorProto{{Name: proto.String("which")}}
+			c.Field[0].OneofIndex, c.Field[1].OneofIndex = proto.Int32(0), proto.Int32(0)
+		},
+	} {
+		fd, err := protodesc.NewFile(file(change), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		text := protobuf.SchemaOf(fd.Messages().Get(0))
+		if other, ok := texts[text]; ok {
+			t.Errorf("%s and %s have one schema: %s", name, other, text)
+		}
+		texts[text] = name
 	}
 }
 

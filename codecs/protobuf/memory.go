@@ -15,10 +15,10 @@ import (
 // comes again for a field is merged by Unmarshal into the one before, and counted once more here.
 
 const (
-	maxDepth  = 10_000 // of messages within others, as Unmarshal has it
-	entrySize = 64     // of a map, besides its key and value
-	extension = 128    // what an extension takes besides its value
-	tooMuch   = math.MaxInt32
+	maxDepth  = 10_000        // of messages within others, as Unmarshal has it
+	entrySize = 64            // of a map, besides its key and value
+	extension = 128           // what an extension takes besides its value
+	tooMuch   = math.MaxInt32 // what is counted at most
 )
 
 func memory(data []byte, t reflect.Type) int {
@@ -27,12 +27,12 @@ func memory(data []byte, t reflect.Type) int {
 		return len(data)
 	}
 	n, _ := layoutOf(mt).memory(data, 0, 0)
-	return n
+	return int(n)
 }
 
 // A layout is what is to be known of the messages of one type.
 type layout struct {
-	size   int // of the struct
+	size   int64 // of the struct
 	fields map[protowire.Number]*field
 	name   protoreflect.FullName
 }
@@ -40,7 +40,7 @@ type layout struct {
 type field struct {
 	list, mapped bool
 	kind         protoreflect.Kind
-	elem         int                      // what a value takes in a list or, where it is not part of the struct, behind a pointer
+	elem         int64                    // what a value takes in a list or, where it is not part of the struct, behind a pointer
 	message      protoreflect.MessageType // of values; nil: they are none
 	value        *field                   // of a map
 }
@@ -88,7 +88,7 @@ func newField(fd protoreflect.FieldDescriptor, value func() protoreflect.Value) 
 }
 
 // elemSize is what a value takes in a list.
-func elemSize(kind protoreflect.Kind) int {
+func elemSize(kind protoreflect.Kind) int64 {
 	switch kind {
 	case protoreflect.StringKind:
 		return 16
@@ -105,10 +105,10 @@ func elemSize(kind protoreflect.Kind) int {
 }
 
 // allocated is about what the allocator takes for n bytes.
-func allocated(n int) int { return n + n/8 + 8 }
+func allocated(n int) int64 { return int64(n) + int64(n)/8 + 8 }
 
 // memory returns what decoding data takes, a message or a group with its end, and how many bytes those are.
-func (l *layout) memory(data []byte, group protowire.Number, depth int) (n, length int) {
+func (l *layout) memory(data []byte, group protowire.Number, depth int) (n int64, length int) {
 	n = l.size
 	if depth > maxDepth {
 		return tooMuch, len(data)
@@ -145,7 +145,7 @@ func (l *layout) memory(data []byte, group protowire.Number, depth int) (n, leng
 
 // memory returns what decoding a value of the field takes, and how many bytes of data that value is, negative for none. A
 // nil field is unknown.
-func (f *field) memory(data []byte, number protowire.Number, wire protowire.Type, depth int) (n, size int) {
+func (f *field) memory(data []byte, number protowire.Number, wire protowire.Type, depth int) (n int64, size int) {
 	if f != nil && f.message != nil && wire == protowire.StartGroupType && !f.mapped {
 		n, size = layoutOf(f.message).memory(data, number, depth+1)
 		return n + f.elem*2, size
@@ -155,7 +155,7 @@ func (f *field) memory(data []byte, number protowire.Number, wire protowire.Type
 		return 0, size
 	}
 	if f == nil {
-		return 2 * (size + 8), size // kept as it is
+		return 2 * (int64(size) + 8), size // kept as it is
 	}
 	if wire != protowire.BytesType {
 		return 2 * max(f.elem, 8), size // one of a list, or behind a pointer
@@ -175,12 +175,12 @@ func (f *field) memory(data []byte, number protowire.Number, wire protowire.Type
 }
 
 // packed returns how many values there are in a packed list.
-func packed(list []byte, kind protoreflect.Kind) (n int) {
+func packed(list []byte, kind protoreflect.Kind) (n int64) {
 	switch kind {
 	case protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind, protoreflect.DoubleKind:
-		return len(list) / 8
+		return int64(len(list)) / 8
 	case protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind, protoreflect.FloatKind:
-		return len(list) / 4
+		return int64(len(list)) / 4
 	}
 	for _, b := range list {
 		if b < 0x80 {
@@ -191,7 +191,7 @@ func packed(list []byte, kind protoreflect.Kind) (n int) {
 }
 
 // entry returns what decoding an entry of a map takes.
-func (f *field) entry(data []byte, depth int) (n int) {
+func (f *field) entry(data []byte, depth int) (n int64) {
 	n = 2 * (entrySize + f.value.elem)
 	if f.message != nil {
 		n += layoutOf(f.message).size // also of an entry without a value

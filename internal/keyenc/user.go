@@ -10,7 +10,7 @@ import (
 )
 
 // A type that has a codec of the user's is rendered as the text that this gives, whatever it is made of: ('text'), and (None) for
-// nil. Its own CacheKey comes before the codec of an interface.
+// nil. Attributes come before that, and its own CacheKey before the codec of an interface.
 
 // userText makes n a node of a type that has a codec, and reports whether that is so.
 func (c *compiler) userText(n *node, at trail) (ok bool, err error) {
@@ -18,11 +18,14 @@ func (c *compiler) userText(n *node, at trail) (ok bool, err error) {
 	if t.Kind() == reflect.Interface {
 		return false, nil
 	}
+	if _, listed := c.scope.attrs[pointee(t)]; listed {
+		return false, nil
+	}
 	user, why := c.scope.codecs.Find(t)
 	switch {
 	case why != "":
 		return false, at.refused(t, why)
-	case user == nil, user.Type() != t && itselfNames(t):
+	case user == nil, user.Type() != t && namesItself(pointee(t)):
 		return false, nil
 	}
 	canBeNil := usercodec.CanBeNil(t)
@@ -46,12 +49,12 @@ func (c *compiler) userText(n *node, at trail) (ok bool, err error) {
 	return true, nil
 }
 
-// itselfNames is namesItself for what t points at, too.
-func itselfNames(t reflect.Type) bool {
+// pointee returns what t points at, or t itself if it is not a pointer.
+func pointee(t reflect.Type) reflect.Type {
 	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
+		return t.Elem()
 	}
-	return namesItself(t)
+	return t
 }
 
 // ownUser has the value at p be a copy that its codec makes, unless that fails.
