@@ -41,7 +41,7 @@ var fileOrders = []fileOrder{
 		folder: "decorators",
 		files: []string{
 			"doc.go", "cached.go", "handle.go", "convert.go", "many.go", "many_handle.go", "cached0.go", "cached1.go", "cached2.go", "cached3.go",
-			"all.go", "typed.go", "explain.go", "call.go", "hot.go", "keep.go", "groups.go", "bypass.go", "absent.go", "timeout.go", "results.go", "contextread.go", "plan.go",
+			"all.go", "typed.go", "explain.go", "call.go", "report.go", "hot.go", "keep.go", "groups.go", "bypass.go", "absent.go", "timeout.go", "results.go", "contextread.go", "plan.go",
 			"linger.go", "stale.go", "contextkey.go", "key.go", "params.go", "options.go", "function.go", "codec.go", "backend.go", "stats.go",
 		},
 		up: map[arrow]string{
@@ -79,7 +79,7 @@ var fileOrders = []fileOrder{
 		folder: "internal/store",
 		files: []string{
 			"batch.go", "resolve.go", "many.go", "force.go", "getorset.go", "ref.go", "fetch.go", "explain.go", "number.go", "plain.go", "set.go", "lead.go", "forced.go", "work.go", "settle.go",
-			"computation.go", "lease.go", "group.go", "lookup.go", "query.go", "bounds.go", "log.go", "key.go", "closing.go", "steer.go", "store.go", "renewal.go",
+			"computation.go", "lease.go", "group.go", "report.go", "lookup.go", "query.go", "bounds.go", "log.go", "key.go", "closing.go", "steer.go", "store.go", "renewal.go",
 			"background.go", "orphans.go", "sightings.go", "task.go", "timeout.go", "counter.go", "each.go", "secrets.go",
 		},
 		up: map[arrow]string{

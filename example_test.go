@@ -205,3 +205,35 @@ func Example_panics() {
 	// 4
 	// recovered: odd
 }
+
+// A report says what each cached function under its context did, also those that another one calls.
+func ExampleWithReport() {
+	Population, _ := decorators.Cached1(func(ctx context.Context, city string) (int, error) {
+		return len(city), nil
+	}, decorators.Key("report.population"))
+	Total, _ := decorators.Cached2(func(ctx context.Context, a, b string) (int, error) {
+		m, err := Population(ctx, a)
+		if err != nil {
+			return 0, err
+		}
+		n, err := Population(ctx, b)
+		return m + n, err
+	}, decorators.Key("report.total"))
+
+	ctx, report := cacheutils.WithReport(context.Background())
+	fmt.Println(Population(ctx, "Roma"))
+	fmt.Println(Total(ctx, "Roma", "Siena"))
+	fmt.Println(Total(ctx, "Roma", "Siena"))
+	for _, call := range report.Calls() {
+		fmt.Println(call.Key, call.Outcome, call.Caller)
+	}
+	// Output:
+	// 4 <nil>
+	// 9 <nil>
+	// 9 <nil>
+	// [cached]report.population(('Roma',)) miss -1
+	// [cached]report.total(('Roma','Siena')) miss -1
+	// [cached]report.population(('Roma',)) hit 1
+	// [cached]report.population(('Siena',)) miss 1
+	// [cached]report.total(('Roma','Siena')) hit -1
+}

@@ -321,7 +321,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("shop_test.go doesn't have this of docs/testing.md:\n%s", m[1])
 		}
 	}
-	if shown < 3 {
+	if shown < 4 {
 		t.Errorf("the page shows %d tests only", shown)
 	}
 }

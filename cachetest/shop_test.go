@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/backends"
 	"github.com/cacheutils/cacheutils/cache"
 	"github.com/cacheutils/cacheutils/cachetest"
@@ -153,4 +154,20 @@ func TestShop_Timeout(t *testing.T) {
 			t.Errorf("after it was recomputed in the background: got %d, want 4", got)
 		}
 	})
+}
+
+func TestShop_Hits(t *testing.T) {
+	t.Parallel()
+	table := &fakeTable{prices: map[string]int{"tea": 3}}
+	shop := NewShop(table, decorators.On(cachetest.New(t)))
+	ctx, report := cacheutils.WithReport(t.Context())
+
+	for range 3 {
+		if _, err := shop.Price(ctx, "tea"); err != nil {
+			t.Error(err)
+		}
+	}
+	if report.Count(cacheutils.Miss) != 1 || report.Count(cacheutils.Hit) != 2 {
+		t.Errorf("want one miss and two hits, got\n%v", report)
+	}
 }

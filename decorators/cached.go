@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/cacheutils/cacheutils/internal/steer"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -100,6 +101,16 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 	if box != nil {
 		return p.hit(box, values)
 	}
+	if at.store == nil {
+		if record := p.record(ctx, steer.Hit); record != nil {
+			return p.recordedValues(values, record, func(values []reflect.Value) []reflect.Value { return p.callAt(p.context(values), at, values) })
+		}
+	}
+	return p.callAt(ctx, at, values)
+}
+
+// callAt is the rest of a call that the hot table has no answer for.
+func (p *plan) callAt(ctx context.Context, at spot, values []reflect.Value) []reflect.Value {
 	for again := false; ; again = true {
 		box, miss, err := p.lookup(ctx, at, values, nil)
 		at = spot{} // the store may be closed by now
@@ -121,6 +132,13 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 }
 
 func (p *plan) forceRecalc(values []reflect.Value) []reflect.Value {
+	if record := p.record(p.context(values), steer.Hit); record != nil {
+		return p.recordedValues(values, record, p.recalc)
+	}
+	return p.recalc(values)
+}
+
+func (p *plan) recalc(values []reflect.Value) []reflect.Value {
 	a := p.ofValues(values)
 	kept := a
 	rekey := p.keep(&kept, nil)
@@ -132,6 +150,13 @@ func (p *plan) forceRecalc(values []reflect.Value) []reflect.Value {
 }
 
 func (p *plan) requireCache(values []reflect.Value) []reflect.Value {
+	if record := p.record(p.context(values), steer.Miss); record != nil {
+		return p.recordedValues(values, record, p.require)
+	}
+	return p.require(values)
+}
+
+func (p *plan) require(values []reflect.Value) []reflect.Value {
 	a := p.ofValues(values)
 	box, err := p.cached(&a)
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 // needs to know. It does not retain pointer.
 func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsafe.Pointer) (box any, at spot) {
 	call := steering(ctx)
-	if steer.ModeOf(call) != steer.Cached {
+	if !steer.IsPlain(call) {
 		return nil, spot{}
 	}
 	cache, err := p.backend.storeFor(call)
@@ -255,9 +255,11 @@ func (p *plan) replaced(ctx context.Context, cache *store.Store) bool {
 func (p *plan) uncached(ctx context.Context, n int, err error) {
 	p.task.Stats.Computations.Add(uint64(n))
 	if err == errBypassed {
+		p.noteUncached(ctx, n, nil)
 		p.task.Stats.Bypasses.Add(uint64(n))
 		return
 	}
+	p.noteUncached(ctx, n, err)
 	p.task.Stats.Errors.Add(1)
 	level, cause := logging.LevelWarn, p.name
 	switch {

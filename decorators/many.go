@@ -43,9 +43,9 @@ func CachedMany[K comparable, V any](fn func(context.Context, []K) (map[K]V, err
 	one := reflect.TypeFor[func(context.Context, K) (V, error)]()
 	p := newPlan(newFunction(reflect.ValueOf(fn), one, callerLocation(1), opts), reflect.TypeFor[args1[K]]())
 	m := &many[K, V]{plan: p, fn: fn}
-	return m.call, &HandleMany[K, V]{
-		ForceRecalc:  m.forceRecalc,
-		RequireCache: m.requireCache,
+	return m.reporting(steer.Hit, m.call), &HandleMany[K, V]{
+		ForceRecalc:  m.reporting(steer.Hit, m.forceRecalc),
+		RequireCache: m.reporting(steer.Miss, m.requireCache),
 		Original:     fn,
 		many:         m,
 	}
@@ -55,6 +55,22 @@ func CachedMany[K comparable, V any](fn func(context.Context, []K) (map[K]V, err
 type many[K comparable, V any] struct {
 	plan *plan // as it would be for one key; not embedded, as in typed
 	fn   func(context.Context, []K) (map[K]V, error)
+}
+
+// reporting returns call, as one that is in reports.
+func (m *many[K, V]) reporting(fallback steer.Outcome, call func(context.Context, []K) (map[K]V, error)) func(context.Context, []K) (map[K]V, error) {
+	return func(ctx context.Context, keys []K) (map[K]V, error) {
+		record := m.plan.record(ctx, fallback)
+		if record == nil {
+			return call(ctx, keys)
+		}
+		return m.recorded(ctx, record, keys, call)
+	}
+}
+
+func (m *many[K, V]) recorded(ctx context.Context, record *steer.Record, keys []K, call func(context.Context, []K) (map[K]V, error)) (found map[K]V, err error) {
+	recorded(ctx, record, func(ctx context.Context) { found, err = call(ctx, keys) })
+	return found, err
 }
 
 // call is a call of the function that CachedMany returns.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"unsafe"
 
+	"github.com/cacheutils/cacheutils/internal/steer"
 	"github.com/cacheutils/cacheutils/internal/store"
 )
 
@@ -28,9 +29,24 @@ func (t *typed[A, R]) hotResult(ctx context.Context, args *A) (box any, at spot)
 	return t.plan.hotHit(ctx, nil, unsafe.Pointer(args))
 }
 
-// lookUp is the rest of a call that the hot table has no answer for. The address of args is hidden from the
-// compiler, so args must be used after the lookup, which keeps them alive until then.
+// lookUp is the rest of a call that the hot table has no answer for, or that is in a report.
 func (t *typed[A, R]) lookUp(ctx context.Context, at spot, args A) (R, error) {
+	if at.store == nil {
+		if record := t.plan.record(ctx, steer.Hit); record != nil {
+			return t.recorded(ctx, record, args, (*typed[A, R]).find)
+		}
+	}
+	return t.callAt(ctx, at, args)
+}
+
+// find is a call that nothing is known of.
+func (t *typed[A, R]) find(ctx context.Context, args A) (R, error) {
+	return t.callAt(ctx, spot{}, args)
+}
+
+// callAt is the rest of a call that is in none, or has its record. The address of args is hidden from the compiler, so args
+// must be used after the lookup, which keeps them alive until then.
+func (t *typed[A, R]) callAt(ctx context.Context, at spot, args A) (R, error) {
 	box, miss, err := t.plan.lookup(ctx, at, nil, t.pointer(&args))
 	switch {
 	case box != nil:
@@ -40,6 +56,12 @@ func (t *typed[A, R]) lookUp(ctx context.Context, at spot, args A) (R, error) {
 	default:
 		return t.miss(ctx, args, miss)
 	}
+}
+
+// recorded runs a call of which record is.
+func (t *typed[A, R]) recorded(ctx context.Context, record *steer.Record, args A, call func(*typed[A, R], context.Context, A) (R, error)) (r R, err error) {
+	recorded(ctx, record, func(ctx context.Context) { r, err = call(t, ctx, args) })
+	return r, err
 }
 
 // miss is the rest of a call that has found nothing.
@@ -71,6 +93,13 @@ func (t *typed[A, R]) bypass(ctx context.Context, args A, why error) (r R, err e
 }
 
 func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
+	if record := t.plan.record(ctx, steer.Hit); record != nil {
+		return t.recorded(ctx, record, args, (*typed[A, R]).recalc)
+	}
+	return t.recalc(ctx, args)
+}
+
+func (t *typed[A, R]) recalc(ctx context.Context, args A) (R, error) {
 	given := args
 	kept := arguments{ctx: ctx, pointer: unsafe.Pointer(&given)}
 	rekey := t.plan.keep(&kept, nil)
@@ -83,6 +112,13 @@ func (t *typed[A, R]) forceRecalc(ctx context.Context, args A) (R, error) {
 }
 
 func (t *typed[A, R]) requireCache(ctx context.Context, args A) (R, error) {
+	if record := t.plan.record(ctx, steer.Miss); record != nil {
+		return t.recorded(ctx, record, args, (*typed[A, R]).require)
+	}
+	return t.require(ctx, args)
+}
+
+func (t *typed[A, R]) require(ctx context.Context, args A) (R, error) {
 	a := arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}
 	box, err := t.plan.cached(&a)
 	return t.results(store.Result{Value: box, Err: err})

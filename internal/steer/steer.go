@@ -11,7 +11,13 @@ import (
 type Call struct {
 	Caches any  // the *backends.Caches that the call uses; nil: what the function says
 	Mode   Mode // what the call does with the cache
+
+	Report *Report // that the call is in; nil: none
+	Record *Record // of the call in whose computation it is made; nil: none that is in a report
 }
+
+// IsPlain reports whether a call, which may be nil, does nothing but what every call does, in whatever set.
+func IsPlain(call *Call) bool { return call == nil || call.Mode == Cached && call.Report == nil }
 
 // A Mode is what a call does with the cache.
 type Mode int

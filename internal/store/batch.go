@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cacheutils/cacheutils/internal/flight"
+	"github.com/cacheutils/cacheutils/internal/steer"
 )
 
 // Several keys are computed together, by one caller and in phases:
@@ -31,7 +32,7 @@ func (c *Store) FetchMisses(ctx context.Context, misses []*Miss, results []Resul
 			results[i] = Result{Closed: true}
 		case m.isStale():
 			var refresh bool
-			if results[i], refresh = m.stale(); refresh {
+			if results[i], refresh = m.stale(ctx); refresh {
 				old = append(old, &member{attempt: m.attempt(m.found), index: i})
 			}
 		default:
@@ -41,11 +42,13 @@ func (c *Store) FetchMisses(ctx context.Context, misses []*Miss, results []Resul
 	if len(old) > 0 {
 		go c.refreshAll(unending(ctx), misses, old, compute)
 	}
-	c.computeAll(ctx, missing, results, compute)
+	notes := newNotes(ctx, missing)
+	c.computeAll(ctx, missing, results, compute, notes)
+	notes.write()
 }
 
 // computeAll is Store.compute for several keys.
-func (c *Store) computeAll(ctx context.Context, members []*member, results []Result, compute ComputeMany) {
+func (c *Store) computeAll(ctx context.Context, members []*member, results []Result, compute ComputeMany, notes *notes) {
 	late, left := new(atomic.Bool), make(chan struct{})
 	defer close(left)
 	for len(members) > 0 {
@@ -63,6 +66,7 @@ func (c *Store) computeAll(ctx context.Context, members []*member, results []Res
 			}
 			if ok {
 				results[e.index] = r
+				notes.note(e, w)
 			} else {
 				members = append(members, e.next(w))
 			}
@@ -155,6 +159,9 @@ func (c *Store) refreshAll(ctx context.Context, misses []*Miss, members []*membe
 // ForceMany is Force for several keys. Where some are one, they are forced one after the other: at once, each
 // would keep the other's result from being stored. It does not retain keys, which may share memory.
 func (c *Store) ForceMany(ctx context.Context, keys []Key, task *Task, compute ComputeMany) []Result {
+	record := recordOf(ctx, task)
+	record.Restart()
+	record.NoteKeys(len(keys), steer.Forced, nil)
 	left := make([]int, len(keys))
 	for i := range left {
 		left[i] = i
@@ -213,4 +220,49 @@ func splitDuplicates(keys []Key, indices []int) (differ, others []int) {
 		}
 	}
 	return differ, others
+}
+
+// notes are what the keys of a call that is in a report have come to which had to be computed.
+type notes struct {
+	record   *steer.Record
+	outcomes map[int]steer.Outcome // by index
+	err      error                 // the first
+}
+
+// newNotes returns the notes for the members of a batch, or nil if the call is in no report.
+func newNotes(ctx context.Context, members []*member) *notes {
+	if len(members) == 0 {
+		return nil
+	}
+	record := recordOf(ctx, members[0].task)
+	if record == nil {
+		return nil
+	}
+	n := &notes{record: record, outcomes: make(map[int]steer.Outcome, len(members))}
+	for _, e := range members {
+		n.outcomes[e.index] = steer.Miss
+	}
+	return n
+}
+
+// note notes what came of the member, whose wait has ended.
+func (n *notes) note(e *member, w *flight.Wait) {
+	if n == nil {
+		return
+	}
+	outcome, err := e.outcome(w, e.m != nil)
+	n.outcomes[e.index] = outcome
+	if n.err == nil {
+		n.err = err
+	}
+}
+
+// write puts the notes into the record.
+func (n *notes) write() {
+	if n == nil {
+		return
+	}
+	for _, outcome := range n.outcomes {
+		n.record.NoteKeys(1, outcome, n.err)
+	}
 }

@@ -31,9 +31,11 @@ type computation struct {
 	result  Result
 	payload entry.Payload // result.Value encoded, where callers or the engine need it
 
-	unencodable bool // it can't be encoded
-	cut         bool // the context had ended before the function returned
-	changed     bool // the arguments are no longer those of the key
+	unencodable bool  // it can't be encoded
+	elsewhere   bool  // it is another process's
+	fault       error // why the function ran without the store, where that is known; as result
+	cut         bool  // the context had ended before the function returned
+	changed     bool  // the arguments are no longer those of the key
 
 	// What the store has said. Written before the flight finishes, read after.
 	stored   bool

@@ -10,6 +10,7 @@ import (
 	"github.com/cacheutils/cacheutils/internal/codec"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/flight"
+	"github.com/cacheutils/cacheutils/internal/steer"
 	"github.com/cacheutils/cacheutils/logging"
 )
 
@@ -55,6 +56,9 @@ func (c *Store) Lookup(ctx context.Context, text []byte, groups *Groups, task *T
 			if logging.Enabled(logging.LevelDebug) {
 				c.logHit(text)
 			}
+			if record := recordOf(ctx, task); record != nil {
+				c.noteLive(record, text, item, task)
+			}
 			return value, nil
 		}
 		key := c.borrowedKey(text, nil)
@@ -63,7 +67,7 @@ func (c *Store) Lookup(ctx context.Context, text []byte, groups *Groups, task *T
 		}
 		f := task.lookingFor()
 		err = c.evaluateItem(ctx, &f, &key, item, err)
-		return c.hitOrMiss(&f, err, &key, task, started)
+		return c.hitOrMiss(ctx, &f, err, &key, task, started)
 	}
 	key := c.borrowedKey(text, nil)
 	return c.lookupKey(ctx, &key, task, started)
@@ -86,13 +90,14 @@ func (c *Store) lookupKey(ctx context.Context, key *Key, task *Task, started uin
 	looking, done := c.boundLookup(ctx, task, false)
 	err := c.lookup(looking, &f, key)
 	done(err)
-	return c.hitOrMiss(&f, err, key, task, started)
+	return c.hitOrMiss(ctx, &f, err, key, task, started)
 }
 
 // hitOrMiss returns what Lookup does for what was found, or for the error of a lookup.
-func (c *Store) hitOrMiss(f *found, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
+func (c *Store) hitOrMiss(ctx context.Context, f *found, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
 	if value := c.hit(f, err, key, task, nil); value != nil {
 		task.Stats.Hits.Add(1)
+		c.noteFound(recordOf(ctx, task), key, f, steer.Hit)
 		return value, nil
 	}
 	return nil, c.newMiss(*f, err, key, task, started)
@@ -147,7 +152,7 @@ func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) 
 		return Result{Closed: true}
 	}
 	if m.isStale() {
-		old, refresh := m.stale()
+		old, refresh := m.stale(ctx)
 		if refresh {
 			if fl := c.flights.Refresh(ctx, m.key.stored, flight.Check(m.key.check), m.newRefresh(nil)); fl != nil {
 				go m.refresh(ctx, fl, compute)
@@ -155,6 +160,7 @@ func (m *Miss) Fetch(ctx context.Context, compute func(context.Context) Result) 
 		}
 		return old
 	}
+	recordOf(ctx, m.task).Note(m.key.Text(), steer.Miss, 0, nil)
 	return c.compute(ctx, m.begin(ctx), compute)
 }
 
@@ -202,15 +208,16 @@ func (m *Miss) Refreshes() bool {
 }
 
 // stale returns the value past its timeout, and whether it is to be recomputed.
-func (m *Miss) stale() (r Result, refresh bool) {
+func (m *Miss) stale(ctx context.Context) (r Result, refresh bool) {
 	m.task.Stats.Stale.Add(1)
+	m.store.noteFound(recordOf(ctx, m.task), &m.key, m.found, steer.Stale)
 	m.store.debug(logging.ActionStale, &m.key, 0)
 	return Result{Value: m.old}, m.Refreshes()
 }
 
 // attempt returns the first attempt of the miss's caller to get a value, which has found f.
 func (m *Miss) attempt(f *found) attempt {
-	return attempt{key: &m.key, task: m.task, started: m.started, found: f, fresh: m.fresh}
+	return attempt{key: &m.key, task: m.task, started: m.started, found: f, fresh: m.fresh, err: m.err}
 }
 
 // newRefresh returns what makes a flight that recomputes the miss's value.
@@ -238,9 +245,16 @@ func (m *Miss) refresh(ctx context.Context, f *flight.Flight, compute func(conte
 // cacheutils.ErrNoCachedValue. It computes nothing.
 func (c *Store) FetchCached(ctx context.Context, key Key, task *Task) (any, error) {
 	c.LogRequired(key)
-	value, err := c.get(ctx, key, task.lookingFor(), task.shared, true)
+	f := task.lookingFor()
+	value, err := c.get(ctx, key, &f, task.shared, true)
+	record := recordOf(ctx, task)
 	if err != nil {
 		task.Stats.Misses.Add(1)
+		if errors.Is(err, cacheutils.ErrCacheMiss) {
+			record.Note(key.Text(), steer.Miss, 0, f.err)
+		} else {
+			record.Note(key.Text(), steer.Fault, 0, err)
+		}
 		if !errors.Is(err, cacheutils.ErrClosed) {
 			c.notFound(&key)
 		}
@@ -250,5 +264,10 @@ func (c *Store) FetchCached(ctx context.Context, key Key, task *Task) (any, erro
 		return nil, fmt.Errorf("%w: %s, key %s: %w", cacheutils.ErrNoCachedValue, task.name, key.digest(), err)
 	}
 	task.Stats.Hits.Add(1)
+	outcome := steer.Hit
+	if f.state == entry.Stale {
+		outcome = steer.Stale
+	}
+	c.noteFound(record, &key, &f, outcome)
 	return value, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/cacheutils/cacheutils/internal/flight"
+	"github.com/cacheutils/cacheutils/internal/steer"
 )
 
 // Force runs compute, whatever is stored, stores its result and returns it. Once it has
@@ -11,6 +12,7 @@ import (
 // where the result could not be stored, what was there is deleted. That is not so when the server
 // can't be reached. When ctx ends before the result is stored, Err is the context's error.
 func (c *Store) Force(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
+	recordOf(ctx, task).Note(key.Text(), steer.Forced, 0, nil)
 	if err := ctx.Err(); err != nil {
 		return Result{Err: err}
 	}

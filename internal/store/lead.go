@@ -1,13 +1,16 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/flight"
+	"github.com/cacheutils/cacheutils/internal/steer"
 )
 
 // An attempt is where a caller stands that has found no value: it joins the flight of its key or starts one, and where
@@ -21,6 +24,7 @@ type attempt struct {
 	fresh   bool   // its caller is under Refresh: nothing that began before is for it
 	hasty   bool   // of a fresh one: it has no time to wait for an outcome that is not for it
 	last    *flight.Flight
+	err     error // of the first lookup, for a report
 }
 
 // join returns the flight of the attempt, or nil if the Store is closed.
@@ -76,6 +80,10 @@ func (c *Store) compute(ctx context.Context, a attempt, compute func(context.Con
 			r, ok = c.joinedTo(ctx, &w, &a)
 		}
 		if ok {
+			if record := recordOf(ctx, a.task); record != nil {
+				outcome, err := a.outcome(&w, leads)
+				record.Note(a.key.Text(), outcome, 0, err)
+			}
 			return r
 		}
 		a.again(f, w.Arrival, leads)
@@ -87,6 +95,27 @@ func (a *attempt) wait(f *flight.Flight) flight.Wait {
 	w := flight.NewWait(f, a.started, a.key.groups)
 	w.Fresh = a.fresh
 	return w
+}
+
+// errNoTime is why a caller went on without the store that has no other error.
+var errNoTime = errors.New("cacheutils: the store did not answer in the time of the call")
+
+// outcome returns what came of the attempt, whose wait has ended. led says that the caller has led the flight.
+func (a *attempt) outcome(w *flight.Wait, led bool) (o steer.Outcome, err error) {
+	m := of(w.Flight)
+	isKnown := w.Arrival == flight.Early || w.Arrival == flight.Done
+	switch {
+	case !led:
+		return steer.Joined, nil
+	case a.fresh:
+		return steer.Forced, nil
+	case isKnown && m.unasked:
+		return steer.Fault, cmp.Or(m.fault, a.err, errNoTime)
+	case isKnown && m.elsewhere:
+		return steer.Joined, nil
+	default:
+		return steer.Miss, nil
+	}
 }
 
 // ledTo returns the result of a flight to the caller who has led it. ok is false where that is to go on without the store.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/internal/entry"
+	"github.com/cacheutils/cacheutils/internal/steer"
 )
 
 // LookupMany is Lookup for several keys, which differ: it looks up all of them in one round trip to
@@ -14,6 +15,8 @@ import (
 // box(i), which points at a zero of the task's type that nobody else has. It does not retain keys.
 func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func(i int) any, hit func(i int, value any)) (misses []*Miss) {
 	started := c.flights.Now()
+	record := recordOf(ctx, task)
+	record.Restart()
 	missed := func(i int, miss *Miss) {
 		if misses == nil {
 			misses = make([]*Miss, len(keys))
@@ -44,6 +47,7 @@ func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func
 		}
 		if value := c.hit(&f, failed, &keys[i], task, into); value != nil {
 			hits++
+			c.noteFound(record, &keys[i], &f, steer.Hit)
 			q.memory.take(&f.entry)
 			hit(i, value)
 		} else {
@@ -64,17 +68,24 @@ func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func
 func (m *Miss) Cached(ctx context.Context) (value any, err error) {
 	if m.err == nil && m.found.state == entry.Leased && m.store.later != nil {
 		f, err := m.store.readStored(ctx, m.key, m.task.lookingFor())
-		value, again := m.store.hitOrMiss(&f, err, &m.key, m.task, m.started)
+		value, again := m.store.hitOrMiss(ctx, &f, err, &m.key, m.task, m.started)
 		if again == nil {
 			return value, nil
 		}
 		m = again
 	}
+	record := recordOf(ctx, m.task)
 	if m.old != nil {
 		m.task.Stats.Hits.Add(1)
+		m.store.noteFound(record, &m.key, m.found, steer.Stale)
 		return m.old, nil
 	}
 	m.task.Stats.Misses.Add(1)
+	if m.err != nil {
+		record.NoteKeys(1, steer.Fault, m.err)
+	} else {
+		record.NoteKeys(1, steer.Miss, m.found.err)
+	}
 	if m.err != nil && errors.Is(m.err, cacheutils.ErrClosed) {
 		return nil, m.err
 	}

@@ -23,7 +23,7 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.get(ctx, key, found{reader: codec.Of(v.Type()), plain: true}, false, false)
+	p, err := c.get(ctx, key, &found{reader: codec.Of(v.Type()), plain: true}, false, false)
 	if err != nil {
 		return err
 	}
@@ -33,17 +33,17 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 
 // get returns a pointer to the value under key for a reader, whom f says, which is not to be changed; with old that
 // may be a stale one.
-func (c *Store) get(ctx context.Context, key Key, f found, shared, old bool) (any, error) {
+func (c *Store) get(ctx context.Context, key Key, f *found, shared, old bool) (any, error) {
 	if err := c.Closed(); err != nil {
 		return nil, err
 	}
 	t := f.reader
-	f, err := c.readStored(ctx, key, f)
-	if err != nil {
+	var err error
+	if *f, err = c.readStored(ctx, key, *f); err != nil {
 		return nil, err
 	}
 	if f.state == entry.Fresh || old && f.state == entry.Stale {
-		if p := c.value(&f, nil, t, shared); p != nil {
+		if p := c.value(f, nil, t, shared); p != nil {
 			c.debug(logging.ActionHit, &key, 0)
 			return p, nil
 		}

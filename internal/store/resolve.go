@@ -207,6 +207,7 @@ func (b *batch) unreachable(ctx context.Context, e *member, doing string, err er
 		e.finish()
 		return
 	}
+	e.m.fault = err
 	b.store.taskFault(e.task, doing, err)
 	e.found = nil
 }

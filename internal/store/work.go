@@ -99,12 +99,12 @@ func (m *computation) takeLease(ctx context.Context, f found) (ok bool, err erro
 func (m *computation) takes(f *found, tick uint64) bool {
 	if f.state == entry.Fresh || f.state == entry.Stale && !m.task.plain {
 		if value := m.store.value(f, nil, m.task.typ, m.task.shared); value != nil {
-			m.result, m.Valid = Result{Value: value}, tick
+			m.result, m.Valid, m.elsewhere = Result{Value: value}, tick, true
 			return true
 		}
 	}
 	if f.negative && m.task.Many {
-		m.result, m.Valid = Result{Negative: true}, tick
+		m.result, m.Valid, m.elsewhere = Result{Negative: true}, tick, true
 		return true
 	}
 	return false
@@ -117,6 +117,7 @@ func (c *Store) unreachable(ctx context.Context, m *computation, doing string, e
 		m.leaveEmpty(ctx)
 		return
 	}
+	m.fault = err
 	c.taskFault(m.task, doing, err)
 	c.run(ctx, m, compute)
 }
