@@ -140,21 +140,22 @@ func (h *history) once() (broken []string) {
 	return broken
 }
 
-// asked returns when the computation was asked for, which is before it had its lease.
+// asked returns when the computation was asked for at the earliest, which is before it had its lease.
 func (h *history) asked(c *computation, key int) int {
-	first, last := c.started, 0
+	waits, left := never, 0 // the first call that waits for it, and the last one that doesn't
 	for _, r := range h.records {
-		if r.process != c.process || r.function != c.function || r.called > c.started || !slices.Contains(r.keys, key) || isExplicit(r.kind) {
-			continue
-		}
-		if last = max(last, r.called); r.ended >= c.started {
-			first = min(first, r.called)
+		switch {
+		case r.process != c.process || r.function != c.function || r.called > c.started || !slices.Contains(r.keys, key) || isExplicit(r.kind):
+		case r.ended >= c.started:
+			waits = min(waits, r.called)
+		default:
+			left = max(left, r.called)
 		}
 	}
-	if first == c.started {
-		return last // it is a refresh
+	if waits == never || left > 0 && h.plan.config.stale > 0 { // it may be a refresh
+		return min(waits, left)
 	}
-	return first
+	return waits
 }
 
 // sorted returns the computations in the order in which they began.

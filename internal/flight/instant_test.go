@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cacheutils/cacheutils/internal/flight"
 )
 
 // What two timers would decide at one instant is decided by one thing. Each test has it happen often, since
@@ -66,5 +68,24 @@ func testInstant(t *testing.T, phase string, linger time.Duration) {
 	}
 	if err, cause := ended.Err(), context.Cause(ended); cause != context.DeadlineExceeded || (took == time.Second+linger) != (err == context.DeadlineExceeded) {
 		t.Errorf("it ended with %v, because of %v", err, cause)
+	}
+}
+
+// A caller whose patience is at its end when its time is up leaves. It doesn't go on without the store.
+func TestPatience_OneInstant(t *testing.T) {
+	for range often {
+		synctest.Test(t, func(t *testing.T) {
+			g, c := remote(), &computation{LingerFor: time.Second}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			g.lead(t, ctx, "k", c)
+			arrival := c.Lead(ctx, func(ctx context.Context) {
+				defer c.Asks()()
+				<-ctx.Done()
+			})
+			if arrival != flight.Left {
+				t.Errorf("the caller arrived %s, want %s", name(arrival), name(flight.Left))
+			}
+		})
 	}
 }
