@@ -34,7 +34,7 @@ func (p *plan) settings() []setting {
 	all := []setting{
 		{"seed", &p.seed}, {"schedule", &p.schedule}, {"processes", &p.processes}, {"servers", &p.servers}, {"callers", &p.callers}, {"keys", &p.keys},
 		{"backend", &c.backend}, {"timeout", &c.timeout}, {"stale", &c.stale}, {"lease", &c.lease}, {"jitter", &c.jitter},
-		{"later", &c.later}, {"each", &c.each}, {"heeds", &c.heeds}, {"absent", &c.absent}, {"slow", &c.slow}, {"apart", &c.apart},
+		{"later", &c.later}, {"each", &c.each}, {"heeds", &c.heeds}, {"absent", &c.absent}, {"slow", &c.slow}, {"apart", &c.apart}, {"settles", &c.settles},
 		{"lingers", &c.lingers}, {"linger", &c.linger},
 	}
 	if n := c.network; n != nil {

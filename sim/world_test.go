@@ -367,7 +367,7 @@ func (w *world) end() {
 	w.over = true
 	close(w.ended)
 	pending := w.pending
-	w.pending = nil
+	w.pending, w.can = nil, nil // a decorated function is there for as long as its backend knows of it
 	w.mu.Unlock()
 	for _, e := range pending {
 		e.err = errDead
