@@ -76,6 +76,7 @@
 //   - package cache: values under keys of any type, without a function
 //   - package cachekey: how arguments are written in keys
 //   - package backends: configuration, and the operations of Django's low-level cache API
+//   - package cachetest: sets of backends for tests
 //   - package logging: the log, and how to send it elsewhere
 //   - examples/quickstart: a program that shows all of this at work
 package cacheutils
