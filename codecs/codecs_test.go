@@ -533,6 +533,26 @@ func TestLaw8_NamesOfCodecs(t *testing.T) {
 	}
 }
 
+// The codec of a function comes before the one that is registered, and of two for one type the last one counts.
+func TestCodecOption_Precedence(t *testing.T) {
+	named := func(name string) decorators.Option {
+		c := codecs.JSON(codecs.EqualExported[*entity])
+		c.Key = func(*entity) (string, error) { return name, nil }
+		return decorators.Codec(c)
+	}
+	for want, opts := range map[string][]decorators.Option{
+		`{"ID":7`: nil,
+		"one":     {named("one")},
+		"two":     {named("one"), named("two")},
+	} {
+		_, h := decorators.Cached1(func(context.Context, []*entity) (int, error) { return 0, nil }, append(opts, decorators.Key("precedence "+want))...)
+		key, err := h.CacheKey([]*entity{{ID: 7}})
+		if !strings.Contains(key, "[*codecs_test.entity('"+want) || err != nil {
+			t.Errorf("got key %s, %v, want %s in it", key, err, want)
+		}
+	}
+}
+
 // What Memory says is in max_decoded_size: such a value is returned, and not stored, nor is one decoded.
 func TestLaw10_MemoryOfCodecs(t *testing.T) {
 	server := cachetest.Memcached(t)

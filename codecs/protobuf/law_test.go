@@ -388,11 +388,11 @@ func TestLaw8_Refusals(t *testing.T) {
 	}{
 		{"held by value", func() {
 			_, _ = decorators.Cached0(func(context.Context) (*byValue, error) { return nil, nil }, decorators.Key("value"))
-		}, "byValue.V of type structpb.Value: a protobuf message, which is not to be copied; have a pointer to it in its place"},
+		}, "byValue.V of type structpb.Value: there is a codec for pointers to it alone; have a pointer in its place"},
 		{"held by value, in a key", func() {
 			_, _ = decorators.Cached1(func(context.Context, *byValue) (int, error) { return 0, nil }, decorators.Key("value"))
-		}, "V has type structpb.Value, and a protobuf message is not to be copied; leave the field out with the tag `cachekey:\"-\"`, " +
-			"or have a pointer to it in its place, or say what stands for the arguments with KeyOf"},
+		}, "V has type structpb.Value, and there is a codec for pointers to it alone; leave the field out with the tag `cachekey:\"-\"`, " +
+			"or have a pointer in its place, or say what stands for the arguments with KeyOf"},
 		{"made at run time", func() {
 			_, _ = decorators.Cached0(func(context.Context) (*dynamicpb.Message, error) { return nil, nil }, decorators.Key("dynamic"))
 		}, "the type *dynamicpb.Message doesn't say which messages it has"},

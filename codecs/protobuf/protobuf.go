@@ -9,7 +9,8 @@
 //
 //   - Messages are stored as proto.Marshal encodes them, and copied by proto.Clone. Each is decoded again before it is stored, and
 //     has to be what it was: with its oneofs, unknown fields, extensions, and what an Any holds, which stays encoded. Required fields may be missing.
-//   - A nil pointer to a message and an empty message are two values.
+//   - A nil pointer to a message and an empty message are two values. An empty list, map or bytes comes back nil, as they are one in a
+//     message, unless bytes have presence; a message with a nil in a list, a map or a oneof is refused.
 //   - Messages that proto.Equal finds equal have one text in keys, and others have others:
 //     citypb.GetCityRequest{id:1,lang:"it"}. So have those of two types.
 //   - After a deploy that changed a message, its entries are misses: the names, numbers and types of all fields are in the fingerprint.

@@ -75,10 +75,14 @@ func (t *Type) ownRefusal() *refusal {
 		return &refusal{why: why, part: t}
 	}
 	for _, f := range t.fields {
-		if f.hidden && ownMethod(t.rtype, "ProtoReflect") {
-			return &refusal{why: t.whyMessage(), part: t}
-		}
-		if f.hidden {
+		switch {
+		case !f.hidden:
+			continue
+		case t.scope.codecs.Has(t.ptr):
+			return &refusal{why: "there is a codec for pointers to it alone; have a pointer in its place", part: t}
+		case ownMethod(t.rtype, "ProtoReflect"):
+			return &refusal{why: whyMessage, part: t}
+		default:
 			why := refusedKind(f.typ.rtype)
 			if why == "" {
 				why = "an unexported field of a type that has no marshaler; export it, give the type MarshalBinary and UnmarshalBinary, " +
@@ -90,13 +94,7 @@ func (t *Type) ownRefusal() *refusal {
 	return nil
 }
 
-// whyMessage says what to do about a protobuf message.
-func (t *Type) whyMessage() string {
-	if user, _ := t.scope.codecs.Find(t.ptr); user != nil {
-		return "a protobuf message, which is not to be copied; have a pointer to it in its place"
-	}
-	return "a protobuf message; import _ \"github.com/cacheutils/cacheutils/codecs/protobuf\" in the package that decorates the function"
-}
+const whyMessage = "a protobuf message; import _ \"github.com/cacheutils/cacheutils/codecs/protobuf\" in the package that decorates the function"
 
 // refusedAs says why values of t can't be encoded, whatever its parts are, or "".
 func (t *Type) refusedAs() string {

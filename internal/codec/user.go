@@ -57,7 +57,6 @@ func userCoders(t *Type) (encodeFunc, decodeFunc) {
 		if err != nil {
 			return t.userFailed(err)
 		}
-		start := len(e.buf)
 		e.buf = binary.AppendUvarint(e.buf, uint64(len(data)))
 		e.buf = append(e.buf, data...)
 		e.held += boxed(uint64(len(data)))
@@ -65,11 +64,7 @@ func userCoders(t *Type) (encodeFunc, decodeFunc) {
 		if e.unchecked {
 			return nil
 		}
-		if err := t.kept(v, e.buf[len(e.buf)-len(data):]); err != nil {
-			e.buf = e.buf[:start]
-			return t.userFailed(err)
-		}
-		return nil
+		return t.kept(v, e.buf[len(e.buf)-len(data):])
 	}
 	decode := func(d *decoder, p unsafe.Pointer) error {
 		if canBeNil {
@@ -111,11 +106,15 @@ func userCoders(t *Type) (encodeFunc, decodeFunc) {
 func (t *Type) kept(v reflect.Value, data []byte) error {
 	back, err := t.user.Decode(append([]byte(nil), data...), t.rtype)
 	if err != nil {
-		return err
+		return t.userFailed(err)
 	}
-	return t.user.Difference(v, back)
+	if err := t.user.Difference(v, back); err != nil {
+		return unsupportedf("a value of type %v, with the codec %q: %w", t.rtype, t.user.Name, err)
+	}
+	return nil
 }
 
+// userFailed returns err, of which the user's functions may have said what is in a value.
 func (t *Type) userFailed(err error) error {
 	return unsupportedf("a value of type %v, with the codec %q: %w", t.rtype, t.user.Name, errtext.Cut(err))
 }

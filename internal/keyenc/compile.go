@@ -112,8 +112,8 @@ func (c *compiler) node(t reflect.Type, at trail) (*node, error) {
 		return n, err
 	}
 	if why := refusal(t); why != "" {
-		if user, _ := c.scope.codecs.Find(reflect.PointerTo(t)); user != nil && why == whyProtobuf {
-			why = whyCopied
+		if c.scope.codecs.Has(reflect.PointerTo(t)) {
+			why = whyPointer
 		}
 		return n, at.refused(t, why)
 	}

@@ -56,8 +56,8 @@ func (e *TypeError) Remedy() string {
 		remedies = append(remedies, "give the type an UnmarshalText or a CacheKey method")
 	case e.Why == whyProtobuf:
 		remedies = append(remedies, `import _ "github.com/cacheutils/cacheutils/codecs/protobuf" in the package that decorates the function`)
-	case e.Why == whyCopied:
-		remedies = append(remedies, "have a pointer to it in its place")
+	case e.Why == whyPointer:
+		remedies = append(remedies, "have a pointer in its place")
 	case e.Path != "":
 		remedies = append(remedies, "give its struct a CacheKey method, or have a codec name it (codecs.Register, or the option Codec)")
 	}

@@ -37,7 +37,7 @@ const (
 	whyContext  = "a context never counts"
 	whyGuard    = "it guards itself, since other goroutines may be changing it"
 	whyProtobuf = "the state of a protobuf message is hidden"
-	whyCopied   = "a protobuf message is not to be copied"
+	whyPointer  = "there is a codec for pointers to it alone"
 	whyText     = "its MarshalText may hide a part of it, since there is no UnmarshalText that gives it back"
 )
 

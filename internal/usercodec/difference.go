@@ -3,7 +3,9 @@ package usercodec
 import (
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unsafe"
 )
@@ -19,19 +21,32 @@ import (
 // Difference returns the path to a part in which a and b, of one type, differ, and whether there is one.
 func Difference(a, b reflect.Value) (path string, differ bool) {
 	c := comparison{seen: make(map[pair]bool)}
-	return c.at(a.Type().String(), addressable(a), addressable(b))
+	if !c.differ(addressable(a), addressable(b)) {
+		return "", false
+	}
+	slices.Reverse(c.steps)
+	if len(c.steps) > mostSteps {
+		c.steps = append(c.steps[:mostSteps], "...")
+	}
+	return a.Type().String() + strings.Join(c.steps, ""), true
 }
 
 // EqualExported reports whether a and b, of one type, don't differ, but for unexported fields of structs that have exported ones.
 func EqualExported(a, b reflect.Value) bool {
 	c := comparison{seen: make(map[pair]bool), exported: true}
-	_, differ := c.at("", addressable(a), addressable(b))
-	return !differ
+	return !c.differ(addressable(a), addressable(b))
 }
+
+const (
+	maxDepth  = 10_000 // what is nested deeper differs
+	mostSteps = 16     // of a path, for a reader
+)
 
 type comparison struct {
 	seen     map[pair]bool // what is being compared, or has been
 	exported bool
+	depth    int
+	steps    []string // to the part that differs, the last one first
 }
 
 type pair struct {
@@ -48,67 +63,80 @@ func (c *comparison) isNew(a, b reflect.Value, length int) bool {
 	return !known
 }
 
+// differAt is differ for parts that a step leads to.
+func (c *comparison) differAt(step func() string, a, b reflect.Value) bool {
+	if !c.differ(a, b) {
+		return false
+	}
+	c.steps = append(c.steps, step())
+	return true
+}
+
 var timeType = reflect.TypeFor[time.Time]()
 
-// at compares a and b, which are addressable, at the path.
-func (c *comparison) at(path string, a, b reflect.Value) (where string, differ bool) {
+// differ reports whether a and b differ, which are addressable.
+func (c *comparison) differ(a, b reflect.Value) bool {
+	if c.depth++; c.depth > maxDepth {
+		return true
+	}
+	defer func() { c.depth-- }()
 	rt := a.Type()
 	if rt == timeType {
 		x, y := a.Interface().(time.Time), b.Interface().(time.Time)
 		xName, xOffset := x.Zone()
 		yName, yOffset := y.Zone()
-		return path, !x.Equal(y) || xName != yName || xOffset != yOffset
+		return !x.Equal(y) || xName != yName || xOffset != yOffset
 	}
 	if CanBeNil(rt) && (a.IsNil() || b.IsNil()) {
-		return path, a.IsNil() != b.IsNil()
+		return a.IsNil() != b.IsNil()
 	}
 	if saysEqual(a, b) {
-		return path, false
+		return false
 	}
 	switch rt.Kind() {
 	case reflect.Bool:
-		return path, a.Bool() != b.Bool()
+		return a.Bool() != b.Bool()
 	case reflect.String:
-		return path, a.String() != b.String()
+		return a.String() != b.String()
 	case reflect.Float32, reflect.Float64:
-		return path, !sameFloat(a.Float(), b.Float())
+		return !sameFloat(a.Float(), b.Float())
 	case reflect.Complex64, reflect.Complex128:
 		x, y := a.Complex(), b.Complex()
-		return path, !sameFloat(real(x), real(y)) || !sameFloat(imag(x), imag(y))
+		return !sameFloat(real(x), real(y)) || !sameFloat(imag(x), imag(y))
 	case reflect.Pointer:
 		if a.Pointer() == b.Pointer() || !c.isNew(a, b, 0) {
-			return path, false
+			return false
 		}
-		return c.at(path, a.Elem(), b.Elem())
+		return c.differ(a.Elem(), b.Elem())
 	case reflect.Interface:
 		x, y := a.Elem(), b.Elem()
 		if x.Type() != y.Type() {
-			return path, true
+			return true
 		}
-		return c.at(path, addressable(x), addressable(y))
+		return c.differ(addressable(x), addressable(y))
 	case reflect.Slice:
 		if a.Len() != b.Len() {
-			return path, true
+			return true
 		}
 		if a.Pointer() == b.Pointer() || !c.isNew(a, b, a.Len()) {
-			return path, false
+			return false
 		}
-		return c.elements(path, a, b)
+		return c.elements(a, b)
 	case reflect.Array:
-		return c.elements(path, a, b)
+		return c.elements(a, b)
 	case reflect.Map:
-		return c.entries(path, a, b)
+		return c.entries(a, b)
 	case reflect.Struct:
-		return c.fields(path, a, b)
+		return c.fields(a, b)
 	case reflect.Func:
-		return path, true
+		return true
 	case reflect.Chan, reflect.UnsafePointer:
-		return path, a.Pointer() != b.Pointer()
+		return a.Pointer() != b.Pointer()
 	default:
 		if a.CanInt() {
-			return path, a.Int() != b.Int()
+			return a.Int() != b.Int()
 		}
-		return path, a.Uint() != b.Uint()
+		return a.Uint() != b.Uint()
 	}
 }
 
@@ -129,35 +157,35 @@ func saysEqual(a, b reflect.Value) bool {
 	return m.Func.Call([]reflect.Value{a, b})[0].Bool()
 }
 
-func (c *comparison) elements(path string, a, b reflect.Value) (where string, differ bool) {
+func (c *comparison) elements(a, b reflect.Value) bool {
 	for i := range a.Len() {
-		if where, differ := c.at(path+"["+strconv.Itoa(i)+"]", a.Index(i), b.Index(i)); differ {
-			return where, true
+		if c.differAt(func() string { return "[" + strconv.Itoa(i) + "]" }, a.Index(i), b.Index(i)) {
+			return true
 		}
 	}
-	return path, false
+	return false
 }
 
-func (c *comparison) entries(path string, a, b reflect.Value) (where string, differ bool) {
+func (c *comparison) entries(a, b reflect.Value) bool {
 	if a.Len() != b.Len() {
-		return path, true
+		return true
 	}
 	if a.Pointer() == b.Pointer() || !c.isNew(a, b, 0) {
-		return path, false
+		return false
 	}
 	for it := a.MapRange(); it.Next(); {
 		other := b.MapIndex(it.Key())
 		if !other.IsValid() {
-			return path, true
+			return true
 		}
-		if where, differ := c.at(path+"[]", addressable(it.Value()), addressable(other)); differ {
-			return where, true
+		if c.differAt(func() string { return "[]" }, addressable(it.Value()), addressable(other)) {
+			return true
 		}
 	}
-	return path, false
+	return false
 }
 
-func (c *comparison) fields(path string, a, b reflect.Value) (where string, differ bool) {
+func (c *comparison) fields(a, b reflect.Value) bool {
 	rt := a.Type()
 	skips := c.exported && hasExported(rt)
 	for i := range rt.NumField() {
@@ -165,11 +193,11 @@ func (c *comparison) fields(path string, a, b reflect.Value) (where string, diff
 		if f.Name == "_" || skips && !f.IsExported() && !promotes(f) {
 			continue
 		}
-		if where, differ := c.at(path+"."+f.Name, field(a, i), field(b, i)); differ {
-			return where, true
+		if c.differAt(func() string { return "." + f.Name }, field(a, i), field(b, i)) {
+			return true
 		}
 	}
-	return path, false
+	return false
 }
 
 // promotes reports whether f is an embedded struct, or a pointer to one, with exported fields, which are those of the outer

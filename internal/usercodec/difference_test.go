@@ -3,6 +3,7 @@ package usercodec
 import (
 	"math"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -31,6 +32,20 @@ func (a amount) Equal(b amount) bool { return a.digits*b.scale == b.digits*a.sca
 type ring struct {
 	Next *ring
 	N    int
+}
+
+// A list of more links than a stack has room for is neither compared to its end nor the end of the program.
+func TestDifference_Deep(t *testing.T) {
+	list := func() (first *ring) {
+		for n := range 200_000 {
+			first = &ring{first, n}
+		}
+		return first
+	}
+	path, differ := Difference(reflect.ValueOf(list()), reflect.ValueOf(list()))
+	if want := "*usercodec.ring" + strings.Repeat(".Next", mostSteps) + "..."; !differ || path != want {
+		t.Errorf("got %q, %t, want %q", path, differ, want)
+	}
 }
 
 // What comes first differs from what comes second at a path, or not at all.

@@ -149,6 +149,17 @@ func (s *Set) Find(rt reflect.Type) (c *Codec, why string) {
 	return registered.codecs.find(rt)
 }
 
+// Has reports whether there is a codec for values of type rt. It is no promise for later.
+func (s *Set) Has(rt reflect.Type) bool {
+	if c, _ := s.find(rt); c != nil {
+		return true
+	}
+	registered.Lock()
+	defer registered.Unlock()
+	c, _ := registered.codecs.find(rt)
+	return c != nil
+}
+
 // Carries reports whether an interface of type rt holds only values of codecs, as Find has them.
 func (s *Set) Carries(rt reflect.Type) bool {
 	if s.carries(rt) {
