@@ -41,12 +41,13 @@ var fileOrders = []fileOrder{
 		folder: "decorators",
 		files: []string{
 			"doc.go", "cached.go", "handle.go", "convert.go", "many.go", "many_handle.go", "cached0.go", "cached1.go", "cached2.go", "cached3.go",
-			"all.go", "typed.go", "explain.go", "call.go", "report.go", "hot.go", "keep.go", "groups.go", "bypass.go", "absent.go", "timeout.go", "results.go", "contextread.go", "plan.go",
+			"all.go", "typed.go", "explain.go", "call.go", "report.go", "hot.go", "keep.go", "groups.go", "bypass.go", "absent.go", "errors.go", "timeout.go", "results.go", "contextread.go", "plan.go",
 			"linger.go", "stale.go", "contextkey.go", "key.go", "params.go", "options.go", "function.go", "codec.go", "backend.go", "stats.go",
 		},
 		up: map[arrow]string{
 			{"options.go", "absent.go"}:   allOptions,
 			{"options.go", "bypass.go"}:   allOptions,
+			{"options.go", "errors.go"}:   allOptions,
 			{"options.go", "groups.go"}:   allOptions,
 			{"options.go", "key.go"}:      allOptions,
 			{"options.go", "linger.go"}:   allOptions,
@@ -65,6 +66,7 @@ var fileOrders = []fileOrder{
 			{"params.go", "key.go"}:       wholePlan,
 			{"function.go", "params.go"}:  "the id of an Instance is a part of the name, and rendered as arguments are",
 			{"results.go", "timeout.go"}:  wholePlan,
+			{"results.go", "errors.go"}:   wholePlan,
 			{"many_handle.go", "many.go"}: "CachedMany returns a handle, which calls as it does",
 
 			{"options.go", "contextkey.go"}:  allOptions,
@@ -88,7 +90,7 @@ var fileOrders = []fileOrder{
 	},
 	{
 		folder: "internal/entry",
-		files:  []string{"number.go", "seal.go", "item.go", "frame.go", "versions.go", "value.go", "compress.go", "entry.go", "meta.go"},
+		files:  []string{"number.go", "seal.go", "item.go", "frame.go", "versions.go", "value.go", "compress.go", "entry.go", "meta.go", "error.go"},
 	},
 	{
 		folder: "internal/sealed",

@@ -23,7 +23,7 @@
 //	city, err = cities.RequireCache(ctx, 42, "it") // from the cache, or ErrNoCachedValue
 //	key, err := cities.CacheKey(ctx, 42, "it")     // [cached]city((42,'it'))
 //
-// An error is returned and not cached. Callers that want the same result at the same time share one
+// An error is returned and not cached, unless decorators.CacheErrors names it. Callers that want the same result at the same time share one
 // computation, in all processes that use the same server. A cache that is down, slow or full changes no result:
 // the call computes. Invalidate, which can't do its work then, returns the error.
 //

@@ -2,7 +2,10 @@ package decorators_test
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cacheutils/cacheutils/decorators"
 )
@@ -49,4 +52,22 @@ func ExampleOwnGroup() {
 	// invalidate: <nil>
 	// loading chair
 	// 12 <nil>
+}
+
+// That there is no row is remembered for ten seconds, and found by errors.Is as ever.
+func ExampleCacheErrors() {
+	User, _ := decorators.Cached1(func(ctx context.Context, id int) (string, error) {
+		fmt.Println("asking for", id)
+		return "", fmt.Errorf("user %d: %w", id, sql.ErrNoRows)
+	}, decorators.Key("user-or-no-rows"), decorators.CacheErrors(10*time.Second, sql.ErrNoRows))
+
+	ctx := context.Background()
+	for range 2 {
+		_, err := User(ctx, 7)
+		fmt.Println(err, errors.Is(err, sql.ErrNoRows))
+	}
+	// Output:
+	// asking for 7
+	// user 7: sql: no rows in result set true
+	// user 7: sql: no rows in result set true
 }

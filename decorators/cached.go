@@ -29,7 +29,7 @@ import (
 // before that, and not stored.
 //
 // A non-nil trailing error is returned, with the other results, to all callers that waited, and nothing is
-// stored; so is a nil that is the sole result, without CacheNil. A panic in fn panics, as a
+// stored, unless CacheErrors names it; so is a nil that is the sole result, without CacheNil. A panic in fn panics, as a
 // *cacheutils.PanicError with the stack of fn, in all callers that waited; in the background it is logged. One with
 // http.ErrAbortHandler stays what it is.
 // Faults of the cache are logged and counted, and never change what a call returns.
@@ -115,7 +115,7 @@ func (p *plan) callAt(ctx context.Context, at spot, values []reflect.Value) []re
 		box, miss, err := p.lookup(ctx, at, values, nil)
 		at = spot{} // the store may be closed by now
 		if box != nil && again {
-			return p.unbox(box, nil)
+			return p.found(box)
 		}
 		if box != nil {
 			return p.hit(box, values)
@@ -162,7 +162,7 @@ func (p *plan) require(values []reflect.Value) []reflect.Value {
 	if err != nil {
 		return p.fail(err)
 	}
-	return p.unbox(box, nil)
+	return p.found(box)
 }
 
 // computation returns what runs the function and says what is to be done with its results. rekey is

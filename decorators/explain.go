@@ -23,7 +23,7 @@ type Explanation struct {
 	Groups []GroupState
 
 	Computing Computer // who computes it now
-	Err       error    // why it can't be read, if State is Unreadable; matches cacheutils.ErrUndecodable
+	Err       error    // if State is Unreadable: why it can't be read, which matches cacheutils.ErrUndecodable; if it is Failed: the error
 }
 
 // A State is what a call would find.
@@ -38,9 +38,10 @@ const (
 	Outdated                  // results that a group has invalidated: it would compute
 	OtherVersion              // results of another version of the program alone, whose types differ: it would compute
 	Unreadable                // what it can't read, see Explanation.Err: it would compute
+	Failed                    // an error that counts as a result, see CacheErrors: it would return that
 )
 
-var stateTexts = [...]string{"nothing", "fresh", "past its timeout", "no result", "under way", "outdated", "of another version", "unreadable"}
+var stateTexts = [...]string{"nothing", "fresh", "past its timeout", "no result", "under way", "outdated", "of another version", "unreadable", "an error"}
 
 // String returns it in words.
 func (s State) String() string { return textOf(stateTexts[:], int(s)) }
@@ -81,7 +82,7 @@ func (e Explanation) String() string {
 	if e.Age > 0 {
 		text += fmt.Sprintf(", %v old", e.Age.Round(time.Millisecond))
 	}
-	if e.State == Fresh || e.State == NoResult {
+	if e.State == Fresh || e.State == NoResult || e.State == Failed {
 		text += ", for " + left(e.Left)
 	}
 	if e.Kept > e.Left || e.State == PastTimeout {

@@ -18,6 +18,7 @@ type options struct {
 	timeoutOptions // timeout.go
 	bypassOptions  // bypass.go
 	resultOptions  // results.go
+	errorOptions   // errors.go
 	staleOptions   // stale.go
 	lingerOptions  // linger.go
 	absentOptions  // absent.go

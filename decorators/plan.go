@@ -111,6 +111,7 @@ func newTask(p *plan) *store.Task {
 	if p.types != nil {
 		task.Only(p.types)
 	}
+	task.Errors = p.errors
 	task.Stale = p.options.staleFor()
 	task.Linger = p.options.lingerFor()
 	task.DropIfEnded = p.errorType == nil && p.contextIndex >= 0

@@ -24,6 +24,7 @@ func CacheNil() Option {
 // Unless has fn decide which results are not stored. It takes the results of the decorated
 // function, with or without the trailing error, and returns a bool: true leaves them out. Callers who wait for one
 // computation get its results all the same.
+// Errors that CacheErrors names are shown to one that takes the error.
 func Unless(fn any) Option {
 	return func(o *options) { o.unless = &fn }
 }
@@ -71,6 +72,7 @@ type resultPlan struct {
 	nilIsNone     bool          // a nil is not to be stored
 	unless        reflect.Value // invalid: all results are stored
 	timeoutOf     reflect.Value // invalid: all results have one timeout
+	errors        *store.Errors // that count as results; nil: none
 }
 
 // newResultPlan panics if there are no results, or an option about them doesn't fit.
@@ -97,6 +99,7 @@ func newResultPlan(f *function) resultPlan {
 	r.nilIsNone = r.numResults == 1 && canBeNil(t.Out(0)) && !f.options.cacheNil
 	r.timeoutOf = r.checkedTimeoutOf()
 	r.unless = r.resultFunc("Unless", f.options.unless, reflect.TypeFor[bool]())
+	r.errors = r.checkedErrors()
 	return r
 }
 
@@ -225,9 +228,24 @@ func (r *resultPlan) box(results []reflect.Value) any {
 // that the results can take their place.
 func (r *resultPlan) hit(box any, arguments []reflect.Value) []reflect.Value {
 	if r.numOut > len(arguments) {
-		return r.unbox(box, nil)
+		return r.found(box)
 	}
-	return r.unboxInto(arguments[:r.numOut], box, nil)
+	value, err := opened(box)
+	return r.unboxInto(arguments[:r.numOut], value, err)
+}
+
+// found is unbox for a box that a lookup has found.
+func (r *resultPlan) found(box any) []reflect.Value {
+	value, err := opened(box)
+	return r.unbox(value, err)
+}
+
+// opened returns what a lookup has found as a box, and the error that was stored with it.
+func opened(box any) (value any, err error) {
+	if r, ok := box.(*store.Result); ok {
+		return r.Value, r.Err
+	}
+	return box, nil
 }
 
 // unbox returns the function's results for a box, nil for zero values, and an error.
@@ -273,18 +291,26 @@ func (r *resultPlan) failure(results []reflect.Value) error {
 func (p *plan) judge(ctx context.Context, box any, err error) store.Result {
 	r := store.Result{Value: box, Err: err}
 	if err != nil {
+		p.judgeError(ctx, &r)
 		return r
 	}
-	r.Discard = p.nilIsNone && reflect.ValueOf(box).Elem().IsNil() ||
-		p.unless.IsValid() && p.callResultFunc(p.unless, box).Bool()
+	r.Discard = p.nilIsNone && reflect.ValueOf(box).Elem().IsNil() || p.leavesOut(box, nil)
 	if !r.Discard {
 		r.Timeout = p.timeoutFor(ctx, box)
 	}
 	return r
 }
 
-// callResultFunc calls the function of an option for the results of a success.
-func (r *resultPlan) callResultFunc(fn reflect.Value, box any) reflect.Value {
-	results := r.unbox(box, nil)
+// leavesOut reports whether Unless leaves results out. Of an error only a function is asked that takes it.
+func (r *resultPlan) leavesOut(box any, err error) bool {
+	if !r.unless.IsValid() || err != nil && r.unless.Type().NumIn() == r.numResults {
+		return false
+	}
+	return r.callResultFunc(r.unless, box, err).Bool()
+}
+
+// callResultFunc calls the function of an option for results.
+func (r *resultPlan) callResultFunc(fn reflect.Value, box any, err error) reflect.Value {
+	results := r.unbox(box, err)
 	return fn.Call(results[:fn.Type().NumIn()])[0]
 }

@@ -73,7 +73,7 @@ func (p *plan) timeoutFor(ctx context.Context, box any) time.Duration {
 	d := store.DefaultTimeout
 	switch {
 	case p.timeoutOf.IsValid():
-		d = max(time.Duration(p.callResultFunc(p.timeoutOf, box).Int()), 0)
+		d = max(time.Duration(p.callResultFunc(p.timeoutOf, box, nil).Int()), 0)
 	case p.options.timeout != nil:
 		d = max(*p.options.timeout, 0)
 	}

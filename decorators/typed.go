@@ -50,7 +50,7 @@ func (t *typed[A, R]) callAt(ctx context.Context, at spot, args A) (R, error) {
 	box, miss, err := t.plan.lookup(ctx, at, nil, t.pointer(&args))
 	switch {
 	case box != nil:
-		return *box.(*R), nil
+		return t.found(box)
 	case err != nil:
 		return t.bypass(ctx, args, err)
 	default:
@@ -78,11 +78,19 @@ func (t *typed[A, R]) miss(ctx context.Context, args A, miss *store.Miss) (R, er
 		box, miss, err = t.plan.lookup(ctx, spot{}, nil, unsafe.Pointer(&args))
 		switch {
 		case box != nil:
-			return *box.(*R), nil
+			return t.found(box)
 		case err != nil:
 			return t.bypass(ctx, args, err)
 		}
 	}
+}
+
+// found returns the result in a box that a lookup has found, with the error that was stored with it.
+func (t *typed[A, R]) found(box any) (R, error) {
+	if r, ok := box.(*R); ok {
+		return *r, nil
+	}
+	return t.results(*box.(*store.Result))
 }
 
 // bypass is a call without the cache, because of why.
@@ -121,7 +129,10 @@ func (t *typed[A, R]) requireCache(ctx context.Context, args A) (R, error) {
 func (t *typed[A, R]) require(ctx context.Context, args A) (R, error) {
 	a := arguments{ctx: ctx, pointer: unsafe.Pointer(&args)}
 	box, err := t.plan.cached(&a)
-	return t.results(store.Result{Value: box, Err: err})
+	if err != nil {
+		return t.results(store.Result{Err: err})
+	}
+	return t.found(box)
 }
 
 func (t *typed[A, R]) invalidateFor(ctx context.Context, args A) error {

@@ -3,6 +3,7 @@ package entry
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/cacheutils/cacheutils/internal/errtext"
 )
@@ -25,7 +26,7 @@ const (
 	bitHeld                   // Holder, HeldUntil
 	bitRetry                  // Failures, RetryAt
 	bitEmpty                  // no payload
-	bitAbsent                 // since the function has none
+	bitOutcome                // with bitEmpty: the function has nothing; otherwise it has returned an error with the value: its text and targets
 
 	allBits = 1<<iota - 1
 )
@@ -84,6 +85,9 @@ func (e *Entry) appendSection(frame []byte) []byte {
 		frame = append(frame, e.Failures)
 		frame = binary.AppendVarint(frame, e.RetryAt)
 	}
+	if e.Error != nil {
+		frame = appendError(frame, e.Error)
+	}
 	return append(frame, e.body...)
 }
 
@@ -100,12 +104,26 @@ func (e *Entry) bits() (bits byte) {
 	set(e.Holder != Token{}, bitHeld)
 	set(e.Failures != 0 || e.RetryAt != 0, bitRetry)
 	set(e.Empty, bitEmpty)
-	set(e.Negative, bitAbsent)
+	set(e.Negative || e.Error != nil, bitOutcome)
 	return bits
 }
 
 func appendText(b []byte, text string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+func appendError(b []byte, e *Error) []byte {
+	b = appendText(b, e.Text)
+	b = binary.AppendUvarint(b, uint64(len(e.Targets)))
+	for _, t := range e.Targets {
+		b = append(b, t.ID[:]...)
+		if t.Found {
+			b = append(b, 1)
+		} else {
+			b = append(b, 0)
+		}
+	}
+	return b
 }
 
 // parseFrame fills e in from frame, whose bytes it keeps. Of the sections behind the first, those that are damaged are
@@ -174,9 +192,14 @@ func (e *Entry) parseSection(section []byte) error {
 		}
 		e.RetryAt = r.varint()
 	}
-	e.compressed, e.Empty, e.Negative = bits&bitCompressed != 0, bits&bitEmpty != 0, bits&bitAbsent != 0
+	e.compressed, e.Empty = bits&bitCompressed != 0, bits&bitEmpty != 0
+	if hasOutcome := bits&bitOutcome != 0; hasOutcome && e.Empty {
+		e.Negative = true
+	} else if hasOutcome {
+		e.Error = r.error()
+	}
 	e.body = r.rest
-	if r.cut || bits&^allBits != 0 || e.Empty && len(e.body) > 0 || e.Negative && !e.Empty {
+	if r.cut || bits&^allBits != 0 || e.Empty && len(e.body) > 0 {
 		return errDamagedFrame()
 	}
 	return nil
@@ -249,4 +272,30 @@ func (r *reader) generations(n int) []Generation {
 		r.cut = r.cut || groups[i].Group == "" || !isID(groups[i].ID)
 	}
 	return groups
+}
+
+// error reads what appendError has written.
+func (r *reader) error() *Error {
+	length := r.uvarint()
+	if r.cut = r.cut || length > MaxErrorText; r.cut {
+		return nil
+	}
+	e := &Error{Text: string(r.bytes(int(length)))}
+	n := r.uvarint()
+	if r.cut = r.cut || n > MaxTargets; r.cut {
+		return nil
+	}
+	e.Targets = make([]Target, n)
+	for i := range e.Targets {
+		b := r.bytes(len(TargetID{}) + 1)
+		if r.cut = r.cut || b[len(b)-1] > 1; r.cut {
+			return nil
+		}
+		copy(e.Targets[i].ID[:], b)
+		e.Targets[i].Found = b[len(b)-1] == 1
+	}
+	if !slices.ContainsFunc(e.Targets, func(t Target) bool { return t.Found }) {
+		r.cut = true
+	}
+	return e
 }

@@ -42,7 +42,7 @@ func (m *withMeta) memory() int {
 	for i := range m.Groups {
 		n += len(m.Groups[i].Group)
 	}
-	return n
+	return n + m.Error.memory()
 }
 
 // A withExpiry is a live value whose metadata is only its times, and which is never stale: most are.
@@ -98,7 +98,7 @@ func Referred(live any, t *codec.Type) (meta Meta, ok bool) {
 	if live == nil || e.Parse(engine.Item{Live: live}) != nil {
 		return Meta{}, false
 	}
-	return e.Meta, reflect.TypeOf(e.live) == t.Pointer() && e.Holder == Token{} && !e.Empty
+	return e.Meta, reflect.TypeOf(e.live) == t.Pointer() && e.Holder == Token{} && !e.Empty && e.Error == nil
 }
 
 // LiveValue returns the value of a live item that Referred has found to be one.

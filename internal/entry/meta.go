@@ -23,6 +23,7 @@ type Meta struct {
 	RetryAt    int64        // when the next may try
 	Empty      bool         // there is no value
 	Negative   bool         // because the function has none
+	Error      *Error       // what the function has returned with the value; nil: no error. Not changed
 }
 
 // A Check is part of the sha256 of a key that was shortened, zero for other keys. It goes
@@ -113,7 +114,7 @@ func (m *Meta) onlyExpires() bool {
 // onlyChecked reports whether the metadata is nothing but perhaps Check and ExpiresAt.
 func (m *Meta) onlyChecked() bool {
 	return m.FreshUntil == 0 && m.Groups == nil &&
-		m.Holder == Token{} && m.Failures == 0 && m.RetryAt == 0 && !m.Empty && !m.Negative
+		m.Holder == Token{} && m.Failures == 0 && m.RetryAt == 0 && !m.Empty && !m.Negative && m.Error == nil
 }
 
 // A State is what an entry is worth to a reader.

@@ -19,6 +19,7 @@ import (
 //     can decode;
 //   - that section is the Entry itself once Pick has been called, and the others are kept as they are, until the one who
 //     stores the entry says that they are to go: an invalidation leaves none;
+//   - a section with an error counts only for readers who know that, see error.go;
 //   - a frame has at most two values, and besides them one lease. Where there would be more, the one that was written
 //     first goes.
 //
@@ -31,31 +32,34 @@ const maxOthers = 2
 // lease among other sections counts for as long, as one that is alone does.
 const grace = time.Second
 
-// Pick makes the section the entry that is for readers of type t, or for t nil of any type, and reports whether there is
-// one. Otherwise the entry counts for nobody. Other sections that have ended are dropped.
-func (e *Entry) Pick(t *codec.Type, now time.Time) bool {
+// Pick makes the section the entry that is for readers of type t, or for t nil of any type, who know no errors, and reports whether
+// there is one. Otherwise the entry counts for nobody. Other sections that have ended are dropped.
+func (e *Entry) Pick(t *codec.Type, now time.Time) bool { return e.PickFor(t, nil, now) }
+
+// PickFor is Pick for readers who know errors.
+func (e *Entry) PickFor(t *codec.Type, errs *Errors, now time.Time) bool {
 	if len(e.others) == 0 {
-		if e.rank(t) > 0 || e.isTombstone() {
+		if e.rank(t, errs) > 0 || e.isTombstone() {
 			return true
 		}
 		e.becomeOther()
 		return false
 	}
 	sections := e.sections(now)
-	return e.choose(sections, best(sections, t))
+	return e.choose(sections, best(sections, t, errs))
 }
 
 // best returns the index of the section for readers of type t, or -1 for none: of those of the highest rank the first.
 // Where there are several that may be, those with a value are decoded until one can be. Together they have the memory that
 // is left to the entry, and Value returns what was decoded.
-func best(sections []Entry, t *codec.Type) int {
+func best(sections []Entry, t *codec.Type, errs *Errors) int {
 	var candidates []int
 	for i := range sections {
-		if sections[i].rank(t) > 0 {
+		if sections[i].rank(t, errs) > 0 {
 			candidates = append(candidates, i)
 		}
 	}
-	slices.SortStableFunc(candidates, func(a, b int) int { return sections[b].rank(t) - sections[a].rank(t) })
+	slices.SortStableFunc(candidates, func(a, b int) int { return sections[b].rank(t, errs) - sections[a].rank(t, errs) })
 	for n, i := range candidates {
 		s := &sections[i]
 		if n > 0 {
@@ -151,11 +155,13 @@ func (e *Entry) BecomeOther(t *codec.Type, err error) bool {
 	return true
 }
 
-// rank says how well the section is for a reader of type t, 0 being not at all. A lease is only for readers of exactly
+// rank says how well the section is for a reader of type t who knows errs, 0 being not at all. A lease is only for readers of exactly
 // its type: the others would wait for what they may not be able to read.
-func (e *Entry) rank(t *codec.Type) int {
+func (e *Entry) rank(t *codec.Type, errs *Errors) int {
 	isLease := e.Empty && !e.Negative
 	switch {
+	case e.Error != nil && t != nil && !errs.Knows(e.Error):
+		return 0
 	case e.live != nil || e.flags != flagsFrame:
 		return 4
 	case t == nil && isLease:
@@ -186,9 +192,18 @@ func (e *Entry) decodes(t *codec.Type) bool {
 	return err == nil
 }
 
+// hasResult reports whether the section has a value, or says that there is none.
+func (e *Entry) hasResult() bool { return !e.Empty || e.Negative }
+
+// isError reports whether the section has an error with its value, which some readers of its type don't know: it makes room for a
+// result of that type which all of them know, and not for a lease, or for another error.
+func (e *Entry) isError() bool { return e.Error != nil }
+
 // isEarlier reports whether the value, of the same fingerprint as one that takes its place, is of the same version of the
 // program: where there are interfaces in it, that shows when it is decoded.
-func (e *Entry) isEarlier(t *codec.Type) bool { return !e.unknown && (e.tried || !t.HoldsAny()) }
+func (e *Entry) isEarlier(t *codec.Type) bool {
+	return !e.isError() && !e.unknown && (e.tried || !t.HoldsAny())
+}
 
 // isTombstone reports whether the section says nothing.
 func (e *Entry) isTombstone() bool { return e.Empty && !e.Negative && e.Holder == Token{} }
@@ -200,7 +215,7 @@ func (e *Entry) isLease() bool { return e.Empty && !e.Negative && e.Holder != To
 func (e *Entry) isOver(now time.Time) bool {
 	at := now.UnixMilli()
 	held := e.Holder != Token{} && at-grace.Milliseconds() < e.HeldUntil
-	hasValue := (!e.Empty || e.Negative) && (e.ExpiresAt == 0 || at < e.ExpiresAt)
+	hasValue := e.hasResult() && (e.ExpiresAt == 0 || at < e.ExpiresAt)
 	return !held && !hasValue
 }
 
@@ -214,14 +229,14 @@ func (e *Entry) KeepOthers(was *Entry) {
 	t, known := codec.Lookup(e.fingerprint)
 	values := 0
 	count := func(s *Entry) {
-		if !s.Empty || s.Negative {
+		if s.hasResult() {
 			values++
 		}
 	}
 	count(e)
 	for i := range was.others {
 		other := &was.others[i]
-		if len(e.others) == maxOthers || known && other.fingerprint == e.fingerprint && !other.Empty && other.isEarlier(t) {
+		if len(e.others) == maxOthers || other.fingerprint == e.fingerprint && (known && !other.Empty && other.isEarlier(t) || other.isError() && e.hasResult() && !e.isError()) {
 			continue
 		}
 		if count(other); values > 2 {
@@ -281,7 +296,7 @@ func (e *Entry) Others(now time.Time) (left Entry, keep time.Duration) {
 func (e *Entry) OthersLeft(now time.Time) (left time.Duration) {
 	for i := range e.others {
 		other := &e.others[i]
-		if !other.Empty || other.Negative {
+		if other.hasResult() {
 			left = max(left, min(other.Left(now), cacheutils.Forever-grace)+grace)
 		}
 		if other.Holder != (Token{}) {
@@ -294,7 +309,7 @@ func (e *Entry) OthersLeft(now time.Time) (left time.Duration) {
 // Restamp is Stamp for the values of all versions that are fresh: one that is stale is not made fresh by that.
 func (e *Entry) Restamp(now time.Time, timeout time.Duration) time.Duration {
 	for i := range e.others {
-		if other := &e.others[i]; (!other.Empty || other.Negative) && other.StateAt(now) == Fresh {
+		if other := &e.others[i]; other.hasResult() && other.StateAt(now) == Fresh {
 			other.restamp(now, timeout)
 		}
 	}

@@ -104,8 +104,11 @@ func (m *computation) Patience(left time.Duration, again bool) time.Duration {
 // Tires reports whether a caller whose patience is at its end goes on without the store.
 func (m *computation) Tires(deadline time.Time) bool { return m.store.tires(deadline, m.task) }
 
-// failed reports whether the function has returned no result.
-func (m *computation) failed() bool { return m.result.Err != nil || m.Ending != flight.Ending{} }
+// failed reports whether the function has returned no result. An error that counts as one doesn't where the context had
+// ended: that may be why it was returned.
+func (m *computation) failed() bool {
+	return m.result.Err != nil && (m.result.Error == nil || m.cut) || m.Ending != flight.Ending{}
+}
 
 // isPrivate reports whether the outcome is for nobody who has joined: what it is may be so since its context had ended,
 // which is nothing to a caller who has time, or it is for other arguments.
@@ -170,7 +173,7 @@ func (m *computation) outcome(early bool) Result {
 // function, under the same name, or when there is no way to copy it.
 func (m *computation) share(task *Task, early bool) (r Result, ok bool) {
 	r = m.outcome(early)
-	if m.task.typ.Type() != task.typ.Type() || r.Negative && !task.Many {
+	if m.task.typ.Type() != task.typ.Type() || r.Negative && !task.Many || r.Error != nil && !task.Errors.Knows(r.Error) {
 		return Result{}, false
 	}
 	if !m.needsCopies() {

@@ -20,7 +20,7 @@ type Explained struct {
 	Size   int           // in bytes
 	Groups []ExplainedGroup
 	Holder Holder
-	Err    error // why the value can't be read
+	Err    error // why the value can't be read, or what came with it
 }
 
 // An Explanation says what is under a key.
@@ -35,6 +35,7 @@ const (
 	Outdated                        // a value of which a group was invalidated
 	OtherVersion                    // nothing but values of other versions of the program
 	Unreadable                      // a value that can't be read
+	Failed                          // an error that a call gets
 )
 
 // A Holder says who computes the value.
@@ -86,6 +87,9 @@ func (c *Store) Explain(ctx context.Context, key Key, task *Task) (x Explained, 
 	if e.Empty && !e.Negative {
 		return x, nil
 	}
+	if x.State == Failed {
+		x.Err = f.failed
+	}
 	x.Age, x.Kept = e.Age(now), leftUntil(e.ExpiresAt, now)
 	if x.Left = x.Kept; e.FreshUntil != 0 {
 		x.Left = leftUntil(e.FreshUntil, now)
@@ -113,10 +117,14 @@ func (c *Store) explanation(f *found, task *Task) Explanation {
 		if c.value(f, nil, task.typ, task.shared) == nil {
 			return Unreadable
 		}
-		if state == entry.Stale {
+		switch {
+		case f.failed != nil:
+			return Failed
+		case state == entry.Stale:
 			return Stale
+		default:
+			return Fresh
 		}
-		return Fresh
 	case f.entry.Empty && !f.entry.Negative, f.entry.StateAt(c.now()) == entry.Dead:
 		return Nothing
 	default:

@@ -34,13 +34,13 @@ import (
 func (c *Store) Fetch(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
 	value, miss := c.lookupKey(ctx, &key, task, c.flights.Now())
 	if miss == nil {
-		return Result{Value: value}
+		return Result{Value: value} // GetOrSet has no Errors
 	}
 	return miss.Fetch(ctx, compute)
 }
 
 // Lookup is the first step of Fetch: it returns the fresh value under the key that KeyOf makes of text and
-// groups, or a Miss, with which to go on. It does not retain text, and a hit on a live value
+// groups, as a *Result if an error is stored with it that the task's Errors know, or a Miss, with which to go on. It does not retain text, and a hit on a live value
 // allocates nothing.
 func (c *Store) Lookup(ctx context.Context, text []byte, groups *Groups, task *Task) (value any, miss *Miss) {
 	started := c.flights.Now()
@@ -109,7 +109,7 @@ func (c *Store) hit(f *found, err error, key *Key, task *Task, box any) any {
 	if err == nil && f.state == entry.Fresh {
 		if value := c.value(f, box, task.typ, task.shared); value != nil {
 			c.debug(logging.ActionHit, key, 0)
-			return value
+			return f.result(value)
 		}
 	}
 	if f.negative && task.Many {
@@ -241,7 +241,7 @@ func (m *Miss) refresh(ctx context.Context, f *flight.Flight, compute func(conte
 	})
 }
 
-// FetchCached returns the value of the task's type under key, or an error that matches
+// FetchCached returns the value of the task's type under key, as Lookup does, or an error that matches
 // cacheutils.ErrNoCachedValue. It computes nothing.
 func (c *Store) FetchCached(ctx context.Context, key Key, task *Task) (any, error) {
 	c.LogRequired(key)

@@ -22,6 +22,7 @@ import (
 // A found is what a lookup has found under a key. The first three fields say for whom that is.
 type found struct {
 	reader *codec.Type // of whose values; nil: of any
+	errs   *Errors     // that the reader knows; nil: none
 	plain  bool        // who reads what low-level operations store, and other programs: numbers and texts without metadata
 	holder entry.Token // who has this token, to whom nothing but the section with it matters
 
@@ -31,10 +32,11 @@ type found struct {
 	err         error              // why an entry can't be read; matches ErrUndecodable
 	others      bool               // a dead entry has nothing but what other versions of the program have stored
 	negative    bool               // a dead entry says that the function has nothing for the key
+	failed      error              // what the function has returned with the value; nil: no error
 }
 
 // lookingFor returns what a lookup for the task begins with.
-func (t *Task) lookingFor() found { return found{reader: t.typ, plain: t.plain} }
+func (t *Task) lookingFor() found { return found{reader: t.typ, errs: t.Errors, plain: t.plain} }
 
 // lookup looks up key's entry and the generations of its groups. f says for whom, and is zero otherwise.
 func (c *Store) lookup(ctx context.Context, f *found, key *Key) error {
@@ -140,6 +142,15 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 	if e.Negative { // for a caller who asks for one key that is no answer
 		f.negative, f.state = f.state == entry.Fresh, entry.Dead
 	}
+	if e.Error != nil {
+		f.failed = f.errs.Read(e.Error)
+		switch {
+		case f.failed == nil:
+			f.state, f.others = entry.Dead, true
+		case f.state == entry.Stale: // this library stores none that can be
+			f.state = entry.Dead
+		}
+	}
 	return nil
 }
 
@@ -161,7 +172,15 @@ func (f *found) pick(now time.Time) bool {
 	if f.holder != (entry.Token{}) {
 		return f.entry.PickHolder(f.holder, now)
 	}
-	return f.entry.Pick(f.reader, now)
+	return f.entry.PickFor(f.reader, f.errs, now)
+}
+
+// result returns a value that was found as it is handed out: with the error that came with it, if there is one, as a *Result.
+func (f *found) result(value any) any {
+	if f.failed == nil {
+		return value
+	}
+	return &Result{Value: value, Err: f.failed, Error: f.entry.Error}
 }
 
 // value returns the value that was found, decoded into box unless that is nil or the value is live. Where it can't be

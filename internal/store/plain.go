@@ -31,7 +31,7 @@ func (c *Store) Get(ctx context.Context, key Key, into any) error {
 	return nil
 }
 
-// get returns a pointer to the value under key for a reader, whom f says, which is not to be changed; with old that
+// get returns a pointer to the value under key, as found.result does, for a reader, whom f says, which is not to be changed; with old that
 // may be a stale one.
 func (c *Store) get(ctx context.Context, key Key, f *found, shared, old bool) (any, error) {
 	if err := c.Closed(); err != nil {
@@ -45,7 +45,7 @@ func (c *Store) get(ctx context.Context, key Key, f *found, shared, old bool) (a
 	if f.state == entry.Fresh || old && f.state == entry.Stale {
 		if p := c.value(f, nil, t, shared); p != nil {
 			c.debug(logging.ActionHit, &key, 0)
-			return p, nil
+			return f.result(p), nil
 		}
 	}
 	if f.others && f.err == nil && !old {

@@ -29,6 +29,9 @@ func (m *computation) decide() (e ending) {
 	default:
 		e.entry, e.stores = m.seal()
 		e.drops = !e.stores
+		if e.entry.Error = r.Error; r.Error != nil {
+			stale = 0
+		}
 	}
 	e.alone = m.IsForced()
 	if e.stores {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cacheutils/cacheutils/internal/codec"
+	"github.com/cacheutils/cacheutils/internal/entry"
 	"github.com/cacheutils/cacheutils/internal/flight"
 	"github.com/cacheutils/cacheutils/internal/keyenc"
 )
@@ -38,6 +39,9 @@ type Task struct {
 
 	// Watch has who is told of the context values that computations find. The zero Watch has nobody.
 	Watch flight.Watch
+
+	// Errors are those that count as results when the function returns them; nil: none does.
+	Errors *Errors
 
 	name   string      // for logs and errors
 	typ    *codec.Type // of the value
@@ -141,6 +145,21 @@ type Stats struct {
 	Bypasses      atomic.Uint64 // calls that were to run the function without the cache
 }
 
+// Errors are errors that count as results, by the targets that errors.Is finds in them.
+type Errors = entry.Errors
+
+// An Error is what is stored of one.
+type Error = entry.Error
+
+// MaxTargets is how many targets there may be.
+const MaxTargets = entry.MaxTargets
+
+// NewErrors returns the Errors with these targets, of which no two have one id.
+func NewErrors(targets []error) *Errors { return entry.NewErrors(targets) }
+
+// IDOfTarget returns by what a target is known in what is stored.
+func IDOfTarget(target error) entry.TargetID { return entry.IDOfTarget(target) }
+
 // A Rekey appends the text of a key to its head; s is the Store's.
 type Rekey func(head []byte, s *keyenc.Secrets) ([]byte, error)
 
@@ -154,7 +173,8 @@ type Result struct {
 	Cut bool
 
 	Value    any           // a pointer to a value of the task's type, which nobody else has
-	Err      error         // the function's error: Value is passed on, but not stored
+	Err      error         // the function's error: Value is passed on, but not stored unless there is Error
+	Error    *Error        // what is stored of Err with Value, as the task's Errors say
 	Negative bool          // there is nothing for the key: Value is nil, and that may be stored
 	Discard  bool          // not to be stored, though there is no error
 	Timeout  time.Duration // how long to store it; not positive: not at all; or DefaultTimeout

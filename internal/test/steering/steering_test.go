@@ -285,6 +285,8 @@ type callers struct {
 	results map[string][]int
 }
 
+func synctestWait() { synctest.Wait() }
+
 func (c *callers) start(name string, call func(context.Context, int) (int, error), ctx context.Context) {
 	c.Go(func() {
 		n, err := call(ctx, 1)
