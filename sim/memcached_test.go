@@ -96,7 +96,7 @@ func (o ordered) do(ctx context.Context, text string, item []byte, operation fun
 
 // turn returns when it is the operation's turn, or ctx has ended.
 func (o ordered) turn(ctx context.Context, verb, text string, item []byte) {
-	if deadline, ends := ctx.Deadline(); ends && !time.Now().Before(deadline) || ctx.Err() != nil {
+	if ended(ctx) != nil {
 		return
 	}
 	e := &event{from: o.p, verb: verb, object: text, item: item, caller: callerOf(ctx), done: make(chan struct{})}

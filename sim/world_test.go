@@ -133,8 +133,19 @@ func (w *world) turn(p *process, verb, object string) {
 	e.wait(nil)
 }
 
+// ended returns the error of a context that has ended, or whose time is up, which it may say a moment later.
+func ended(ctx context.Context) error {
+	if deadline, ends := ctx.Deadline(); ends && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
+}
+
 // request has effect happen on a server, and returns once the answer has come, or ctx has ended.
 func (w *world) request(ctx context.Context, p *process, verb, object string, item []byte, effect func() error) error {
+	if err := ended(ctx); err != nil { // nothing is sent, as by most clients
+		return err
+	}
 	e := &event{from: p, verb: verb, object: object, item: item, caller: callerOf(ctx), effect: effect, remote: true, done: make(chan struct{})}
 	w.post(e)
 	if e.wait(ctx.Done()) {
