@@ -291,13 +291,14 @@ func (r *OptionReader) lookup(name string) (any, bool) {
 	}
 	var value any
 	var found []string
-	for _, spelling := range slices.Sorted(maps.Keys(r.given)) {
+	for spelling, given := range r.given {
 		if strings.EqualFold(spelling, name) {
-			value = r.given[spelling]
+			value = given
 			found = append(found, spelling)
 		}
 	}
 	if len(found) > 1 {
+		slices.Sort(found)
 		r.faults = append(r.faults, fmt.Errorf("%w: %s is given under two names, %s: leave one out",
 			cacheutils.ErrConfig, r.named(name), strings.Join(found, " and ")))
 		return nil, false

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -34,7 +35,7 @@ var (
 )
 
 const (
-	mostInBlock   = 250
+	mostInBlock   = 100
 	progressAfter = 100_000 // histories, each time
 )
 
@@ -118,6 +119,7 @@ type driver struct {
 	histories int // that it runs
 	on        string
 	goesOn    bool // though a history has broken a law, unless that was the end of a worker
+	workers   int  // 0: as -sim.workers says
 
 	mu   sync.Mutex
 	next uint64 // seed
@@ -133,10 +135,7 @@ func (d *driver) drive(progress func(*report)) (*report, error) {
 	if d.binary == "" {
 		d.binary = os.Args[0]
 	}
-	workers := *workersFlag
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
+	workers := cmp.Or(d.workers, *workersFlag, runtime.GOMAXPROCS(0))
 	d.next, d.left = d.from, d.histories
 	var all sync.WaitGroup
 	for range workers {
@@ -256,4 +255,61 @@ func (r *report) table() string {
 		fmt.Fprintf(&text, "%10d %s\n", r.Met[what], what)
 	}
 	return text.String()
+}
+
+// Histories are the same on one worker and on three, whatever ran before them in the same process.
+func TestDriver(t *testing.T) {
+	var reports []*report
+	for _, workers := range []int{1, 3} {
+		d := driver{from: 1, histories: 2*mostInBlock + 50, workers: workers}
+		r, err := d.drive(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Bad) > 0 {
+			t.Errorf("seed %d: %s", r.Bad[0].Seed, r.Bad[0].What)
+		}
+		reports = append(reports, r)
+	}
+	one, three := reports[0], reports[1]
+	if one.Histories != 2*mostInBlock+50 || one.Histories != three.Histories || one.Steps != three.Steps || one.Traces != three.Traces || one.table() != three.table() {
+		t.Errorf("one worker has run %d histories, %d events, sum %x, and three %d histories, %d events, sum %x", one.Histories, one.Steps, one.Traces, three.Histories, three.Steps, three.Traces)
+	}
+}
+
+// What a worker that does not go on says is a finding if it has panicked in a history, and otherwise an error.
+func TestDriver_WorkerDies(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no shell for a worker of another kind")
+	}
+	for _, test := range []struct {
+		name, script string
+		seed         uint64 // found
+		err          string
+	}{
+		{name: "panics in the third seed", script: "read x; printf ...; echo 'panic: boom' >&2; exit 2", seed: 12},
+		{name: "races", script: "read x; echo ..; echo '{\"Histories\":2}'; read x; echo 'WARNING: DATA RACE' >&2; exit 66", err: "DATA RACE"},
+		{name: "panics before the first seed", script: "read x; echo 'panic: boom' >&2; exit 2", err: "boom"},
+		{name: "says nothing", script: "exit 0", err: "a worker has failed"},
+		{name: "says what is no report", script: "read x; echo ..; echo ok; read x", err: "a worker has failed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			binary := filepath.Join(t.TempDir(), "worker")
+			if err := os.WriteFile(binary, []byte("#!"+sh+"\n"+test.script+"\n"), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			d := driver{binary: binary, from: 10, histories: 2, workers: 1}
+			if test.seed > 0 {
+				d.histories = 1000
+			}
+			r, err := d.drive(nil)
+			switch {
+			case test.err == "" && (err != nil || len(r.Bad) != 1 || r.Bad[0].Seed != test.seed || !r.Bad[0].Died):
+				t.Errorf("got %+v, %v; want a finding in seed %d", r, err, test.seed)
+			case test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err) || len(r.Bad) > 0):
+				t.Errorf("got %+v, %v; want an error with %q", r, err, test.err)
+			}
+		})
+	}
 }

@@ -28,11 +28,10 @@ type event struct {
 	// the caller for whom it is, and by where in the library it was made.
 	item   []byte
 	caller string
-	stack  stack // empty unless it was asked for
+	stack  []uintptr // where in the library that is; nil unless it was asked for
 }
 
-// A stack is where a goroutine is.
-type stack [24]uintptr
+const deepestStack = 24 // that tells two events apart
 
 // compare orders the events that wait. Those that it finds equal have but their stacks to differ in.
 func (e *event) compare(other *event) int {
@@ -59,7 +58,8 @@ func (e *event) wait(ended <-chan struct{}) bool {
 			if !asks {
 				return true
 			}
-			runtime.Callers(2, e.stack[:])
+			e.stack = make([]uintptr, deepestStack)
+			e.stack = e.stack[:runtime.Callers(2, e.stack)]
 		case <-ended:
 			return false
 		}
@@ -67,10 +67,10 @@ func (e *event) wait(ended <-chan struct{}) bool {
 }
 
 // sortStacks puts events that compare finds equal into the order of their stacks, for which it asks those who wait. Where
-// nobody waits any more the stack is empty.
+// nobody waits any more there is none.
 func sortStacks(equal []*event) {
 	for _, e := range equal {
-		if e.stack[0] != 0 {
+		if e.stack != nil {
 			continue
 		}
 		select {
@@ -79,7 +79,7 @@ func sortStacks(equal []*event) {
 		default:
 		}
 	}
-	slices.SortStableFunc(equal, func(a, b *event) int { return slices.Compare(a.stack[:], b.stack[:]) })
+	slices.SortStableFunc(equal, func(a, b *event) int { return slices.Compare(a.stack, b.stack) })
 }
 
 // String is what a trace shows of an event.

@@ -352,14 +352,17 @@ func (p *program) caller(n int) {
 	}
 }
 
+// functionOf says of operations whose entries they are about.
+var functionOf = map[string]string{
+	callOne: oneName, callMany: manyName, callOuter: outerName, require: oneName, force: oneName, set: oneName, invalidate: oneName, getOrSet: lowName, get: lowName,
+	requireMany: manyName, forceMany: manyName, setMany: manyName, invalidateMany: manyName,
+}
+
 // begin notes that an operation begins.
 func (p *program) begin(r *record) {
 	p.runner.mu.Lock()
 	defer p.runner.mu.Unlock()
-	r.function = map[string]string{
-		callOne: oneName, callMany: manyName, callOuter: outerName, require: oneName, force: oneName, set: oneName, invalidate: oneName, getOrSet: lowName, get: lowName,
-		requireMany: manyName, forceMany: manyName, setMany: manyName, invalidateMany: manyName,
-	}[r.kind]
+	r.function = functionOf[r.kind]
 	r.called, r.ended, r.began = p.now(), never, time.Now()
 	p.count(r.kind)
 	p.history.records = append(p.history.records, r)

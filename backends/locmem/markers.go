@@ -29,7 +29,7 @@ type shard struct {
 	_ [64 - 8 - 8 - 8 - 8]byte // what others write is in other cache lines
 
 	sync.Mutex
-	markers map[string]record // by their key
+	markers map[string]record // by their key; nil: none
 
 	// room is how many markers may be put here until those that have expired are swept out. It is then as many as are
 	// left, or a few. So a sweep looks at twice as many as were put since the last one, at most, and there
@@ -67,6 +67,9 @@ func (sh *shard) put(m record) {
 		sh.sweep()
 	}
 	sh.room--
+	if sh.markers == nil {
+		sh.markers = make(map[string]record)
+	}
 	sh.markers[m.key] = m
 	sh.most = max(sh.most, len(sh.markers))
 }
@@ -88,7 +91,7 @@ func (sh *shard) sweep() {
 // forgetMarkers removes all markers. All shards are locked, or the store is not in use yet.
 func (s *store) forgetMarkers() {
 	for i := range s.shards {
-		s.shards[i].markers, s.shards[i].room = map[string]record{}, fewMarkers
+		s.shards[i].markers, s.shards[i].room = nil, fewMarkers
 	}
 }
 
