@@ -38,6 +38,9 @@ type computation struct {
 	process        int
 	started, ended int
 	given          *record  // the set
+	mode           string   // what the context of the call said that it is for
+	isForced       bool     // that is a ForceRecalc
+	isNamed        bool     // it has returned an error that is a result
 	err            error    // what it returned
 	inner          int      // the computation whose result it has from a function that it has called; 0: none
 	named          []string // by the caller whose function of package cache it is: the groups that its result is in
@@ -60,6 +63,9 @@ func (r *record) String() string {
 
 // covers reports whether the operation invalidates or replaces what is cached of the function for the key, in the groups.
 func (r *record) covers(function string, key int, groups []string) bool {
+	if r.renews() {
+		return r.function == function && slices.Contains(r.keys, key)
+	}
 	switch r.kind {
 	case invalidate, force, set, invalidateMany, forceMany, setMany:
 		return r.function == function && slices.Contains(r.keys, key)

@@ -67,7 +67,8 @@ func (h *history) transparent() (broken []string) {
 			continue
 		}
 		took := r.over.Sub(r.began)
-		leaves := !isExplicit(r.kind) && (!h.closed[r.process] || h.plan.config.heeds) // without a cache, it is when the function does
+		without := h.closed[r.process] || r.mode == bypassed || r.mode == around
+		leaves := !isExplicit(r.kind) && (!without || h.plan.config.heeds) // without a cache, it is when the function does
 		if r.patience > 0 && took > r.patience+slack && leaves {
 			bad("law 1: %v took %v, and had %v", r, took, r.patience)
 		}
@@ -124,11 +125,14 @@ func (h *history) once() (broken []string) {
 	all := h.sorted()
 	for i, a := range all {
 		for _, b := range all[i+1:] {
-			if h.closed[a.process] || h.closed[b.process] || a.given != nil || b.given != nil || a.function != b.function || b.started >= a.ended || b.started == a.started {
+			if h.closed[a.process] || h.closed[b.process] || a.mayOverlap(b) || a.given != nil || b.given != nil || a.function != b.function || b.started >= a.ended || b.started == a.started {
 				continue
 			}
 			for _, key := range a.keys {
 				if !slices.Contains(b.keys, key) || slices.ContainsFunc(h.records, func(r *record) bool {
+					if a.mode == refreshed && r.renews() {
+						return false // they are one at a time, whatever that has replaced
+					}
 					return r.covers(a.function, key, h.groups(a, key)) && r.called <= b.started && r.ended >= min(h.asked(a, key), h.asked(b, key))
 				}) {
 					continue
@@ -185,7 +189,7 @@ func (h *history) settled() (broken []string) {
 }
 
 func (h *history) check() []string {
-	return slices.Concat(h.fresh(), h.grouped(), h.exact(), h.transparent(), h.once(), h.settled())
+	return slices.Concat(h.fresh(), h.grouped(), h.exact(), h.transparent(), h.once(), h.steered(), h.settled())
 }
 
 // A failure is what a function returns when it fails.

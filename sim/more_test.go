@@ -107,7 +107,14 @@ func (p *program) contains(outer *computation, r *record) {
 // promises reports whether the operation promises that once it has returned nil no call that starts later gets what began
 // before the event that it returns.
 func (h *history) promises(p *record, key int) (since int, ok bool) {
-	switch p.kind {
+	kind := p.kind
+	if p.renews() {
+		if p.patience > 0 || p.cancelled || p.isInside && h.plan.isHasty() { // it may have returned before its result was stored
+			return 0, false
+		}
+		kind = force
+	}
+	switch kind {
 	case invalidate, invalidateGroup, clearAll, invalidateMany, invalidateGroups, set, setMany:
 		return p.called, true
 	case force, forceMany:

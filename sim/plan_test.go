@@ -34,6 +34,7 @@ type config struct {
 	settles               bool     // once the faults have ended, all that was held has to come free
 	lingers               bool     // the functions are told how long they go on when nobody waits for them
 	linger                time.Duration
+	named                 time.Duration // how long errors are kept that CacheErrors names, which the functions of one key return now and then; 0: there are none
 }
 
 // simulatedStore is the backend whose engine is in server_test.go.
@@ -85,6 +86,7 @@ type operation struct {
 	group           string
 	patience        time.Duration // of its context; 0: forever
 	cancelled       bool          // its context is, at some time
+	mode            string        // what its context says; empty: nothing
 }
 
 func (o *operation) String() string { return o.who() + " " + o.what() }
@@ -102,6 +104,9 @@ func (o *operation) what() string {
 	}
 	if o.group != "" && o.keys != nil {
 		text += " in " + o.group
+	}
+	if o.mode != "" {
+		text += " under " + o.mode
 	}
 	if o.patience > 0 {
 		text += " within " + o.patience.String()
@@ -200,6 +205,7 @@ func planFor(seed uint64) *plan {
 		p.operations = append(p.operations, o)
 	}
 	p.extend()
+	p.steer()
 	return p
 }
 

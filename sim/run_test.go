@@ -228,6 +228,7 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 		if c.jitter > 0 {
 			all = append(all, decorators.Jitter(c.jitter))
 		}
+		all = append(all, c.steered(name)...)
 		return append(all, more...)
 	}
 	prog.one, prog.oneHandle = decorators.Cached1(func(ctx context.Context, key int) ([]int, error) {
@@ -254,7 +255,7 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 	}, opts(manyName, absent...)...)
 	prog.outer, _ = decorators.Cached1(func(ctx context.Context, key int) ([]int, error) {
 		id, err := prog.compute(ctx, outerName, []int{key}, func(outer *computation) error {
-			rec := &record{operation: operation{process: index, caller: -2, kind: callOne, keys: []int{key}}, isInside: true}
+			rec := &record{operation: operation{process: index, caller: -2, kind: callOne, keys: []int{key}, mode: modeOf(ctx)}, isInside: true}
 			prog.begin(rec)
 			var v []int
 			err := caught(func() (err error) {
@@ -265,6 +266,9 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 			prog.contains(outer, rec)
 			return err
 		})
+		if idOf(err) != 0 {
+			return []int{id, key}, nameError(id)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -281,20 +285,26 @@ func (p *program) compute(ctx context.Context, function string, keys []int, insi
 	p.runner.mu.Lock()
 	p.ids[p.index]++
 	id = p.ids[p.index]*10 + p.index + 1
-	c := &computation{id: id, function: function, keys: slices.Clone(keys), process: p.index, started: p.now(), ended: never}
+	c := &computation{id: id, function: function, keys: slices.Clone(keys), process: p.index, started: p.now(), ended: never, mode: modeOf(ctx), isForced: ctx.Value(forcedKey{}) != nil}
 	p.history.computations[id] = c
 	p.runner.mu.Unlock()
 	defer func() {
 		p.runner.mu.Lock()
 		defer p.runner.mu.Unlock()
-		c.ended, c.err = p.now(), err
+		if c.ended, c.err = p.now(), err; idOf(err) != 0 {
+			c.err, c.isNamed = nil, true // it is a result
+		}
 	}()
-	fails, panics, lasts := false, false, time.Duration(0)
+	fails, panics, isNamed, lasts := false, false, false, time.Duration(0)
 	half := func(what string) error {
 		e := &event{from: p.process, verb: what, object: function + " " + textOf(keys), caller: callerOf(ctx), done: make(chan struct{}), effect: func() error {
 			if p.faults[failures] && p.rng.IntN(40) == 0 {
 				fails, panics = true, p.rng.IntN(3) == 0
 				p.count(failures)
+			}
+			if p.plan.config.named > 0 && p.faults != nil && (function == oneName || function == outerName) && p.rng.IntN(8) == 0 {
+				isNamed = true
+				p.count(named)
 			}
 			if p.plan.config.slow && p.faults != nil && p.rng.IntN(4) == 0 {
 				lasts = time.Duration(p.rng.Int64N(int64(3 * p.plan.config.lease)))
@@ -328,6 +338,8 @@ func (p *program) compute(ctx context.Context, function string, keys []int, insi
 		panic(err)
 	case fails:
 		return id, &failure{id}
+	case isNamed:
+		return id, nameError(id)
 	default:
 		return id, nil
 	}
@@ -365,6 +377,9 @@ func (p *program) begin(r *record) {
 	r.function = functionOf[r.kind]
 	r.called, r.ended, r.began = p.now(), never, time.Now()
 	p.count(r.kind)
+	if r.mode != "" {
+		p.count(r.mode)
+	}
 	p.history.records = append(p.history.records, r)
 }
 
@@ -374,6 +389,13 @@ func (p *program) finish(r *record, got map[int][]int, err error) {
 	defer p.runner.mu.Unlock()
 	r.isLast = p.isOver()
 	r.ended, r.over, r.err = p.now(), time.Now(), err
+	id := idOf(err)
+	if id != 0 { // that is a result
+		r.err, err = nil, nil
+		if v := got[r.keys[0]]; len(v) != 2 || v[0] != id {
+			p.broken = append(p.broken, fmt.Sprintf("law 8: %v got %v with the error of #%d", r, v, id))
+		}
+	}
 	for key, v := range got {
 		if len(v) != 2 {
 			if err == nil && v != nil {
@@ -383,6 +405,8 @@ func (p *program) finish(r *record, got map[int][]int, err error) {
 		}
 		if c := p.history.computations[v[0]]; err != nil && c != nil && c.err != nil {
 			continue // it counts for nothing beside the error
+		} else if c != nil && c.isNamed && id == 0 {
+			p.broken = append(p.broken, fmt.Sprintf("law 8: %v got %v without its error", r, c))
 		}
 		if r.got == nil {
 			r.got = make(map[int]value)
@@ -395,7 +419,10 @@ func (p *program) finish(r *record, got map[int][]int, err error) {
 // do does one operation, once it is its turn.
 func (p *program) do(r *record) error {
 	p.turn(p.process, r.who(), r.what())
-	ctx := context.WithValue(context.Background(), callerKey{}, r.who())
+	ctx := under(context.WithValue(context.Background(), callerKey{}, r.who()), r.mode)
+	if r.kind == force || r.kind == forceMany {
+		ctx = context.WithValue(ctx, forcedKey{}, true)
+	}
 	if r.patience > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, r.patience)

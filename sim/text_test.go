@@ -35,7 +35,7 @@ func (p *plan) settings() []setting {
 		{"seed", &p.seed}, {"schedule", &p.schedule}, {"processes", &p.processes}, {"servers", &p.servers}, {"callers", &p.callers}, {"keys", &p.keys},
 		{"backend", &c.backend}, {"timeout", &c.timeout}, {"stale", &c.stale}, {"lease", &c.lease}, {"jitter", &c.jitter},
 		{"later", &c.later}, {"each", &c.each}, {"heeds", &c.heeds}, {"absent", &c.absent}, {"slow", &c.slow}, {"apart", &c.apart}, {"settles", &c.settles},
-		{"lingers", &c.lingers}, {"linger", &c.linger},
+		{"lingers", &c.lingers}, {"linger", &c.linger}, {"named", &c.named},
 	}
 	if n := c.network; n != nil {
 		all = append(all, setting{"connections", &n.conns}, setting{"failures", &n.failures}, setting{"replay", &n.replay})
@@ -130,7 +130,7 @@ func (s setting) set(text string) (err error) {
 	return err
 }
 
-var operationText = regexp.MustCompile(`^p(\d+) c(\d+) (\w+) (?:\[([\d ]*)\](?: in ([\w+]+))?|([\w+]+))(?: within ([\w.µ]+))?(, cancelled)?$`)
+var operationText = regexp.MustCompile(`^p(\d+) c(\d+) (\w+) (?:\[([\d ]*)\](?: in ([\w+]+))?|([\w+]+))(?: under (\w+))?(?: within ([\w.µ]+))?(, cancelled)?$`)
 
 // parseOperation reads a process and what operation.String returns.
 func parseOperation(text string) (o operation, err error) {
@@ -140,7 +140,10 @@ func parseOperation(text string) (o operation, err error) {
 	}
 	o.process, _ = strconv.Atoi(m[1])
 	o.caller, _ = strconv.Atoi(m[2])
-	o.kind, o.group, o.cancelled = m[3], m[5]+m[6], m[8] != ""
+	o.kind, o.group, o.mode, o.cancelled = m[3], m[5]+m[6], m[7], m[9] != ""
+	if o.mode != "" && !slices.Contains(allModes, o.mode) {
+		return o, fmt.Errorf("%q: there is no %q", text, o.mode)
+	}
 	for _, text := range strings.Fields(m[4]) {
 		key, err := strconv.Atoi(text)
 		if err != nil {
@@ -148,8 +151,8 @@ func parseOperation(text string) (o operation, err error) {
 		}
 		o.keys = append(o.keys, key)
 	}
-	if m[7] != "" {
-		o.patience, err = time.ParseDuration(m[7])
+	if m[8] != "" {
+		o.patience, err = time.ParseDuration(m[8])
 	}
 	return o, err
 }
@@ -171,7 +174,7 @@ func TestPlanText(t *testing.T) {
 	const settings, faults = "processes 1, callers 1, keys 1\n", "faults eviction\n"
 	for _, text := range []string{
 		"", settings, settings + faults + "p0 c0 call", settings + faults + "p1 c0 call [0]", settings + faults + "p0 c1 call [0]", settings + faults + "p0 c0 call [1]",
-		settings + faults + "p0 c0 sing [0]", settings + "faults rain\n", "colour red\n" + faults, "keys many\n" + faults,
+		settings + faults + "p0 c0 sing [0]", settings + faults + "p0 c0 call [0] under water", settings + "faults rain\n", "colour red\n" + faults, "keys many\n" + faults,
 	} {
 		if p, err := parsePlan(text); err == nil {
 			t.Errorf("%q is read as %s", text, p)

@@ -91,9 +91,7 @@ func (g *Group) Join(ctx context.Context, s Start, new func() *Flight) (f *Fligh
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	at := place{s.Key, s.Bare}
-	if s.After != nil && s.After.next != nil && s.After.next.place == at && s.After.next.check == s.Check {
-		f = s.After.next
-	} else {
+	if f = s.After.nextFor(&s, at); f == nil {
 		f = g.at(at, s.Check)
 	}
 	if f != nil && s.Bare && f.isUseless(s.Tick) { // a caller who comes here has no time to wait for another
@@ -113,6 +111,15 @@ func (g *Group) Join(ctx context.Context, s Start, new func() *Flight) (f *Fligh
 		s.After.next, f.joined = f, true
 	}
 	return f, leads
+}
+
+// nextFor returns the flight, which may have finished by now, that those join who want what s says and for whom the outcome of f, which
+// may be nil, was not; nil: there is none.
+func (f *Flight) nextFor(s *Start, at place) *Flight {
+	if f == nil || f.next == nil || f.next.place != at || f.next.check != s.Check || s.Fresh && f.next.isUselessFresh(s) {
+		return nil
+	}
+	return f.next
 }
 
 // Replace returns a new flight for a forced computation, which takes the place of the one on the table, or nil if none
