@@ -16,7 +16,7 @@
 //
 // No codec alters a value unnoticed. Where a function is decorated, its codecs are tried with a zero value and with one whose fields
 // are set, exported ones and, without an Equal, the others: what comes back different is refused there. Each value is decoded
-// again before it is stored, and has to be Equal to what it was; a call whose result isn't computes at each call, which is logged. A
+// again before it is stored, and has to be Equal to what it was; a result that isn't is computed at each call, which is logged. A
 // panic of one of the functions counts as an error of it: it never reaches a caller.
 package codecs
 
@@ -64,9 +64,9 @@ type Codec[T any] struct {
 	// since Decode gets a copy.
 	Memory func([]byte, reflect.Type) int
 
-	// Schema returns a text that changes when the type does, as it must with each part of a value that a program may miss
-	// in entries of another version: entries with another text are misses. The type is that which Decode is given. Nil: all
-	// fields of the type, with their types, all the way down to those of the standard library.
+	// Schema returns a text that changes when the type does, so that entries of another version of it are misses. The type is
+	// the one that Decode is given. Nil: all fields with their types and tags, all the way down; of types of the standard library
+	// the exported ones.
 	Schema func(reflect.Type) (string, error)
 }
 

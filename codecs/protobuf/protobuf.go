@@ -1,7 +1,9 @@
 // Package protobuf has the library take protobuf messages: as results and arguments of cached functions, in cache.Set, at any
-// depth, on all backends. It is imported for that by the package that decorates functions, or declares them:
+// depth, on all backends. Import it for that in each package that decorates functions of messages:
 //
 //	import _ "github.com/cacheutils/cacheutils/codecs/protobuf"
+//
+// Where only another package imports it, it may come too late, and panics: a function would have been planned without it.
 //
 // It registers one codec, see package codecs, for proto.Message: for the pointers to all types that protoc-gen-go has generated, and for
 // interfaces with the methods of proto.Message. A message that is held by value, which is not to be copied, is refused, and so are
