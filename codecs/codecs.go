@@ -9,15 +9,15 @@
 //		Equal:  codecs.EqualExported[*ent.User],
 //	})
 //
-// [Register] is for all functions of the program, decorators.Codec for one of them. [JSON] is a Codec for what JSON carries. For
-// protobuf messages there is a module of its own: import _ "github.com/cacheutils/cacheutils/codecs/protobuf".
+// [Register] is for all functions of the program, decorators.Codec for one of them. [JSON] is a Codec for what JSON carries.
+// For protobuf messages there is a module of its own: import _ "github.com/cacheutils/cacheutils/codecs/protobuf".
 //
 // # What is checked
 //
-// No codec alters a value unnoticed. Where a function is decorated, its codecs are tried with a zero value and with one whose fields
-// are set, exported ones and, without an Equal, the others: what comes back different is refused there. Each value is decoded
-// again before it is stored, and has to be Equal to what it was; a call whose result isn't computes at each call, which is logged. A
-// panic of one of the functions counts as an error of it: it never reaches a caller.
+// No codec alters a value unnoticed. Where a function is decorated, its codecs are tried with a zero value and with one
+// whose fields are set, exported ones and, without an Equal, the others: what comes back different is refused there. Each
+// value is decoded again before it is stored, and has to be Equal to what it was; a result that isn't is computed at each
+// call, which is logged. A panic of one of the functions counts as an error of it: it never reaches a caller.
 package codecs
 
 import (
@@ -54,8 +54,8 @@ type Codec[T any] struct {
 	// the same at the same instant, offset and abbreviation, and what has a method Equal is if that says so.
 	Equal func(T, T) bool
 
-	// Key returns the text that stands for a value in keys: equal values have one text, and others have others. The name of the type
-	// stands before it. Nil: what Encode returns, which then has to be the same for equal values; what Decode doesn't give
+	// Key returns the text that stands for a value in keys: equal values have one text, and others have others. The name of the
+	// type stands before it. Nil: what Encode returns, which then has to be the same for equal values; what Decode doesn't give
 	// back can't be in a key.
 	Key func(T) (string, error)
 
@@ -64,9 +64,9 @@ type Codec[T any] struct {
 	// since Decode gets a copy.
 	Memory func([]byte, reflect.Type) int
 
-	// Schema returns a text that changes when the type does, as it must with each part of a value that a program may miss
-	// in entries of another version: entries with another text are misses. The type is that which Decode is given. Nil: all
-	// fields of the type, with their types, all the way down to those of the standard library.
+	// Schema returns a text that changes when the type does, so that entries of another version of it are misses. The type is
+	// the one that Decode is given. Nil: all fields with their types and tags, all the way down; of types of the standard library
+	// the exported ones.
 	Schema func(reflect.Type) (string, error)
 }
 
@@ -90,10 +90,11 @@ func Register[T any](c Codec[T]) bool {
 	return true
 }
 
-// JSON returns a codec for what encoding/json carries, with the Equal that is given, or with nil one for which everything counts.
-// T is not an interface. What JSON alters so that Equal tells is refused, as with any codec: unexported fields and those with the tag `json:"-"`, numbers
-// behind interfaces, which come back as float64, empty slices and maps that omitempty leaves out, times in other zones than
-// Local and UTC. It has no Memory: what somebody writes to the server as a list of empty objects takes more than is counted.
+// JSON returns a codec for what encoding/json carries, with the Equal that is given, or with nil one for which everything
+// counts. T is not an interface. What JSON alters so that Equal tells is refused, as with any codec: unexported fields and
+// those with the tag `json:"-"`, numbers behind interfaces, which come back as float64, empty slices and maps that omitempty
+// leaves out, times in other zones than Local and UTC. It has no Memory: what somebody writes to the server as a list of
+// empty objects takes more than is counted.
 func JSON[T any](equal func(T, T) bool) Codec[T] {
 	return Codec[T]{
 		Name:   "json",

@@ -16,11 +16,12 @@ import (
 //   - the full name of the message, and the fields that are there, in the order of their numbers: {id:1,lang:"it"}; those of
 //     extensions by their full names, in brackets
 //   - lists in brackets, maps in braces, with their keys in order; enums as numbers
-//   - floats with the digits that give them back, one word for all NaNs, and no sign for a zero, unless that is what says that the field is there
+//   - floats with the digits that give them back, one word for all NaNs, and no sign for a zero, unless that is what says
+//     that the field is there
 //   - unknown fields, by number and each in its order: what proto.Equal compares of them
 //
-// A text, and so each part, ends where it says so, as values do in package keyenc: by its bracket, its quote, or before a character
-// that numbers and words don't have.
+// A text, and so each part, ends where it says so, as values do in package keyenc: by its bracket, its quote, or before a
+// character that numbers and words don't have.
 
 func key(m proto.Message) (string, error) {
 	if _, err := typeOf(reflect.TypeOf(m)); err != nil {

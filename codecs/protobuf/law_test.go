@@ -239,6 +239,28 @@ func TestLaw3_Messages(t *testing.T) {
 	}
 }
 
+// The same holds at any depth.
+func TestLaw3_Depth(t *testing.T) {
+	seen := make(map[string]holder)
+	rapid.Check(t, func(rt *rapid.T) {
+		h := drawHolder(rt)
+		again := h
+		if h.One != nil {
+			again.One, again.StringValue = scramble(h.One).(*structpb.Struct), scramble(h.StringValue).(*wrapperspb.StringValue)
+			again.Message, again.Any = scramble(h.Message), scramble(h.Any.(proto.Message))
+		}
+		a, errA := cachekey.Repr(h)
+		b, errB := cachekey.Repr(again)
+		if a != b || errA != nil || errB != nil {
+			rt.Fatalf("two keys, %v and %v:\n%s\n%s", errA, errB, a, b)
+		}
+		if before, ok := seen[a]; ok && !cmp.Equal(before, h, compared) {
+			rt.Fatalf("two values have the key %s", a)
+		}
+		seen[a] = h
+	})
+}
+
 // A function is called once for equal arguments.
 func TestLaw3_Arguments(t *testing.T) {
 	cachetest.Each(t, func(t *testing.T) {

@@ -10,9 +10,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// How much memory a message takes when it is decoded. Two bytes can stand for a message of a hundred fields, so the encoding is walked
-// as Unmarshal does it, and what that allocates is added up: the structs of messages, texts, and lists and maps with the room for growth. A message that
-// comes again for a field is merged by Unmarshal into the one before, and counted once more here.
+// How much memory a message takes when it is decoded. Two bytes can stand for a message of a hundred fields, so the encoding
+// is walked as Unmarshal does it, and what that allocates is added up: the structs of messages, texts, and lists and maps
+// with the room for growth. A message that comes again for a field is merged by Unmarshal into the one before, and counted
+// once more here.
 
 const (
 	maxDepth  = 10_000        // of messages within others, as Unmarshal has it

@@ -1,20 +1,23 @@
-// Package protobuf has the library take protobuf messages: as results and arguments of cached functions, in cache.Set, at any
-// depth, on all backends. It is imported for that by the package that decorates functions, or declares them:
+// Package protobuf has the library take protobuf messages: as results and arguments of cached functions, in cache.Set, at
+// any depth, on all backends. Import it for that in each package that decorates functions of messages:
 //
 //	import _ "github.com/cacheutils/cacheutils/codecs/protobuf"
 //
-// It registers one codec, see package codecs, for proto.Message: for the pointers to all types that protoc-gen-go has generated, and for
-// interfaces with the methods of proto.Message. A message that is held by value, which is not to be copied, is refused, and so are
-// those of types that are made at run time (dynamicpb).
+// Where only another package imports it, it may come too late, and panics: a function would have been planned without it.
 //
-//   - Messages are stored as proto.Marshal encodes them, and copied by proto.Clone. Each is decoded again before it is stored, and
-//     has to be what it was: with its oneofs, unknown fields, extensions, and what an Any holds, which stays encoded. Required fields may be missing.
-//   - A nil pointer to a message and an empty message are two values. An empty list, map or bytes comes back nil, as they are one in a
-//     message, unless bytes have presence; a message with a nil in a list, a map or a oneof is refused.
+// It registers one codec, see package codecs, for proto.Message: for the pointers to all types that protoc-gen-go has
+// generated, and for interfaces with the methods of proto.Message. A message that is held by value, which is not to be
+// copied, is refused, and so are those of types that are made at run time (dynamicpb).
+//
+//   - Messages are stored as proto.Marshal encodes them, and copied by proto.Clone. Each is decoded again before it is
+//     stored, and has to be what it was: with its oneofs, unknown fields, extensions, and what an Any holds, which stays
+//     encoded. Required fields may be missing.
+//   - A nil pointer to a message and an empty message are two values. An empty list, map or bytes comes back nil, as they
+//     are one in a message, unless bytes have presence; a message with a nil in a list, a map or a oneof is refused.
 //   - Messages that proto.Equal finds equal have one text in keys, and others have others:
 //     citypb.GetCityRequest{id:1,lang:"it"}. So have those of two types.
-//   - After a deploy that changed a message, its entries are misses: the names, numbers and types of all fields are in the fingerprint.
-//     Both versions of a program run side by side.
+//   - After a deploy that changed a message, its entries are misses: the names, numbers and types of all fields are in the
+//     fingerprint. Both versions of a program run side by side.
 //   - What a message takes in memory is counted before it is decoded, for the backend's option max_decoded_size.
 package protobuf
 

@@ -23,8 +23,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// wellKnown are messages of all kinds: with oneofs (Value), maps of messages (Struct), recursion (DescriptorProto), groups of proto2 with required
-// fields (UninterpretedOption) and defaults, extensions (FeatureSet), optional scalars, enums, packed lists, and what an Any holds.
+// wellKnown are messages of all kinds: with oneofs (Value), maps of messages (Struct), recursion (DescriptorProto),
+// required fields (UninterpretedOption) and defaults of proto2, extensions (FeatureSet), optional scalars, enums,
+// packed lists, and what an Any holds.
 var wellKnown = []proto.Message{
 	(*structpb.Value)(nil), (*structpb.Struct)(nil), (*structpb.ListValue)(nil),
 	(*timestamppb.Timestamp)(nil), (*durationpb.Duration)(nil), (*fieldmaskpb.FieldMask)(nil), (*emptypb.Empty)(nil),
@@ -146,8 +147,8 @@ func unknown(t *rapid.T) (raw protoreflect.RawFields) {
 	return raw
 }
 
-// scramble returns a message that proto.Equal finds equal to m, made in another way: maps are filled in another order, unknown fields of
-// other numbers change places, and the signs of zeros where that doesn't count.
+// scramble returns a message that proto.Equal finds equal to m, made in another way: maps are filled in another order,
+// unknown fields of other numbers change places, and the signs of zeros where that doesn't count.
 func scramble(m proto.Message) proto.Message {
 	s := copied(m)
 	scrambleFields(s.ProtoReflect())

@@ -43,7 +43,8 @@
 // Types, by Err: functions, channels, unsafe pointers, interfaces with methods (error, too),
 // unexported fields of types that have no marshaler (so everything with a mutex), unless they take no memory, and maps
 // with pointers in their keys, which only their addresses distinguish. So are types whose marshaler keeps neither a
-// zero value nor one whose exported fields are set, or loses one of those fields always, types whose codec doesn't keep both, and maps with keys of such types, to which their copies are not ==.
+// zero value nor one whose exported fields are set, or always loses one of those fields, types whose codec doesn't keep both,
+// and maps with keys of such types, to which their copies are not ==.
 //
 // Values, by Append: an interface with a value of such a type, or of a type that shares
 // its name and structure with another (both declared inside functions); what contains itself;

@@ -15,7 +15,7 @@ import (
 // userText makes n a node of a type that has a codec, and reports whether that is so.
 func (c *compiler) userText(n *node, at trail) (ok bool, err error) {
 	t := n.typ
-	if t.Kind() == reflect.Interface {
+	if t.Kind() == reflect.Interface || t == timeType {
 		return false, nil
 	}
 	if _, listed := c.scope.attrs[pointee(t)]; listed {
