@@ -7,14 +7,17 @@ import "context"
 // handle's methods. Cached0 to Cached3 differ in the number of arguments, and in nothing besides that.
 //
 // All that is said of Cached and of the options holds. The same function has the same keys either way,
-// and finds what is stored the other way. Functions that options take (KeyOf, ContextKey, GroupsOf, Unless,
-// TimeoutOf) are called by reflection here, too: KeyOf, ContextKey and GroupsOf at each call.
+// and finds what is stored the other way. Functions that options take (KeyOf, ContextKey, Unless, TimeoutOf) are called by
+// reflection here, too: KeyOf and ContextKey at each call. That of GroupsOf is not, unless its type has a name.
 func Cached0[R any](fn func(context.Context) (R, error), opts ...Option) (func(context.Context) (R, error), *Handle0[R]) {
 	var run func(context.Context, args0) (R, error)
 	if fn != nil {
 		run = func(ctx context.Context, x args0) (R, error) { return fn(ctx) }
 	}
 	t := newTyped(fn, run, opts)
+	if of, ok := t.plan.givenGroupsOf().(func(context.Context) []string); ok {
+		callsGroupsOf(t.plan, func(ctx context.Context, x *args0) []string { return of(ctx) })
+	}
 	call := func(ctx context.Context) (R, error) {
 		args := args0{}
 		box, at := t.hotResult(ctx, &args)
@@ -80,7 +83,7 @@ func (h *Handle0[R]) Set(ctx context.Context, result R) error {
 	return h.typed.setFor(ctx, args0{}, result)
 }
 
-// Explain says what is cached for these arguments: whether a call would find it, how old it is, for how long it counts, and who
+// Explain says what is cached: whether a call would find it, how old it is, for how long it counts, and who
 // computes it. See Handle.Explain.
 func (h *Handle0[R]) Explain(ctx context.Context) (Explanation, error) {
 	return explainFor(ctx, h.typed.plan, args0{})

@@ -7,14 +7,17 @@ import "context"
 // handle's methods. Cached0 to Cached3 differ in the number of arguments, and in nothing besides that.
 //
 // All that is said of Cached and of the options holds. The same function has the same keys either way,
-// and finds what is stored the other way. Functions that options take (KeyOf, ContextKey, GroupsOf, Unless,
-// TimeoutOf) are called by reflection here, too: KeyOf, ContextKey and GroupsOf at each call.
+// and finds what is stored the other way. Functions that options take (KeyOf, ContextKey, Unless, TimeoutOf) are called by
+// reflection here, too: KeyOf and ContextKey at each call. That of GroupsOf is not, unless its type has a name.
 func Cached1[A, R any](fn func(context.Context, A) (R, error), opts ...Option) (func(context.Context, A) (R, error), *Handle1[A, R]) {
 	var run func(context.Context, args1[A]) (R, error)
 	if fn != nil {
 		run = func(ctx context.Context, x args1[A]) (R, error) { return fn(ctx, x.A) }
 	}
 	t := newTyped(fn, run, opts)
+	if of, ok := t.plan.givenGroupsOf().(func(context.Context, A) []string); ok {
+		callsGroupsOf(t.plan, func(ctx context.Context, x *args1[A]) []string { return of(ctx, x.A) })
+	}
 	call := func(ctx context.Context, a A) (R, error) {
 		args := args1[A]{a}
 		box, at := t.hotResult(ctx, &args)

@@ -7,14 +7,17 @@ import "context"
 // handle's methods. Cached0 to Cached3 differ in the number of arguments, and in nothing besides that.
 //
 // All that is said of Cached and of the options holds. The same function has the same keys either way,
-// and finds what is stored the other way. Functions that options take (KeyOf, ContextKey, GroupsOf, Unless,
-// TimeoutOf) are called by reflection here, too: KeyOf, ContextKey and GroupsOf at each call.
+// and finds what is stored the other way. Functions that options take (KeyOf, ContextKey, Unless, TimeoutOf) are called by
+// reflection here, too: KeyOf and ContextKey at each call. That of GroupsOf is not, unless its type has a name.
 func Cached2[A, B, R any](fn func(context.Context, A, B) (R, error), opts ...Option) (func(context.Context, A, B) (R, error), *Handle2[A, B, R]) {
 	var run func(context.Context, args2[A, B]) (R, error)
 	if fn != nil {
 		run = func(ctx context.Context, x args2[A, B]) (R, error) { return fn(ctx, x.A, x.B) }
 	}
 	t := newTyped(fn, run, opts)
+	if of, ok := t.plan.givenGroupsOf().(func(context.Context, A, B) []string); ok {
+		callsGroupsOf(t.plan, func(ctx context.Context, x *args2[A, B]) []string { return of(ctx, x.A, x.B) })
+	}
 	call := func(ctx context.Context, a A, b B) (R, error) {
 		args := args2[A, B]{a, b}
 		box, at := t.hotResult(ctx, &args)

@@ -49,11 +49,11 @@ func withArguments(text string, n int, arguments string) string {
 		declared += "\t" + upper + " " + upper + "\n"
 	}
 	bare := strings.TrimSuffix(types, ", ")
-	args, argsType, these := "args0", "args0 struct{}", ""
+	args, argsType, these, all := "args0", "args0 struct{}", "", "all that ContextKey returns"
 	if n > 0 {
 		args = fmt.Sprintf("args%d[%s]", n, bare)
 		argsType = fmt.Sprintf("args%d[%s any] struct {\n%s}", n, bare, declared)
-		these = " for these arguments"
+		these, all = " for these arguments", "all arguments"
 	}
 	return strings.NewReplacer(
 		"A, B, R", types+"R",
@@ -66,6 +66,7 @@ func withArguments(text string, n int, arguments string) string {
 		", x.A, x.B", fields,
 		"two arguments", arguments,
 		" for these arguments", these,
+		"all arguments", all,
 		"Cached2", fmt.Sprint("Cached", n),
 		"Handle2", fmt.Sprint("Handle", n),
 		"args2", fmt.Sprint("args", n),

@@ -1,10 +1,12 @@
 package decorators
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/cachekey"
@@ -52,9 +54,10 @@ type groupOptions struct {
 
 // A groupPlan is which groups results are in.
 type groupPlan struct {
-	groups      []string      // of all results
-	groupsOf    reflect.Value // invalid: none but those
-	groupCaches atomic.Pointer[groupCaches]
+	groups        []string                                                // of all results
+	groupsOf      reflect.Value                                           // invalid: none but those
+	typedGroupsOf func(ctx context.Context, args unsafe.Pointer) []string // the same without reflection; nil: there is none
+	groupCaches   atomic.Pointer[groupCaches]
 }
 
 // A groupCache has the groups of all results as one store has them.
@@ -99,11 +102,33 @@ func checkedGroupsOf(f *function) reflect.Value {
 	return v
 }
 
+// givenGroupsOf returns what GroupsOf was given, nil if there is none.
+func (p *plan) givenGroupsOf() any {
+	if p.options.groupsOf == nil {
+		return nil
+	}
+	return *p.options.groupsOf
+}
+
+// callsGroupsOf has calls by fn what GroupsOf was given, without reflection. p is the plan of a typed function whose arguments
+// are the fields of an A.
+func callsGroupsOf[A any](p *plan, fn func(context.Context, *A) []string) {
+	p.typedGroupsOf = func(ctx context.Context, args unsafe.Pointer) []string { return fn(ctx, (*A)(args)) }
+}
+
+// groupsOfCall returns what the function of GroupsOf does for the arguments.
+func (p *plan) groupsOfCall(a *arguments) []string {
+	if p.typedGroupsOf != nil && a.values == nil {
+		return p.typedGroupsOf(a.ctx, a.pointer)
+	}
+	return callWith(p.groupsOf, p.reflected(a))[0].Interface().([]string)
+}
+
 // groupsFor returns the groups of the results for the arguments, or nil if there are none.
 func (p *plan) groupsFor(cache *store.Store, a *arguments) (*store.Groups, error) {
 	names := p.groups
 	if p.groupsOf.IsValid() {
-		others := callWith(p.groupsOf, p.reflected(a))[0].Interface().([]string)
+		others := p.groupsOfCall(a)
 		if wrong := errtext.WrongGroupNames("GroupsOf", others); wrong != "" {
 			return nil, errtext.Wrap(fmt.Errorf("%w: %s", cacheutils.ErrArguments, wrong), "the groups of %s", p.name)
 		}

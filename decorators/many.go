@@ -42,6 +42,9 @@ import (
 func CachedMany[K comparable, V any](fn func(context.Context, []K) (map[K]V, error), opts ...Option) (func(context.Context, []K) (map[K]V, error), *HandleMany[K, V]) {
 	one := reflect.TypeFor[func(context.Context, K) (V, error)]()
 	p := newPlan(newFunction(reflect.ValueOf(fn), one, callerLocation(1), opts), reflect.TypeFor[args1[K]]())
+	if of, ok := p.givenGroupsOf().(func(context.Context, K) []string); ok {
+		callsGroupsOf(p, func(ctx context.Context, x *args1[K]) []string { return of(ctx, x.A) })
+	}
 	m := &many[K, V]{plan: p, fn: fn}
 	return m.reporting(steer.Hit, m.call), &HandleMany[K, V]{
 		ForceRecalc:  m.reporting(steer.Hit, m.forceRecalc),

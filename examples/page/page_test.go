@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cacheutils/cacheutils"
 	"github.com/cacheutils/cacheutils/cachetest"
 	"github.com/cacheutils/cacheutils/decorators"
 	"github.com/cacheutils/cacheutils/examples/page"
@@ -103,6 +104,27 @@ func TestWhatIsCached(t *testing.T) {
 	} {
 		if status, body := get(c.method, c.url, c.header...); status != c.status || body != c.body {
 			t.Errorf("%s %s with %q: got %d %s, want %d %s", c.method, c.url, c.header, status, body, c.status, c.body)
+		}
+	}
+}
+
+// A request under Refresh has the page made again, for those after it, too.
+func TestRefresh(t *testing.T) {
+	served := 0
+	handler, _ := page.Cached("refresh", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served++
+		fmt.Fprint(w, served)
+	}), nil, decorators.On(cachetest.New(t)))
+	for i, c := range []struct {
+		ctx  context.Context
+		want string
+	}{
+		{t.Context(), "1"}, {t.Context(), "1"}, {cacheutils.Refresh(t.Context()), "2"}, {t.Context(), "2"}, {cacheutils.Bypass(t.Context()), "3"}, {t.Context(), "2"},
+	} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(c.ctx, "GET", "/", nil))
+		if got := w.Body.String(); got != c.want {
+			t.Errorf("request %d: got %s, want %s", i, got, c.want)
 		}
 	}
 }

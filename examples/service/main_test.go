@@ -100,7 +100,14 @@ func TestService(t *testing.T) {
 	}
 	want(t, "PUT", url+"/city/42?lang=en&name=Roma", 200, "")
 	want(t, "GET", url+"/city/42?lang=en", 200, roma)
+	before := stats(t, url).Computations
 	want(t, "GET", url+"/city/7?lang=en", 404, "no such city")
+	want(t, "GET", url+"/city/7?lang=en", 404, "no such city")
+	if s := stats(t, url); s.Computations != before+1 {
+		t.Errorf("what isn't there was looked for %d times, want once: %+v", s.Computations-before, s)
+	}
+	want(t, "PUT", url+"/city/7?lang=en&name=Paris", 200, "")
+	want(t, "GET", url+"/city/7?lang=en", 200, `{"ID":7,"Lang":"en","Name":"Paris"}`)
 	want(t, "GET", url+"/city/seven", 400, "the id is not a number")
 }
 
@@ -118,6 +125,11 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	want(t, "PUT", b+"/city/42?lang=en&name=Roma", 200, "")
 	want(t, "GET", a+get, 200, roma)
+	want(t, "GET", a+"/city/7?lang=en", 404, "no such city")
+	want(t, "GET", b+"/city/7?lang=en", 404, "no such city") // which a has found out
+	if s := stats(t, b); s.Computations != 0 {
+		t.Errorf("the second process: %+v, want no computation", s)
+	}
 
 	server.Stop()
 	want(t, "GET", a+get, 200, roma)

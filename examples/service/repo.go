@@ -30,6 +30,7 @@ func NewRepo(db *Database) *Repo {
 	r.city, r.cities = decorators.Cached2(r.load,
 		decorators.Key("city"),
 		decorators.Timeout(time.Hour),
+		decorators.CacheErrors(10*time.Second, ErrNoCity), // so many requests for what isn't there don't reach the database
 		decorators.GroupsOf(func(ctx context.Context, id int64, lang string) []string { return []string{cityGroup(id)} }),
 	)
 	return r
