@@ -71,6 +71,7 @@ type Flight struct {
 	hangs         *time.Timer             // abandons the flight; nil: nobody knows when the context ends
 	led           bool                    // the first caller waits, or waited until the function had returned
 	abandoned     bool                    // the outcome is for nobody
+	gone          bool                    // and nobody waits for it any more
 	ends          time.Time               // when the context ends or has ended; zero: that isn't known
 	ended         bool                    // its context, or its part of one that it shares: all had left
 	removed       bool                    // it no longer counts as under way
@@ -215,7 +216,7 @@ func (f *Flight) Finish() {
 	}
 }
 
-// abandon ends a flight whose function hangs: those who wait for it start again.
+// abandon ends a flight whose function hangs: those who wait for it start again, once it has given up what it had.
 func (g *Group) abandon(f *Flight) {
 	g.mu.Lock()
 	if f.removed || f.phase == returned {
@@ -223,14 +224,17 @@ func (g *Group) abandon(f *Flight) {
 		return
 	}
 	f.abandoned = true
-	if f.done != nil {
-		close(f.done)
-	}
 	running, last := f.phase == runs, g.remove(f)
 	g.mu.Unlock()
 	if running {
 		f.Computation.Abandon()
 	}
+	g.mu.Lock()
+	f.gone = true
+	if f.done != nil {
+		close(f.done)
+	}
+	g.mu.Unlock()
 	if last {
 		g.Idle()
 	}

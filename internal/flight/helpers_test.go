@@ -41,6 +41,7 @@ type computation struct {
 	Stored    func() uint64 // returns the tick until which the outcome was valid; nil: until the function began
 	Hands     bool          // the result is handed out before Settle
 	Later     bool          // and the computation finished by others
+	GivesUp   func()        // stands for what is given up of a function that hangs
 	Settle    func()        // stands for what is done with the store after the function
 
 	ran       atomic.Int32 // how often the function was run
@@ -51,8 +52,13 @@ type computation struct {
 	context   error // of the function's context when it had returned
 }
 
-func (c *computation) Prepare()                                   { c.prepared.Add(1) }
-func (c *computation) Abandon()                                   { c.abandoned.Add(1) }
+func (c *computation) Prepare() { c.prepared.Add(1) }
+func (c *computation) Abandon() {
+	if c.GivesUp != nil {
+		c.GivesUp()
+	}
+	c.abandoned.Add(1)
+}
 func (c *computation) Linger(error) time.Duration                 { return c.LingerFor }
 func (c *computation) Tires(time.Time) bool                       { return !c.Tireless }
 func (c *computation) Patience(time.Duration, bool) time.Duration { return patience }

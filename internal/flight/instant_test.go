@@ -89,3 +89,26 @@ func TestPatience_OneInstant(t *testing.T) {
 		})
 	}
 }
+
+// Those who wait for a function that hangs start again once it has given up its lease: they don't find that.
+func TestAbandon_OneInstant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, gate := newGroup(), make(chan struct{})
+		c := &computation{GivesUp: func() { time.Sleep(time.Millisecond) }} // others are faster
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		g.lead(t, ctx, "k", c)
+		joined := g.join(t, t.Context(), "k")
+		var lead flight.Wait
+		startLead(ctx, c, &lead, until(gate, 1))
+		if joined.Wait(t.Context()); joined.Arrival != flight.Done || !c.IsAbandoned() || c.abandoned.Load() != 1 {
+			t.Errorf("who had joined arrived %s; the flight is abandoned: %v, and has given up %d times", name(joined.Arrival), c.IsAbandoned(), c.abandoned.Load())
+		}
+		select {
+		case <-c.Done():
+		default:
+			t.Error("who asks later waits for it")
+		}
+		close(gate)
+	})
+}

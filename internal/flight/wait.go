@@ -249,7 +249,7 @@ func (g *Group) doneChan(f *Flight) <-chan struct{} {
 	defer g.mu.Unlock()
 	if f.done == nil {
 		f.done = make(chan struct{})
-		if f.finished.Load() || f.abandoned {
+		if f.finished.Load() && !f.abandoned || f.gone {
 			close(f.done)
 		}
 	}
