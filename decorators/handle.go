@@ -78,7 +78,8 @@ func (h *Handle[F]) Set(args []any, results ...any) error {
 
 // Explain says what is cached for args: whether a call would find it, how old it is, for how long it counts, which groups it is in and
 // whether they were invalidated since, and who computes it. It runs nothing and changes nothing, and counts neither in
-// Stats nor in the log; an engine that drops what is seldom used may count it as a use.
+// Stats nor in the log. Locmem doesn't take it for a use of the results; an engine that drops what is seldom used, and is not an
+// engine.Peeker, may.
 //
 // It costs a lookup, and another where the results are in groups that the function doesn't name any more. On an error
 // that is not about args the backend could not be asked.

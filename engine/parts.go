@@ -21,7 +21,7 @@ type Wrapper interface {
 
 // As returns e as a T, which is the type of an optional part, and whether it is one. For the parts that carry no
 // data (ServerEngine, InfoEngine, Replayer, KeyChecker and Clock) it also asks the engines that e is wrapped around, from
-// the outside in: see [Wrapper]. The parts that read and write items (EachGetter, Referrer, LiveSwapper) a wrapper has
+// the outside in: see [Wrapper]. The parts that read and write items (EachGetter, Peeker, Referrer, LiveSwapper) a wrapper has
 // to have itself, since around it they would bypass what it does.
 func As[T any](e Engine) (part T, ok bool) {
 	for e != nil {
@@ -70,6 +70,13 @@ type EachGetter interface {
 	// twice. While each runs the engine may hold what others wait for: it only notes the item. It isn't
 	// called any more once GetEach has returned.
 	GetEach(ctx context.Context, keys []string, each func(i int, item Item)) error
+}
+
+// A Peeker is an engine that can look up an item without taking that for a use of it: to show what is there must not keep it
+// there.
+type Peeker interface {
+	// Peek is Get that changes nothing.
+	Peek(ctx context.Context, key string) (Item, error)
 }
 
 // A Referrer is an engine with the trait HoldsLive that hands out references to its items.

@@ -53,6 +53,11 @@ func optionalAfterClose(t *testing.T, e engine.Engine, key string) {
 	if r, ok := engine.As[engine.Replayer](e); ok && r.ReplayDelete(key) {
 		t.Error("ReplayDelete after Close: got true, want false")
 	}
+	if p, ok := engine.As[engine.Peeker](e); ok {
+		if _, err := p.Peek(ctx, key); !errors.Is(err, cacheutils.ErrClosed) {
+			t.Errorf("Peek after Close: got %v, want ErrClosed", err)
+		}
+	}
 	if store, ok := engine.As[engine.InfoEngine](e); ok {
 		if _, err := store.Info(ctx); !errors.Is(err, cacheutils.ErrClosed) {
 			t.Errorf("Info after Close: got %v, want ErrClosed", err)

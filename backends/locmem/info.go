@@ -23,6 +23,16 @@ func (u *usage) left(e *entry, why otter.DeletionCause) {
 	}
 }
 
+// Peek is Get that is no use of the item.
+func (m *memory) Peek(ctx context.Context, key string) (engine.Item, error) {
+	s, err := m.begin(ctx)
+	if err != nil {
+		return engine.Item{}, err
+	}
+	r, err := s.lookup(key)
+	return r.item, err
+}
+
 // Info returns how full the store is, for all engines that share it. Markers of computations under way don't count.
 func (m *memory) Info(ctx context.Context) (engine.Info, error) {
 	s, err := m.begin(ctx)

@@ -93,6 +93,58 @@ func TestInfo(t *testing.T) {
 	})
 }
 
+// To peek at an item finds what Get does, and doesn't keep it in a full store, as to get it does.
+func TestPeek(t *testing.T) {
+	ctx := context.Background()
+	e, err := Open(engine.Settings{Location: []string{t.Name()}, Options: map[string]any{"max_entries": 100}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	peek := e.(engine.Peeker).Peek
+	if _, err := peek(ctx, "k"); err != cacheutils.ErrCacheMiss {
+		t.Errorf("of nothing: got %v", err)
+	}
+	if _, err := e.Add(ctx, "k", engine.Item{Value: []byte("v"), Ephemeral: true}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if item, err := peek(ctx, "k"); err != nil || string(item.Value) != "v" || !item.Ephemeral {
+		t.Errorf("of a marker: got %v, %v", item, err)
+	}
+	const n = 10
+	name := func(how string, i int) string { return fmt.Sprint(how, i) }
+	for i := range n {
+		for _, how := range []string{"got", "peeked"} {
+			if err := e.Set(ctx, name(how, i), engine.Item{Value: []byte(how)}, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i := range 5000 { // others, while these are looked up all the time
+		for j := range n {
+			_, _ = e.Get(ctx, name("got", j))
+			if item, err := peek(ctx, name("peeked", j)); err == nil && string(item.Value) != "peeked" {
+				t.Fatalf("got %v", item)
+			}
+		}
+		if err := e.Set(ctx, fmt.Sprint("other", i%500), engine.Item{}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = e.Get(ctx, fmt.Sprint("other", i%500))
+	}
+	left := map[string]int{}
+	for i := range n {
+		for _, how := range []string{"got", "peeked"} {
+			if _, err := peek(ctx, name(how, i)); err == nil {
+				left[how]++
+			}
+		}
+	}
+	if left["got"] < n-2 || left["peeked"] > 2 {
+		t.Errorf("%d of %d are left that were got, and %d that were peeked at, want nearly all and nearly none", left["got"], n, left["peeked"])
+	}
+}
+
 // A store that is full counts what it drops, and no more than it has written at the same time.
 func TestInfo_Full(t *testing.T) {
 	ctx := context.Background()

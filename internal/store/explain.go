@@ -62,7 +62,7 @@ func (c *Store) Explain(ctx context.Context, key Key, task *Task) (x Explained, 
 	}
 	defer done()
 	f := task.lookingFor()
-	q, err := c.ask(ctx, []Key{key})
+	q, err := c.peek(ctx, key)
 	defer q.free()
 	if err = q.evaluate(ctx, c, &f, &key, 0, err); err != nil {
 		return x, err
@@ -96,6 +96,26 @@ func (c *Store) Explain(ctx context.Context, key Key, task *Task) (x Explained, 
 	}
 	x.Groups, err = c.explainGroups(ctx, &f, &key)
 	return x, err
+}
+
+// peek is ask for one key, which is no use of it where the engine can tell.
+func (c *Store) peek(ctx context.Context, key Key) (*query, error) {
+	p, ok := engine.As[engine.Peeker](c.Engine)
+	if !ok {
+		return c.ask(ctx, []Key{key})
+	}
+	q := newQuery()
+	q.add(c, &key)
+	q.memory = memory{most: c.MaxDecoded, spare: c.MaxDecoded}
+	for _, asked := range q.asked {
+		item, err := p.Peek(ctx, asked)
+		found, err := isFound(err)
+		if err != nil {
+			return q, withoutKeys(err, asked)
+		}
+		q.got = append(q.got, answer{item, found})
+	}
+	return q, nil
 }
 
 // unread says why f has no value for its reader.
