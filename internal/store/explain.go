@@ -88,7 +88,7 @@ func (c *Store) Explain(ctx context.Context, key Key, task *Task) (x Explained, 
 		return x, nil
 	}
 	if x.State == Failed {
-		x.Err = f.failed
+		x.Err = f.failed()
 	}
 	x.Age, x.Kept = e.Age(now), leftUntil(e.ExpiresAt, now)
 	if x.Left = x.Kept; e.FreshUntil != 0 {
@@ -138,7 +138,7 @@ func (c *Store) explanation(f *found, task *Task) Explanation {
 			return Unreadable
 		}
 		switch {
-		case f.failed != nil:
+		case f.entry.Error != nil:
 			return Failed
 		case state == entry.Stale:
 			return Stale

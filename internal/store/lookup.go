@@ -32,7 +32,6 @@ type found struct {
 	err         error              // why an entry can't be read; matches ErrUndecodable
 	others      bool               // a dead entry has nothing but what other versions of the program have stored
 	negative    bool               // a dead entry says that the function has nothing for the key
-	failed      error              // what the function has returned with the value; nil: no error
 }
 
 // lookingFor returns what a lookup for the task begins with.
@@ -143,9 +142,8 @@ func (c *Store) evaluate(ctx context.Context, f *found, key *Key, item engine.It
 		f.negative, f.state = f.state == entry.Fresh, entry.Dead
 	}
 	if e.Error != nil {
-		f.failed = f.errs.Read(e.Error)
 		switch {
-		case f.failed == nil:
+		case !f.errs.Knows(e.Error):
 			f.state, f.others = entry.Dead, true
 		case f.state == entry.Stale: // this library stores none that can be
 			f.state = entry.Dead
@@ -177,10 +175,18 @@ func (f *found) pick(now time.Time) bool {
 
 // result returns a value that was found as it is handed out: with the error that came with it, if there is one, as a *Result.
 func (f *found) result(value any) any {
-	if f.failed == nil {
+	if f.entry.Error == nil {
 		return value
 	}
-	return &Result{Value: value, Err: f.failed, Error: f.entry.Error}
+	return &Result{Value: value, Err: f.failed(), Error: f.entry.Error}
+}
+
+// failed returns the error that came with the value that was found, which its reader knows, or nil.
+func (f *found) failed() error {
+	if f.entry.Error == nil {
+		return nil
+	}
+	return f.errs.Read(f.entry.Error)
 }
 
 // value returns the value that was found, decoded into box unless that is nil or the value is live. Where it can't be

@@ -99,7 +99,7 @@ func (m *computation) takeLease(ctx context.Context, f found) (ok bool, err erro
 func (m *computation) takes(f *found, tick uint64) bool {
 	if f.state == entry.Fresh || f.state == entry.Stale && !m.task.plain {
 		if value := m.store.value(f, nil, m.task.typ, m.task.shared); value != nil {
-			m.result, m.Valid, m.elsewhere = Result{Value: value, Err: f.failed, Error: f.entry.Error}, tick, true
+			m.result, m.Valid, m.elsewhere = Result{Value: value, Err: f.failed(), Error: f.entry.Error}, tick, true
 			return true
 		}
 	}

@@ -490,3 +490,20 @@ func TestCacheErrors_Together(t *testing.T) {
 		c.Wait()
 	})
 }
+
+// In a report a call that gets an error from the cache is a hit.
+func TestCacheErrors_Report(t *testing.T) {
+	each(t, func(t *testing.T, caches *backends.Caches) {
+		f := &failing{err: errNone}
+		call, _ := decorators.Cached1(f.run, decorators.Key("f"), decorators.On(caches), decorators.CacheErrors(time.Minute, errNone))
+		ctx, report := cacheutils.WithReport(background)
+		for range 3 {
+			if _, err := call(ctx, 1); err != errNone {
+				t.Errorf("got %v", err)
+			}
+		}
+		if hits, misses := report.Count(cacheutils.Hit), report.Count(cacheutils.Miss); hits != 2 || misses != 1 {
+			t.Errorf("%d hits and %d misses, want 2 and 1:\n%v", hits, misses, report)
+		}
+	})
+}
