@@ -99,10 +99,11 @@ func (m *computation) settle(ctx context.Context, e *ending) {
 	}
 }
 
-// useStored makes a value that somebody has stored meanwhile the result.
+// useStored makes a value that somebody has stored meanwhile the result. Under a lease stands one from before that: a forced
+// computation has begun later than that, perhaps.
 func (m *computation) useStored(ctx context.Context) {
 	f := m.task.lookingFor()
-	if err := m.store.lookup(ctx, &f, m.key); err != nil || f.state != entry.Fresh {
+	if err := m.store.lookup(ctx, &f, m.key); err != nil || f.state != entry.Fresh || m.IsForced() && f.entry.Holder != (entry.Token{}) {
 		return
 	}
 	value := m.store.value(&f, nil, m.task.typ, m.task.shared)
