@@ -287,6 +287,29 @@ func TestReport_BypassIf(t *testing.T) {
 	}
 }
 
+// An error that counts as a result is a hit, and explained as what it is.
+func TestReport_CacheErrors(t *testing.T) {
+	errNone := errors.New("none")
+	for name, newSet := range sets(t) {
+		t.Run(name, func(t *testing.T) {
+			load, handle := decorators.Cached1(func(context.Context, int) (int, error) { return 0, errNone },
+				decorators.Key(t.Name()), decorators.On(newSet(t)), decorators.CacheErrors(time.Minute, errNone))
+			ctx, report := cacheutils.WithReport(context.Background())
+			for range 2 {
+				if _, err := load(ctx, 1); !errors.Is(err, errNone) {
+					t.Errorf("got %v, want the error", err)
+				}
+			}
+			if got := outcomes(report); got != "miss hit" || report.Calls()[1].Err != nil {
+				t.Errorf("got %s, %v", got, report.Calls())
+			}
+			if x := must[decorators.Explanation](t)(handle.Explain(ctx, 1)); x.State != decorators.Failed || !errors.Is(x.Err, errNone) || x.Left > time.Minute {
+				t.Errorf("got %v, %v", x, x.Err)
+			}
+		})
+	}
+}
+
 // A call for many keys is one, which counts them.
 func TestReport_Many(t *testing.T) {
 	for name, newSet := range sets(t) {
