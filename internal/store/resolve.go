@@ -309,7 +309,7 @@ func (b *batch) run(ctx context.Context, members []*member) {
 		b.returned(ctx, wanted, how, time.Since(began), cut)
 	}()
 	run.Do(func(ctx context.Context) {
-		defer func() { cut = ctx.Err() != nil }()
+		defer func() { cut = hasEnded(ctx) }()
 		for i, result := range b.compute(ctx, indices) {
 			wanted[i].m.result = result
 		}

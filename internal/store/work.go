@@ -158,7 +158,7 @@ func (c *Store) run(ctx context.Context, m *computation, compute func(context.Co
 		if !done {
 			m.Catch(recover())
 		}
-		m.cut = m.cut || m.result.Cut || ctx.Err() != nil
+		m.cut = m.cut || m.result.Cut || hasEnded(ctx)
 		if c.flights.Remote && (m.cut || !m.failed()) {
 			m.task.learns(time.Since(began), m.cut)
 		}
@@ -223,6 +223,13 @@ func (c *Store) acquireStoreSlot() bool {
 }
 
 func (c *Store) releaseStoreSlot() { <-c.later }
+
+// hasEnded reports whether ctx has ended, or its deadline has passed: what was derived from it may have ended at that moment before
+// it, and the function have returned for that.
+func hasEnded(ctx context.Context) bool {
+	deadline, ends := ctx.Deadline()
+	return ctx.Err() != nil || ends && !time.Now().Before(deadline)
+}
 
 // unending returns ctx without its end.
 func unending(ctx context.Context) context.Context {
