@@ -31,7 +31,7 @@ import (
 // A non-nil trailing error is returned, with the other results, to all callers that waited, and nothing is
 // stored, unless CacheErrors names it; so is a nil that is the sole result, without CacheNil. A panic in fn panics, as a
 // *cacheutils.PanicError with the stack of fn, in all callers that waited; in the background it is logged. One with
-// http.ErrAbortHandler stays what it is.
+// http.ErrAbortHandler stays what it is. Where fn calls runtime.Goexit, that ends the goroutines of all callers that waited.
 // Faults of the cache are logged and counted, and never change what a call returns.
 //
 // A call whose own context ends returns at once, whatever the cache does: with the results if fn has returned,
@@ -111,10 +111,11 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 
 // callAt is the rest of a call that the hot table has no answer for.
 func (p *plan) callAt(ctx context.Context, at spot, values []reflect.Value) []reflect.Value {
-	for again := false; ; again = true {
-		box, miss, err := p.lookup(ctx, at, values, nil)
+	var was *store.Miss
+	for {
+		box, miss, err := p.lookup(ctx, at, values, nil, was)
 		at = spot{} // the store may be closed by now
-		if box != nil && again {
+		if box != nil && was != nil {
 			return p.found(box)
 		}
 		if box != nil {
@@ -128,6 +129,7 @@ func (p *plan) callAt(ctx context.Context, at spot, values []reflect.Value) []re
 		if r := miss.Fetch(a.context(), p.computation(a.values, rekey)); !r.Closed {
 			return p.results(r, values)
 		}
+		was = miss
 	}
 }
 
