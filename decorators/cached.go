@@ -111,10 +111,11 @@ func (p *plan) call(values []reflect.Value) []reflect.Value {
 
 // callAt is the rest of a call that the hot table has no answer for.
 func (p *plan) callAt(ctx context.Context, at spot, values []reflect.Value) []reflect.Value {
-	for again := false; ; again = true {
-		box, miss, err := p.lookup(ctx, at, values, nil)
+	var was *store.Miss
+	for {
+		box, miss, err := p.lookup(ctx, at, values, nil, was)
 		at = spot{} // the store may be closed by now
-		if box != nil && again {
+		if box != nil && was != nil {
 			return p.found(box)
 		}
 		if box != nil {
@@ -128,6 +129,7 @@ func (p *plan) callAt(ctx context.Context, at spot, values []reflect.Value) []re
 		if r := miss.Fetch(a.context(), p.computation(a.values, rekey)); !r.Closed {
 			return p.results(r, values)
 		}
+		was = miss
 	}
 }
 

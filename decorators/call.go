@@ -40,8 +40,9 @@ func (p *plan) hotHit(ctx context.Context, values []reflect.Value, pointer unsaf
 }
 
 // lookup returns the box of the results for the arguments, or the miss, or an error if the cache can't or, with
-// errBypassed, isn't to be used. Others may have the same box: copy what it points at, don't change it.
-func (p *plan) lookup(ctx context.Context, at spot, values []reflect.Value, pointer unsafe.Pointer) (box any, miss *store.Miss, err error) {
+// errBypassed, isn't to be used. Others may have the same box: copy what it points at, don't change it. was is the miss of the call's
+// lookup before, whose cache was closed then, or nil.
+func (p *plan) lookup(ctx context.Context, at spot, values []reflect.Value, pointer unsafe.Pointer, was *store.Miss) (box any, miss *store.Miss, err error) {
 	cache, a := at.store, &arguments{ctx: ctx, values: values, pointer: pointer}
 	if cache == nil {
 		var mode steer.Mode
@@ -49,7 +50,7 @@ func (p *plan) lookup(ctx context.Context, at spot, values []reflect.Value, poin
 			return nil, nil, err
 		}
 		if mode == steer.Refreshed && !p.bypasses(a) {
-			miss, err = p.renew(cache, a)
+			miss, err = p.renew(cache, a, was)
 			return nil, miss, err
 		}
 	}
@@ -60,7 +61,9 @@ func (p *plan) lookup(ctx context.Context, at spot, values []reflect.Value, poin
 	var groups *store.Groups
 	if *buf, err = p.appendKey(cache.AppendPrefix((*buf)[:0]), a, p.secrets(cache)); err != nil {
 		err = p.noKey(err)
-	} else if groups, err = p.groupsFor(cache, a); err == nil {
+	} else if groups, err = p.groupsFor(cache, a); err == nil && was != nil {
+		box, miss = cache.LookupAgain(orBackground(ctx), *buf, groups, was)
+	} else if err == nil {
 		box, miss = cache.Lookup(orBackground(ctx), *buf, groups, p.task)
 		switch {
 		case box == nil:
@@ -91,7 +94,7 @@ func (p *plan) modeOf(ctx context.Context) (*store.Store, steer.Mode, error) {
 }
 
 // renew returns the miss of a call that takes nothing that is cached.
-func (p *plan) renew(cache *store.Store, a *arguments) (*store.Miss, error) {
+func (p *plan) renew(cache *store.Store, a *arguments, was *store.Miss) (*store.Miss, error) {
 	text, err := p.appendKey(cache.AppendPrefix(nil), a, p.secrets(cache))
 	if err != nil {
 		return nil, p.noKey(err)
@@ -100,7 +103,7 @@ func (p *plan) renew(cache *store.Store, a *arguments) (*store.Miss, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cache.Renew(key, p.task), nil
+	return cache.Renew(key, p.task, was), nil
 }
 
 // force is ForceRecalc. An error says that the cache can't be used.

@@ -117,8 +117,9 @@ func (m *many[K, V]) parted(ctx context.Context, keys []K) (within, around []K) 
 
 // callWithin is call for keys, which differ, for which the cache is used.
 func (m *many[K, V]) callWithin(ctx context.Context, keys []K) (map[K]V, error) {
+	var were []*store.Miss
 	for {
-		cache, found, misses, err := m.lookupAll(ctx, keys)
+		cache, found, misses, err := m.lookupAll(ctx, keys, were)
 		if err != nil {
 			return m.bypass(ctx, keys, err)
 		}
@@ -131,6 +132,7 @@ func (m *many[K, V]) callWithin(ctx context.Context, keys []K) (map[K]V, error) 
 		if !slices.ContainsFunc(results, func(r store.Result) bool { return r.Closed }) {
 			return found, m.collect(found, keys, results)
 		}
+		were = misses
 	}
 }
 
@@ -154,8 +156,9 @@ func (m *many[K, V]) keepKeys(ctx context.Context, keys []K, misses []*store.Mis
 }
 
 // lookupAll returns the results that are cached, by key, and the misses, by index, or nil if there are none. Under Refresh
-// nothing is looked for, and all are misses. An error says that the cache can't or, with errBypassed, isn't to be used.
-func (m *many[K, V]) lookupAll(ctx context.Context, keys []K) (cache *store.Store, found map[K]V, misses []*store.Miss, err error) {
+// nothing is looked for, and all are misses. An error says that the cache can't or, with errBypassed, isn't to be used. were are the misses of
+// the call's lookup before, whose cache was closed then, or nil.
+func (m *many[K, V]) lookupAll(ctx context.Context, keys []K, were []*store.Miss) (cache *store.Store, found map[K]V, misses []*store.Miss, err error) {
 	cache, mode, err := m.plan.modeOf(ctx)
 	if err != nil {
 		return nil, nil, nil, err
@@ -168,16 +171,20 @@ func (m *many[K, V]) lookupAll(ctx context.Context, keys []K) (cache *store.Stor
 	if mode == steer.Refreshed {
 		misses = make([]*store.Miss, len(keys))
 		for i, key := range l.entries {
-			misses[i] = cache.Renew(key, m.plan.task)
+			var was *store.Miss
+			if were != nil {
+				was = were[i]
+			}
+			misses[i] = cache.Renew(key, m.plan.task, was)
 		}
 		return cache, make(map[K]V, len(keys)), misses, nil
 	}
-	found, misses = m.lookupIn(ctx, cache, keys, l)
+	found, misses = m.lookupIn(ctx, cache, keys, l, were)
 	return cache, found, misses, nil
 }
 
-// lookupIn looks up what keysIn has listed.
-func (m *many[K, V]) lookupIn(ctx context.Context, cache *store.Store, keys []K, l *listing) (found map[K]V, misses []*store.Miss) {
+// lookupIn looks up what keysIn has listed; were is as for lookupAll.
+func (m *many[K, V]) lookupIn(ctx context.Context, cache *store.Store, keys []K, l *listing, were []*store.Miss) (found map[K]V, misses []*store.Miss) {
 	found = make(map[K]V, len(keys))
 	var boxes []V
 	box := func(i int) any {
@@ -186,7 +193,7 @@ func (m *many[K, V]) lookupIn(ctx context.Context, cache *store.Store, keys []K,
 		}
 		return &boxes[i]
 	}
-	misses = cache.LookupMany(orBackground(ctx), l.entries, m.plan.task, box, func(i int, value any) {
+	misses = cache.LookupMany(orBackground(ctx), l.entries, m.plan.task, were, box, func(i int, value any) {
 		if value != store.Negative {
 			found[keys[i]] = *value.(*V)
 		}

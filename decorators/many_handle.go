@@ -69,28 +69,35 @@ func (h *HandleMany[K, V]) Stats() Stats { return statsOf(&h.many.plan.task.Stat
 
 func (m *many[K, V]) requireCache(ctx context.Context, keys []K) (map[K]V, error) {
 	keys = distinct(keys)
+	var misses []*store.Miss
 	for {
-		cache, found, err := m.requireOnce(ctx, keys)
+		var cache *store.Store
+		var found map[K]V
+		var err error
+		cache, found, misses, err = m.requireOnce(ctx, keys, misses)
 		if !errors.Is(err, cacheutils.ErrClosed) || !m.plan.replaced(ctx, cache) {
 			return found, err
 		}
 	}
 }
 
-func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, map[K]V, error) {
+// requireOnce is RequireCache once; were is as for lookupAll.
+func (m *many[K, V]) requireOnce(ctx context.Context, keys []K, were []*store.Miss) (cache *store.Store, found map[K]V, misses []*store.Miss, err error) {
 	if err := m.plan.takesNone(ctx); err != nil {
-		return nil, map[K]V{}, err
+		return nil, map[K]V{}, nil, err
 	}
 	all := len(keys)
 	keys, around := m.parted(ctx, keys)
 	l := listings.Get().(*listing)
 	defer l.free()
-	cache, err := m.locateAll(ctx, keys, l, true)
-	if err != nil {
-		return nil, map[K]V{}, noCachedValue(err)
+	if cache, err = m.locateAll(ctx, keys, l, true); err != nil {
+		return nil, map[K]V{}, nil, noCachedValue(err)
 	}
 	cache.LogRequired(l.entries...)
-	found, misses := m.lookupIn(ctx, cache, keys, l)
+	if len(were) != len(keys) { // BypassIf says something else than before
+		were = nil
+	}
+	found, misses = m.lookupIn(ctx, cache, keys, l, were)
 	missing := len(around)
 	for i, miss := range misses {
 		if miss == nil {
@@ -110,11 +117,11 @@ func (m *many[K, V]) requireOnce(ctx context.Context, keys []K) (*store.Store, m
 	}
 	switch {
 	case missing == 0:
-		return cache, found, nil
+		return cache, found, misses, nil
 	case err == nil:
-		return cache, found, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.plan.name, missing, all)
+		return cache, found, misses, fmt.Errorf("%w: %s, %d of %d keys", cacheutils.ErrNoCachedValue, m.plan.name, missing, all)
 	default:
-		return cache, found, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.plan.name, missing, all, errtext.Bare(err))
+		return cache, found, misses, fmt.Errorf("%w: %s, %d of %d keys: %w", cacheutils.ErrNoCachedValue, m.plan.name, missing, all, errtext.Bare(err))
 	}
 }
 

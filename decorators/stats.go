@@ -2,7 +2,8 @@ package decorators
 
 import "github.com/cacheutils/cacheutils/internal/store"
 
-// Stats are the counts of a decorated function. A call counts as a hit, as stale or as a miss; each
+// Stats are the counts of a decorated function. A call counts once, as a hit, as stale or as a miss, also if it has to start
+// again; one that can't use the backend, as that isn't there or is closed, counts as an error and a computation. Each
 // field may be a little ahead of the others while calls are under way.
 type Stats struct {
 	Hits          uint64 // calls answered from the cache, with fresh results

@@ -47,7 +47,7 @@ func (t *typed[A, R]) find(ctx context.Context, args A) (R, error) {
 // callAt is the rest of a call that is in none, or has its record. The address of args is hidden from the compiler, so args
 // must be used after the lookup, which keeps them alive until then.
 func (t *typed[A, R]) callAt(ctx context.Context, at spot, args A) (R, error) {
-	box, miss, err := t.plan.lookup(ctx, at, nil, t.pointer(&args))
+	box, miss, err := t.plan.lookup(ctx, at, nil, t.pointer(&args), nil)
 	switch {
 	case box != nil:
 		return t.found(box)
@@ -75,7 +75,7 @@ func (t *typed[A, R]) miss(ctx context.Context, args A, miss *store.Miss) (R, er
 		}
 		var box any
 		var err error
-		box, miss, err = t.plan.lookup(ctx, spot{}, nil, unsafe.Pointer(&args))
+		box, miss, err = t.plan.lookup(ctx, spot{}, nil, unsafe.Pointer(&args), miss)
 		switch {
 		case box != nil:
 			return t.found(box)

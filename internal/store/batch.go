@@ -130,7 +130,7 @@ func (b *batch) join(ctx context.Context, members []*member, waits []flight.Wait
 			led = append(led, e)
 			waits = append(waits, flight.NewLead(f))
 		default:
-			e.task.Stats.Joins.Add(1)
+			e.joins()
 			waits = append(waits, e.wait(f))
 		}
 		asked = append(asked, e)

@@ -58,7 +58,7 @@ func TestBounds_OfALookup(t *testing.T) {
 	task := NewTask("f", reflect.TypeFor[int](), false)
 	one := func(ctx context.Context) { c.Lookup(ctx, append(c.AppendPrefix(nil), 'a'), nil, task) }
 	many := func(ctx context.Context) {
-		c.LookupMany(ctx, []Key{c.Key("a"), c.Key("b")}, task, func(int) any { return new(int) }, func(int, any) {})
+		c.LookupMany(ctx, []Key{c.Key("a"), c.Key("b")}, task, nil, func(int) any { return new(int) }, func(int, any) {})
 	}
 	for _, test := range []struct {
 		name        string

@@ -40,7 +40,7 @@ func TestEnds(t *testing.T) {
 				"that there is none": func(key Key) error {
 					p.task.Many = true
 					results := make([]Result, 1)
-					misses := p.store.LookupMany(ctx, []Key{key}, p.task, nil, nil)
+					misses := p.store.LookupMany(ctx, []Key{key}, p.task, nil, nil, nil)
 					p.store.FetchMisses(ctx, misses, results, func(context.Context, []int) []Result { return []Result{{Negative: true, Timeout: timeout}} })
 					return results[0].Err
 				},
@@ -52,7 +52,7 @@ func TestEnds(t *testing.T) {
 				}
 				there := func() bool {
 					if what == "that there is none" {
-						return p.store.LookupMany(ctx, []Key{key}, p.task, nil, func(int, any) {}) == nil
+						return p.store.LookupMany(ctx, []Key{key}, p.task, nil, nil, func(int, any) {}) == nil
 					}
 					had, err := p.store.Has(ctx, key)
 					return had && err == nil

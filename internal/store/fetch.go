@@ -32,7 +32,7 @@ import (
 // runtime.Goexit ends them all. Err is ErrRecursion when the caller is itself part of the
 // computation that it asks for.
 func (c *Store) Fetch(ctx context.Context, key Key, task *Task, compute func(context.Context) Result) Result {
-	value, miss := c.lookupKey(ctx, &key, task, c.flights.Now())
+	value, miss := c.lookupKey(ctx, &key, task, c.flights.Now(), nil)
 	if miss == nil {
 		return Result{Value: value} // GetOrSet has no Errors
 	}
@@ -46,7 +46,7 @@ func (c *Store) Lookup(ctx context.Context, text []byte, groups *Groups, task *T
 	started := c.flights.Now()
 	if groups != nil || !c.isStorable(borrowed(text)) {
 		key := c.borrowedKey(text, groups)
-		return c.lookupKey(ctx, &key, task, started)
+		return c.lookupKey(ctx, &key, task, started, nil)
 	}
 	if c.live && ctx.Err() == nil {
 		item, err := c.Engine.Get(ctx, borrowed(text))
@@ -67,10 +67,16 @@ func (c *Store) Lookup(ctx context.Context, text []byte, groups *Groups, task *T
 		}
 		f := task.lookingFor()
 		err = c.evaluateItem(ctx, &f, &key, item, err)
-		return c.hitOrMiss(ctx, &f, err, &key, task, started)
+		return c.hitOrMiss(ctx, &f, err, &key, task, started, nil)
 	}
 	key := c.borrowedKey(text, nil)
-	return c.lookupKey(ctx, &key, task, started)
+	return c.lookupKey(ctx, &key, task, started, nil)
+}
+
+// LookupAgain is Lookup for a call whose miss, on a Store that was closed then, was. It is counted once.
+func (c *Store) LookupAgain(ctx context.Context, text []byte, groups *Groups, was *Miss) (value any, miss *Miss) {
+	key := c.borrowedKey(text, groups)
+	return c.lookupKey(ctx, &key, was.task, c.flights.Now(), was)
 }
 
 func (c *Store) logHit(text []byte) {
@@ -79,28 +85,32 @@ func (c *Store) logHit(text []byte) {
 }
 
 // Renew is Lookup for a caller under Refresh, who takes nothing that is stored: with the Miss it computes, or joins another such
-// caller whose function has not begun. It does not retain key, which may share memory.
-func (c *Store) Renew(key Key, task *Task) *Miss {
-	return &Miss{store: c, key: key.clone(), task: task, started: c.flights.Now(), found: &nothingFound, fresh: true}
+// caller whose function has not begun. It does not retain key, which may share memory. was is the call's miss before,
+// on a Store that was closed then, or nil.
+func (c *Store) Renew(key Key, task *Task, was *Miss) *Miss {
+	m := &Miss{store: c, key: key.clone(), task: task, started: c.flights.Now(), found: &nothingFound, fresh: true}
+	return m.after(was)
 }
 
-// lookupKey is Lookup for a key.
-func (c *Store) lookupKey(ctx context.Context, key *Key, task *Task, started uint64) (value any, miss *Miss) {
+// lookupKey is Lookup for a key, or LookupAgain unless was is nil.
+func (c *Store) lookupKey(ctx context.Context, key *Key, task *Task, started uint64, was *Miss) (value any, miss *Miss) {
 	f := task.lookingFor()
 	looking, done := c.boundLookup(ctx, task, false)
 	err := c.lookup(looking, &f, key)
 	done(err)
-	return c.hitOrMiss(ctx, &f, err, key, task, started)
+	return c.hitOrMiss(ctx, &f, err, key, task, started, was)
 }
 
-// hitOrMiss returns what Lookup does for what was found, or for the error of a lookup.
-func (c *Store) hitOrMiss(ctx context.Context, f *found, err error, key *Key, task *Task, started uint64) (value any, miss *Miss) {
+// hitOrMiss returns what lookupKey does for what was found, or for the error of a lookup.
+func (c *Store) hitOrMiss(ctx context.Context, f *found, err error, key *Key, task *Task, started uint64, was *Miss) (value any, miss *Miss) {
 	if value := c.hit(f, err, key, task, nil); value != nil {
-		task.Stats.Hits.Add(1)
+		if !was.isCounted() {
+			task.Stats.Hits.Add(1)
+		}
 		c.noteFound(recordOf(ctx, task), key, f, steer.Hit)
 		return value, nil
 	}
-	return nil, c.newMiss(*f, err, key, task, started)
+	return nil, c.newMiss(*f, err, key, task, started).after(was)
 }
 
 // hit returns the value of what was found if it is fresh, decoded into box unless that is nil; otherwise nil. The caller
@@ -143,6 +153,26 @@ type Miss struct {
 	fresh   bool  // nothing was looked for: what is stored is not for the caller, who is under Refresh
 
 	asked, refreshes bool // see Refreshes, which decides once
+	counted, joined  bool // its call counts as a miss, or as stale, and as a join
+}
+
+// isCounted reports whether the call of the miss, which may be nil, counts already.
+func (m *Miss) isCounted() bool { return m != nil && m.counted }
+
+// after returns the miss with what counts of its call already, of which was is the miss before, or nil.
+func (m *Miss) after(was *Miss) *Miss {
+	if was != nil {
+		m.counted, m.joined = was.counted, was.joined
+	}
+	return m
+}
+
+// count counts the call of the miss, once.
+func (m *Miss) count(as *atomic.Uint64) {
+	if !m.counted {
+		m.counted = true
+		as.Add(1)
+	}
 }
 
 // Fetch is the rest of Store.Fetch.
@@ -170,7 +200,7 @@ func (m *Miss) begin(ctx context.Context) attempt {
 	if m.fresh {
 		return m.attempt(f)
 	}
-	m.task.Stats.Misses.Add(1)
+	m.count(&m.task.Stats.Misses)
 	if m.err != nil {
 		if ctx.Err() == nil {
 			c.taskFault(m.task, "look up a result of ", m.err)
@@ -209,7 +239,7 @@ func (m *Miss) Refreshes() bool {
 
 // stale returns the value past its timeout, and whether it is to be recomputed.
 func (m *Miss) stale(ctx context.Context) (r Result, refresh bool) {
-	m.task.Stats.Stale.Add(1)
+	m.count(&m.task.Stats.Stale)
 	m.store.noteFound(recordOf(ctx, m.task), &m.key, m.found, steer.Stale)
 	m.store.debug(logging.ActionStale, &m.key, 0)
 	return Result{Value: m.old}, m.Refreshes()
@@ -217,7 +247,7 @@ func (m *Miss) stale(ctx context.Context) (r Result, refresh bool) {
 
 // attempt returns the first attempt of the miss's caller to get a value, which has found f.
 func (m *Miss) attempt(f *found) attempt {
-	return attempt{key: &m.key, task: m.task, started: m.started, found: f, fresh: m.fresh, err: m.err}
+	return attempt{key: &m.key, task: m.task, started: m.started, found: f, fresh: m.fresh, err: m.err, joined: &m.joined}
 }
 
 // newRefresh returns what makes a flight that recomputes the miss's value.
@@ -249,13 +279,13 @@ func (c *Store) FetchCached(ctx context.Context, key Key, task *Task) (any, erro
 	value, err := c.get(ctx, key, &f, task.shared, true)
 	record := recordOf(ctx, task)
 	if err != nil {
-		task.Stats.Misses.Add(1)
 		if errors.Is(err, cacheutils.ErrCacheMiss) {
 			record.Note(key.Text(), steer.Miss, 0, f.err)
 		} else {
 			record.Note(key.Text(), steer.Fault, 0, err)
 		}
-		if !errors.Is(err, cacheutils.ErrClosed) {
+		if !errors.Is(err, cacheutils.ErrClosed) { // then it may be asked for again
+			task.Stats.Misses.Add(1)
 			c.notFound(&key)
 		}
 		if errors.Is(err, cacheutils.ErrCacheMiss) && !errors.Is(err, cacheutils.ErrUndecodable) {

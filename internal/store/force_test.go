@@ -38,7 +38,7 @@ func TestForceMany_Late(t *testing.T) {
 		keys := []Key{p.store.Key("a", "g"), p.store.Key("b", "g"), p.store.Key("c")}
 		lookUp := func() (found []int) {
 			for i := range keys {
-				if value, _ := p.store.lookupKey(context.Background(), &keys[i], p.task, p.store.flights.Now()); value != nil {
+				if value, _ := p.store.lookupKey(context.Background(), &keys[i], p.task, p.store.flights.Now(), nil); value != nil {
 					found = append(found, value.(*firstVersion).N)
 				} else {
 					found = append(found, 0)

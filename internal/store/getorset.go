@@ -63,7 +63,7 @@ func (c *Store) inMode(ctx context.Context, key Key, task *Task, compute func(co
 		Compute(ctx, func() { r = compute(ctx) })
 		return r
 	case steer.Refreshed:
-		return c.Renew(key, task).Fetch(Steered(ctx), compute)
+		return c.Renew(key, task, nil).Fetch(Steered(ctx), compute)
 	default:
 		return c.Fetch(ctx, key, task, compute)
 	}

@@ -94,7 +94,7 @@ var heldCalls = map[string]func(p *program, key Key, within time.Duration) error
 		ctx, cancel := context.WithTimeout(context.Background(), within)
 		defer cancel()
 		keys, results := []Key{p.store.Key("another"), key}, make([]Result, 2)
-		misses := p.store.LookupMany(ctx, keys, p.task, func(int) any { return p.value(0) }, func(int, any) {})
+		misses := p.store.LookupMany(ctx, keys, p.task, nil, func(int) any { return p.value(0) }, func(int, any) {})
 		if misses != nil {
 			p.store.FetchMisses(ctx, misses, results, func(ctx context.Context, missing []int) []Result {
 				return slices.Repeat([]Result{p.takes(time.Millisecond, 1, time.Hour)(ctx)}, len(missing))

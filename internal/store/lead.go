@@ -23,6 +23,7 @@ type attempt struct {
 	bare    bool   // it has no time for the store
 	fresh   bool   // its caller is under Refresh: nothing that began before is for it
 	hasty   bool   // of a fresh one: it has no time to wait for an outcome that is not for it
+	joined  *bool  // the call counts as a join
 	last    *flight.Flight
 	err     error // of the first lookup, for a report
 }
@@ -32,6 +33,14 @@ func (c *Store) join(ctx context.Context, a *attempt, late *atomic.Bool) (f *fli
 	return c.flights.Join(ctx, flight.Start{
 		Key: a.key.stored, Check: flight.Check(a.key.check), Bare: a.bare, Fresh: a.fresh, Hasty: a.hasty, Tick: a.started, After: a.last,
 	}, func() *flight.Flight { return &c.computationFor(a.key, a.task, late).Flight })
+}
+
+// joins counts that the attempt's call joins a flight, once.
+func (a *attempt) joins() {
+	if !*a.joined {
+		*a.joined = true
+		a.task.Stats.Joins.Add(1)
+	}
 }
 
 // again prepares the next attempt of a caller that got nothing from f, which it led or had joined.
@@ -74,7 +83,7 @@ func (c *Store) compute(ctx context.Context, a attempt, compute func(context.Con
 			})
 			r, ok = c.ledTo(ctx, &w)
 		} else {
-			a.task.Stats.Joins.Add(1)
+			a.joins()
 			w = a.wait(f)
 			_ = w.Wait(ctx) // Arrival says it, too
 			r, ok = c.joinedTo(ctx, &w, &a)

@@ -13,7 +13,19 @@ import (
 // each server. Each key's fresh value, or Negative, is handed to hit, in the order of keys; the misses are
 // returned by index, or nil if there are none. A value that has to be decoded is decoded into
 // box(i), which points at a zero of the task's type that nobody else has. It does not retain keys.
-func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func(i int) any, hit func(i int, value any)) (misses []*Miss) {
+//
+// were are the misses that the call has had on another Store, which was closed then, or nil: each key is counted once.
+func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, were []*Miss, box func(i int) any, hit func(i int, value any)) (misses []*Miss) {
+	was := func(i int) *Miss {
+		switch {
+		case were == nil:
+			return nil
+		case were[i] == nil:
+			return hasHit
+		default:
+			return were[i]
+		}
+	}
 	started := c.flights.Now()
 	record := recordOf(ctx, task)
 	record.Restart()
@@ -25,7 +37,7 @@ func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func
 	}
 	if c.live {
 		for i := range keys {
-			if value, miss := c.lookupKey(ctx, &keys[i], task, started); miss == nil {
+			if value, miss := c.lookupKey(ctx, &keys[i], task, started, was(i)); miss == nil {
 				hit(i, value)
 			} else {
 				missed(i, miss)
@@ -46,12 +58,14 @@ func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func
 			into = box(i)
 		}
 		if value := c.hit(&f, failed, &keys[i], task, into); value != nil {
-			hits++
+			if !was(i).isCounted() {
+				hits++
+			}
 			c.noteFound(record, &keys[i], &f, steer.Hit)
 			q.memory.take(&f.entry)
 			hit(i, value)
 		} else {
-			miss := c.newMiss(f, failed, &keys[i], task, started)
+			miss := c.newMiss(f, failed, &keys[i], task, started).after(was(i))
 			if miss.old != nil {
 				q.memory.take(&miss.found.entry)
 			}
@@ -62,33 +76,41 @@ func (c *Store) LookupMany(ctx context.Context, keys []Key, task *Task, box func
 	return misses
 }
 
+// hasHit stands for the miss of a key that was a hit.
+var hasHit = &Miss{counted: true}
+
 // Cached is the end of FetchCached for what Lookup has found instead: it returns the value past its
 // timeout, or the one, or Negative, that was about to be stored, or nil, and why the cache could not
 // be asked or its entry not be read, or nil.
 func (m *Miss) Cached(ctx context.Context) (value any, err error) {
 	if m.err == nil && m.found.state == entry.Leased && m.store.later != nil {
 		f, err := m.store.readStored(ctx, m.key, m.task.lookingFor())
-		value, again := m.store.hitOrMiss(ctx, &f, err, &m.key, m.task, m.started)
+		value, again := m.store.hitOrMiss(ctx, &f, err, &m.key, m.task, m.started, m)
 		if again == nil {
+			m.counted = true
 			return value, nil
 		}
+		defer func(m *Miss) { m.counted = again.counted }(m)
 		m = again
 	}
 	record := recordOf(ctx, m.task)
 	if m.old != nil {
-		m.task.Stats.Hits.Add(1)
+		if !m.counted {
+			m.counted = true
+			m.task.Stats.Hits.Add(1)
+		}
 		m.store.noteFound(record, &m.key, m.found, steer.Stale)
 		return m.old, nil
 	}
-	m.task.Stats.Misses.Add(1)
 	if m.err != nil {
 		record.NoteKeys(1, steer.Fault, m.err)
 	} else {
 		record.NoteKeys(1, steer.Miss, m.found.err)
 	}
-	if m.err != nil && errors.Is(m.err, cacheutils.ErrClosed) {
+	if m.err != nil && errors.Is(m.err, cacheutils.ErrClosed) { // it may be asked for again
 		return nil, m.err
 	}
+	m.count(&m.task.Stats.Misses)
 	m.store.notFound(&m.key)
 	if m.err != nil {
 		return nil, m.err

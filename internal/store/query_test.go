@@ -33,7 +33,7 @@ var togetherCalls = map[string]func(c *Store, keys []Key, task *Task) (found map
 	"LookupMany": func(c *Store, keys []Key, task *Task) map[int]bool {
 		found := make(map[int]bool)
 		box := func(int) any { return reflect.New(task.typ.Type()).Interface() }
-		c.LookupMany(context.Background(), keys, task, box, func(i int, _ any) { found[i] = true })
+		c.LookupMany(context.Background(), keys, task, nil, box, func(i int, _ any) { found[i] = true })
 		return found
 	},
 	"GetMany": func(c *Store, keys []Key, task *Task) map[int]bool {

@@ -102,7 +102,7 @@ func TestTwins_ShareNoComputation(t *testing.T) {
 		}
 		many := func(key store.Key, compute func(context.Context) store.Result) store.Result {
 			var got store.Result
-			misses := s.LookupMany(ctx, []store.Key{key}, task, func(int) any { return new(string) }, func(_ int, value any) { got.Value = value })
+			misses := s.LookupMany(ctx, []store.Key{key}, task, nil, func(int) any { return new(string) }, func(_ int, value any) { got.Value = value })
 			if misses != nil {
 				results := make([]store.Result, 1)
 				s.FetchMisses(ctx, misses, results, func(ctx context.Context, _ []int) []store.Result { return []store.Result{compute(ctx)} })
@@ -160,7 +160,7 @@ func TestTwins_InOneCall(t *testing.T) {
 		}
 		for range 3 {
 			results := make([]store.Result, len(keys))
-			misses := s.LookupMany(ctx, keys, task, func(int) any { return new(string) }, func(i int, value any) { results[i].Value = value })
+			misses := s.LookupMany(ctx, keys, task, nil, func(int) any { return new(string) }, func(i int, value any) { results[i].Value = value })
 			if misses != nil {
 				s.FetchMisses(ctx, misses, results, compute)
 			}

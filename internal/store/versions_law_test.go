@@ -349,7 +349,7 @@ func (p *program) act() {
 		results := make([]Result, 1)
 		p.call("a call of many", func(ctx context.Context) Result {
 			key := p.key()
-			misses := p.store.LookupMany(ctx, []Key{key}, p.task, func(int) any { return reflect.New(seaVersions[p.version]).Interface() }, func(_ int, v any) { results[0].Value = v })
+			misses := p.store.LookupMany(ctx, []Key{key}, p.task, nil, func(int) any { return reflect.New(seaVersions[p.version]).Interface() }, func(_ int, v any) { results[0].Value = v })
 			if misses != nil {
 				p.store.FetchMisses(ctx, misses, results, func(ctx context.Context, _ []int) []Result { return []Result{p.compute(timeout)(ctx)} })
 			}

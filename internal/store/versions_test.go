@@ -248,7 +248,7 @@ func TestVersions_Kept(t *testing.T) {
 		absent := func(context.Context, []int) []Result { return []Result{{Negative: true, Timeout: time.Hour}} }
 		fetch := func() any {
 			results := make([]Result, 1)
-			misses := b.store.LookupMany(ctx, []Key{key}, b.task, func(int) any { return reflect.New(seaVersions[1]).Interface() }, func(_ int, v any) { results[0].Value = v })
+			misses := b.store.LookupMany(ctx, []Key{key}, b.task, nil, func(int) any { return reflect.New(seaVersions[1]).Interface() }, func(_ int, v any) { results[0].Value = v })
 			b.store.FetchMisses(ctx, misses, results, absent)
 			if results[0].Negative {
 				return Negative
