@@ -19,15 +19,17 @@ type event struct {
 	remote       bool         // it goes to a server and comes back: faults may befall it
 	late         bool         // it is carried out, though who has asked for it no longer waits
 	back         bool         // it is the answer that is on its way
+	at           uint8        // the bits of the servers that it goes to
 	err          error        // the answer
 
 	// done is closed when it has happened. What is sent to it asks for the stack of the goroutine that waits.
 	done chan struct{}
 
 	// Of two events of one text, one comes first, whichever of the two was posted first: by the item that it stores, by
-	// the caller for whom it is, and by where in the library it was made.
+	// the caller for whom it is, by the set of backends, and by where in the library it was made.
 	item   []byte
 	caller string
+	set    int       // of the process, which has one after the other
 	stack  []uintptr // where in the library that is; nil unless it was asked for
 }
 
@@ -46,7 +48,7 @@ func (e *event) compare(other *event) int {
 	}
 	return cmp.Or(
 		strings.Compare(e.verb, other.verb), strings.Compare(e.object, other.object),
-		bytes.Compare(e.item, other.item), strings.Compare(e.caller, other.caller),
+		bytes.Compare(e.item, other.item), strings.Compare(e.caller, other.caller), cmp.Compare(e.set, other.set),
 	)
 }
 

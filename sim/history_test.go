@@ -25,6 +25,7 @@ type record struct {
 	settled       bool // after the faults
 	isInside      bool // it was called by a function
 	isLast        bool // it has ended with the world
+	isClosed      bool // the backends that it uses were closed when it began, or meanwhile
 }
 
 // A value is what a result says of itself: which computation made it, and for which key.
@@ -37,6 +38,7 @@ type computation struct {
 	keys           []int
 	process        int
 	started, ended int
+	began, over    time.Time
 	given          *record  // the set
 	mode           string   // what the context of the call said that it is for
 	isForced       bool     // that is a ForceRecalc
@@ -67,7 +69,7 @@ func (r *record) covers(function string, key int, groups []string) bool {
 		return r.function == function && slices.Contains(r.keys, key)
 	}
 	switch r.kind {
-	case invalidate, force, set, invalidateMany, forceMany, setMany:
+	case invalidate, force, set, invalidateMany, forceMany, setMany, invalidatePair, forcePair, setPair:
 		return r.function == function && slices.Contains(r.keys, key)
 	case invalidateGroup, invalidateGroups:
 		return slices.ContainsFunc(strings.Split(r.group, "+"), func(group string) bool { return slices.Contains(groups, group) })
@@ -82,6 +84,9 @@ type history struct {
 	plan         *plan
 	records      []*record
 	computations map[int]*computation
-	dead, closed []bool // by process: what goes on there is nothing that anybody can see
-	allStored    int    // the event after which everything had been computed and stored, with nothing to disturb it
+	dead, closed []bool        // by process: what goes on there is nothing that anybody can see
+	allStored    int           // the event after which everything had been computed and stored, with nothing to disturb it
+	disturbed    []bool        // by process: its backends were closed, if only for others that it uses now
+	apart        time.Duration // that two clocks were at most
+	restored     int           // the event after which a server had data from before
 }

@@ -18,7 +18,7 @@ func (h *history) fresh() (broken []string) {
 	for _, r := range h.records {
 		for key, v := range r.got {
 			c := h.computations[v.id]
-			if c == nil {
+			if c == nil || r.ended >= h.restored { // which is not promised
 				continue
 			}
 			for _, p := range h.records {
@@ -67,7 +67,7 @@ func (h *history) transparent() (broken []string) {
 			continue
 		}
 		took := r.over.Sub(r.began)
-		without := h.closed[r.process] || r.mode == bypassed || r.mode == around
+		without := r.isClosed || r.mode == bypassed || r.mode == around
 		leaves := !isExplicit(r.kind) && (!without || h.plan.config.heeds) // without a cache, it is when the function does
 		if r.patience > 0 && took > r.patience+slack && leaves {
 			bad("law 1: %v took %v, and had %v", r, took, r.patience)
@@ -82,12 +82,16 @@ func (h *history) transparent() (broken []string) {
 			if !h.failedDuring(r, failed) {
 				bad("law 5: %v got the error of %v", r, h.computations[failed.id])
 			}
+		case errors.Is(r.err, errExited):
+			if !h.exitedDuring(r) {
+				bad("law 5: the goroutine of %v was ended, and not by its function", r)
+			}
 		case isExplicit(r.kind):
 		case r.isInside && (errors.Is(r.err, context.Canceled) || errors.Is(r.err, context.DeadlineExceeded)): // nobody waits for what called it
 		case r.patience > 0 && errors.Is(r.err, context.DeadlineExceeded) && took >= r.patience:
 		case !r.cancelledAt.IsZero() && errors.Is(r.err, context.Canceled):
-		case (r.kind == getOrSet || r.kind == require || r.kind == requireMany) && h.closed[r.process] && errors.Is(r.err, cacheutils.ErrClosed):
-		case (r.kind == require || r.kind == requireMany) && errors.Is(r.err, cacheutils.ErrNoCachedValue):
+		case (r.kind == getOrSet || isRequire(r.kind)) && r.isClosed && errors.Is(r.err, cacheutils.ErrClosed):
+		case isRequire(r.kind) && errors.Is(r.err, cacheutils.ErrNoCachedValue):
 		case errors.Is(r.err, errDead):
 		default:
 			bad("law 1: %v got the error %v", r, r.err)
@@ -109,7 +113,13 @@ func (h *history) failedDuring(r *record, f *failure) bool {
 }
 
 func isExplicit(kind string) bool {
-	return slices.Contains([]string{set, setMany, invalidate, invalidateMany, invalidateGroup, invalidateGroups, clearAll, closing, get}, kind)
+	return slices.Contains([]string{
+		set, setMany, setPair, invalidate, invalidateMany, invalidatePair, invalidateGroup, invalidateGroups, clearAll, closing, get, reopen, configure,
+	}, kind)
+}
+
+func isRequire(kind string) bool {
+	return kind == require || kind == requireMany || kind == requirePair
 }
 
 func overlap(a, b []int) bool {
@@ -125,7 +135,7 @@ func (h *history) once() (broken []string) {
 	all := h.sorted()
 	for i, a := range all {
 		for _, b := range all[i+1:] {
-			if h.closed[a.process] || h.closed[b.process] || a.mayOverlap(b) || a.given != nil || b.given != nil || a.function != b.function || b.started >= a.ended || b.started == a.started {
+			if h.isDisturbed(a.process) || h.isDisturbed(b.process) || a.mayOverlap(b) || a.given != nil || b.given != nil || a.function != b.function || b.started >= a.ended || b.started == a.started {
 				continue
 			}
 			for _, key := range a.keys {
@@ -189,7 +199,7 @@ func (h *history) settled() (broken []string) {
 }
 
 func (h *history) check() []string {
-	return slices.Concat(h.fresh(), h.grouped(), h.exact(), h.transparent(), h.once(), h.steered(), h.settled())
+	return slices.Concat(h.fresh(), h.timely(), h.grouped(), h.exact(), h.transparent(), h.once(), h.kept(), h.steered(), h.settled())
 }
 
 // A failure is what a function returns when it fails.

@@ -46,18 +46,19 @@ func networkFor(seed uint64) *network {
 
 func init() {
 	engine.Register(engine.Driver{Names: []string{"sim-memcached"}, Open: func(s engine.Settings) (engine.Engine, error) {
-		p := simulated.processes[s.Options["process"].(int)]
+		p, set := simulated.processes[s.Options["process"].(int)], s.Options["set"].(int)
 		delete(s.Options, "process")
+		delete(s.Options, "set")
 		e, err := memcached.Open(s)
 		if err != nil {
 			return nil, err
 		}
-		return ordered{e, simulated, p}, nil
+		return ordered{e, simulated, p, set}, nil
 	}})
 }
 
 // reach completes the settings of a process's backend.
-func (w *world) reach(s *backends.Settings, index int) {
+func (w *world) reach(s *backends.Settings, index, set int) {
 	n := w.plan.config.network
 	s.Backend = "sim-memcached"
 	for i := range w.servers {
@@ -66,7 +67,7 @@ func (w *world) reach(s *backends.Settings, index int) {
 	maps.Copy(s.Options, map[string]any{
 		"tls": false, "clear": "flush_all", "max_conns": n.conns, "breaker_failures": n.failures, "invalidation_replay": n.replay,
 		"dialer": func(ctx context.Context, _, address string) (net.Conn, error) {
-			return w.dial(ctx, w.processes[index], address)
+			return w.dial(ctx, w.processes[index], set, address)
 		},
 	})
 }
@@ -78,8 +79,9 @@ func address(i int) string { return fmt.Sprintf("10.0.0.%d:11211", i+1) }
 // that counts as down from then on, may be the end of several at once.
 type ordered struct {
 	engine.Engine
-	w *world
-	p *process
+	w   *world
+	p   *process
+	set int // of the process
 }
 
 func (o ordered) Unwrap() engine.Engine { return o.Engine }
@@ -99,7 +101,7 @@ func (o ordered) turn(ctx context.Context, verb, text string, item []byte) {
 	if ended(ctx) != nil {
 		return
 	}
-	e := &event{from: o.p, verb: verb, object: text, item: item, caller: callerOf(ctx), done: make(chan struct{})}
+	e := &event{from: o.p, set: o.set, verb: verb, object: text, item: item, caller: callerOf(ctx), done: make(chan struct{})}
 	o.w.post(e)
 	if !e.wait(ctx.Done()) {
 		o.w.withdraw(e)
@@ -173,7 +175,7 @@ func (o ordered) Incr(ctx context.Context, key string, delta int64) (sum int64, 
 
 // ReplayDelete waits for its turn: what is carried out later is so in the order in which it came.
 func (o ordered) ReplayDelete(key string) bool {
-	o.w.turn(o.p, "queues", "delete "+key)
+	o.w.turnIn(o.p, o.set, "queues", "delete "+key)
 	return o.Engine.(engine.Replayer).ReplayDelete(key)
 }
 
@@ -193,11 +195,11 @@ func (d dialled) Close() error {
 }
 
 // dial connects a process to a server.
-func (w *world) dial(ctx context.Context, p *process, at string) (net.Conn, error) {
+func (w *world) dial(ctx context.Context, p *process, set int, at string) (net.Conn, error) {
 	index := slices.IndexFunc(w.servers, func(s *server) bool { return at == address(slices.Index(w.servers, s)) })
 	s := w.servers[index]
 	number := 0
-	err := w.request(ctx, p, "dial", s.name, nil, func() error {
+	err := w.request(ctx, p, set, s.bit, "dial", s.name, nil, func() error {
 		if time.Now().Before(s.away) {
 			return errFault
 		}
@@ -210,7 +212,9 @@ func (w *world) dial(ctx context.Context, p *process, at string) (net.Conn, erro
 	}
 	near, far := net.Pipe()
 	open, closed := context.WithCancel(context.Background())
-	go (&session{w: w, p: p, server: s, number: number, nc: far, in: bufio.NewReader(far)}).serve(open)
+	session := &session{w: w, p: p, server: s, number: number, nc: far, in: bufio.NewReader(far), closed: closed}
+	session.connect()
+	go session.serve(open)
 	return dialled{near, closed}, nil
 }
 
@@ -222,30 +226,41 @@ type session struct {
 	number int
 	nc     net.Conn
 	in     *bufio.Reader
+	closed context.CancelFunc // ends what is under way
+
+	last     string // answer
+	repeated bool   // one was sent twice
 }
 
 // serve carries out what is asked for, until the connection is closed.
 func (s *session) serve(open context.Context) {
 	defer s.nc.Close()
+	defer s.disconnect()
 	where := fmt.Sprintf(" (%s, connection %d)", s.server.name, s.number)
 	for {
 		c, err := s.read()
 		if err != nil {
 			return
 		}
+		if s.repeated {
+			s.w.breaks("law 1: %s is asked for %v over the connection %d, on which there was one answer more than it had asked for", s.server.name, c, s.number)
+		}
 		var answer string // written by the scheduler
-		cut := 0
-		err = s.w.request(open, s.p, c.verb, strings.Join(c.keys, " ")+where, c.data, func() error {
+		cut, repeat := 0, false
+		err = s.w.request(open, s.p, 0, s.server.bit, c.verb, strings.Join(c.keys, " ")+where, c.data, func() error {
 			if time.Now().Before(s.server.away) {
 				return errFault
 			}
 			answer = s.answer(c)
 			cut = s.w.rng.IntN(len(answer) + 1)
+			if repeat = s.w.faults[repeats] && s.w.rng.IntN(50) == 0; repeat {
+				s.w.count(repeats)
+			}
 			return nil
 		})
 		switch {
 		case err == nil:
-			_, err = io.WriteString(s.nc, answer)
+			err = s.send(c, answer, repeat)
 		case errors.Is(err, errFault) && answer != "":
 			io.WriteString(s.nc, answer[:cut])
 		}

@@ -115,12 +115,12 @@ func (h *history) promises(p *record, key int) (since int, ok bool) {
 		kind = force
 	}
 	switch kind {
-	case invalidate, invalidateGroup, clearAll, invalidateMany, invalidateGroups, set, setMany:
+	case invalidate, invalidateGroup, clearAll, invalidateMany, invalidatePair, invalidateGroups, set, setMany, setPair:
 		return p.called, true
-	case force, forceMany:
+	case force, forceMany, forcePair:
 		// Nobody gets an older value than its own, unless the server could not be asked.
 		c := h.computations[p.got[key].id]
-		if c == nil || h.closed[p.process] || h.plan.faults[broken] || h.plan.faults[outages] || h.plan.faults[stops] {
+		if c == nil || p.isClosed || h.mayNotAnswer() {
 			return 0, false
 		}
 		return c.started, true
@@ -151,7 +151,7 @@ func (r *runner) handOver(programs []*program) (stuck bool) {
 	if r.plan.config.timeout < time.Minute || r.plan.config.backend == dummy {
 		return false
 	}
-	programs = slices.DeleteFunc(slices.Clone(programs), func(p *program) bool { return p.dead || r.history.closed[p.index] })
+	programs = r.keptOpen(programs)
 	for i, p := range programs {
 		next := programs[(i+1)%len(programs)]
 		given := &record{operation: operation{process: p.index, caller: -1, kind: set, keys: []int{0}}, settled: true}

@@ -35,6 +35,7 @@ type config struct {
 	lingers               bool     // the functions are told how long they go on when nobody waits for them
 	linger                time.Duration
 	named                 time.Duration // how long errors are kept that CacheErrors names, which the functions of one key return now and then; 0: there are none
+	program               bool          // the first process uses the program's set, which Configure replaces
 }
 
 // simulatedStore is the backend whose engine is in server_test.go.
@@ -49,9 +50,21 @@ const (
 	deaths    = "dead-process"
 	outages   = "server-away"
 	failures  = "failing-function"
+
+	// Those of plan.complete.
+	exits    = "exiting-function"
+	clocks   = "clock-jumps"
+	freezes  = "frozen-server"
+	drops    = "dropped-connections"
+	restarts = "server-restarts-empty"
+	restores = "old-data-restored"
+	repeats  = "answer-twice"
 )
 
-var allFaults = []string{broken, evictions, flushes, stops, deaths, outages, failures}
+var (
+	someFaults = []string{broken, evictions, flushes, stops, deaths, outages, failures} // each in one of two histories with faults
+	allFaults  = append(slices.Clone(someFaults), exits, clocks, freezes, drops, restarts, restores, repeats)
+)
 
 // The kinds of operations.
 const (
@@ -74,9 +87,22 @@ const (
 	// Those of plan.extend.
 	get              = "get"
 	invalidateGroups = "invalidateGroups"
+
+	// Those of plan.complete.
+	callPair       = "callPair" // of the function with several results
+	requirePair    = "requirePair"
+	forcePair      = "forcePair"
+	setPair        = "setPair"
+	invalidatePair = "invalidatePair"
+	reopen         = "reopen"    // another set for a process, whose own one is closed then
+	configure      = "configure" // the program's set is replaced
 )
 
-var allOperations = []string{callOne, callMany, callOuter, require, force, set, invalidate, invalidateGroup, clearAll, getOrSet, requireMany, forceMany, setMany, invalidateMany, closing, get, invalidateGroups}
+var allOperations = []string{
+	callOne, callMany, callOuter, require, force, set, invalidate, invalidateGroup, clearAll, getOrSet, requireMany, forceMany, setMany, invalidateMany, closing,
+	get, invalidateGroups,
+	callPair, requirePair, forcePair, setPair, invalidatePair, reopen, configure,
+}
 
 // An operation is what one caller does.
 type operation struct {
@@ -87,6 +113,7 @@ type operation struct {
 	patience        time.Duration // of its context; 0: forever
 	cancelled       bool          // its context is, at some time
 	mode            string        // what its context says; empty: nothing
+	isLate          bool          // its context has ended before
 }
 
 func (o *operation) String() string { return o.who() + " " + o.what() }
@@ -113,6 +140,9 @@ func (o *operation) what() string {
 	}
 	if o.cancelled {
 		text += ", cancelled"
+	}
+	if o.isLate {
+		text += ", too late"
 	}
 	return text
 }
@@ -150,7 +180,7 @@ func planFor(seed uint64) *plan {
 		p.config.jitter = 0.5
 	}
 	if !one(4) {
-		for _, fault := range allFaults {
+		for _, fault := range someFaults {
 			p.faults[fault] = one(2)
 		}
 	}
@@ -206,6 +236,7 @@ func planFor(seed uint64) *plan {
 	}
 	p.extend()
 	p.steer()
+	p.complete()
 	return p
 }
 
@@ -308,5 +339,5 @@ func (p *plan) hasFaults() bool {
 
 // isHasty reports whether callers may leave before they have a result.
 func (p *plan) isHasty() bool {
-	return slices.ContainsFunc(p.operations, func(o operation) bool { return o.patience > 0 || o.cancelled })
+	return slices.ContainsFunc(p.operations, func(o operation) bool { return o.patience > 0 || o.cancelled || o.isLate })
 }

@@ -28,7 +28,7 @@ var simulated *world
 
 func init() {
 	engine.Register(engine.Driver{Names: []string{simulatedStore}, Open: func(s engine.Settings) (engine.Engine, error) {
-		c := connection{simulated, simulated.processes[s.Options["process"].(int)]}
+		c := connection{simulated, simulated.processes[s.Options["process"].(int)], s.Options["set"].(int)}
 		if simulated.plan.config.each {
 			return eachConnection{c}, nil
 		}
@@ -66,15 +66,22 @@ type runner struct {
 type program struct {
 	*runner
 	*process
-	index  int
-	caches *backends.Caches
+	index   int
+	caches  *backends.Caches
+	backend string // its name in them
+	sets    int    // how many the process has had
 
 	one   func(context.Context, int) ([]int, error)
 	many  func(context.Context, []int) (map[int][]int, error)
 	outer func(context.Context, int) ([]int, error)
 
+	pair pairFunc
+
 	oneHandle  *decorators.Handle1[int, []int]
 	manyHandle *decorators.HandleMany[int, []int]
+	pairHandle *decorators.Handle[pairFunc]
+
+	counters []counter // of all functions that it has had
 }
 
 // The names of the functions.
@@ -88,7 +95,7 @@ const (
 // run is one history.
 func run(t *testing.T, p *plan, show bool) *result {
 	r := &runner{
-		history: &history{plan: p, computations: make(map[int]*computation), allStored: never, closed: make([]bool, p.processes)},
+		history: &history{plan: p, computations: make(map[int]*computation), allStored: never, closed: make([]bool, p.processes), disturbed: make([]bool, p.processes)},
 		ids:     make([]int, p.processes), ended: make([]int, p.processes),
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -118,11 +125,12 @@ func run(t *testing.T, p *plan, show bool) *result {
 		}
 		time.Sleep(10 * time.Minute) // for those that wait in a process that is dead
 	})
+	r.history.apart, r.history.restored = r.mostAhead-r.leastAhead, r.restored
 	for _, process := range r.processes {
 		r.history.dead = append(r.history.dead, process.dead)
 	}
 	return &result{
-		history: r.history, broken: append(r.history.check(), r.broken...), trace: &r.trace, met: r.counts(), steps: r.step,
+		history: r.history, broken: slices.Concat(r.history.check(), r.broken, r.world.broken), trace: &r.trace, met: r.counts(), steps: r.step,
 	}
 }
 
@@ -145,6 +153,7 @@ func (r *runner) settle(programs []*program) (stuck bool) {
 		return false
 	}
 	r.faults = nil
+	r.rightClocks()
 	if r.runFor(2 * time.Minute) {
 		return true
 	}
@@ -166,13 +175,21 @@ func (r *runner) settle(programs []*program) (stuck bool) {
 			return true
 		}
 	}
-	return r.handOver(programs)
+	if r.handOver(programs) || r.run(r.allDone) {
+		return true
+	}
+	for _, prog := range programs {
+		if !prog.dead {
+			r.broken = append(r.broken, prog.tally()...)
+		}
+	}
+	return false
 }
 
 // callAll calls each function for each key.
 func (p *program) callAll() (stuck bool) {
 	for key := range p.plan.keys {
-		for _, kind := range []string{callOne, callMany, callOuter} {
+		for _, kind := range []string{callOne, callMany, callOuter, callPair} {
 			ended := false
 			go func() {
 				p.do(&record{operation: operation{process: p.index, caller: -1, kind: kind, keys: []int{key}}, settled: true})
@@ -194,56 +211,30 @@ func (p *program) callAll() (stuck bool) {
 }
 
 func (r *runner) newProgram(t *testing.T, index int) *program {
-	c := &r.plan.config
-	prog := &program{runner: r, process: r.processes[index], index: index}
-	settings := backends.Settings{Backend: c.backend}
-	switch c.backend {
-	case simulatedStore, "memcached":
-		settings.Options = map[string]any{"process": index, "lease": c.lease}
-		if c.later {
-			settings.Options["store_later"] = true
-		}
-		if c.network != nil {
-			r.reach(&settings, index)
-		}
-	case "locmem": // one store, which all sets name
-		settings.Location = []string{fmt.Sprint("sim ", r.plan.seed, " ", r.plan.schedule)}
-	}
-	var err error
-	if prog.caches, err = backends.New(backends.Config{prog.name: settings}); err != nil {
+	p := &program{runner: r, process: r.processes[index], index: index}
+	if err := p.open(); err != nil {
 		t.Fatal(err)
 	}
-	opts := func(name string, more ...decorators.Option) []decorators.Option {
-		all := []decorators.Option{
-			decorators.Key(name), decorators.On(prog.caches), decorators.Backend(prog.name), decorators.Timeout(c.timeout), decorators.Stale(c.stale),
-		}
-		if name == outerName && c.apart {
-			all = append(all, decorators.Group(outerGroup))
-		} else {
-			all = append(all, decorators.Group("all"), decorators.GroupsOf(func(_ context.Context, key int) []string { return groups(key)[1:] }))
-		}
-		if c.lingers {
-			all = append(all, decorators.Linger(c.linger))
-		}
-		if c.jitter > 0 {
-			all = append(all, decorators.Jitter(c.jitter))
-		}
-		all = append(all, c.steered(name)...)
-		return append(all, more...)
-	}
-	prog.one, prog.oneHandle = decorators.Cached1(func(ctx context.Context, key int) ([]int, error) {
-		id, err := prog.compute(ctx, oneName, []int{key}, nil)
+	return p
+}
+
+// decorate makes the functions that use the process's set.
+func (p *program) decorate() {
+	c, set := &p.plan.config, p.sets
+	p.one, p.oneHandle = decorators.Cached1(func(ctx context.Context, key int) ([]int, error) {
+		id, err := p.compute(ctx, set, oneName, []int{key}, nil)
 		if err == errDead {
 			return nil, err
 		}
 		return []int{id, key}, err // where there is an error, nobody is to get the rest
-	}, opts(oneName)...)
+	}, p.options(oneName, groupsOf)...)
+	p.counted(oneName, p.oneHandle.Stats)
 	var absent []decorators.Option
 	if c.absent {
 		absent = append(absent, decorators.Absent(time.Minute))
 	}
-	prog.many, prog.manyHandle = decorators.CachedMany(func(ctx context.Context, keys []int) (map[int][]int, error) {
-		id, err := prog.compute(ctx, manyName, keys, nil)
+	p.many, p.manyHandle = decorators.CachedMany(func(ctx context.Context, keys []int) (map[int][]int, error) {
+		id, err := p.compute(ctx, set, manyName, keys, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -252,18 +243,23 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 			results[key] = []int{id, key}
 		}
 		return results, nil
-	}, opts(manyName, absent...)...)
-	prog.outer, _ = decorators.Cached1(func(ctx context.Context, key int) ([]int, error) {
-		id, err := prog.compute(ctx, outerName, []int{key}, func(outer *computation) error {
-			rec := &record{operation: operation{process: index, caller: -2, kind: callOne, keys: []int{key}, mode: modeOf(ctx)}, isInside: true}
-			prog.begin(rec)
+	}, p.options(manyName, groupsOf, absent...)...)
+	p.counted(manyName, p.manyHandle.Stats)
+	var outerHandle *decorators.Handle1[int, []int]
+	p.outer, outerHandle = decorators.Cached1(func(ctx context.Context, key int) ([]int, error) {
+		id, err := p.compute(ctx, set, outerName, []int{key}, func(outer *computation) error {
+			rec := &record{operation: operation{process: p.index, caller: -2, kind: callOne, keys: []int{key}, mode: modeOf(ctx)}, isInside: true}
+			p.begin(rec)
 			var v []int
-			err := caught(func() (err error) {
-				v, err = prog.one(ctx, key)
+			err := errExited
+			defer func() {
+				p.finish(rec, map[int][]int{key: v}, err)
+				p.contains(outer, rec)
+			}()
+			err = caught(func() (err error) {
+				v, err = p.one(ctx, key)
 				return err
 			})
-			prog.finish(rec, map[int][]int{key: v}, err)
-			prog.contains(outer, rec)
 			return err
 		})
 		if idOf(err) != 0 {
@@ -273,34 +269,44 @@ func (r *runner) newProgram(t *testing.T, index int) *program {
 			return nil, err
 		}
 		return []int{id, key}, nil
-	}, opts(outerName)...)
-	return prog
+	}, p.options(outerName, groupsOf)...)
+	p.counted(outerName, outerHandle.Stats)
+	p.decoratePair()
 }
 
 // compute is what the functions do: it takes a while, and may fail. inside is called in between, unless it is nil.
-func (p *program) compute(ctx context.Context, function string, keys []int, inside func(*computation) error) (id int, err error) {
+func (p *program) compute(ctx context.Context, set int, function string, keys []int, inside func(*computation) error) (id int, err error) {
 	if p.isOver() {
 		return 0, errDead
 	}
 	p.runner.mu.Lock()
 	p.ids[p.index]++
 	id = p.ids[p.index]*10 + p.index + 1
-	c := &computation{id: id, function: function, keys: slices.Clone(keys), process: p.index, started: p.now(), ended: never, mode: modeOf(ctx), isForced: ctx.Value(forcedKey{}) != nil}
+	c := &computation{id: id, function: function, keys: slices.Clone(keys), process: p.index, started: p.world.now(), began: time.Now(), ended: never, mode: modeOf(ctx), isForced: ctx.Value(forcedKey{}) != nil}
 	p.history.computations[id] = c
 	p.runner.mu.Unlock()
+	returned := false
 	defer func() {
+		if !returned && err == nil {
+			err = errExited
+		}
 		p.runner.mu.Lock()
 		defer p.runner.mu.Unlock()
-		if c.ended, c.err = p.now(), err; idOf(err) != 0 {
+		if c.ended, c.over, c.err = p.world.now(), time.Now(), err; idOf(err) != 0 {
 			c.err, c.isNamed = nil, true // it is a result
 		}
+		p.wake()
 	}()
-	fails, panics, isNamed, lasts := false, false, false, time.Duration(0)
+	fails, panics, leaves, isNamed, lasts := false, false, false, false, time.Duration(0)
 	half := func(what string) error {
-		e := &event{from: p.process, verb: what, object: function + " " + textOf(keys), caller: callerOf(ctx), done: make(chan struct{}), effect: func() error {
+		e := &event{from: p.process, set: set, verb: what, object: function + " " + textOf(keys), caller: callerOf(ctx), done: make(chan struct{}), effect: func() error {
 			if p.faults[failures] && p.rng.IntN(40) == 0 {
 				fails, panics = true, p.rng.IntN(3) == 0
 				p.count(failures)
+			}
+			if p.faults[exits] && p.rng.IntN(40) == 0 {
+				leaves = true
+				p.count(exits)
 			}
 			if p.plan.config.named > 0 && p.faults != nil && (function == oneName || function == outerName) && p.rng.IntN(8) == 0 {
 				isNamed = true
@@ -321,19 +327,22 @@ func (p *program) compute(ctx context.Context, function string, keys []int, insi
 		}
 		return p.last(heeded, lasts, ctx)
 	}
-	if err := half("begins"); err != nil {
-		return id, err
+	err = half("begins")
+	if err == nil && inside != nil {
+		err = inside(c)
 	}
-	if inside != nil {
-		if err := inside(c); err != nil {
-			return id, err
-		}
+	if err == nil {
+		err = half("ends")
 	}
-	if err := half("ends"); err != nil {
-		return id, err
-	}
+	returned = !leaves || err != nil
 	switch {
+	case err != nil:
+		return id, err
+	case leaves:
+		exit()
+		return id, errExited
 	case panics:
+		p.count(panicked)
 		err = &failure{id}
 		panic(err)
 	case fails:
@@ -367,6 +376,7 @@ func (p *program) caller(n int) {
 // functionOf says of operations whose entries they are about.
 var functionOf = map[string]string{
 	callOne: oneName, callMany: manyName, callOuter: outerName, require: oneName, force: oneName, set: oneName, invalidate: oneName, getOrSet: lowName, get: lowName,
+	callPair: pairName, requirePair: pairName, forcePair: pairName, setPair: pairName, invalidatePair: pairName,
 	requireMany: manyName, forceMany: manyName, setMany: manyName, invalidateMany: manyName,
 }
 
@@ -375,7 +385,8 @@ func (p *program) begin(r *record) {
 	p.runner.mu.Lock()
 	defer p.runner.mu.Unlock()
 	r.function = functionOf[r.kind]
-	r.called, r.ended, r.began = p.now(), never, time.Now()
+	r.called, r.ended, r.began = p.world.now(), never, time.Now()
+	r.isClosed = p.history.closed[p.index]
 	p.count(r.kind)
 	if r.mode != "" {
 		p.count(r.mode)
@@ -388,7 +399,7 @@ func (p *program) finish(r *record, got map[int][]int, err error) {
 	p.runner.mu.Lock()
 	defer p.runner.mu.Unlock()
 	r.isLast = p.isOver()
-	r.ended, r.over, r.err = p.now(), time.Now(), err
+	r.ended, r.over, r.err = p.world.now(), time.Now(), err
 	id := idOf(err)
 	if id != 0 { // that is a result
 		r.err, err = nil, nil
@@ -412,6 +423,9 @@ func (p *program) finish(r *record, got map[int][]int, err error) {
 			r.got = make(map[int]value)
 		}
 		r.got[key] = value{v[0], v[1]}
+		if c := p.history.computations[v[0]]; c != nil && p.processes[c.process].ahead.Load() != p.ahead.Load() {
+			p.count(apart)
+		}
 		v[0], v[1] = -1, -1
 	}
 }
@@ -441,13 +455,30 @@ func (p *program) do(r *record) error {
 			return nil
 		}})
 	}
+	if r.isLate {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		cancel()
+		r.cancelledAt = time.Now()
+		p.count(endedSoon)
+	}
 	p.begin(r)
 	var v []int
 	var got map[int][]int
-	err := caught(func() (err error) {
-		v, got, err = p.carryOut(ctx, r)
-		return err
-	})
+	carryOut := func() error {
+		return caught(func() (err error) {
+			v, got, err = p.carryOut(ctx, r)
+			return err
+		})
+	}
+	var err error
+	if p.plan.faults[exits] {
+		if err = onItsOwn(carryOut); err == errExited {
+			p.count(endedCall)
+		}
+	} else {
+		err = carryOut()
+	}
 	if got == nil && v != nil {
 		got = map[int][]int{r.keys[0]: v}
 	}
@@ -488,10 +519,10 @@ func (p *program) carryOut(ctx context.Context, r *record) (v []int, got map[int
 	case invalidate:
 		err = p.oneHandle.Invalidate(ctx, r.keys[0])
 	case invalidateGroup:
-		err = cache.InvalidateGroup(ctx, r.group, cache.On(p.caches), cache.Backend(p.name))
+		err = cache.InvalidateGroup(ctx, r.group, p.on()...)
 	case clearAll:
 		var c *backends.Cache
-		if c, err = p.caches.Get(p.name); err == nil {
+		if c, err = p.caches.Get(p.backend); err == nil {
 			err = c.Clear(ctx)
 		}
 	case requireMany:
@@ -507,14 +538,17 @@ func (p *program) carryOut(ctx context.Context, r *record) (v []int, got map[int
 	case invalidateMany:
 		err = p.manyHandle.Invalidate(ctx, r.keys)
 	case closing:
-		p.runner.mu.Lock()
-		p.history.closed[p.index] = true
-		p.runner.mu.Unlock()
-		err = p.caches.Close()
+		err = p.close()
+	case reopen:
+		err = p.reopen()
+	case configure:
+		err = p.configure()
+	case callPair, requirePair, forcePair, setPair, invalidatePair:
+		v, err = p.doPair(ctx, r)
 	case getOrSet:
 		key := r.keys[0]
 		v, err = cache.GetOrSet(ctx, key, func(ctx context.Context) ([]int, error) {
-			id, err := p.compute(ctx, lowName, []int{key}, func(c *computation) error {
+			id, err := p.compute(ctx, p.sets, lowName, []int{key}, func(c *computation) error {
 				c.named = r.named()
 				return nil
 			})
@@ -522,13 +556,13 @@ func (p *program) carryOut(ctx context.Context, r *record) (v []int, got map[int
 				return nil, err
 			}
 			return []int{id, key}, nil
-		}, cache.On(p.caches), cache.Backend(p.name), cache.Group(r.named()...))
+		}, p.on(cache.Group(r.named()...))...)
 	case get:
-		if v, err = cache.Get[[]int](ctx, r.keys[0], cache.On(p.caches), cache.Backend(p.name), cache.Group(r.named()...)); errors.Is(err, cacheutils.ErrCacheMiss) {
+		if v, err = cache.Get[[]int](ctx, r.keys[0], p.on(cache.Group(r.named()...))...); errors.Is(err, cacheutils.ErrCacheMiss) {
 			return nil, nil, nil
 		}
 	case invalidateGroups:
-		err = cache.InvalidateGroups(ctx, strings.Split(r.group, "+"), cache.On(p.caches), cache.Backend(p.name))
+		err = cache.InvalidateGroups(ctx, strings.Split(r.group, "+"), p.on()...)
 	}
 	return v, got, err
 }

@@ -19,8 +19,14 @@ type server struct {
 	items map[string]item
 	cas   uint64
 	away  time.Time // until then it refuses everything
+	bit   uint8     // that stands for it
 
-	dialled int // connections so far, of a server that is reached by them
+	frozen   time.Time       // until then it does nothing
+	snapshot map[string]item // what it had once
+
+	// Of a server that is reached by connections.
+	dialled  int        // so far
+	sessions []*session // that are open
 }
 
 func newServer(name string) *server { return &server{name: name, items: make(map[string]item)} }
@@ -53,8 +59,9 @@ func (s *server) put(key string, i engine.Item, timeout time.Duration) {
 
 // A connection is the engine of one process: what it asks for goes to the servers by way of the scheduler.
 type connection struct {
-	w *world
-	p *process
+	w   *world
+	p   *process
+	set int // of the process
 }
 
 // An eachConnection has the optional part for multi-gets.
@@ -68,11 +75,16 @@ func (c connection) of(key string) *server {
 	return c.w.servers[int(h.Sum32())%len(c.w.servers)]
 }
 
+// request is world.request for the connection.
+func (c connection) request(ctx context.Context, at uint8, verb, object string, item []byte, effect func() error) error {
+	return c.w.request(ctx, c.p, c.set, at, verb, object, item, effect)
+}
+
 // at has do happen on the server of the key.
 func (c connection) at(ctx context.Context, verb, key string, item []byte, do func(s *server) error) error {
 	key = strings.Clone(key) // which may be another text once the caller has left
-	return c.w.request(ctx, c.p, verb, key, item, func() error {
-		s := c.of(key)
+	s := c.of(key)
+	return c.request(ctx, s.bit, verb, key, item, func() error {
 		if time.Now().Before(s.away) {
 			return errFault
 		}
@@ -101,7 +113,11 @@ func (c connection) GetMany(ctx context.Context, keys []string) (map[string]engi
 	keys = strings.Split(text, " ") // those that the caller had
 	found := make(map[string]engine.Item)
 	var away error
-	err := c.w.request(ctx, c.p, "getmany", text, nil, func() error {
+	at := uint8(0)
+	for _, key := range keys {
+		at |= c.of(key).bit
+	}
+	err := c.request(ctx, at, "getmany", text, nil, func() error {
 		for _, key := range keys {
 			s := c.of(key)
 			if time.Now().Before(s.away) {
@@ -196,7 +212,11 @@ func (c connection) Incr(ctx context.Context, key string, delta int64) (int64, e
 }
 
 func (c connection) Clear(ctx context.Context, _ string) error {
-	return c.w.request(ctx, c.p, "clear", "", nil, func() error {
+	at := uint8(0)
+	for _, s := range c.w.servers {
+		at |= s.bit
+	}
+	return c.request(ctx, at, "clear", "", nil, func() error {
 		for _, s := range c.w.servers {
 			if time.Now().Before(s.away) {
 				return errFault

@@ -67,7 +67,7 @@ func TestSeeds(t *testing.T) {
 	if r.Histories < 500 || *onFlag != "" {
 		return
 	}
-	for _, what := range slices.Concat(allOperations, allModes, []string{named}, slices.DeleteFunc(slices.Clone(allFaults), func(f string) bool { return f == broken }), allFates) {
+	for _, what := range slices.Concat(allOperations, allModes, []string{named}, slices.DeleteFunc(slices.Clone(allFaults), func(f string) bool { return f == broken }), allFates, allElse) {
 		if r.Met[what] == 0 {
 			t.Errorf("there was no %s: not a test", what)
 		}

@@ -123,7 +123,7 @@ func (h *history) steered() (broken []string) {
 			case c == nil || r.kind == force || r.kind == forceMany || r.mode == around && r.kind == getOrSet:
 			case c.started < r.called:
 				bad("steer: %v of %d got %v, which began before it", r, key, c)
-			case r.mode == refreshed && c.mode != refreshed && r.kind != getOrSet && !h.closed[r.process]: // what is set while a GetOrSet computes stays
+			case r.mode == refreshed && c.mode != refreshed && r.kind != getOrSet && !r.isClosed: // what is set while a GetOrSet computes stays
 				bad("steer: %v of %d got %v, which is of a call without Refresh", r, key, c)
 			case r.mode != refreshed && (c.mode != r.mode || c.process != r.process):
 				bad("steer: %v of %d got %v, which is of another call", r, key, c)

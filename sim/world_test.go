@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 )
@@ -34,6 +35,10 @@ type world struct {
 	can   []*event       // what pick chooses from, retained for the next time
 	verbs map[string]int // how often which event was
 
+	mostAhead, leastAhead time.Duration // that a clock of a process was
+	restored              int           // the first event after which a server had data from before; never
+	broken                []string      // laws, as the world has seen
+
 	counting sync.Mutex
 	met      map[string]int // how often which operation, fate and fault was
 }
@@ -44,6 +49,7 @@ type process struct {
 	name    string
 	stopped time.Time // until then none of its events is picked
 	dead    bool
+	ahead   atomic.Int64 // how far its clock is, in nanoseconds
 }
 
 // What may befall a request.
@@ -64,14 +70,16 @@ var (
 func newWorld(p *plan) *world {
 	w := &world{
 		plan: p, faults: p.faults, rng: rand.New(rand.NewPCG(p.seed, p.schedule+1)), began: time.Now(),
-		ended: make(chan struct{}), woken: make(chan struct{}, 1), met: make(map[string]int), verbs: make(map[string]int),
+		ended: make(chan struct{}), woken: make(chan struct{}, 1), met: make(map[string]int), verbs: make(map[string]int), restored: never,
 	}
 	for i := range p.processes {
 		w.processes = append(w.processes, &process{index: i, name: fmt.Sprint("p", i)})
 	}
 	for i := range p.servers {
 		w.servers = append(w.servers, newServer(fmt.Sprint("s", i)))
+		w.servers[i].bit = 1 << i
 	}
+	w.setClocks()
 	return w
 }
 
@@ -127,8 +135,11 @@ func (w *world) isOver() bool {
 }
 
 // turn returns once the scheduler has picked an event of that text.
-func (w *world) turn(p *process, verb, object string) {
-	e := &event{from: p, verb: verb, object: object, done: make(chan struct{})}
+func (w *world) turn(p *process, verb, object string) { w.turnIn(p, 0, verb, object) }
+
+// turnIn is turn for what one of the process's sets does.
+func (w *world) turnIn(p *process, set int, verb, object string) {
+	e := &event{from: p, set: set, verb: verb, object: object, done: make(chan struct{})}
 	w.post(e)
 	e.wait(nil)
 }
@@ -141,12 +152,13 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// request has effect happen on a server, and returns once the answer has come, or ctx has ended.
-func (w *world) request(ctx context.Context, p *process, verb, object string, item []byte, effect func() error) error {
+// request has effect happen on the servers of those bits, as a set of the process asks for, and returns once the answer has come,
+// or ctx has ended.
+func (w *world) request(ctx context.Context, p *process, set int, at uint8, verb, object string, item []byte, effect func() error) error {
 	if err := ended(ctx); err != nil { // nothing is sent, as by most clients
 		return err
 	}
-	e := &event{from: p, verb: verb, object: object, item: item, caller: callerOf(ctx), effect: effect, remote: true, done: make(chan struct{})}
+	e := &event{from: p, set: set, at: at, verb: verb, object: object, item: item, caller: callerOf(ctx), effect: effect, remote: true, done: make(chan struct{})}
 	w.post(e)
 	if e.wait(ctx.Done()) {
 		return e.err
@@ -235,6 +247,11 @@ func (w *world) await() bool {
 			until = p.stopped
 		}
 	}
+	for _, s := range w.servers {
+		if s.frozen.After(now) && s.frozen.Before(until) {
+			until = s.frozen
+		}
+	}
 	timer := time.NewTimer(until.Sub(now))
 	defer timer.Stop()
 	select { // and which of the two it was makes no difference
@@ -251,11 +268,12 @@ func (w *world) await() bool {
 // pick takes one of the events that can happen. It returns nil if there is none, or if there are some and time is to pass.
 func (w *world) pick() (picked *event, some bool) {
 	now := time.Now()
+	frozen := w.frozen(now)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.can = w.can[:0]
 	for _, e := range w.pending {
-		if !e.from.dead && !now.Before(e.from.stopped) {
+		if !e.from.dead && !now.Before(e.from.stopped) && e.at&frozen == 0 {
 			w.can = append(w.can, e)
 		}
 	}
@@ -370,6 +388,7 @@ func (w *world) disturb() {
 		s.away = time.Now().Add(for_)
 		note(outages, fmt.Sprint(s.name, " for ", for_))
 	}
+	w.befall(note)
 }
 
 // end lets all go on that has not ended, without a world.
