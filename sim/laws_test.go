@@ -43,6 +43,9 @@ func (h *history) fresh() (broken []string) {
 // a caller has changed.
 func (h *history) exact() (broken []string) {
 	for _, r := range h.records {
+		if r.ended != never && r.err == nil && returns(r.kind) && len(r.got) < len(r.keys) {
+			broken = append(broken, fmt.Sprintf("law 1: %v got no error, and results for %d of its keys", r, len(r.got)))
+		}
 		for key, v := range r.got {
 			c := h.computations[v.id]
 			switch {
@@ -56,6 +59,11 @@ func (h *history) exact() (broken []string) {
 		}
 	}
 	return broken
+}
+
+// returns reports whether the operation returns a result for each of its keys, unless it returns an error.
+func returns(kind string) bool {
+	return slices.Contains([]string{callOne, callMany, callOuter, callPair, getOrSet, force, forceMany, forcePair, require, requireMany, requirePair}, kind)
 }
 
 // transparent: a call returns what its function does, or that its own time is over, which it is by then. Only explicit

@@ -243,7 +243,7 @@ func (s *session) serve(open context.Context) {
 			return
 		}
 		if s.repeated {
-			s.w.breaks("law 1: %s is asked for %v over the connection %d, on which there was one answer more than it had asked for", s.server.name, c, s.number)
+			s.w.breaks("law 1: %s is asked for %s %v over the connection %d, on which there was one answer more than had been asked for", s.server.name, c.verb, c.keys, s.number)
 		}
 		var answer string // written by the scheduler
 		cut, repeat := 0, false

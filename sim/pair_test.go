@@ -16,10 +16,10 @@ import (
 
 const pairName = "pair"
 
-// A ticket names itself in keys.
-type ticket struct{ n int }
+// A ticket names itself in keys. What it refers to may be anything, so nobody copies it.
+type ticket struct{ n *int }
 
-func (t *ticket) CacheKey() string { return strconv.Itoa(t.n) }
+func (t *ticket) CacheKey() string { return strconv.Itoa(*t.n) }
 
 type pairFunc = func(context.Context, []int, *ticket) (int, []int, error)
 
@@ -35,7 +35,7 @@ func (p *program) decoratePair() {
 		if err == errDead {
 			return 0, nil, err
 		}
-		return id, []int{id, t.n}, err
+		return id, []int{id, *t.n}, err
 	}), p.options(pairName, func(_ context.Context, list []int, _ *ticket) []string { return groups(list[0])[1:] })...)
 	p.counted(pairName, p.pairHandle.Stats)
 }
@@ -43,7 +43,8 @@ func (p *program) decoratePair() {
 // doPair carries out an operation on the function.
 func (p *program) doPair(ctx context.Context, r *record) (v []int, err error) {
 	key := r.keys[0]
-	list, t := []int{key}, &ticket{key}
+	n := key
+	list, t := []int{key}, &ticket{&n}
 	var id int
 	switch r.kind {
 	case callPair:
@@ -71,7 +72,7 @@ func (p *program) doPair(ctx context.Context, r *record) (v []int, err error) {
 					break
 				}
 			}
-			list[0], t.n = key+1, key+1
+			list[0], n = key+1, key+1
 			return nil
 		}})
 	}

@@ -42,7 +42,7 @@ func (p *program) stats(function string) (sum decorators.Stats) {
 // is a computation, which is stored once at most. Where nothing goes wrong there are no errors.
 func (p *program) tally() (broken []string) {
 	for _, function := range []string{oneName, manyName, outerName, pairName} {
-		calls, runs, invalidations := uint64(0), uint64(0), uint64(0)
+		calls, runs, invalidations, ended := uint64(0), uint64(0), uint64(0), false
 		p.runner.mu.Lock()
 		for _, r := range p.history.records {
 			n := uint64(len(r.keys))
@@ -57,6 +57,7 @@ func (p *program) tally() (broken []string) {
 		for _, c := range p.history.computations {
 			if c.process == p.index && c.function == function && c.given == nil {
 				runs += uint64(len(c.keys))
+				ended = ended || c.err != nil // as a refresh whose value may not be served any more
 			}
 		}
 		p.runner.mu.Unlock()
@@ -76,7 +77,7 @@ func (p *program) tally() (broken []string) {
 			bad("there are more results than computations")
 		case s.Invalidations != invalidations:
 			bad("the invalidations are not those that were done")
-		case s.Errors > 0 && !p.plan.hasFaults() && !p.plan.isHasty() && !p.history.isDisturbed(p.index):
+		case s.Errors > 0 && !ended && !p.plan.hasFaults() && !p.plan.isHasty() && !p.history.isDisturbed(p.index):
 			bad("there are errors, and nothing went wrong,")
 		}
 	}
