@@ -61,6 +61,9 @@ func (p *program) reopen() error {
 	if p.isProgram() {
 		return p.configure()
 	}
+	if p.isOver() { // nobody would close it
+		return errDead
+	}
 	had := p.caches
 	if err := p.open(); err != nil {
 		return err
@@ -73,6 +76,9 @@ func (p *program) reopen() error {
 func (p *program) configure() error {
 	if !p.isProgram() {
 		return nil
+	}
+	if p.isOver() {
+		return errDead
 	}
 	p.sets++
 	if err := backends.Configure(backends.Config{p.backend: p.settings()}); err != nil {

@@ -35,9 +35,9 @@ func (c *Store) join(ctx context.Context, a *attempt, late *atomic.Bool) (f *fli
 	}, func() *flight.Flight { return &c.computationFor(a.key, a.task, late).Flight })
 }
 
-// joins counts that the attempt's call joins a flight, once.
+// joins counts that the attempt's call joins a flight, once. One under Refresh is no miss, and so no join.
 func (a *attempt) joins() {
-	if !*a.joined {
+	if !a.fresh && !*a.joined {
 		*a.joined = true
 		a.task.Stats.Joins.Add(1)
 	}
