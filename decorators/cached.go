@@ -31,7 +31,7 @@ import (
 // A non-nil trailing error is returned, with the other results, to all callers that waited, and nothing is
 // stored, unless CacheErrors names it; so is a nil that is the sole result, without CacheNil. A panic in fn panics, as a
 // *cacheutils.PanicError with the stack of fn, in all callers that waited; in the background it is logged. One with
-// http.ErrAbortHandler stays what it is.
+// http.ErrAbortHandler stays what it is. Where fn calls runtime.Goexit, that ends the goroutines of all callers that waited.
 // Faults of the cache are logged and counted, and never change what a call returns.
 //
 // A call whose own context ends returns at once, whatever the cache does: with the results if fn has returned,
