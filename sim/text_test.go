@@ -35,7 +35,7 @@ func (p *plan) settings() []setting {
 		{"seed", &p.seed}, {"schedule", &p.schedule}, {"processes", &p.processes}, {"servers", &p.servers}, {"callers", &p.callers}, {"keys", &p.keys},
 		{"backend", &c.backend}, {"timeout", &c.timeout}, {"stale", &c.stale}, {"lease", &c.lease}, {"jitter", &c.jitter},
 		{"later", &c.later}, {"each", &c.each}, {"heeds", &c.heeds}, {"absent", &c.absent}, {"slow", &c.slow}, {"apart", &c.apart}, {"settles", &c.settles},
-		{"lingers", &c.lingers}, {"linger", &c.linger}, {"named", &c.named},
+		{"lingers", &c.lingers}, {"linger", &c.linger}, {"named", &c.named}, {"program", &c.program},
 	}
 	if n := c.network; n != nil {
 		all = append(all, setting{"connections", &n.conns}, setting{"failures", &n.failures}, setting{"replay", &n.replay})
@@ -130,7 +130,7 @@ func (s setting) set(text string) (err error) {
 	return err
 }
 
-var operationText = regexp.MustCompile(`^p(\d+) c(\d+) (\w+) (?:\[([\d ]*)\](?: in ([\w+]+))?|([\w+]+))(?: under (\w+))?(?: within ([\w.µ]+))?(, cancelled)?$`)
+var operationText = regexp.MustCompile(`^p(\d+) c(\d+) (\w+) (?:\[([\d ]*)\](?: in ([\w+]+))?|([\w+]+))(?: under (\w+))?(?: within ([\w.µ]+))?(, cancelled)?(, too late)?$`)
 
 // parseOperation reads a process and what operation.String returns.
 func parseOperation(text string) (o operation, err error) {
@@ -140,7 +140,7 @@ func parseOperation(text string) (o operation, err error) {
 	}
 	o.process, _ = strconv.Atoi(m[1])
 	o.caller, _ = strconv.Atoi(m[2])
-	o.kind, o.group, o.mode, o.cancelled = m[3], m[5]+m[6], m[7], m[9] != ""
+	o.kind, o.group, o.mode, o.cancelled, o.isLate = m[3], m[5]+m[6], m[7], m[9] != "", m[10] != ""
 	if o.mode != "" && !slices.Contains(allModes, o.mode) {
 		return o, fmt.Errorf("%q: there is no %q", text, o.mode)
 	}
