@@ -21,7 +21,7 @@ const (
 const (
 	bitCompressed = 1 << iota // the payload is compressed
 	bitCheck                  // 16 bytes of the sha256 of a shortened key
-	bitTimes                  // StoredAt, as a negative number, unless that is 0; FreshUntil; ExpiresAt
+	bitTimes                  // StoredAt, FreshUntil, ExpiresAt
 	bitGroups                 // how many, and of each its name and generation
 	bitHeld                   // Holder, HeldUntil
 	bitRetry                  // Failures, RetryAt
@@ -64,9 +64,7 @@ func (e *Entry) appendSection(frame []byte) []byte {
 		frame = append(frame, e.Check[:]...)
 	}
 	if bits&bitTimes != 0 {
-		if e.StoredAt != 0 {
-			frame = binary.AppendVarint(frame, -e.StoredAt)
-		}
+		frame = binary.AppendVarint(frame, e.StoredAt)
 		frame = binary.AppendVarint(frame, e.FreshUntil)
 		frame = binary.AppendVarint(frame, e.ExpiresAt)
 	}
@@ -170,10 +168,7 @@ func (e *Entry) parseSection(section []byte) error {
 		copy(e.Check[:], r.bytes(len(e.Check)))
 	}
 	if bits&bitTimes != 0 {
-		if e.FreshUntil = r.varint(); e.FreshUntil < 0 {
-			e.StoredAt, e.FreshUntil = -e.FreshUntil, r.varint()
-		}
-		e.ExpiresAt = r.varint()
+		e.StoredAt, e.FreshUntil, e.ExpiresAt = r.varint(), r.varint(), r.varint()
 	}
 	if bits&bitGroups != 0 {
 		n := r.uvarint()

@@ -47,6 +47,7 @@ func (f forgery) section(own uint64) []byte {
 	}
 	b := binary.BigEndian.AppendUint64([]byte{bits}, own)
 	if bits&forgedTimes != 0 {
+		b = binary.AppendVarint(b, 0) // when it was stored, which nobody relies on
 		b = binary.AppendVarint(binary.AppendVarint(b, f.fresh), f.gone)
 	}
 	if bits&groups != 0 {
