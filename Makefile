@@ -34,7 +34,7 @@ SERVERS     := CACHEUTILS_REQUIRE_SERVERS=1
 PLATFORMS   ?= linux/386 darwin/arm64 windows/amd64 plan9/amd64 js/wasm
 GOROUTINES  := ./internal/goroutine ./internal/flight ./internal/store
 WORDS       := $(GOROUTINES) ./cachekey ./engine ./cache ./internal/codec ./internal/entry ./internal/keyenc ./backends/locmem ./backends/memcached
-EXAMPLES    := $(filter examples examples/%,$(MODULES))
+FOR_USERS   := $(filter examples examples/% codecs/%,$(MODULES))
 BUT_FAULTS   = $$(go list ./... | grep -v /internal/test/faults$$)
 
 .PHONY: test race vet lint cover fuzz bench peers scale stress sim planted soak stampede test-django questions tools
@@ -77,7 +77,7 @@ lint:
 	done
 	@set -e; for platform in $(PLATFORMS); do echo "go build and vet for $$platform"; \
 		export GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
-		for module in . $(EXAMPLES); do (cd $$module; go build -o /dev/null ./... && go vet ./...); done; \
+		for module in . $(FOR_USERS); do (cd $$module; go build -o /dev/null ./... && go vet ./...); done; \
 	done
 
 vet:

@@ -5,6 +5,7 @@ package codec
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -119,7 +120,7 @@ func TestUserDecode_Hostile(t *testing.T) {
 		}
 		f.Memory = func(data []byte, _ reflect.Type) int {
 			if strings.Contains(string(data), "bomb") {
-				return 1 << 40
+				return math.MaxInt
 			}
 			return len(data)
 		}
