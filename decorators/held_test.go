@@ -51,7 +51,7 @@ func TestHeld_ByANeighbour(t *testing.T) {
 	ends := func(after time.Duration) []byte { return binary.AppendVarint(nil, time.Now().Add(after).UnixMilli()) }
 	bare := slices.Concat([]byte{0x50}, token, ends(-10*time.Second))
 	far := slices.Concat([]byte{0x50}, token, ends(20*time.Second))
-	over := slices.Concat([]byte{0x14}, []byte{0, 2}, token, ends(-10*time.Second), []byte("x"))
+	over := slices.Concat([]byte{0x14}, []byte{0, 0, 2}, token, ends(-10*time.Second), []byte("x"))
 
 	key := func(id int) string {
 		k, err := handle.CacheKey(ctx, id)
