@@ -4,6 +4,7 @@ package stress_test
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -137,12 +138,12 @@ func (a *attacker) check(t *testing.T, history []record) {
 // A replay is an item that was put back under the key from which it had been read.
 type replay struct {
 	key         string
-	recorded    int64 // the tick before which it was read
+	recorded    int64 // the tick after which it was read
 	call, ended int64 // the ticks between which it was put back
 }
 
 func (r replay) String() string {
-	return fmt.Sprintf("%q, recorded before %d, was put back in [%d, %d]", r.key, r.recorded, r.call, r.ended)
+	return fmt.Sprintf("%q, recorded after %d, was put back in [%d, %d]", r.key, r.recorded, r.call, r.ended)
 }
 
 // explains returns a replay for which a value may be outdated: of the entry or of one of its groups, after the promise
@@ -210,7 +211,15 @@ type attacker struct {
 	items   int
 	replays []replay
 
-	recorded map[string][]item // by key, those that there have been
+	recorded map[string][]item // by key, those that the processes have stored
+	forged   map[forgery]bool  // that the attacker has written: to change one back would be a replay
+}
+
+// A forgery is what the attacker has put under a key where that was not.
+type forgery struct {
+	key   string
+	flags uint32
+	value string
 }
 
 type item struct {
@@ -227,7 +236,7 @@ func newAttacker(t *testing.T, addr string, m memory, replays bool) *attacker {
 	t.Cleanup(func() { nc.Close() })
 	a := &attacker{
 		t: t, nc: nc, in: bufio.NewReaderSize(nc, 1<<20), memory: m, rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		may: attacks, did: make(map[string]int), recorded: make(map[string][]item),
+		may: attacks, did: make(map[string]int), recorded: make(map[string][]item), forged: make(map[forgery]bool),
 	}
 	if !replays {
 		a.may = slices.DeleteFunc(slices.Clone(attacks), func(what string) bool { return what == replaying })
@@ -290,13 +299,13 @@ func (a *attacker) do(what, key string) {
 			return
 		}
 		other := of(others[a.rng.IntN(len(others))])
-		a.set(key, other.flags, other.value)
+		a.forge(key, other.flags, other.value)
 	case mutating:
-		a.set(key, own.flags, a.mutated(own.value))
+		a.forge(key, own.flags, a.mutated(own.value))
 	case reflagging:
-		a.set(key, own.flags^1<<a.rng.IntN(32), own.value)
+		a.forge(key, own.flags^1<<a.rng.IntN(32), own.value)
 	case guessing:
-		a.set(key, []uint32{own.flags, own.flags, 0, 2, 16, a.rng.Uint32()}[a.rng.IntN(6)], a.random(1<<a.rng.IntN(16)))
+		a.forge(key, []uint32{own.flags, own.flags, 0, 2, 16, a.rng.Uint32()}[a.rng.IntN(6)], a.random(1<<a.rng.IntN(16)))
 	case leasing:
 		for range 20 {
 			if isFrame(own.value) {
@@ -304,17 +313,17 @@ func (a *attacker) do(what, key string) {
 			}
 			own = of(key)
 		}
-		a.set(key, 0xCA0000, a.lease(own.value))
+		a.forge(key, 0xCA0000, a.lease(own.value))
 	case deleting:
 		a.ask("delete %s\r\n", key)
 	case touching:
 		a.ask("touch %s 0\r\n", key)
 	case emptying:
-		a.set(key, own.flags, nil)
+		a.forge(key, own.flags, nil)
 	case swelling:
-		a.set(key, own.flags, a.random(100<<10))
+		a.forge(key, own.flags, a.random(100<<10))
 	case appending:
-		a.ask("append %s 0 0 3\r\nabc\r\n", key)
+		a.ask("append %s 0 0 %d\r\n%s\r\n", key, len(tail), tail)
 	}
 	a.did[what]++
 }
@@ -379,7 +388,10 @@ func (a *attacker) findKeys() {
 	a.keys = slices.Sorted(maps.Keys(found))
 }
 
-// record notes what is under the key.
+// tail is what the attacker appends.
+const tail = "abc"
+
+// record notes what is under the key, if a process has stored it.
 func (a *attacker) record(key string) {
 	const most = 200
 	tick := a.memory.tick()
@@ -394,13 +406,23 @@ func (a *attacker) record(key string) {
 		if _, err := io.ReadFull(a.in, value); err != nil {
 			a.t.Fatal(err)
 		}
+		value = value[:size]
+		if a.forged[forgery{key, flags, string(value)}] || bytes.HasSuffix(value, []byte(tail)) {
+			continue
+		}
 		if all := a.recorded[key]; len(all) < most {
-			a.recorded[key] = append(all, item{flags, value[:size], tick})
+			a.recorded[key] = append(all, item{flags, value, tick})
 		} else {
-			all[a.rng.IntN(most)] = item{flags, value[:size], tick}
+			all[a.rng.IntN(most)] = item{flags, value, tick}
 		}
 		a.items++
 	}
+}
+
+// forge puts under the key what no process has stored there.
+func (a *attacker) forge(key string, flags uint32, value []byte) {
+	a.forged[forgery{key, flags, string(value)}] = true
+	a.set(key, flags, value)
 }
 
 func (a *attacker) set(key string, flags uint32, value []byte) {
