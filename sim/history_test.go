@@ -87,6 +87,7 @@ type history struct {
 	dead, closed []bool        // by process: what goes on there is nothing that anybody can see
 	allStored    int           // the event after which everything had been computed and stored, with nothing to disturb it
 	disturbed    []bool        // by process: its backends were closed, if only for others that it uses now
+	replaced     []bool        // by process: its set was replaced under its calls, which then go on in both
 	apart        time.Duration // that two clocks were at most
 	restored     int           // the event after which a server had data from before
 }

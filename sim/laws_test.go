@@ -143,7 +143,7 @@ func (h *history) once() (broken []string) {
 	all := h.sorted()
 	for i, a := range all {
 		for _, b := range all[i+1:] {
-			if h.isDisturbed(a.process) || h.isDisturbed(b.process) || a.mayOverlap(b) || a.given != nil || b.given != nil || a.function != b.function || b.started >= a.ended || b.started == a.started {
+			if h.isDisturbed(a.process) || h.isDisturbed(b.process) || h.mayOverlap(a, b) || a.given != nil || b.given != nil || a.function != b.function || b.started >= a.ended || b.started == a.started {
 				continue
 			}
 			for _, key := range a.keys {

@@ -95,7 +95,7 @@ const (
 // run is one history.
 func run(t *testing.T, p *plan, show bool) *result {
 	r := &runner{
-		history: &history{plan: p, computations: make(map[int]*computation), allStored: never, closed: make([]bool, p.processes), disturbed: make([]bool, p.processes)},
+		history: &history{plan: p, computations: make(map[int]*computation), allStored: never, closed: make([]bool, p.processes), disturbed: make([]bool, p.processes), replaced: make([]bool, p.processes)},
 		ids:     make([]int, p.processes), ended: make([]int, p.processes),
 	}
 	synctest.Test(t, func(t *testing.T) {

@@ -92,7 +92,7 @@ func (p *program) configure() error {
 	}) {
 		p.count(replaced)
 	}
-	p.history.closed[p.index] = false
+	p.history.closed[p.index], p.history.replaced[p.index] = false, true
 	return nil
 }
 
