@@ -152,7 +152,7 @@ func (h *history) alone() (broken []string) {
 }
 
 // mayOverlap reports whether computations of one key may be under way at the same time: one that has nothing to do with the cache, or
-// one under Refresh with any that isn't, or in another process.
+// one under Refresh with any that isn't, or in another process or another set of the same.
 func (h *history) mayOverlap(a, b *computation) bool {
 	apart := func(c *computation) bool { return c.mode == bypassed || c.mode == around }
 	return apart(a) || apart(b) || a.mode != b.mode || a.mode == refreshed && (a.process != b.process || h.replaced[a.process])
