@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A forced computation runs its function whatever is stored: it takes the lease from whoever has it, and where its result can't be
+// A forced computation runs its function whatever is stored: it takes the lease from its holder, and where its result can't be
 // stored it deletes what is there, so that nobody gets an older one.
 
 // forceTries is how often a lease is fought for before a forced computation runs without.
